@@ -1,0 +1,74 @@
+"""Every tunable of fastconv and the environment variable that sets it, read once at import.
+
+========================  =========================  =====================================================
+variable                  default                    meaning
+========================  =========================  =====================================================
+FASTCONV_NUM_THREADS      all usable processors      threads of a parallel kernel
+FASTCONV_CACHE_DIR        the user's cache folder    where compiled kernels and data sets are kept
+FASTCONV_DATA             not set                    folder searched for data sets before the cache
+FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
+FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
+FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
+========================  =========================  =====================================================
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from .errors import InvalidArgument
+
+
+def _usable_cpus() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity mask
+        return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """The tunables; `load` fills them from the environment."""
+
+    num_threads: int
+    scratch_bytes: int = 32 << 20
+    serial_flops: int = 200_000
+    tile_bytes: int = 384 << 10
+    cache_dir: Path | None = None
+    data: Path | None = None
+
+
+def load(environ=os.environ) -> Config:
+    """Read the configuration from `environ`; a malformed value is an `InvalidArgument` that names the variable."""
+    settings = Config(num_threads=_usable_cpus())
+    for field in fields(Config):
+        variable = f"FASTCONV_{field.name.upper()}"
+        text = environ.get(variable)
+        if not text:
+            continue
+        value: int | Path
+        if "Path" in str(field.type):
+            value = Path(text).expanduser()
+        else:
+            try:
+                value = int(text)
+            except ValueError:
+                value = 0
+            if value < 1:
+                raise InvalidArgument(f"{variable} is {text!r}; expected a whole number of at least 1; correct or unset it")
+        settings = replace(settings, **{field.name: value})
+    return settings
+
+
+settings = load()
+
+
+def cache_dir() -> Path:
+    """The folder that holds compiled kernels and downloaded data sets (not created here)."""
+    if settings.cache_dir is not None:
+        return settings.cache_dir
+    from platformdirs import user_cache_path
+
+    return user_cache_path("fastconv", appauthor=False)

@@ -1,0 +1,111 @@
+"""The one table of what can compute what: (operation, method, device) -> kernel, and the choice of a method.
+
+A kernel is named as text and imported on first use. ``supports(spec)`` is None where the kernel can serve the problem,
+else the reason why not. The rows of one operation and device stand in order of preference; the last, direct, serves
+every legal problem, so "auto" always finds one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from .errors import InvalidArgument, Unsupported
+from .spec import ConvSpec, PoolSpec
+
+Spec = ConvSpec | PoolSpec
+Supports = Callable[[Any], str | None]
+
+METHODS = ("auto", "direct", "im2col", "winograd", "fft")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel of the table."""
+
+    op: str
+    method: str
+    device: str
+    kernel: str
+    supports: Supports
+
+
+def _always(spec: Spec) -> None:
+    return None
+
+
+def _fft(spec: ConvSpec) -> str | None:
+    return None if spec.taps > 1 else "a filter of one tap gains nothing from a Fourier transform"
+
+
+def _table() -> tuple[Row, ...]:
+    convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
+    pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
+    rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
+    for device in DEVICES:
+        for method in ("im2col", "direct"):
+            rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]
+        rows += [Row(op, "direct", device, f"fastconv.{device}.pool:{op}", _always) for op in pools]
+    return tuple(rows)
+
+
+TABLE = _table()
+
+
+def rows(op: str, device: str = "cpu") -> list[Row]:
+    """The kernels for an operation on a device, in order of preference."""
+    return [row for row in TABLE if row.op == op and row.device == device]
+
+
+@lru_cache(maxsize=1024)
+def find(op: str, spec: Spec, method: str, device: str) -> Row:
+    """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`."""
+    if method not in METHODS:
+        raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    if method == "auto":
+        method = choose_method(op, spec, device)
+    candidates = rows(op, device)
+    reasons = {row.method: row.supports(spec) for row in candidates}
+    if reasons.get(method, "") is None:
+        return next(row for row in candidates if row.method == method)
+    able = ", ".join(repr(name) for name, reason in reasons.items() if reason is None)
+    why = reasons.get(method) or f"there is no {method} kernel for {op} on {device}"
+    raise Unsupported(f"method {method!r} cannot serve {op} of {spec}: {why}; methods that can: {able}")
+
+
+def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
+    """The fastest method for finite data by a model of the work; pure, so the choice can be tested."""
+    able = [row.method for row in rows(op, device) if row.supports(spec) is None]
+    if isinstance(spec, ConvSpec) and "fft" in able and _fft_cost(spec) < _direct_cost(op, spec):
+        return "fft"
+    return "direct"
+
+
+@lru_cache(maxsize=64)
+def load(row: Row) -> Callable[..., Any]:
+    """Import the kernel a row names."""
+    module, name = row.kernel.split(":")
+    return getattr(import_module(module), name)
+
+
+def _direct_cost(op: str, spec: ConvSpec) -> float:
+    """Time of the direct kernel in units of one multiply-add at full speed: lanes without an output channel idle."""
+    per_group = (spec.O if op != "conv_input_grad" else spec.C) // spec.groups
+    lanes = 64 // spec.itemsize
+    idle = math.ceil(per_group / lanes) * lanes / per_group
+    dense = spec.flops / 2 * idle
+    return dense * (math.prod(spec.stride) if op == "conv_input_grad" else 1)
+
+
+def _fft_cost(spec: ConvSpec) -> float:
+    """Time of the tiled FFT in the same unit; the factors were measured with scipy.fft (see docs/decisions/0003)."""
+    points = spec.N * math.prod(spec.padded)
+    transforms = points * (spec.C + spec.O) * 40.0 * math.log2(max(2, *spec.padded))
+    products = points * spec.C * (spec.O // spec.groups) * 12.0
+    weights = spec.O * (spec.C // spec.groups) * 64**2 * 40.0
+    return transforms + products + weights

@@ -1,0 +1,118 @@
+"""How kernels are compiled: two decorators over ``numba.njit`` and a disk cache that notices every change of source.
+
+Numba's own cache looks at one file: a change in a helper imported from another module goes unnoticed. Ours lives in a
+folder named after a digest of all kernel sources, so a cached kernel is always made of the code that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching
+
+from .. import threads
+from ..config import cache_dir
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a serial function, callable from Python and from other kernels."""
+    return _compile(function)
+
+
+class ParallelKernel:
+    """A kernel whose work is a row of independent tasks; made by `parallel_kernel`.
+
+    ``body(thread, first, last, *args)`` does tasks first..last-1; `thread` selects per-thread scratch.
+    """
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self.__name__, self.__doc__, self.__module__ = body.__name__, body.__doc__, body.__module__
+        self.serial = _compile(body)
+        self.parallel = _compile(_driver(body, self.serial), parallel=True)
+
+    def __call__(self, members: int, tasks: int, *args: Any) -> None:
+        """Run all tasks on `members` threads (from `threads.team`)."""
+        threads.run(self.serial, self.parallel, members, tasks, args)
+
+
+def parallel_kernel(body: Callable[..., Any]) -> ParallelKernel:
+    """Compile ``body(thread, first, last, *args)`` and a driver that shares its tasks among threads."""
+    return ParallelKernel(body)
+
+
+def _driver(body: Callable[..., Any], serial: Any) -> Callable[..., Any]:
+    arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
+    source = (
+        f"def {body.__name__}_driver(members, tasks, {arguments}):\n"
+        f"    for thread in prange(members):\n"
+        f"        serial(thread, tasks * thread // members, tasks * (thread + 1) // members, {arguments})\n"
+    )
+    namespace: dict[str, Any] = {"prange": numba.prange, "serial": serial}
+    exec(compile(source, inspect.getfile(body), "exec"), namespace)
+    return namespace[f"{body.__name__}_driver"]
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+@lru_cache(maxsize=1)
+def _digest() -> str:
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for folder in ("simd", "cpu"):
+        for path in sorted((package / folder).glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def kernel_cache_dir() -> Path:
+    """The folder of the compiled kernels of this version of the sources."""
+    return cache_dir() / "kernels" / _digest()
+
+
+class _Locator(caching._CacheLocator):
+    """Tells Numba's cache to use our folder; the digest in its name stands for the source's time stamp."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        self._stem = Path(py_file).parent.name
+
+    def get_cache_path(self) -> str:
+        return os.fspath(kernel_cache_dir())
+
+    def get_source_stamp(self) -> str:
+        return _digest()
+
+    def get_disambiguator(self) -> str:
+        return self._stem
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
+        return cls(py_func, py_file)
+
+
+class _Impl(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's function cache in our folder; a folder that cannot be written only costs compiling again."""
+
+    _impl_class = _Impl
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            self.disable()
