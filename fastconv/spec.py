@@ -18,7 +18,6 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -385,24 +384,6 @@ def adaptive_spec(
         dtype=np.dtype(dtype).name,
         adaptive=True,
     )
-
-
-@lru_cache(maxsize=256)
-def border_index(n: int, before: int, after: int, mode: str) -> np.ndarray:
-    """Where each element of a padded axis comes from: int64 (before + n + after,), -1 where it is a zero.
-
-    >>> border_index(3, 2, 1, "reflect")
-    array([2, 1, 0, 1, 2, 1])
-    >>> border_index(3, 1, 1, "zeros")
-    array([-1,  0,  1,  2, -1])
-    """
-    index = np.arange(-before, n + after, dtype=np.int64)
-    if mode == "zeros":
-        index[(index < 0) | (index >= n)] = -1
-    elif before or after:
-        index = np.pad(np.arange(n, dtype=np.int64), (before, after), mode=mode)  # type: ignore[call-overload]
-    index.setflags(write=False)
-    return index
 
 
 def parse_layout(layout: str | None, rank: int) -> bool:

@@ -1,0 +1,175 @@
+"""From what the caller passes to what kernels take, and back: dtypes, contiguity, devices.
+
+Kernels see C-contiguous, aligned, native arrays of one dtype with three spatial axes, so that no array's layout makes
+Numba compile another version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+
+FLOATS = ("float32", "float64")
+
+
+class Operands:
+    """The arrays of one call, brought to one device and one computing dtype.
+
+    Attributes
+    ----------
+    arrays : list
+        What the kernel gets; None stays None.
+    compute : numpy.dtype
+        Dtype of the computation: float32, float64 (or an integer dtype if allowed).
+    result : numpy.dtype
+        Dtype the caller gets back: float16 and bfloat16 are computed in float32.
+    device : {"cpu", "cuda"}
+    """
+
+    def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
+        self.names = names.split()
+        self._given = next((v for v in values if is_device_array(v)), None)
+        self.device = self._choose_device(values, device)
+        arrays = [None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)]
+        dtypes = [_dtype_of(v if a is None else a) for v, a in zip(values, arrays, strict=True) if v is not None]
+        self.result, self.compute = computing_dtype(dtypes, self.names, integers)
+        if self.device == "cpu":
+            self.arrays = [None if a is None else contiguous(a, self.compute) for a in arrays]
+        else:
+            from ..cuda import backend
+
+            backend.require()
+            self.arrays = [
+                None
+                if v is None
+                else backend.as_device(v, self.compute)
+                if a is None
+                else backend.to_device(contiguous(a, self.compute))
+                for v, a in zip(values, arrays, strict=True)
+            ]
+
+    def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
+        if device not in (None, "cpu", "cuda"):
+            raise InvalidArgument(f'device is {device!r}; expected None, "cpu" or "cuda"')
+        if self._given is None:
+            return device or "cpu"
+        if device == "cpu":
+            raise InvalidArgument('device is "cpu" but an argument is a CUDA array; copy it to the host first')
+        on_host = [n for n, v in zip(self.names, values, strict=True) if v is not None and not is_device_array(v)]
+        if on_host:
+            raise InvalidArgument(f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too")
+        return "cuda"
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """A new array of the computing dtype (or `dtype`) on the operands' device."""
+        dtype = np.dtype(self.compute if dtype is None else dtype)
+        if self.device == "cpu":
+            return np.empty(shape, dtype)
+        from ..cuda import backend
+
+        return backend.empty(shape, dtype)
+
+    def output(self, shape: tuple[int, ...], out: Any) -> Any:
+        """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
+        if out is None:
+            return self.empty(shape)
+        check_out(out, shape, self.result)
+        if self.device == "cpu" and out.dtype == self.compute and out.flags.c_contiguous and out.flags.aligned:
+            return out
+        return self.empty(shape)
+
+    def finish(self, y: Any, out: Any = None) -> Any:
+        """The caller's result: in the caller's dtype, on the caller's device, in `out` if given."""
+        if self.device == "cuda":
+            from ..cuda import backend
+
+            if self._given is not None and out is None:
+                return backend.like(y, self._given)
+            y = backend.to_host(y)
+        if out is None:
+            return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
+        if out is not y:
+            out[...] = y
+        return out
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Any array-like as a NumPy array of numbers."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidArgument(f"{name} cannot be read as an array: {error}") from None
+    if not (array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"):
+        raise InvalidArgument(f"{name} has dtype {array.dtype}; expected real or complex numbers")
+    return array
+
+
+def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """`array` as C-contiguous, aligned, native and writable in Numba's eyes; copied only if it must be."""
+    array = np.require(array, dtype, ["C", "A"])
+    if not array.flags.writeable:
+        # A read-only array is another type to Numba; kernels never write to their inputs, so look away.
+        interface = {**array.__array_interface__}
+        interface["data"] = (interface["data"][0], False)
+        array = np.asarray(_Window(array, interface))
+    return array
+
+
+class _Window:
+    """Keeps the memory of a read-only array alive for a view of it that Numba takes as writable."""
+
+    def __init__(self, owner: np.ndarray, interface: dict[str, Any]) -> None:
+        self.owner, self.__array_interface__ = owner, interface
+
+
+def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) -> tuple[np.dtype, np.dtype]:
+    """The result dtype of mixed operands by NumPy's rule, and the dtype it is computed in.
+
+    Integers and booleans become float64 unless `integers`; float16 and bfloat16 are computed in float32.
+    """
+    result = dtypes[0]
+    for dtype in dtypes[1:]:
+        result = np.result_type(result, dtype)
+    result = result.newbyteorder("=")
+    if result.name in ("float16", "bfloat16"):
+        return result, np.dtype(np.float32)
+    if result.kind in "biu":
+        if integers and result.kind != "b":
+            return result, result
+        result = np.dtype(np.float64)
+    if result.kind == "c":
+        if result.name not in ("complex64", "complex128"):
+            raise InvalidArgument(f"{', '.join(names)} have dtype {result}; expected complex64 or complex128")
+        return result, result
+    if result.name not in FLOATS:
+        raise InvalidArgument(f"{', '.join(names)} have dtype {result}; expected float16, float32 or float64")
+    return result, result
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """`out` must be a writable array of the result's shape and dtype."""
+    if not hasattr(out, "shape") or not hasattr(out, "dtype"):
+        raise InvalidArgument(f"out is a {type(out).__name__}; expected an array of shape {shape} and dtype {dtype}")
+    if tuple(out.shape) != shape or np.dtype(out.dtype) != dtype:
+        raise InvalidArgument(f"out has shape {tuple(out.shape)} and dtype {out.dtype}; expected {shape} and {dtype}")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise InvalidArgument("out is read-only; pass a writable array")
+
+
+def is_device_array(value: Any) -> bool:
+    """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba)."""
+    if isinstance(value, np.ndarray) or value is None:
+        return False
+    try:
+        return hasattr(value, "__cuda_array_interface__")
+    except Exception:  # some libraries raise on access instead of hiding the attribute
+        return False
+
+
+def _dtype_of(value: Any) -> np.dtype:
+    if isinstance(value, np.ndarray):
+        return value.dtype
+    return np.dtype(value.__cuda_array_interface__["typestr"])
