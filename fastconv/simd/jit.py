@@ -53,10 +53,16 @@ def _driver(body: Callable[..., Any], serial: Any) -> Callable[..., Any]:
     arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
     source = (
         f"def {body.__name__}_driver(members, tasks, {arguments}):\n"
-        f"    for thread in prange(members):\n"
+        f"    for i in prange(members):\n"
+        f"        thread = int64(i)\n"  # prange counts in uint64, which would be another signature
         f"        serial(thread, tasks * thread // members, tasks * (thread + 1) // members, {arguments})\n"
     )
-    namespace: dict[str, Any] = {"prange": numba.prange, "serial": serial}
+    namespace: dict[str, Any] = {
+        "__name__": body.__module__,
+        "prange": numba.prange,
+        "int64": numba.int64,
+        "serial": serial,
+    }
     exec(compile(source, inspect.getfile(body), "exec"), namespace)
     return namespace[f"{body.__name__}_driver"]
 
