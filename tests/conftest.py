@@ -1,0 +1,37 @@
+"""What every test shares: a seeded hypothesis profile and a clean number of threads.
+
+Compiled kernels are kept in the user's cache folder, or in `FASTCONV_CACHE_DIR` where that is set. Long tests carry the
+marker ``slow``.
+"""
+
+import os
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "fastconv",
+    derandomize=True,
+    deadline=None,  # a first call compiles
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("long", parent=settings.get_profile("fastconv"), derandomize=False, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastconv"))
+
+
+@pytest.fixture
+def rng(request):
+    """Random numbers that depend on the test's name alone, so tests may run in any order."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def two_threads():
+    """Run the test with two threads, whatever the machine has."""
+    import fastconv as fc
+
+    with fc.threads(2):
+        yield

@@ -1,0 +1,232 @@
+"""The code's shape, read from its text: who imports whom, how long files and functions are, what is documented."""
+
+import ast
+import importlib
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "fastconv"
+
+#: A module imports only from groups above its own, or from its own group without a circle.
+LAYERS = [
+    {"errors"},
+    {"config"},
+    {"borders"},
+    {"spec"},
+    {"threads"},
+    {"simd", "cpu", "cuda"},
+    {"dispatch"},
+    {"ops"},
+    {"signal", "ndimage", "autograd", "njit"},
+    {"nn"},
+    {"measure"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+#: Kernels take arrays and plain integers: of what stands above them they may see these alone.
+KERNELS = {"simd", "cpu", "cuda"}
+KERNELS_SEE = {"errors", "config", "borders", "threads"}
+SIMD_SEES_NO = {"cpu", "cuda"}
+
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 80
+
+
+def files():
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def name_of(path):
+    """cpu/direct.py -> cpu.direct, __init__ dropped below the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(path, top_level_only=False):
+    """Names of fastconv's modules that a file imports, wherever the statement stands."""
+    inside = path.relative_to(PACKAGE).parent.parts
+    nodes = tree_of(path).body if top_level_only else ast.walk(tree_of(path))
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = inside[: len(inside) - node.level + 1]
+                module = ".".join((*base, node.module or "")).strip(".")
+            elif (node.module or "").split(".")[0] == "fastconv":
+                module = node.module.removeprefix("fastconv").strip(".")
+            else:
+                continue
+            for alias in node.names:
+                longer = f"{module}.{alias.name}".strip(".")
+                yield longer if longer in modules() else module or "__init__"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "fastconv":
+                    yield alias.name.removeprefix("fastconv").strip(".") or "__init__"
+
+
+@cache
+def modules():
+    return {name_of(path): path for path in files()}
+
+
+def layer(name):
+    top = name.split(".")[0]
+    for depth, group in enumerate(LAYERS):
+        if top in group:
+            return depth
+    pytest.fail(f"fastconv.{name} stands in no layer; give it its place in LAYERS")
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_go_one_way(name):
+    top = name.split(".")[0]
+    breaches = []
+    for other in imports(modules()[name]):
+        other_top = other.split(".")[0]
+        if other_top == top:
+            continue
+        legal = layer(other) < layer(name) or (top in KERNELS and other_top in KERNELS)
+        if top in KERNELS:
+            legal = legal and other_top in KERNELS_SEE | KERNELS
+        if top == "simd":
+            legal = legal and other_top not in SIMD_SEES_NO
+        if not legal:
+            breaches.append(f"fastconv.{name} imports fastconv.{other}")
+    assert not breaches
+
+
+def test_no_circles():
+    """Among modules, counting what runs on import."""
+    graph = {name: set(imports(path, top_level_only=True)) - {name} for name, path in modules().items()}
+    state = {}
+
+    def visit(name, trail):
+        if state.get(name) == "done" or name not in graph:
+            return
+        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
+        for other in sorted(graph[name]):
+            visit(other, (*trail, name))
+        state[name] = "done"
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_only_cuda_names_numba_cuda():
+    guilty = [
+        f"{name}:{node.lineno}"
+        for name, path in modules().items()
+        if name.split(".")[0] != "cuda"
+        for node in ast.walk(tree_of(path))
+        if (isinstance(node, ast.Import) and any(a.name.startswith(("numba.cuda", "cupy")) for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("numba.cuda", "cupy")))
+        or (isinstance(node, ast.ImportFrom) and node.module == "numba" and any(a.name == "cuda" for a in node.names))
+        or (isinstance(node, ast.Attribute) and ast.unparse(node).startswith("numba.cuda"))
+    ]
+    assert not guilty
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_files_and_functions_stay_short(name):
+    path = modules()[name]
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MOST_LINES_OF_A_FILE, f"{path.name} has {lines} lines: it has two jobs"
+    long = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            body = node.body[1:] if documented and len(node.body) > 1 else node.body
+            length = node.end_lineno - body[0].lineno + 1
+            if length > MOST_LINES_OF_A_FUNCTION:
+                long.append(f"{node.name} ({length} lines)")
+    assert not long
+
+
+def test_no_fastmath():
+    """``fastmath=True`` deletes tests for NaN."""
+    guilty = [
+        f"{name}:{node.value.lineno}"
+        for name, path in modules().items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.keyword) and node.arg == "fastmath" and getattr(node.value, "value", None) is True
+    ]
+    assert not guilty
+
+
+def test_every_module_says_what_it_is():
+    silent = [name for name, path in modules().items() if path.stat().st_size and not ast.get_docstring(tree_of(path))]
+    assert not silent
+
+
+# Documentation of the public names
+
+
+@cache
+def public():
+    fc = importlib.import_module("fastconv")
+    return {name: getattr(fc, name) for name in fc.__all__}
+
+
+def functions():
+    return {name: value for name, value in public().items() if inspect.isfunction(value)}
+
+
+def documented_parameters(doc):
+    """The names in a numpydoc Parameters section."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}\n|\Z)", doc, re.M | re.S)
+    if section is None:
+        return None
+    names = []
+    for line in section[1].splitlines():
+        if line and not line[0].isspace():
+            names += [part.strip().lstrip("*") for part in line.split(" : ")[0].split(",")]
+    return names
+
+
+def test_all_is_sorted_out():
+    names = importlib.import_module("fastconv").__all__
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if name.startswith("_") and name != "__version__"]
+
+
+def test_public_functions_have_docstrings_with_examples():
+    silent = [name for name, function in functions().items() if not inspect.getdoc(function)]
+    assert not silent
+    without = [
+        name
+        for name, function in functions().items()
+        if not re.search(r"^Examples\n-+\n", inspect.getdoc(function), re.M)
+    ]
+    assert not without
+    unrunnable = [name for name, function in functions().items() if ">>> " not in inspect.getdoc(function)]
+    assert not unrunnable
+
+
+def test_documented_parameters_are_those_of_the_signature():
+    """Every parameter is documented, under its own name and in the signature's order."""
+    wrong = {}
+    for name, function in functions().items():
+        parameters = [p.lstrip("*") for p in inspect.signature(function).parameters]
+        documented = documented_parameters(inspect.getdoc(function))
+        if parameters and documented is not None and documented != parameters:
+            wrong[name] = {"documented": documented, "signature": parameters}
+    assert not wrong
+
+
+def test_public_functions_with_several_parameters_document_them():
+    silent = [
+        name
+        for name, function in functions().items()
+        if len(inspect.signature(function).parameters) > 1 and documented_parameters(inspect.getdoc(function)) is None
+    ]
+    assert not silent

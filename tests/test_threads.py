@@ -1,0 +1,254 @@
+"""Threads change the time and nothing else: same bits for any number, safe with other threads and after fork."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cases import CASES, Case
+from problems import OPS, function, problem
+
+import fastconv as fc
+from fastconv import dispatch, threads
+from fastconv.errors import InvalidArgument, Unsupported
+
+METHODS = sorted({row.method for row in dispatch.TABLE if row.op in OPS and row.device == "cpu"})
+#: Large enough that every kernel splits its work, with a remainder for every number of threads.
+LARGE = [
+    Case("large", (3, 17, 23, 29), (33, 17, 3, 3), {"padding": 1}),
+    Case("large strided", (2, 8, 41, 37), (24, 8, 5, 5), {"padding": 2, "stride": 2}),
+    Case("large one channel", (1, 1, 127, 131), (1, 1, 9, 9), {"padding": 4}),
+    Case("large depthwise", (2, 19, 31, 33), (19, 1, 3, 3), {"padding": 1, "groups": 19}),
+    Case("large 1-D", (1, 3, 9001), (2, 3, 17), {}),
+]
+
+
+@pytest.fixture
+def always_parallel(monkeypatch):
+    """Even the tiniest problem is shared among threads."""
+    monkeypatch.setattr(threads, "settings", replace(threads.settings, serial_flops=1))
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("method", METHODS)
+def test_same_bits_for_any_number_of_threads(method, op, case, always_parallel):
+    data = problem(case)
+    for channels_last in (False, True):
+        results = []
+        for n in (1, 2, 3, 7):
+            with fc.threads(n):
+                try:
+                    results.append(data.solve(op, channels_last, "float32", method=method))
+                except Unsupported:
+                    return
+        for other in results[1:]:
+            np.testing.assert_array_equal(results[0], other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("op", OPS)
+def test_tiny_problems_shared_among_threads(op, method, always_parallel):
+    """Fewer tasks than threads, tasks without work."""
+    for case in CASES[::3]:
+        data = problem(case)
+        try:
+            with fc.threads(1):
+                alone = data.solve(op, False, "float32", method=method)
+            with fc.threads(3):
+                np.testing.assert_array_equal(data.solve(op, False, "float32", method=method), alone, err_msg=case.name)
+        except Unsupported:
+            continue
+
+
+# The setting
+
+
+def test_block_restores_the_number():
+    before = fc.get_num_threads()
+    with fc.threads(3):
+        assert fc.get_num_threads() == 3
+        with fc.threads(1):
+            assert fc.get_num_threads() == 1
+        assert fc.get_num_threads() == 3
+    assert fc.get_num_threads() == before
+    with pytest.raises(KeyError), fc.threads(2):
+        raise KeyError
+    assert fc.get_num_threads() == before
+
+
+def test_set_inside_a_block_ends_with_it():
+    before = fc.get_num_threads()
+    with fc.threads(2):
+        fc.set_num_threads(5)
+        assert fc.get_num_threads() == 5
+    assert fc.get_num_threads() == before
+
+
+def test_block_is_this_threads_own():
+    seen = []
+    before = fc.get_num_threads()
+    with fc.threads(before + 3):
+        other = threading.Thread(target=lambda: seen.append(fc.get_num_threads()))
+        other.start()
+        other.join()
+    assert seen == [before]
+
+
+def test_set_reaches_other_threads():
+    before = fc.get_num_threads()
+    try:
+        fc.set_num_threads(before + 1)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(fc.get_num_threads).result() == before + 1
+    finally:
+        fc.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True, [2]])
+def test_numbers_that_are_none(n):
+    with pytest.raises(InvalidArgument, match="number of threads is"):
+        fc.set_num_threads(n)
+    with pytest.raises(InvalidArgument, match="number of threads is"), fc.threads(n):
+        pass
+
+
+def test_numpy_numbers_are_numbers():
+    with fc.threads(np.int32(2)):
+        assert fc.get_num_threads() == 2
+        assert type(fc.get_num_threads()) is int
+
+
+def test_team():
+    with fc.threads(4):
+        assert threads.team(1, 10**12) == 1
+        assert threads.team(3, 10**12) == 3
+        assert threads.team(100, 10**12) == 4
+        assert threads.team(100, 1) == 1
+
+
+# Other threads and processes
+
+
+def test_concurrent_callers_get_their_own_results(always_parallel):
+    cases = LARGE * 4
+    expected = {case: problem(case).expected("conv") for case in LARGE}
+
+    def work(case):
+        y = problem(case).solve("conv", False, "float64", method="direct")
+        return np.abs(y - expected[case]).max()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(work, cases)) < 1e-10
+
+
+SCRIPT = """
+    import os, sys
+    from concurrent.futures import ThreadPoolExecutor
+    import numpy as np
+    import fastconv as fc
+
+    fc.set_num_threads(2)
+    x = np.random.default_rng(0).standard_normal((4, 8, 40, 40)).astype("f4")
+    w = np.random.default_rng(1).standard_normal((16, 8, 3, 3)).astype("f4")
+    expected = fc.conv2d(x, w, method="direct")
+
+    def check(_):
+        for method in ("direct", "im2col"):
+            y = fc.conv2d(x, w, method=method)
+            np.testing.assert_allclose(y, expected, atol=1e-4)
+        dw = fc.conv2d_weight_grad(x, expected, w.shape)
+        return float(dw.sum())
+"""
+
+
+def run(script, **environment):
+    code = textwrap.dedent(SCRIPT) + textwrap.dedent(script)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb", "default"])
+def test_concurrent_callers_under_each_threading_layer(layer):
+    """Numba's workqueue layer ends the process on concurrent entry: fastconv must not let it come to that."""
+    if layer != "default" and not has_layer(layer):
+        pytest.skip(f"Numba's {layer} layer is not installed")
+    out = run(
+        """
+        with ThreadPoolExecutor(4) as pool:
+            sums = list(pool.map(check, range(12)))
+        assert len(set(sums)) == 1, sums
+        from fastconv import threads
+        print(threads.threading_layer())
+        """,
+        NUMBA_THREADING_LAYER=layer,
+    )
+    if layer != "default":
+        assert out.strip() == layer
+
+
+def has_layer(layer):
+    pool = {"workqueue": "workqueue", "omp": "omppool", "tbb": "tbbpool"}[layer]
+    code = f"import importlib; importlib.import_module('numba.np.ufunc.{pool}')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "default"])
+def test_use_after_fork(layer):
+    """A child works, on one thread, and its parent goes on."""
+    if layer != "default" and not has_layer(layer):
+        pytest.skip(f"Numba's {layer} layer is not installed")
+    run(
+        """
+        before = check(0)
+        import warnings
+        warnings.simplefilter("ignore")  # Python warns of fork in a process with threads
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                from fastconv import threads
+                assert threads.team(100, 10**12) == 1
+                status = 0 if check(0) == before else 2
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        assert check(0) == before
+        """,
+        NUMBA_THREADING_LAYER=layer,
+    )
+
+
+def test_kernels_release_the_interpreter():
+    """Another Python thread runs while a long convolution does."""
+    x, w = np.ones((1, 16, 300, 300), np.float32), np.ones((32, 16, 7, 7), np.float32)
+    function("conv", 2)(x, w, method="direct")
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.wait(0.001):
+            ticks.append(1)
+
+    other = threading.Thread(target=tick)
+    other.start()
+    with fc.threads(1):
+        for _ in range(4):
+            function("conv", 2)(x, w, method="direct")
+    stop.set()
+    other.join()
+    assert len(ticks) > 3
