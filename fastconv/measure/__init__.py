@@ -1,0 +1,40 @@
+"""Named problems, machine peaks, and the timing protocol that ``fastconv bench`` and bench/ share.
+
+`compare` checks every result against float64 values computed from the definition, then times fastconv's methods and
+its rivals in turns in this process.
+"""
+
+from .compare import compare, our_call
+from .machine import Peaks, environment, measure_peaks
+from .oracle import Expected, expect, make_arrays
+from .problems import Problem, parse_problem, shrink
+from .rivals import RIVALS, Rival, find_rivals
+from .rows import METHODS, Entry, Row, summary
+from .suites import SUITES, suite
+from .timing import Timing, geometric_mean, interleave
+
+__all__ = [
+    "METHODS",
+    "RIVALS",
+    "SUITES",
+    "Entry",
+    "Expected",
+    "Peaks",
+    "Problem",
+    "Rival",
+    "Row",
+    "Timing",
+    "compare",
+    "environment",
+    "expect",
+    "find_rivals",
+    "geometric_mean",
+    "interleave",
+    "make_arrays",
+    "measure_peaks",
+    "our_call",
+    "parse_problem",
+    "shrink",
+    "suite",
+    "summary",
+]

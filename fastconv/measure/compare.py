@@ -1,0 +1,154 @@
+"""Measure one problem: check every result, then time fastconv's methods and its rivals in turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..dispatch import choose_method
+from ..errors import Unsupported
+from ..spec import ConvSpec
+from ..threads import get_num_threads
+from .machine import Peaks
+from .oracle import Arrays, Expected, expect, make_arrays
+from .problems import CONVOLUTIONS, Problem
+from .rivals import Rival
+from .rows import METHODS, Entry, Row
+from .timing import Disturbance, Timing, interleave
+
+Contender = tuple[Entry, Callable[[], Any] | None]  # without a call it is not timed
+
+TRIES = 3
+QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
+
+
+def our_call(problem: Problem, arrays: Arrays, method: str = "auto") -> Callable[[], np.ndarray]:
+    """The call a user of fastconv would write for a problem: NumPy in, NumPy out."""
+    spec = problem.spec
+    first = 3 - spec.rank
+    window: dict[str, Any] = {
+        "stride": spec.stride[first:],
+        "padding": spec.padding[first:],
+        "dilation": spec.dilation[first:],
+        "layout": problem.layout,
+    }
+    if not isinstance(spec, ConvSpec):
+        pooling = getattr(ops, f"{problem.op}{spec.rank}d")
+        if problem.op == "avg_pool":
+            window["count_include_pad"] = True
+        return lambda: pooling(arrays["x"], spec.window[first:], **window)
+    window |= {"groups": spec.groups, "padding_mode": spec.padding_mode, "method": method}
+    x, w, dy = arrays["x"], arrays["w"], arrays["dy"]
+    if problem.op == "conv":
+        conv = getattr(ops, f"conv{spec.rank}d")
+        return lambda: conv(x, w, **window)
+    gradient = getattr(ops, f"conv{spec.rank}d_{problem.op}")
+    if problem.op == "input_grad":
+        return lambda: gradient(dy, w, x.shape, **window)
+    return lambda: gradient(x, dy, w.shape, **window)
+
+
+def compare(
+    problem: Problem,
+    rivals: Iterable[Rival] = (),
+    *,
+    methods: Iterable[str] = METHODS,
+    seconds: float = 1.0,
+    peaks: Peaks | None = None,
+    seed: int = 0,
+) -> Row:
+    """Check, then time, fastconv's `methods` and the `rivals` on one problem, for about `seconds` in all.
+
+    Every result is compared at sampled positions with float64 values computed from the definition, and as a whole with
+    fastconv's. Who is wrong is not timed.
+    """
+    arrays = make_arrays(problem, seed)
+    expected = expect(problem, arrays)
+    chosen = _chosen(problem)
+    wanted = methods if problem.op in CONVOLUTIONS else ("auto",)
+    ours = {method: chosen if method == "auto" else method for method in wanted}
+    contenders, reference = _our_contenders(problem, arrays, expected, dict.fromkeys(ours.values()))
+    for rival in rivals:
+        contenders += _rival_contenders(rival, problem, arrays, expected, reference)
+    calls = {i: call for i, (_, call) in enumerate(contenders) if call is not None}
+    timings, disturbance = _time_undisturbed(calls, seconds)
+    entries = [replace(entry, timing=timings.get(i)) for i, (entry, _) in enumerate(contenders)]
+    found = {entry.variant: entry for entry in entries if entry.who == "fastconv"}
+    others: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.who != "fastconv":
+            others.setdefault(entry.who, []).append(entry)
+    own = {method: found[variant] for method, variant in ours.items()}
+    return Row(problem, chosen, expected.tolerance, own, others, disturbance, peaks)
+
+
+def _chosen(problem: Problem) -> str:
+    if problem.op not in CONVOLUTIONS:
+        return "direct"
+    return choose_method("conv" if problem.op == "conv" else f"conv_{problem.op}", problem.spec)
+
+
+def _judge(who: str, variant: str, result: np.ndarray, expected: Expected, reference: np.ndarray | None) -> Entry:
+    """Compare a result with the sampled values, and as a whole with a result already found right."""
+    error = expected.error(result)
+    if error <= expected.tolerance and reference is not None:
+        difference = float(np.max(np.abs(result - reference), initial=0.0))
+        if not difference <= 2 * expected.tolerance:
+            error = math.inf if math.isnan(difference) else difference
+    note = "" if error <= expected.tolerance else f"wrong result (error {error:.3g})"
+    return Entry(who, variant, error, note=note)
+
+
+def _our_contenders(
+    problem: Problem, arrays: Arrays, expected: Expected, methods: Iterable[str]
+) -> tuple[list[Contender], np.ndarray | None]:
+    """fastconv's methods, and the first right result."""
+    contenders: list[Contender] = []
+    reference = None
+    for method in methods:
+        call = our_call(problem, arrays, method)
+        try:
+            result = call()
+        except Unsupported as error:
+            contenders.append((Entry("fastconv", method, note=str(error)), None))
+            continue
+        entry = _judge("fastconv", method, result, expected, reference)
+        contenders.append((entry, None if entry.note else call))
+        if reference is None and not entry.note:
+            reference = result
+    return contenders, reference
+
+
+def _rival_contenders(
+    rival: Rival, problem: Problem, arrays: Arrays, expected: Expected, reference: np.ndarray | None
+) -> list[Contender]:
+    """The rival's ways, or the reason why it has none."""
+    candidates = rival.candidates(problem, arrays, get_num_threads())
+    if isinstance(candidates, str):
+        return [(Entry(rival.name, "", note=candidates), None)]
+    contenders: list[Contender] = []
+    for candidate in candidates:
+        result = candidate.to_numpy(candidate.call())
+        entry = _judge(rival.name, candidate.label, result, expected, reference)
+        contenders.append((entry, None if entry.note else candidate.call))
+    return contenders
+
+
+def _time_undisturbed(calls: dict[int, Callable[[], Any]], seconds: float) -> tuple[dict[int, Timing], float | None]:
+    """Time all; when other processes were busy meanwhile, again, and keep the quietest of a few tries."""
+    kept: dict[int, Timing] = {}
+    least: float | None = None
+    for _ in range(TRIES if calls else 0):
+        with Disturbance() as disturbance:
+            timings = interleave(calls, seconds)
+        busy = disturbance.fraction
+        if not kept or (busy is not None and least is not None and busy < least):
+            kept, least = timings, busy
+        if busy is None or busy <= QUIET:
+            break
+    return kept, least

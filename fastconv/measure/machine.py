@@ -1,0 +1,111 @@
+"""What the machine is and how fast it can be: the environment of a report, and the measured peaks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..simd import peak
+from ..simd.host import host
+from ..threads import get_num_threads, threading_layer
+
+LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
+VARIABLES = ("FASTCONV_", "NUMBA_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The most this machine does with the threads in use."""
+
+    dtype: str
+    threads: int
+    gflops: float
+    copy_gbytes: float
+
+
+def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
+    """Measure multiply-adds held in registers (GFLOP/s) and a copy beyond the caches (GB/s, read plus written).
+
+    Each is tried for `seconds` in short pieces, of which the fastest counts; the figures are kept for the process.
+    """
+    return _measure_peaks(dtype, get_num_threads(), seconds)
+
+
+@lru_cache(maxsize=16)
+def _measure_peaks(dtype: str, members: int, seconds: float) -> Peaks:
+    lanes = host().lanes(np.dtype(dtype).itemsize)
+    stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
+    values = np.full(members * stride, 0.5, dtype)
+    chains = peak.chains()
+    fastest = _fastest(lambda: peak.multiply_adds(members, members, rounds, values, stride), seconds)
+    gflops = 2 * lanes * chains * rounds * members / fastest / 1e9
+    size = (96 << 20) // 4 // members
+    source, target = np.ones(size * members, np.float32), np.zeros(size * members, np.float32)
+    copying = _fastest(lambda: peak.copies(members, members, source, target, size), seconds)
+    return Peaks(dtype, members, gflops, 2 * source.nbytes / copying / 1e9)
+
+
+def _fastest(call: Callable[[], Any], seconds: float) -> float:
+    call()
+    times: list[float] = []
+    while sum(times) < seconds:
+        before = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - before)
+    return min(times)
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to judge a figure: machine, threads, versions, settings, date."""
+    unit = host()
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "processor": processor_name(),
+            "architecture": platform.machine(),
+            "system": f"{platform.system()} {platform.release()}",
+            "logical_processors": os.cpu_count(),
+            "instruction_set": unit.isa,
+            "compiled_for": unit.cpu,
+            "float32_lanes": unit.lanes(4),
+            "float64_lanes": unit.lanes(8),
+            "vector_registers": unit.registers,
+        },
+        "threads": get_num_threads(),
+        "threading_layer": threading_layer(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of fastconv, what it is built on, and its rivals."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=1)
+def processor_name() -> str:
+    """The processor's marketing name, or what the system offers in its place."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

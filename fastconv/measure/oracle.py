@@ -1,0 +1,183 @@
+"""The check before any timing: some elements of a result, recomputed in float64 from the definition, by NumPy alone.
+
+Nothing here uses fastconv's kernels or those of a rival, so both are judged by the same independent figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..spec import ConvSpec, PoolSpec
+from .problems import Problem
+
+Arrays = dict[str, np.ndarray]
+SAMPLES = 64
+
+
+def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
+    """Standard normal x and, for convolutions, w and dy in the problem's layout and dtype."""
+    rng = np.random.default_rng(seed)
+    spec = problem.spec
+    shapes = {"x": spec.x_shape}
+    if isinstance(spec, ConvSpec):
+        shapes |= {"w": spec.w_shape, "dy": spec.y_shape}
+    draw = np.float64 if spec.dtype == "float64" else np.float32
+    return {name: rng.standard_normal(shape, draw).astype(spec.dtype, copy=False) for name, shape in shapes.items()}
+
+
+def result_shape(problem: Problem) -> tuple[int, ...]:
+    """Shape of the operation's result."""
+    spec = problem.spec
+    if isinstance(spec, PoolSpec) or problem.op == "conv":
+        return spec.y_shape
+    return spec.x_shape if problem.op == "input_grad" else spec.w_shape
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Float64 values of a result at some positions, and how far a float result may be from them."""
+
+    shape: tuple[int, ...]
+    positions: tuple[np.ndarray, ...]
+    values: np.ndarray
+    tolerance: float
+
+    def error(self, result: np.ndarray) -> float:
+        """Largest deviation at the positions; infinite for a wrong shape or a value that is not finite."""
+        if result.shape != self.shape:
+            return math.inf
+        error = float(np.max(np.abs(result[self.positions].astype(np.float64) - self.values), initial=0.0))
+        return math.inf if math.isnan(error) else error
+
+
+def expect(problem: Problem, arrays: Arrays, samples: int = SAMPLES, seed: int = 1) -> Expected:
+    """Choose `samples` elements of the result, the first and the last among them, and compute them in float64."""
+    shape = result_shape(problem)
+    flat = np.random.default_rng(seed).integers(0, math.prod(shape), samples)
+    flat[:2] = 0, math.prod(shape) - 1
+    positions = np.unravel_index(flat, shape)
+    spec, op = problem.spec, problem.op
+    values = np.empty(samples)
+    for i, position in enumerate(zip(*positions, strict=True)):
+        index = _lift(tuple(int(p) for p in position), spec, weights=op == "weight_grad")
+        if isinstance(spec, PoolSpec):
+            values[i] = _pool(op, _planes(arrays["x"], spec), spec, index)
+        else:
+            x, dy = _planes(arrays["x"], spec), _planes(arrays["dy"], spec)
+            w = _planes(arrays["w"], spec, weights=True)
+            if op == "conv":
+                values[i] = _conv(x, w, spec, index)
+            elif op == "input_grad":
+                values[i] = _input_grad(dy, w, spec, index)
+            else:
+                values[i] = _weight_grad(x, dy, spec, index)
+    return Expected(shape, positions, values, tolerance(problem))
+
+
+def tolerance(problem: Problem) -> float:
+    """Allowed deviation for standard normal data: a random walk of rounding errors, with room for fast algorithms.
+
+    The sum of t products of such data is about sqrt(t); rounding each partial sum adds errors of eps * sqrt(t) at
+    random, so about eps * t in all; Winograd and Fourier methods stay within some tens of eps * sqrt(t).
+    """
+    spec = problem.spec
+    eps = float(np.finfo(spec.dtype).eps)
+    if isinstance(spec, PoolSpec):
+        return 16 * eps
+    terms = {
+        "conv": spec.C // spec.groups * spec.taps,
+        "input_grad": spec.O // spec.groups * spec.taps,
+        "weight_grad": spec.N * math.prod(spec.out),
+    }[problem.op]
+    return eps * (100 + math.sqrt(terms)) * math.sqrt(terms)
+
+
+def _planes(array: np.ndarray, spec: ConvSpec | PoolSpec, *, weights: bool = False) -> np.ndarray:
+    """View as (N, C, D, H, W), weights as (O, C/groups, KD, KH, KW)."""
+    if spec.channels_last:
+        array = np.moveaxis(array, (-1, -2), (0, 1)) if weights else np.moveaxis(array, -1, 1)
+    return array.reshape(*array.shape[:2], *(1,) * (3 - spec.rank), *array.shape[2:])
+
+
+def _lift(position: tuple[int, ...], spec: ConvSpec | PoolSpec, *, weights: bool) -> tuple[int, ...]:
+    """Position in the five axes of `_planes`."""
+    if spec.channels_last and weights:
+        position = (position[-1], position[-2], *position[:-2])
+    elif spec.channels_last:
+        position = (position[0], position[-1], *position[1:-1])
+    return (*position[:2], *(0,) * (3 - spec.rank), *position[2:])
+
+
+def _sources(spec: ConvSpec, axis: int) -> np.ndarray:
+    """For each padded position of an axis the input position it shows, -1 for a zero."""
+    n, (before, after) = spec.size[axis], spec.padding[axis]
+    if spec.padding_mode == "zeros":
+        return np.concatenate([np.full(before, -1), np.arange(n), np.full(after, -1)])
+    return np.pad(np.arange(n), (before, after), mode=spec.padding_mode)  # type: ignore[call-overload]
+
+
+def _grid(array: np.ndarray, positions: Sequence[Any]) -> np.ndarray:
+    """Of each entry of the first axis the elements at every combination of positions along the other three."""
+    return array[(slice(None), *np.ix_(*positions))]
+
+
+def _conv(x: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+    n, o, *at = index
+    inner = spec.C // spec.groups
+    first = o // (spec.O // spec.groups) * inner
+    picked, taps = [], []
+    for a in range(3):
+        u = np.arange(spec.kernel[a])
+        source = _sources(spec, a)[at[a] * spec.stride[a] + u * spec.dilation[a]]
+        picked.append(source[source >= 0])
+        taps.append(u[source >= 0])
+    window = _grid(x[n, first : first + inner], picked)
+    return float(np.sum(window.astype(np.float64) * _grid(w[o], taps)))
+
+
+def _input_grad(dy: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+    n, c, *at = index
+    inner, outer = spec.C // spec.groups, spec.O // spec.groups
+    first = c // inner * outer
+    pairs = []  # per axis: which outputs used this element through which tap
+    for a in range(3):
+        padded = np.flatnonzero(_sources(spec, a) == at[a])
+        found = itertools.product(padded.tolist(), range(spec.kernel[a]))
+        starts = [(p - u * spec.dilation[a], u) for p, u in found]
+        s = spec.stride[a]
+        pairs.append([(t // s, u) for t, u in starts if t >= 0 and t % s == 0 and t // s < spec.out[a]])
+    if not all(pairs):
+        return 0.0
+    outputs, taps = ([[pair[side] for pair in axis] for axis in pairs] for side in (0, 1))
+    gradient = _grid(dy[n, first : first + outer], outputs)
+    return float(np.sum(gradient.astype(np.float64) * _grid(w[first : first + outer, c % inner], taps)))
+
+
+def _weight_grad(x: np.ndarray, dy: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+    o, c, *tap = index
+    channel = o // (spec.O // spec.groups) * (spec.C // spec.groups) + c
+    picked, outputs = [], []
+    for a in range(3):
+        i = np.arange(spec.out[a])
+        source = _sources(spec, a)[i * spec.stride[a] + tap[a] * spec.dilation[a]]
+        picked.append(source[source >= 0])
+        outputs.append(i[source >= 0])
+    seen = _grid(x[:, channel], picked)
+    return float(np.sum(seen.astype(np.float64) * _grid(dy[:, o], outputs)))
+
+
+def _pool(op: str, x: np.ndarray, spec: PoolSpec, index: tuple[int, ...]) -> float:
+    n, c, *at = index
+    picked, divisor = [], 1
+    for a in range(3):
+        taps = at[a] * spec.stride[a] - spec.padding[a][0] + np.arange(spec.window[a]) * spec.dilation[a]
+        picked.append(taps[(taps >= 0) & (taps < spec.size[a])])
+        divisor *= int(np.sum(taps < spec.size[a] + spec.padding[a][1]))
+    window = x[n, c][np.ix_(*picked)].astype(np.float64)
+    return float(window.max(initial=-np.inf)) if op == "max_pool" else float(window.sum()) / divisor

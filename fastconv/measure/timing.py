@@ -1,0 +1,122 @@
+"""The timing protocol: rivals take turns in one process, each is warmed just before it is timed, many repeats.
+
+Taking turns lets a slow spell of the machine hit everyone alike. Warming matters because two OpenMP runtimes (ours
+and PyTorch's) keep their idle threads spinning for a while and disturb whoever comes next; the minimum of many
+repeats is what remains undisturbed, and the median and quartiles tell how typical it is.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+Call = Callable[[], object]
+Name = TypeVar("Name", bound=Hashable)
+IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of repeated calls, in seconds, in the order taken."""
+
+    samples: tuple[float, ...]
+
+    @property
+    def minimum(self) -> float:
+        """The least disturbed call."""
+        return min(self.samples)
+
+    @property
+    def median(self) -> float:
+        """The typical call."""
+        return statistics.median(self.samples)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a fraction of the median."""
+        if len(self.samples) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.samples, n=4, method="inclusive")
+        return (high - low) / 2 / self.median
+
+    def as_dict(self) -> dict[str, float | int]:
+        """The figures for a report."""
+        return {
+            "min_s": self.minimum,
+            "median_s": self.median,
+            "spread": round(self.spread, 4),
+            "repeats": len(self.samples),
+        }
+
+
+def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3) -> dict[Name, Timing]:
+    """Time each call in turn for about `seconds` in all, and for at least `rounds` turns.
+
+    Examples
+    --------
+    >>> times = interleave({"sum": lambda: sum(range(100)), "pass": lambda: None}, seconds=0.01)
+    >>> times["sum"].minimum > times["pass"].minimum
+    True
+    """
+    samples: dict[Name, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    started = time.perf_counter()
+    turn = 0
+    while turn < rounds or time.perf_counter() - started < seconds:
+        for name, call in calls.items():
+            call()
+            for _ in range(IN_A_ROW):
+                before = time.perf_counter()
+                call()
+                samples[name].append(time.perf_counter() - before)
+        turn += 1
+        if turn >= 1 and time.perf_counter() - started > 4 * seconds:  # slow calls: fewer turns, never none
+            break
+    return {name: Timing(tuple(times)) for name, times in samples.items()}
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """The mean for ratios; NaN of nothing.
+
+    >>> round(geometric_mean([0.5, 2.0]), 6)
+    1.0
+    """
+    logs = [math.log(value) for value in values]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
+
+
+class Disturbance:
+    """The fraction of the machine that other processes used inside a ``with`` block, None where it cannot be told."""
+
+    def __enter__(self) -> Disturbance:
+        self.fraction: float | None = None
+        self._busy, self._own, self._wall = _machine_seconds(), _own_seconds(), time.perf_counter()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        busy, wall = _machine_seconds(), time.perf_counter() - self._wall
+        if busy is not None and self._busy is not None and wall > 0.2:  # the counters tick at 100 Hz
+            others = (busy - self._busy) - (_own_seconds() - self._own)
+            self.fraction = max(0.0, others / wall / (os.cpu_count() or 1))
+
+
+def _machine_seconds() -> float | None:
+    """Processor seconds that all processes used since the start, by the kernel's count (Linux)."""
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    user, nice, system, _, _, *interrupts = (int(field) for field in fields[:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    times = os.times()
+    return times.user + times.system

@@ -1,0 +1,366 @@
+"""fastconv.measure: problem strings, the check before timing, the protocol, ratios."""
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+
+import naive
+from fastconv import measure
+from fastconv.errors import InvalidArgument
+from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem
+from fastconv.measure.problems import conv, pool
+from fastconv.measure.rivals import Candidate
+from fastconv.spec import LAYOUTS
+
+QUICK = {"seconds": 0.01, "seed": 3}
+OPTIONS = [  # (C, O, size, kernel, options): everything the oracle has to get right
+    (2, 4, (7,), (3,), {"stride": 2, "padding": ((2, 1),)}),
+    (3, 2, (6, 7), (3, 2), {"padding": ((1, 2), (0, 1)), "dilation": (1, 2)}),
+    (4, 6, (8, 5), (3, 3), {"groups": 2, "stride": (2, 1), "padding": 1}),
+    (2, 3, (5, 6), (3, 3), {"padding": 2, "padding_mode": "reflect"}),
+    (2, 3, (5, 6), (3, 3), {"padding": 2, "padding_mode": "wrap", "stride": 2}),
+    (2, 2, (4, 5, 6), (2, 3, 1), {"padding": 1, "stride": (1, 2, 1)}),
+    (1, 1, (3, 3), (5, 5), {"padding": 4}),
+]
+
+
+# Problem strings
+
+
+@pytest.mark.parametrize("name", measure.SUITES)
+@pytest.mark.parametrize("tiny", [False, True])
+def test_every_suite_can_be_read_back(name, tiny):
+    problems = measure.suite(name, tiny=tiny)
+    assert problems
+    assert len(set(problems)) == len(problems)
+    for problem in problems:
+        assert parse_problem(str(problem), layout=problem.layout) == problem
+
+
+def test_layers_are_the_nine_of_the_target():
+    assert [problem.label for problem in measure.suite("layers")] == [
+        "64×[32→32@28 3×3]",
+        "64×[64→64@14 3×3]",
+        "1×[64→64@112 3×3]",
+        "8×[64→64@56 3×3]",
+        "8×[128→128@28 3×3]",
+        "8×[512→512@7 3×3]",
+        "8×[256→64@56 1×1]",
+        "8×[3→64@224 7×7/2]",
+        "8×[3→96@227 11×11/4]",
+    ]
+    assert [problem.spec.out[1:] for problem in measure.suite("layers")][-3:] == [(56, 56), (112, 112), (55, 55)]
+    assert {problem.layout for problem in measure.suite("layers")} == {"NHWC"}
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("C", "O", "size", "kernel", "options"), OPTIONS)
+def test_strings_carry_every_option(C, O, size, kernel, options, last):
+    layout = LAYOUTS[len(size)][last]
+    problem = conv("weight_grad", 2, C, O, size, kernel, layout=layout, **options)
+    assert parse_problem(str(problem), layout=layout) == problem
+
+
+def test_defaults_of_a_string():
+    problem = parse_problem("n1c2w9_o3k3")
+    assert (problem.op, problem.spec.rank, problem.spec.stride, problem.spec.padding) == (
+        "conv",
+        1,
+        (1,) * 3,
+        ((0, 0),) * 3,
+    )
+    assert parse_problem("n1c2h9w9_k3").spec.stride == (1, 3, 3)
+    assert parse_problem("n1c2h9w9_k3").op == "max_pool"
+    assert parse_problem("n1c2h9w8_o3k3s2psame").spec.out == (1, 5, 4)
+    assert parse_problem("n1c2h9w9_o3k3", dtype="float64").spec.dtype == "float64"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "conv:n1c2h9w9_k3",
+        "max_pool:n1c2h9w9_o2k3",
+        "pool:n1c2h9w9_k3",
+        "n1c2d4w9_o2k3",
+        "n1c2h9w9_o2k3x3x3",
+        "n1c2h9w9_o2k3s0",
+        "n1c2h9w9_o2k30",
+        "n1c2h9w9_o2k3g3",
+        "n1c2h9w9_o2k3g0",
+        "n1c0h9w9_o2k3",
+        "n1c2h9w9_o2k3_zigzag",
+        "max_pool:n1c2h9w9_k3s3p3",
+        "avg_pool:n1c2h9w9_k3g2",
+    ],
+)
+def test_bad_problem_strings(text):
+    with pytest.raises(InvalidArgument):
+        parse_problem(text)
+
+
+def test_unknown_suite():
+    with pytest.raises(InvalidArgument, match="layers"):
+        measure.suite("everything")
+
+
+# The check before timing
+
+
+def oracle(problem, arrays):
+    """The whole result by tests/naive.py's loops, in the problem's layout."""
+    spec = problem.spec
+    first = 3 - spec.rank
+    last = spec.channels_last
+    x, w, dy = (naive.wide(arrays[name]) for name in ("x", "w", "dy"))
+    if last:
+        x, w, dy = naive.to_first(x), naive.weights_to_first(w), naive.to_first(dy)
+    plain = {
+        "stride": spec.stride[first:],
+        "dilation": spec.dilation[first:],
+        "padding": spec.padding[first:],
+        "padding_mode": spec.padding_mode,
+        "groups": spec.groups,
+    }
+    if problem.op == "conv":
+        y = naive.conv(x, w, **plain)
+        return naive.to_last(y) if last else y
+    if problem.op == "input_grad":
+        dx = naive.conv_input_grad(dy, w, spec.size[first:], **plain)
+        return naive.to_last(dx) if last else dx
+    dw = naive.conv_weight_grad(x, dy, spec.kernel[first:], **plain)
+    return naive.weights_to_last(dw) if last else dw
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("op", ["conv", "input_grad", "weight_grad"])
+@pytest.mark.parametrize(("C", "O", "size", "kernel", "options"), OPTIONS)
+def test_expected_values_are_those_of_the_loops(op, C, O, size, kernel, options, last):
+    layout = LAYOUTS[len(size)][last]
+    problem = conv(op, 2, C, O, size, kernel, layout=layout, dtype="float64", **options)
+    arrays = measure.make_arrays(problem)
+    expected = measure.expect(problem, arrays, samples=200)
+    assert expected.error(oracle(problem, arrays)) < 1e-13
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("op", ["max_pool", "avg_pool"])
+def test_expected_values_of_pools(op, layout):
+    problem = pool(op, 2, 3, (7, 6), (3, 2), stride=2, padding=((1, 0), (1, 1)), layout=layout, dtype="float64")
+    arrays = measure.make_arrays(problem)
+    x = naive.to_first(arrays["x"]) if layout == "NHWC" else arrays["x"]
+    fill = -np.inf if op == "max_pool" else 0.0
+    xp = np.pad(x, ((0, 0), (0, 0), (1, 0), (1, 1)), constant_values=fill)
+    reduce = np.max if op == "max_pool" else np.mean
+    _, OH, OW = problem.spec.out
+    y = np.stack(
+        [
+            np.stack([reduce(xp[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 2], axis=(2, 3)) for j in range(OW)], -1)
+            for i in range(OH)
+        ],
+        -2,
+    )
+    expected = measure.expect(problem, arrays, samples=200)
+    assert expected.error(naive.to_last(y) if layout == "NHWC" else y) < 1e-14
+
+
+def test_wrong_results_are_noticed():
+    problem = conv("conv", 1, 2, 3, (6, 6), (3, 3))
+    arrays = measure.make_arrays(problem)
+    expected = measure.expect(problem, arrays)
+    right = oracle(problem, arrays)
+    assert expected.error(right) < expected.tolerance
+    assert expected.error(right * 1.001) > expected.tolerance
+    assert expected.error(right[..., ::-1]) > expected.tolerance
+    assert expected.error(right[:, :-1]) == math.inf
+    holed = right.copy()
+    holed[tuple(axis[0] for axis in expected.positions)] = np.nan
+    assert expected.error(holed) == math.inf
+
+
+# Comparing
+
+
+def rival(name, *candidates):
+    return Rival(name, "numpy", "pip install numpy", lambda problem, arrays, threads: list(candidates))
+
+
+@pytest.mark.parametrize("problem", measure.suite("quick", tiny=True), ids=str)
+def test_compare_times_everyone(problem):
+    arrays = measure.make_arrays(problem, QUICK["seed"])
+    right = measure.our_call(problem, arrays)()
+    copy = Candidate("copy", lambda: right, np.asarray)
+    row = measure.compare(problem, [rival("echo", copy)], **QUICK)
+    assert not row.wrong
+    assert row.best("echo").variant == "copy"
+    for method, entry in row.ours.items():
+        assert entry.error <= row.tolerance
+        assert entry.timing.minimum > 0
+        assert row.ratio(method, "echo") < 1
+    assert row.ours["auto"].variant == row.chosen
+    json.dumps(row.as_dict(), allow_nan=False)
+
+
+def test_a_wrong_rival_is_not_timed():
+    problem = conv("conv", 1, 2, 3, (6, 6), (3, 3))
+    calls = []
+
+    def call():
+        calls.append(1)
+        return np.zeros(problem.spec.y_shape, np.float32)
+
+    row = measure.compare(problem, [rival("liar", Candidate("zeros", call, np.asarray))], **QUICK)
+    assert [entry.who for entry in row.wrong] == ["liar"]
+    assert len(calls) == 1
+    assert row.best("liar") is None
+    assert row.ratio("auto", "liar") is None
+    assert measure.summary([row]) == {}
+
+
+def test_errors_between_the_samples_are_noticed():
+    problem = conv("conv", 2, 2, 16, (20, 20), (3, 3))
+    right = measure.our_call(problem, measure.make_arrays(problem, QUICK["seed"]))()
+    sampled = measure.expect(problem, measure.make_arrays(problem, QUICK["seed"])).positions
+    unseen = np.ones(right.shape, bool)
+    unseen[sampled] = False
+    bad = right.copy()
+    bad[tuple(np.argwhere(unseen)[0])] += 1
+    row = measure.compare(problem, [rival("sly", Candidate("almost", lambda: bad, np.asarray))], **QUICK)
+    assert [entry.who for entry in row.wrong] == ["sly"]
+
+
+def test_a_method_that_cannot_serve_is_a_note():
+    row = measure.compare(conv("conv", 1, 2, 3, (6, 6), (1, 1)), methods=["auto", "fft"], **QUICK)
+    assert row.ours["fft"].timing is None
+    assert "fft" in row.ours["fft"].note
+    assert row.ours["auto"].timing is not None
+
+
+@pytest.mark.parametrize("name", measure.RIVALS)
+def test_rivals_agree(name):
+    chosen = measure.RIVALS[name]
+    if not chosen.installed():
+        pytest.skip(f"{name} is not installed")
+    served = 0
+    for problem in measure.suite("quick", tiny=True):
+        arrays = measure.make_arrays(problem)
+        expected = measure.expect(problem, arrays)
+        candidates = chosen.candidates(problem, arrays, 1)
+        if isinstance(candidates, str):
+            assert candidates
+            continue
+        for candidate in candidates:
+            served += 1
+            assert expected.error(candidate.to_numpy(candidate.call())) <= expected.tolerance
+    assert served
+
+
+def test_rivals_that_are_not_there(monkeypatch):
+    monkeypatch.setitem(
+        measure.RIVALS, "torch", Rival("torch", "no_such_module", "pip install torch", lambda *_: "never")
+    )
+    found, missing = measure.find_rivals(("torch",))
+    assert (found, [rival.name for rival in missing]) == ([], ["torch"])
+    with pytest.raises(InvalidArgument, match="opencv"):
+        measure.find_rivals(("tensorflow",))
+
+
+# Timing and ratios
+
+
+def test_interleave_takes_turns():
+    order = []
+    times = measure.interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, seconds=0.0, rounds=2)
+    assert "".join(order) == "ab" + "aaaabbbb"
+    assert {name: len(timing.samples) for name, timing in times.items()} == {"a": 3, "b": 3}
+
+
+def test_interleave_measures_time():
+    times = measure.interleave({"slow": lambda: time.sleep(0.002), "fast": lambda: None}, seconds=0.02)
+    assert times["slow"].minimum >= 0.002
+    assert times["fast"].median < 0.001
+
+
+def test_figures_of_a_timing():
+    timing = Timing((5.0, 1.0, 3.0, 2.0, 4.0))
+    assert (timing.minimum, timing.median, timing.spread) == (1.0, 3.0, 1 / 3)
+    assert timing.as_dict()["repeats"] == 5
+    assert Timing((1.0,)).spread == 0.0
+
+
+def row_of(problem, ours, theirs):
+    """A row with given samples: ours by method, theirs by variant."""
+    entries = {method: Entry("fastconv", method, 0.0, Timing(samples)) for method, samples in ours.items()}
+    rivals = [Entry("torch", variant, 0.0, Timing(samples)) for variant, samples in theirs.items()]
+    return Row(problem, "direct", 1.0, entries, {"torch": rivals}, None, measure.Peaks("float32", 1, 100.0, 10.0))
+
+
+def test_ratios_take_the_rivals_best_layout():
+    row = row_of(
+        parse_problem("n1c8h8w8_o8k1"),
+        {"direct": (2.0, 4.0, 9.0)},
+        {"channels first": (3.0, 8.0, 8.0), "channels last": (4.0, 6.0, 6.0)},
+    )
+    assert row.best("torch").variant == "channels first"
+    assert row.ratio("direct", "torch") == 1.5
+    assert row.ratio("direct", "torch", "median") == 1.5
+    assert row.ratio("auto", "torch") is None
+    assert row.ratio("direct", "scipy") is None
+
+
+def test_speed_and_fraction_of_the_peak():
+    layer = parse_problem("n1c8h8w8_o8k1")
+    row = row_of(layer, {"direct": (layer.flops / 50e9,)}, {})
+    assert row.speed(row.ours["direct"]) == (pytest.approx(50.0), "GFLOP/s")
+    assert row.fraction(row.ours["direct"]) == pytest.approx(0.5)
+    pooling = parse_problem("max_pool:n1c8h8w8_k2")
+    row = row_of(pooling, {"auto": (pooling.bytes / 2e9,)}, {})
+    assert row.speed(row.ours["auto"]) == (pytest.approx(2.0), "GB/s")
+    assert row.fraction(row.ours["auto"]) == pytest.approx(0.2)
+
+
+def test_summary_is_the_geometric_mean():
+    layer = parse_problem("n1c8h8w8_o8k1")
+    rows = [row_of(layer, {"auto": (1.0,)}, {"a": (ratio,)}) for ratio in (0.5, 2.0, 8.0)]
+    figures = measure.summary(rows)["auto"]["torch"]
+    assert figures["rows"] == 3
+    assert figures["least"] == 0.5
+    assert figures["minimum"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("text", ["conv:n1c8h8w8_o8k1s1p0", "avg_pool:n1c8w8_k2s2p0"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_the_command_names_the_same_problem(text, dtype, layout):
+    problem = parse_problem(text, layout=layout, dtype=dtype)
+    words = row_of(problem, {"auto": (1.0,)}, {}).command(["torch"]).split()
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    again = parse_problem(given["--problem"], layout=given.get("--layout"), dtype=given.get("--dtype", "float32"))
+    assert again == problem
+    assert given["--against"] == "torch"
+
+
+# The machine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_peaks(dtype):
+    peaks = measure.measure_peaks(dtype, seconds=0.02)
+    assert peaks.dtype == dtype
+    assert 1 < peaks.gflops < 1e6
+    assert 0.1 < peaks.copy_gbytes < 1e5
+
+
+def test_environment_is_json():
+    facts = json.loads(json.dumps(measure.environment()))
+    assert facts["threads"] >= 1
+    assert {"numpy", "numba", "python"} <= set(facts["versions"])
+    assert facts["machine"]["float32_lanes"] == 2 * facts["machine"]["float64_lanes"]
+
+
+def test_problems_are_values():
+    assert Problem("conv", parse_problem("n1c2w9_o3k3").spec) == parse_problem("n1c2w9_o3k3")
