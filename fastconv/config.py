@@ -57,12 +57,19 @@ def load(environ=os.environ) -> Config:
             except ValueError:
                 value = 0
             if value < 1:
-                raise InvalidArgument(f"{variable} is {text!r}; expected a whole number of at least 1; correct or unset it")
+                raise InvalidArgument(
+                    f"{variable} is {text!r}; expected a whole number of at least 1; correct or unset it"
+                )
         settings = replace(settings, **{field.name: value})
     return settings
 
 
 settings = load()
+
+
+def data_dir() -> Path | None:
+    """The folder of FASTCONV_DATA, read at each call so that a process may set it after the import; None if not set."""
+    return load({"FASTCONV_DATA": os.environ.get("FASTCONV_DATA", "")}).data
 
 
 def cache_dir() -> Path:

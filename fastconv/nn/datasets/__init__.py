@@ -1,0 +1,33 @@
+"""Data sets with Keras's ``load_data()``: Fashion-MNIST, MNIST, the cars and trucks of CIFAR-10, and drawn garments."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from ...errors import InvalidArgument
+from . import car_truck, fashion_mnist, fashion_sketch, mnist
+
+__all__ = ["BY_NAME", "by_name", "car_truck", "fashion_mnist", "fashion_sketch", "mnist"]
+
+BY_NAME: dict[str, ModuleType] = {
+    "fashion-mnist": fashion_mnist,
+    "mnist": mnist,
+    "car-truck": car_truck,
+    "fashion-sketch": fashion_sketch,
+}
+
+
+def by_name(name: str) -> ModuleType:
+    """The module of a data set, with `load_data` and `CLASS_NAMES`, by the name the command line uses.
+
+    Examples
+    --------
+    >>> from fastconv.nn import datasets
+    >>> datasets.by_name("car-truck").CLASS_NAMES
+    ('automobile', 'truck')
+    """
+    try:
+        return BY_NAME[name]
+    except KeyError:
+        known = ", ".join(BY_NAME)
+        raise InvalidArgument(f"data set {name!r} is not known; expected one of {known}; choose one of them") from None

@@ -1,0 +1,135 @@
+"""The CIFAR binary format, every fault in it, and the three forms in which the cars and trucks may come."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastconv.errors import DataUnavailable
+from fastconv.nn.datasets import car_truck
+from fastconv.nn.datasets.cifar import RECORD, parse_cifar, read_cifar
+from fastconv.nn.datasets.sources import CIFAR_ARCHIVE, CIFAR_BATCHES
+
+
+def records(labels, seed: int = 0) -> bytes:
+    """Records of random pixels with these labels."""
+    data = np.random.default_rng(seed).integers(0, 256, (len(labels), RECORD), np.uint8)
+    data[:, 0] = labels
+    return data.tobytes()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    """The images of a file's bytes, pixel by pixel from the description of the format."""
+    out = np.empty((len(data) // RECORD, 32, 32, 3), np.uint8)
+    for n, i, j, c in np.ndindex(out.shape):
+        out[n, i, j, c] = data[n * RECORD + 1 + c * 1024 + i * 32 + j]
+    return out
+
+
+def fault(call, *words: str) -> None:
+    with pytest.raises(DataUnavailable) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+
+
+BATCHES = {name: records(np.arange(12) % 10, seed) for seed, name in enumerate(CIFAR_BATCHES)}
+
+
+def chosen(names) -> tuple[np.ndarray, np.ndarray]:
+    """Cars and trucks of batches in which each label follows the one before: records 1, 9 and 11 of each."""
+    images = np.concatenate([pixels(BATCHES[name])[[1, 9, 11]] for name in names])
+    return images, np.tile(np.array([0, 1, 0], np.uint8), len(names))
+
+
+def check(loaded) -> None:
+    for (x, y), names in zip(loaded, (CIFAR_BATCHES[:5], CIFAR_BATCHES[5:]), strict=True):
+        images, labels = chosen(names)
+        assert x.dtype == y.dtype == np.uint8 and x.flags.c_contiguous and x.flags.writeable
+        assert np.array_equal(x, images) and np.array_equal(y, labels)
+
+
+def archive(contents: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:
+        for name, data in contents.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("folder", ["", "cifar10"])
+def test_car_truck_files(tmp_path, packed, folder):
+    place = tmp_path / folder
+    place.mkdir(exist_ok=True)
+    for name, labels in (("train", [1, 9, 9, 1]), ("test", [9, 1])):
+        data = records(labels, len(labels))
+        (place / f"car_truck_{name}.bin{'.gz' if packed else ''}").write_bytes(gzip.compress(data) if packed else data)
+    (x_train, y_train), (x_test, y_test) = car_truck.load_data(tmp_path)
+    assert np.array_equal(x_train, pixels(records([1, 9, 9, 1], 4))) and y_train.tolist() == [0, 1, 1, 0]
+    assert np.array_equal(x_test, pixels(records([9, 1], 2))) and y_test.tolist() == [1, 0]
+    assert car_truck.CLASS_NAMES[y_test[0]] == "truck" and y_test.dtype == np.uint8
+
+
+@pytest.mark.parametrize("folder", ["", "cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"])
+def test_official_batches(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for name, data in BATCHES.items():
+        (tmp_path / folder / name).write_bytes(data)
+    check(car_truck.load_data(tmp_path))
+    (tmp_path / folder / CIFAR_BATCHES[2]).unlink()
+    fault(lambda: car_truck.load_data(tmp_path), f"lacks {CIFAR_BATCHES[2]};", CIFAR_ARCHIVE, "car_truck_train.bin.gz")
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_official_archive_in_any_order(tmp_path, mode):
+    shuffled = {name: BATCHES[name] for name in reversed(CIFAR_BATCHES)} | {"readme.html": b"text"}
+    name = CIFAR_ARCHIVE if mode == "w:gz" else CIFAR_ARCHIVE.removesuffix(".gz")
+    (tmp_path / name).write_bytes(archive(shuffled, mode))
+    check(car_truck.load_data(tmp_path))
+
+
+def test_damaged_archives(tmp_path):
+    path = tmp_path / CIFAR_ARCHIVE
+    whole = archive(BATCHES)
+    for data, words in (
+        (whole[:-5000], ["gzip data break off"]),
+        (whole[:-8] + b"\0\0\0\0" + whole[-4:], ["no sound gzip file", "CRC"]),
+        (gzip.compress(b"no archive" * 100), ["no sound tar archive"]),
+        (gzip.compress(gzip.decompress(whole)[:-80_000]), ["no sound tar archive"]),
+        (archive({name: BATCHES[name] for name in CIFAR_BATCHES[1:]}), ["it lacks data_batch_1.bin", "six batches"]),
+        (archive(BATCHES | {"data_batch_3.bin": b"\1" * 5000}), ["data_batch_3.bin: it has 5,000 bytes"]),
+    ):
+        path.write_bytes(data)
+        fault(lambda: car_truck.load_data(tmp_path), str(path), *words)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", ["0 bytes", "at least one"]),
+        (b"\1", ["1 bytes: 0 records and 1 bytes", "3073"]),
+        (records([1, 9])[:-1], ["6,145 bytes: 1 records and 3072 bytes"]),
+        (records([1, 9]) + b"\1", ["2 records and 1 bytes"]),
+        (records([1, 9, 3, 1]), ["label 3 in record 2", "labels among 1, 9"]),
+    ],
+)
+def test_faults(data, words):
+    fault(lambda: parse_cifar(data, (1, 9), Path("some/file")), "some/file: ", *words)
+
+
+def test_labels_of_official_batches_and_gzip_faults(tmp_path):
+    fault(lambda: parse_cifar(records([0, 10]), range(10), Path("f")), "label 10 in record 1", "0, 1, 2, 3")
+    path = tmp_path / "car_truck_train.bin.gz"
+    path.write_bytes(gzip.compress(records([1, 9]))[:-100])
+    fault(lambda: read_cifar(path), str(path), "break off")
+    for name, data in BATCHES.items():
+        (tmp_path / name).write_bytes(data if name != "test_batch.bin" else records([0, 2, 3]))
+    fault(lambda: car_truck.load_data(tmp_path), "test_batch.bin: no image has a label among 1, 9")
