@@ -4,7 +4,7 @@
 its rivals in turns in this process.
 """
 
-from .compare import compare, our_call
+from .comparison import compare, our_call
 from .machine import Peaks, environment, measure_peaks
 from .oracle import Expected, expect, make_arrays
 from .problems import Problem, parse_problem, shrink

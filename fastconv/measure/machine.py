@@ -18,6 +18,7 @@ import numpy as np
 from ..simd import peak
 from ..simd.host import host
 from ..threads import get_num_threads, threading_layer
+from .timing import Disturbance
 
 LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
 VARIABLES = ("FASTCONV_", "NUMBA_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
@@ -31,6 +32,7 @@ class Peaks:
     threads: int
     gflops: float
     copy_gbytes: float
+    disturbance: float | None = None  # fraction of the machine that other processes used meanwhile
 
 
 def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
@@ -47,12 +49,13 @@ def _measure_peaks(dtype: str, members: int, seconds: float) -> Peaks:
     stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
     values = np.full(members * stride, 0.5, dtype)
     chains = peak.chains()
-    fastest = _fastest(lambda: peak.multiply_adds(members, members, rounds, values, stride), seconds)
-    gflops = 2 * lanes * chains * rounds * members / fastest / 1e9
     size = (96 << 20) // 4 // members
     source, target = np.ones(size * members, np.float32), np.zeros(size * members, np.float32)
-    copying = _fastest(lambda: peak.copies(members, members, source, target, size), seconds)
-    return Peaks(dtype, members, gflops, 2 * source.nbytes / copying / 1e9)
+    with Disturbance() as disturbance:
+        adding = _fastest(lambda: peak.multiply_adds(members, members, rounds, values, stride), seconds)
+        copying = _fastest(lambda: peak.copies(members, members, source, target, size), seconds)
+    gflops = 2 * lanes * chains * rounds * members / adding / 1e9
+    return Peaks(dtype, members, gflops, 2 * source.nbytes / copying / 1e9, disturbance.fraction)
 
 
 def _fastest(call: Callable[[], Any], seconds: float) -> float:

@@ -171,7 +171,8 @@ def shrink(problem: Problem) -> Problem:
         changes |= {"kernel": kernel, "C": min(spec.C, 5 * spec.groups), "O": min(spec.O, 6 * spec.groups)}
         return replace(problem, spec=replace(spec, **changes))
     out = tuple((n + sum(p) - e) // s + 1 for n, p, e, s in zip(size, padding, extent, spec.stride, strict=True))
-    return replace(problem, spec=replace(spec, window=kernel, C=min(spec.C, 5), out=out, **changes))
+    changes |= {"window": kernel, "C": min(spec.C, 5), "out": out}
+    return replace(problem, spec=replace(spec, **changes))
 
 
 def _window(part: dict[str, Any], size: tuple[int, ...]) -> dict[str, Any]:

@@ -88,4 +88,5 @@ def multiply_adds(thread, first, last, rounds, values, stride):  # type: ignore[
 def copies(thread, first, last, source, target, size):  # type: ignore[no-untyped-def]
     """Each task copies `size` elements."""
     for task in range(first, last):
-        target[task * size : (task + 1) * size] = source[task * size : (task + 1) * size]
+        for i in range(task * size, (task + 1) * size):
+            target[i] = source[i]

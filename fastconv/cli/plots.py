@@ -1,0 +1,114 @@
+"""The pictures of a training run: learning curves and the confusion matrix, drawn by matplotlib without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .console import write_file
+
+TRAINING, TEST, GREY = "#1f6fb4", "#d1662b", "#5f6368"
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 11,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "grid.color": "#e4e6e8",
+}
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], title: str) -> None:
+    """Write loss and accuracy over the epochs, on the training and the test images, to a PNG file."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure((9.6, 4.0), 2)
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    for ax, key, name in zip(axes, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        ends = []
+        for prefix, label, color in (("", "training", TRAINING), ("val_", "test", TEST)):
+            values = np.asarray(history.get(prefix + key, []), float)
+            if len(values):
+                shown = epochs[: len(values)]
+                ax.plot(shown, values, color=color, lw=2, marker="o", ms=4, clip_on=False, zorder=3)
+                ends.append((float(values[-1]), int(shown[-1]), label, color))
+        ax.set_title(name, loc="left")
+        ax.set_xlabel("epoch")
+        ax.grid(axis="y")
+        ax.set_axisbelow(True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlim(1, max(1.1, len(epochs)))
+        ax.margins(y=0.12)
+        _label_ends(ax, ends, ".3f")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=12)
+    _save(figure, path)
+
+
+def draw_confusion_matrix(path: Path, counts: np.ndarray, names: Sequence[str], title: str) -> None:
+    """Write the confusion matrix to a PNG file: counts in the cells, shaded by the share of the true class."""
+    n = len(names)
+    side = max(4.4, 0.62 * n + 2.2)
+    figure, (ax,) = _figure((side + 0.9, side), 1)
+    share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(n, n):
+        if counts[i, j]:
+            color = "white" if share[i, j] > 0.55 else "#202124"
+            ax.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=color, fontsize=9)
+    ax.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(n), names)
+    ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", lw=1.5)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true")
+    bar = figure.colorbar(image, ax=ax, fraction=0.042, pad=0.03, format=lambda value, _: f"{value:.0%}")
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    ax.set_title(title, loc="left", pad=10)
+    _save(figure, path)
+
+
+def _figure(size: tuple[float, float], panels: int) -> tuple[Any, list[Any]]:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.06))
+        FigureCanvasAgg(figure)  # no window, whatever backend the user's settings name
+        return figure, [figure.add_subplot(1, panels, i + 1) for i in range(panels)]
+
+
+def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]], form: str) -> None:
+    """Name each line at its last point; two that would touch are moved apart."""
+    low, high = ax.get_ylim()
+    least = 0.07 * (high - low)
+    places = [value for value, *_ in ends]
+    if len(places) == 2 and abs(places[0] - places[1]) < least:
+        middle, upper = sum(places) / 2, places[0] >= places[1]
+        places = [middle + least / 2, middle - least / 2] if upper else [middle - least / 2, middle + least / 2]
+    for (value, epoch, label, color), y in zip(ends, places, strict=True):
+        ax.annotate(
+            f"{label} {value:{form}}", (epoch, y), (8, 0), textcoords="offset points", va="center", color=color,
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+def _save(figure: Any, path: Path) -> None:
+    options = {"dpi": 150, "format": "png", "bbox_inches": "tight", "pad_inches": 0.15}
+    write_file(path, lambda temporary: figure.savefig(temporary, **options))

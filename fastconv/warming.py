@@ -1,0 +1,131 @@
+"""Compile the common kernels ahead of time, so that the first calls of a program find them in the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .errors import InvalidArgument
+from .simd.jit import kernel_cache_dir
+from .spec import LAYOUTS
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What one step brought: how many functions had to be compiled, and how long it took."""
+
+    name: str
+    dtype: str
+    compiled: int
+    seconds: float
+
+
+def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lambda text: None) -> list[Warmed]:
+    """Compile the kernels behind convolutions, their gradients, pools and matrix products; a second call is quick.
+
+    Parameters
+    ----------
+    dtypes : iterable of {"float32", "float64"}
+    announce : callable
+        Called with the name of each step before it begins.
+
+    Returns
+    -------
+    list of Warmed
+        One entry a step: name, dtype, functions compiled (0 where the cache had them), seconds.
+
+    Raises
+    ------
+    InvalidArgument
+        A dtype is neither "float32" nor "float64".
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> [step.name for step in fc.warmup(["float32"])][:2]
+    ['conv direct', 'conv im2col']
+    """
+    dtypes = tuple(dtypes)
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise InvalidArgument(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}")
+    warmed = []
+    for dtype in dtypes:
+        for name, step in STEPS.items():
+            announce(f"{name} {dtype}")
+            before, started = _cached(), time.perf_counter()
+            step(dtype)
+            warmed.append(Warmed(name, dtype, _cached() - before, time.perf_counter() - started))
+    return warmed
+
+
+def _cached() -> int:
+    """Compiled functions in the cache."""
+    return sum(1 for _ in kernel_cache_dir().glob("*.nbc"))
+
+
+def _inputs(dtype: str, layout: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Images and filters: a problem small enough for one thread, and one large enough for several."""
+    for n, size, channels in ((1, 6, 4), (4, 24, 32)):
+        spatial = (size,) * (len(layout) - 2)
+        if len(spatial) == 3:
+            spatial = (6, *spatial[1:])
+        last = layout[-1] == "C"
+        x = np.ones((n, *spatial, channels) if last else (n, channels, *spatial), dtype)
+        taps = (3,) * len(spatial)
+        yield x, np.ones((*taps, channels, channels) if last else (channels, channels, *taps), dtype)
+
+
+def _conv(method: str) -> Callable[[str], None]:
+    def step(dtype: str) -> None:
+        for rank, layouts in LAYOUTS.items():
+            for layout in layouts:
+                for x, w in _inputs(dtype, layout):
+                    getattr(ops, f"conv{rank}d")(x, w, padding=1, layout=layout, method=method)
+
+    return step
+
+
+def _gradients(dtype: str) -> None:
+    for layout in LAYOUTS[2]:
+        for x, w in _inputs(dtype, layout):
+            for stride in (1, 2):
+                dy = ops.conv2d(x, w, stride=stride, padding=1, layout=layout, method="direct")
+                options: dict[str, Any] = {"stride": stride, "padding": 1, "layout": layout, "method": "direct"}
+                ops.conv2d_input_grad(dy, w, x.shape, **options)
+                ops.conv2d_weight_grad(x, dy, w.shape, **options)
+
+
+def _pools(dtype: str) -> None:
+    for layout in LAYOUTS[2]:
+        for x, _ in _inputs(dtype, layout):
+            ops.max_pool2d(x, 2, layout=layout)
+            y, indices = ops.max_pool2d(x, 2, return_indices=True, layout=layout)
+            ops.max_pool2d_grad(y, indices, x.shape, layout=layout)
+            y = ops.avg_pool2d(x, 2, layout=layout)
+            ops.avg_pool2d_grad(y, x.shape, 2, layout=layout)
+            ops.global_avg_pool2d(x, layout=layout)
+
+
+def _matmul(dtype: str) -> None:
+    for size in (8, 96):
+        a = np.ones((size, size), dtype)
+        for transposed in ({}, {"transpose_a": True}, {"transpose_b": True}):
+            ops.matmul(a, a, **transposed)
+
+
+STEPS: dict[str, Callable[[str], None]] = {
+    "conv direct": _conv("direct"),
+    "conv im2col": _conv("im2col"),
+    "conv fft": _conv("fft"),
+    "gradients": _gradients,
+    "pools": _pools,
+    "matmul": _matmul,
+}
