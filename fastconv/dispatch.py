@@ -22,6 +22,7 @@ Supports = Callable[[Any], str | None]
 
 METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
+SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
     return "direct"
 
 
-@lru_cache(maxsize=64)
 def load(row: Row) -> Callable[..., Any]:
     """Import the kernel a row names."""
-    module, name = row.kernel.split(":")
+    return load_name(row.kernel)
+
+
+@lru_cache(maxsize=64)
+def load_name(text: str) -> Callable[..., Any]:
+    """Import what ``package.module:name`` names."""
+    module, name = text.split(":")
     return getattr(import_module(module), name)
 
 

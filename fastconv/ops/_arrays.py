@@ -77,9 +77,10 @@ class Operands:
         if out is None:
             return self.empty(shape)
         check_out(out, shape, self.result)
-        if self.device == "cpu" and out.dtype == self.compute and out.flags.c_contiguous and out.flags.aligned:
-            return out
-        return self.empty(shape)
+        if self.device == "cuda" or out.dtype != self.compute or not out.flags.c_contiguous or not out.flags.aligned:
+            return self.empty(shape)
+        apart = not any(a is not None and np.may_share_memory(out, a) for a in self.arrays)
+        return out if apart else self.empty(shape)
 
     def finish(self, y: Any, out: Any = None) -> Any:
         """The caller's result: in the caller's dtype, on the caller's device, in `out` if given."""

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 from numba.core import caching
 
-from .. import threads
+from ..threads import run, team
 from ..config import cache_dir
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
@@ -41,7 +41,7 @@ class ParallelKernel:
 
     def __call__(self, members: int, tasks: int, *args: Any) -> None:
         """Run all tasks on `members` threads (from `threads.team`)."""
-        threads.run(self.serial, self.parallel, members, tasks, args)
+        run(self.serial, self.parallel, members, tasks, args)
 
 
 def parallel_kernel(body: Callable[..., Any]) -> ParallelKernel:

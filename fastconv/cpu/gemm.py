@@ -1,0 +1,57 @@
+"""Matrix products on the convolution engine: a product is a convolution with one tap, its rows the pixels of one row.
+
+Unlike a BLAS, the result has the same bits for any number of threads. Cost: 2*M*N*K operations; extra memory: the
+packed second factor. Error: below K*eps*(|a|@|b|).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from . import activation as activations
+from .correlate import correlate
+from .lowering import Lowered, WeightStrides
+
+
+def matmul(
+    a: np.ndarray,
+    b: np.ndarray,
+    bias: np.ndarray | None,
+    y: np.ndarray,
+    *,
+    transpose_a: bool,
+    transpose_b: bool,
+    activation: Any,
+) -> None:
+    """Write a @ b + bias (either factor transposed first) through the activation to y."""
+    rows, columns = y.shape
+    depth = a.shape[0] if transpose_a else a.shape[1]
+    if depth == 0:
+        y[...] = 0 if bias is None else bias
+    elif y.size:
+        at = WeightStrides(0, 0, 1, depth) if transpose_b else WeightStrides(0, 0, columns, 1)
+        low = _lower(rows, columns, depth, transpose_a)
+        correlate(low, a, b, at, bias, y, relu=activation == "relu", unfold=False)
+    if activation != "relu" or depth == 0:
+        activations.apply(y, activation)
+
+
+@lru_cache(maxsize=256)
+def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
+    single = np.zeros(1, np.int64)
+    return Lowered(
+        N=1,
+        groups=1,
+        C=depth,
+        O=columns,
+        out=(1, 1, rows),
+        stride=(1, 1, 1),
+        index=(single, single, np.arange(rows, dtype=np.int64)),
+        offsets=np.zeros((1, 3), np.int64),
+        taps=single,
+        x_strides=(0, rows, 0, 0, 1) if transposed else (0, 1, 0, 0, depth),
+        y_strides=(0, 1, 0, rows * columns, columns),
+    )

@@ -1,0 +1,256 @@
+"""A convolution, or one phase of a transposed one, as tables: where each input row comes from, which taps are summed.
+
+A lowered problem no longer knows of padding modes, dilation or direction:
+
+    y[n, o, i] = sum over t, c of xp[n, c, i*stride + offset[t]] * w[tap[t], c, o],   xp[.., q] = x[.., index[q]] or 0
+
+per axis, with x and y addressed by strides. That is a convolution for index = the border table and offset = u*dilation;
+and it is the gradient to the input, whose stride s splits the output into s phases per axis, each an ordinary
+convolution of dy with the taps that meet the phase (Dumoulin & Visin, arXiv:1603.07285, section 4, without the zeros).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from ..borders import border_index
+
+Triple = tuple[int, int, int]
+Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One problem for the kernels; strides and offsets count elements, `groups` blocks of C -> O channels each."""
+
+    N: int
+    groups: int
+    C: int
+    O: int  # noqa: E741 - the field's name for output channels
+    out: Triple
+    stride: Triple
+    index: tuple[np.ndarray, np.ndarray, np.ndarray]
+    offsets: np.ndarray  # (T, 3): where each tap reads, in padded coordinates
+    taps: np.ndarray  # (T,): which weight it is
+    x_strides: tuple[int, int, int, int, int]  # n, c, d, h, w
+    y_strides: tuple[int, int, int, int, int]
+    y_start: int = 0
+
+    @cached_property
+    def span(self) -> Triple:
+        """Elements beyond the first that the taps reach, on each axis."""
+        d, h, w = (int(n) for n in self.offsets.max(axis=0))
+        return d, h, w
+
+    @cached_property
+    def work(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.N * self.groups * self.O * math.prod(self.out) * self.C * len(self.taps)
+
+    @cached_property
+    def reads_in_place(self) -> bool:
+        """True where the micro-kernel can read x as it lies: channels together and nothing added at the border."""
+        together = self.C == 1 or self.x_strides[1] == 1
+        return together and all(map(_is_identity, self.index))
+
+    @cached_property
+    def interior(self) -> tuple[int, int]:
+        """The longest run of padded columns, first and end, that are neighbours in x too."""
+        table = self.index[2]
+        breaks = np.flatnonzero((table[:-1] < 0) | (table[1:] != table[:-1] + 1)) + 1
+        starts, ends = np.r_[0, breaks], np.r_[breaks, len(table)]
+        longest = int(np.argmax((ends - starts) * (table[starts] >= 0)))
+        if table[starts[longest]] < 0:
+            return 0, 0
+        return int(starts[longest]), int(ends[longest])
+
+    @cached_property
+    def row_terms(self) -> np.ndarray:
+        """Per output row the taps that meet the input there: int64 (OH, 2), first and number.
+
+        Rows of zero padding contribute nothing, so their taps are left out (one depth tap only: then they adjoin).
+        """
+        terms = np.tile(np.array([0, len(self.taps)], np.int64), (self.out[1], 1))
+        heights = np.unique(self.offsets[:, 1])
+        if len(np.unique(self.offsets[:, 0])) == 1 and (self.index[1] < 0).any():
+            width = len(self.taps) // len(heights)
+            for i in range(self.out[1]):
+                met = np.flatnonzero(self.index[1][i * self.stride[1] + heights] >= 0)
+                if len(met):
+                    terms[i] = met[0] * width, len(met) * width
+        return terms
+
+
+@dataclass(frozen=True)
+class WeightStrides:
+    """Where w[group, tap, c, o] lies: for the gradient to the input, c and o have changed places."""
+
+    group: int
+    tap: int
+    c: int
+    o: int
+
+
+@lru_cache(maxsize=512)
+def lower_conv(
+    x_shape: Shape,
+    y_shape: Shape,
+    kernel: Triple,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    mode: str,
+    groups: int,
+    channels_last: bool,
+) -> Lowered:
+    """A convolution as one lowered problem."""
+    size, out = spatial(x_shape, channels_last), spatial(y_shape, channels_last)
+    tables, steps, reach = [], [], []
+    for axis, (n, s, d, k, (before, after)) in enumerate(zip(size, stride, dilation, kernel, padding, strict=True)):
+        table = border_index(n, before, after, mode)[: (out[axis] - 1) * s + d * (k - 1) + 1]
+        offset = d * np.arange(k, dtype=np.int64)
+        if axis < 2:  # rows and planes between those that are read need not be there
+            common = math.gcd(s, *(int(o) for o in offset))
+            table, offset, s = np.ascontiguousarray(table[::common]), offset // common, s // common
+        tables.append(table)
+        steps.append(s)
+        reach.append(offset)
+    offsets = np.array(list(itertools.product(*reach)), dtype=np.int64)
+    lowered = Lowered(
+        N=x_shape[0],
+        groups=groups,
+        C=channels(x_shape, channels_last) // groups,
+        O=channels(y_shape, channels_last) // groups,
+        out=out,
+        stride=(steps[0], steps[1], steps[2]),
+        index=(tables[0], tables[1], tables[2]),
+        offsets=offsets,
+        taps=np.arange(len(offsets), dtype=np.int64),
+        x_strides=strides(x_shape, channels_last),
+        y_strides=strides(y_shape, channels_last),
+    )
+    return flatten(lowered)
+
+
+@lru_cache(maxsize=256)
+def lower_input_grad(
+    dy_shape: Shape,
+    dx_shape: Shape,
+    kernel: Triple,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    groups: int,
+    channels_last: bool,
+) -> tuple[Lowered, ...]:
+    """The gradient to the input (zero padding) as one problem per phase; phases that no tap meets have no taps."""
+    size, out = spatial(dx_shape, channels_last), spatial(dy_shape, channels_last)
+    y_strides = strides(dx_shape, channels_last)
+    axes = [
+        [_phase(r, n, o, k, s, d, before) for r in range(min(s, n))]
+        for n, o, k, s, d, (before, _) in zip(size, out, kernel, stride, dilation, padding, strict=True)
+    ]
+    problems = []
+    for phase in itertools.product(*axes):
+        reach = [list(zip(p.offsets, p.taps, strict=True)) for p in phase]
+        met = list(itertools.product(*reach))
+        _, KH, KW = kernel
+        problem = Lowered(
+            N=dy_shape[0],
+            groups=groups,
+            C=channels(dy_shape, channels_last) // groups,
+            O=channels(dx_shape, channels_last) // groups,
+            out=(phase[0].count, phase[1].count, phase[2].count),
+            stride=(1, 1, 1),
+            index=(phase[0].index, phase[1].index, phase[2].index),
+            offsets=np.array([[o for o, _ in m] for m in met], dtype=np.int64).reshape(-1, 3),
+            taps=np.array([(d * KH + h) * KW + w for (_, d), (_, h), (_, w) in met], dtype=np.int64),
+            x_strides=strides(dy_shape, channels_last),
+            y_strides=(*y_strides[:2], *(t * s for t, s in zip(y_strides[2:], stride, strict=True))),  # type: ignore[arg-type]
+            y_start=sum(p.first * t for p, t in zip(phase, y_strides[2:], strict=True)),
+        )
+        problems.append(flatten(problem) if met and stride == (1, 1, 1) else problem)
+    return tuple(problems)
+
+
+@dataclass(frozen=True, eq=False)
+class _Phase:
+    first: int
+    count: int
+    index: np.ndarray
+    offsets: list[int]
+    taps: list[int]
+
+
+def _phase(first: int, n: int, out: int, k: int, s: int, d: int, before: int) -> _Phase:
+    """Elements first, first + s, ... of an axis of dx: element j gathers dy[j + shift] over the taps that meet it."""
+    met = sorted(((first + before - u * d) // s, u) for u in range(k) if (first + before - u * d) % s == 0)
+    count = -(-(n - first) // s)
+    if not met:
+        return _Phase(first, count, np.empty(0, np.int64), [], [])
+    low, high = met[0][0], met[-1][0]
+    index = np.arange(low, count + high, dtype=np.int64)
+    index[(index < 0) | (index >= out)] = -1
+    return _Phase(first, count, index, [shift - low for shift, _ in met], [u for _, u in met])
+
+
+def flatten(problem: Lowered) -> Lowered:
+    """Merge axes that need not be told apart: a filter of one tap without border sees one long row of pixels."""
+    if len(problem.taps) != 1 or problem.stride != (1, 1, 1) or not all(map(_is_identity, problem.index)):
+        return problem
+    pixels = math.prod(problem.out)
+    N, (xn, xc, *_, xw), (yn, yc, *_, yw) = problem.N, problem.x_strides, problem.y_strides
+    if xn == pixels * xw and yn == pixels * yw:  # channels last: the batch too
+        N, pixels = 1, N * pixels
+    row = pixels * xw, pixels * yw
+    index = (np.zeros(1, np.int64), np.zeros(1, np.int64), np.arange(pixels, dtype=np.int64))
+    return replace(
+        problem,
+        N=N,
+        out=(1, 1, pixels),
+        index=index,
+        offsets=np.zeros((1, 3), np.int64),
+        x_strides=(xn, xc, row[0], row[0], xw),
+        y_strides=(yn, yc, row[1], row[1], yw),
+    )
+
+
+def weight_strides(w_shape: Shape, groups: int, channels_last: bool, transposed: bool = False) -> WeightStrides:
+    """Strides of w, (O, C/g, KD, KH, KW) or (KD, KH, KW, C/g, O); `transposed` swaps the roles of c and o."""
+    if channels_last:
+        inner, outer = w_shape[3], w_shape[4]
+        tap, c, o, group = inner * outer, outer, 1, outer // groups
+    else:
+        taps = math.prod(w_shape[2:])
+        tap, c, o, group = 1, taps, w_shape[1] * taps, w_shape[0] // groups * w_shape[1] * taps
+    return WeightStrides(group, tap, o, c) if transposed else WeightStrides(group, tap, c, o)
+
+
+def spatial(shape: Shape, channels_last: bool) -> Triple:
+    """(D, H, W) of an activation's shape."""
+    d, h, w = shape[1:4] if channels_last else shape[2:5]
+    return d, h, w
+
+
+def channels(shape: Shape, channels_last: bool) -> int:
+    """C of an activation's shape."""
+    return shape[4] if channels_last else shape[1]
+
+
+def strides(shape: Shape, channels_last: bool) -> tuple[int, int, int, int, int]:
+    """Strides (n, c, d, h, w), in elements, of a C-contiguous activation."""
+    d, h, w = spatial(shape, channels_last)
+    c = channels(shape, channels_last)
+    if channels_last:
+        return d * h * w * c, 1, h * w * c, w * c, c
+    return c * d * h * w, d * h * w, h * w, w, 1
+
+
+def _is_identity(table: np.ndarray) -> bool:
+    return len(table) > 0 and table[0] == 0 and table[-1] == len(table) - 1 and bool((np.diff(table) == 1).all())

@@ -1,0 +1,190 @@
+"""Forward convolution in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..spec import conv_spec
+from ._arrays import Operands
+from ._complex import by_parts, is_complex
+from ._kernels import check_activation, geometry, kernel_for, lifted
+
+
+def conv2d(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+    device: str | None = None,
+    out: Any = None,
+) -> Any:
+    r"""Slide each filter over a batch of images and sum the products (cross-correlation: filters are not flipped).
+
+    y[n,o,i,j] = act(b[o] + sum over c,u,v of xp[n, c, i*SH + u*DH, j*SW + v*DW] * w[o,c,u,v])
+
+    where xp is x with its border and, with `groups` = g, c runs over the C/g channels of o's group.
+
+    Parameters
+    ----------
+    x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
+        Images. float32 and float64 stay what they are; float16 is computed in float32; integers become float64;
+        complex is computed by parts. Copied only if not C-contiguous.
+    w : array_like, (O, C/groups, KH, KW), or (KH, KW, C/groups, O) with ``layout="NHWC"``
+        Filters.
+    b : array_like, (O,), optional
+        Offset of each output channel.
+    stride, dilation : int or (int, int)
+        Distance of output pixels, and of filter taps, rows first.
+    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
+        Border, before and after each axis. "same" makes the output ceil(H/SH) high, the odd element behind (Keras).
+    groups : int
+        Blocks of channels that do not see each other; ``groups=C`` is depthwise.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes; None means "NCHW".
+    padding_mode : {"zeros", "edge", "reflect", "symmetric", "wrap"}
+        What the border holds, in ``np.pad``'s words ("replicate" and "circular" mean "edge" and "wrap").
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"} or a function compiled with ``numba.njit``
+        Applied to each output; the slope of "leaky_relu" is 0.01.
+    method : {"auto", "direct", "im2col", "winograd", "fft"}
+        "auto" chooses by a model of the work and hands non-finite data to direct only; the others never fall back.
+    device : {None, "cpu", "cuda"}
+        None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
+    out : ndarray, optional
+        Where to write y: its exact shape and dtype.
+
+    Returns
+    -------
+    y : ndarray, (N, O, OH, OW), or (N, OH, OW, O) with ``layout="NHWC"``
+        OH = (H + padding - DH*(KH-1) - 1)//SH + 1, OW alike; dtype by NumPy's promotion of x, w and b.
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes, dtypes or values that no method can serve; the output would be empty.
+    Unsupported
+        The method named cannot serve this problem; the message says why and which can.
+    DeviceMissing
+        ``device="cuda"`` without a usable GPU.
+
+    Notes
+    -----
+    Work: 2*N*O*OH*OW*C/groups*KH*KW operations (direct, im2col). Extra memory: the packed weights, and per thread a
+    strip of the input that stays in its cache. The result has the same bits for any number of threads.
+    Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW; the FFT's is below eps*log2(tile) times
+    the largest |x|*|w| sum. Sizes: Dumoulin & Visin, arXiv:1603.07285.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+    >>> w = np.array([[[[1.0, 0.0], [0.0, -1.0]]]])
+    >>> fc.conv2d(x, w, stride=2)
+    array([[[[-5., -5.],
+             [-5., -5.]]]])
+    """
+    return _conv(2, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
+
+
+def conv1d(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+    device: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Slide each filter over a batch of signals and sum the products (cross-correlation: filters are not flipped).
+
+    x is (N, C, W) and w (O, C/groups, KW), or with ``layout="NWC"`` (N, W, C) and (KW, C/groups, O).
+    Everything else is as for `conv2d`.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.conv1d([[[1.0, 2.0, 4.0, 8.0]]], [[[1.0, -1.0]]])
+    array([[[-1., -2., -4.]]])
+    """
+    return _conv(1, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
+
+
+def conv3d(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+    device: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Slide each filter over a batch of volumes and sum the products (cross-correlation: filters are not flipped).
+
+    x is (N, C, D, H, W) and w (O, C/groups, KD, KH, KW), or with ``layout="NDHWC"`` (N, D, H, W, C) and
+    (KD, KH, KW, C/groups, O). Everything else is as for `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.conv3d(np.ones((1, 1, 2, 3, 3)), np.ones((1, 1, 2, 2, 2)))
+    array([[[[[8., 8.],
+              [8., 8.]]]]])
+    """
+    return _conv(3, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
+
+
+def _conv(
+    rank: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, layout: str | None,
+    padding_mode: str, activation: Any, method: str, device: str | None, out: Any,
+) -> Any:  # fmt: skip
+    operands = Operands("x w b", x, w, b, device=device)
+    x, w, b = operands.arrays
+    spec = conv_spec(
+        x.shape,
+        w.shape,
+        None if b is None else b.shape,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        layout=layout,
+        padding_mode=padding_mode,
+        dtype=operands.compute,
+    )
+    activation = check_activation(activation)
+    y = operands.output(spec.y_shape, out)
+    kernel = kernel_for("conv", spec, method, operands, x, w)
+
+    def run(x: Any, w: Any, b: Any, y: Any) -> None:
+        last = spec.channels_last
+        x, y = lifted(x, rank, last), lifted(y, rank, last)
+        kernel(x, lifted(w, rank, last, weights=True), b, y, **geometry(spec), activation=activation)
+
+    if is_complex(operands):
+        by_parts(run, (x, w), y, b, activation)
+    else:
+        run(x, w, b, y)
+    return operands.finish(y, out)
+

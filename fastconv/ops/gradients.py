@@ -1,0 +1,280 @@
+"""Gradients of a convolution to its input and to its weights, as functions of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import InvalidArgument
+from ..spec import ConvSpec, conv_spec
+from ._arrays import Operands
+from ._complex import by_parts, is_complex
+from ._kernels import geometry, kernel_for, lifted
+
+
+def conv2d_input_grad(
+    dy: Any,
+    w: Any,
+    x_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv2d` to its input: what each pixel of x adds to the sum of y*dy.
+
+    dx[n,c,h,k] = sum over o,u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k of dy[n,o,i,j] * w[o,c,u,v];
+    pixels copied into the border (`padding_mode`) gather from all their copies.
+
+    Parameters
+    ----------
+    dy : array_like, (N, O, OH, OW), or (N, OH, OW, O) with ``layout="NHWC"``
+        Gradient to the output.
+    w : array_like
+        Filters, as for `conv2d`.
+    x_shape : tuple of int
+        The full shape of x.
+    stride, padding, dilation, groups, layout, padding_mode, method, device
+        As given to `conv2d`.
+
+    Returns
+    -------
+    dx : ndarray, x_shape
+
+    Raises
+    ------
+    InvalidArgument
+        As for `conv2d`, or dy does not have the shape of the output.
+    Unsupported
+        The method named cannot serve this problem.
+
+    Notes
+    -----
+    Work as for `conv2d`: a stride splits dx into phases, each a convolution of dy with the taps that meet it
+    (Dumoulin & Visin, arXiv:1603.07285, section 4). Error bound as for `conv2d` with terms = O/groups*KH*KW.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.conv2d_input_grad(np.ones((1, 1, 1, 1)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), (1, 1, 2, 3))
+    array([[[[1., 2., 0.],
+             [3., 4., 0.]]]])
+    """
+    return _input_grad(2, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def conv1d_input_grad(
+    dy: Any,
+    w: Any,
+    x_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv1d` to its input; see `conv2d_input_grad`.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.conv1d_input_grad([[[1.0, 10.0]]], [[[1.0, 2.0]]], (1, 1, 3))
+    array([[[ 1., 12., 20.]]])
+    """
+    return _input_grad(1, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def conv3d_input_grad(
+    dy: Any,
+    w: Any,
+    x_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv3d` to its input; see `conv2d_input_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.conv3d_input_grad(np.ones((1, 1, 1, 1, 1)), np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2)).sum()
+    np.float64(8.0)
+    """
+    return _input_grad(3, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def conv2d_weight_grad(
+    x: Any,
+    dy: Any,
+    w_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv2d` to its weights: what each weight adds to the sum of y*dy.
+
+    dw[o,c,u,v] = sum over n,i,j of xp[n, c, i*SH + u*DH, j*SW + v*DW] * dy[n,o,i,j]
+
+    Parameters
+    ----------
+    x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
+        The input that was convolved.
+    dy : array_like, (N, O, OH, OW), or (N, OH, OW, O) with ``layout="NHWC"``
+        Gradient to the output.
+    w_shape : tuple of int
+        The full shape of w.
+    stride, padding, dilation, groups, layout, padding_mode, method, device
+        As given to `conv2d`.
+
+    Returns
+    -------
+    dw : ndarray, w_shape
+
+    Raises
+    ------
+    InvalidArgument
+        As for `conv2d`, or dy does not have the shape of the output.
+    Unsupported
+        The method named cannot serve this problem.
+
+    Notes
+    -----
+    Work as for `conv2d`. The sum over pixels is cut into a fixed number of partial sums, added in order, so the result
+    has the same bits for any number of threads. Error bound as for `conv2d` with terms = N*OH*OW.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> fc.conv2d_weight_grad(x, np.ones((1, 1, 2, 2)), (1, 1, 2, 2))
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    return _weight_grad(2, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def conv1d_weight_grad(
+    x: Any,
+    dy: Any,
+    w_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv1d` to its weights; see `conv2d_weight_grad`.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.conv1d_weight_grad([[[1.0, 2.0, 4.0]]], [[[1.0, 10.0]]], (1, 1, 2))
+    array([[[21., 42.]]])
+    """
+    return _weight_grad(1, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def conv3d_weight_grad(
+    x: Any,
+    dy: Any,
+    w_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    method: str = "auto",
+    device: str | None = None,
+) -> Any:
+    """Gradient of `conv3d` to its weights; see `conv2d_weight_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.conv3d_weight_grad(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 1, 1, 1)), (1, 1, 2, 2, 2)).shape
+    (1, 1, 2, 2, 2)
+    """
+    return _weight_grad(3, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+
+
+def _input_grad(
+    rank: int, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
+    layout: str | None, padding_mode: str, method: str, device: str | None,
+) -> Any:  # fmt: skip
+    operands = Operands("dy w", dy, w, device=device)
+    dy, w = operands.arrays
+    spec = conv_spec(
+        x_shape, w.shape, rank=rank, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
+        padding_mode=padding_mode, dtype=operands.compute,
+    )  # fmt: skip
+    _check_dy(dy, spec)
+    dx = operands.empty(spec.x_shape)
+    kernel = kernel_for("conv_input_grad", spec, method, operands, dy, w)
+    last = spec.channels_last
+
+    def run(dy: Any, w: Any, _: Any, dx: Any) -> None:
+        kernel(lifted(dy, rank, last), lifted(w, rank, last, weights=True), lifted(dx, rank, last), **geometry(spec))
+
+    if is_complex(operands):
+        by_parts(run, (dy, w), dx)
+    else:
+        run(dy, w, None, dx)
+    return operands.finish(dx)
+
+
+def _weight_grad(
+    rank: int, x: Any, dy: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
+    layout: str | None, padding_mode: str, method: str, device: str | None,
+) -> Any:  # fmt: skip
+    operands = Operands("x dy", x, dy, device=device)
+    x, dy = operands.arrays
+    spec = conv_spec(
+        x.shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
+        padding_mode=padding_mode, dtype=operands.compute,
+    )  # fmt: skip
+    _check_dy(dy, spec)
+    dw = operands.empty(spec.w_shape)
+    kernel = kernel_for("conv_weight_grad", spec, method, operands, x, dy)
+    last = spec.channels_last
+
+    def run(x: Any, dy: Any, _: Any, dw: Any) -> None:
+        kernel(lifted(x, rank, last), lifted(dy, rank, last), lifted(dw, rank, last, weights=True), **geometry(spec))
+
+    if is_complex(operands):
+        by_parts(run, (x, dy), dw)
+    else:
+        run(x, dy, None, dw)
+    return operands.finish(dw)
+
+
+def _check_dy(dy: Any, spec: ConvSpec) -> None:
+    if tuple(dy.shape) != spec.y_shape:
+        raise InvalidArgument(
+            f"dy has shape {tuple(dy.shape)} but the output of this convolution ({spec}) has shape {spec.y_shape}"
+        )

@@ -1,0 +1,256 @@
+"""Vectors as values: a Numba type whose lanes kernels load, compare, add and store by name.
+
+A `Lanes` value holds one or several host vectors side by side (LLVM keeps them in as many registers), so that a kernel
+written once runs at the host's full width for every dtype and keeps enough operations in flight. Arrays are flat and
+addressed by element offsets that must lie inside the array: no wrap-around of negative indices, which would keep LLVM
+from vectorising. A `mask` is None for all lanes, or what `first_lanes` returns: memory under the other lanes is not touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, register_model
+
+from .host import host
+from .jit import OPTIONS
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+INTP = types.intp
+
+
+def inlined(function: Any) -> Any:
+    """Compile a function that takes or returns lanes into its callers, where they stay in registers."""
+    return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+class Lanes(types.Type):
+    """Numba type of `count` lanes of `dtype`; a mask has dtype boolean."""
+
+    def __init__(self, dtype: Any, count: int) -> None:
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Lanes({dtype}, {count})")
+
+    @property
+    def vector(self) -> Any:
+        """The LLVM type."""
+        if isinstance(self.dtype, types.Float):
+            return ir.VectorType(ir.FloatType() if self.dtype.bitwidth == 32 else ir.DoubleType(), self.count)
+        return ir.VectorType(ir.IntType(1 if self.dtype == types.boolean else self.dtype.bitwidth), self.count)
+
+    @property
+    def suffix(self) -> str:
+        """How the names of LLVM's intrinsics for this type end."""
+        return f"v{self.count}{'f' if isinstance(self.dtype, types.Float) else 'i'}{self.dtype.bitwidth}"
+
+    @property
+    def align(self) -> int:
+        """Bytes that an address of such a vector is a multiple of: one element's."""
+        return self.dtype.bitwidth // 8
+
+    def constant(self, value: Any) -> Any:
+        """`value` in every lane."""
+        return ir.Constant(self.vector, [value] * self.count)
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, fe_type.vector)
+
+
+def _spread(builder: Any, scalar: Any, count: int) -> Any:
+    empty = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
+    single = builder.insert_element(empty, scalar, I32(0))
+    return builder.shuffle_vector(single, empty, ir.Constant(ir.VectorType(I32, count), [0] * count))
+
+
+def _address(context: Any, builder: Any, array: Any, value: Any, offset: Any, kind: Lanes | None = None) -> Any:
+    data = value if isinstance(array, types.CPointer) else context.make_array(array)(context, builder, value).data
+    pointer = builder.gep(data, [offset])
+    return pointer if kind is None else builder.bitcast(pointer, kind.vector.as_pointer())
+
+
+def call(builder: Any, name: str, result: Any, *args: Any, flags: tuple[str, ...] = ()) -> Any:
+    kind = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args, fastmath=flags)
+
+
+def floating(kind: Lanes) -> bool:
+    return isinstance(kind.dtype, types.Float)
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def copy_run(typingctx, y, o, x, i, count):  # type: ignore[no-untyped-def]
+    """y[o : o+count] = x[i : i+count], places of one dtype that do not overlap there."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        target = _address(context, builder, signature.args[0], args[0], args[1])
+        source = _address(context, builder, signature.args[2], args[2], args[3])
+        cgutils.raw_memcpy(builder, target, source, args[4], x.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return (types.void(y, INTP, x, INTP, INTP), codegen) if x.dtype == y.dtype else None
+
+
+@intrinsic
+def clear_run(typingctx, y, o, count):  # type: ignore[no-untyped-def]
+    """y[o : o+count] = 0."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        target = _address(context, builder, signature.args[0], args[0], args[1])
+        cgutils.memset(builder, target, builder.mul(args[2], I64(y.dtype.bitwidth // 8)), 0)
+        return context.get_dummy_value()
+
+    return types.void(y, INTP, INTP), codegen
+
+
+@intrinsic
+def lane_count(typingctx, a):  # type: ignore[no-untyped-def]
+    """The number of lanes of `a`: a compile-time constant."""
+    return INTP(a), lambda context, builder, signature, args: I64(a.count)
+
+
+@intrinsic
+def address(typingctx, x):  # type: ignore[no-untyped-def]
+    """Where the first element of a flat array lies; passing it on costs nothing, an array is counted in and out.
+
+    The array must live on elsewhere: this is for arrays that are arguments of the outermost kernel.
+    """
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(x.dtype)(x), codegen
+
+
+@intrinsic
+def load(typingctx, x, i, like, mask):  # type: ignore[no-untyped-def]
+    """x[i + lane], as many lanes as `like` has; zero where the mask is not set."""
+    kind = Lanes(x.dtype, like.count)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        address = _address(context, builder, signature.args[0], args[0], args[1], kind)
+        if isinstance(signature.args[3], Lanes):
+            name = f"llvm.masked.load.{kind.suffix}.p0"
+            zero = ir.Constant(kind.vector, None)
+            return call(builder, name, kind.vector, address, I32(kind.align), args[3], zero)
+        value = builder.load(address)
+        value.align = kind.align
+        return value
+
+    return kind(x, INTP, like, mask), codegen
+
+
+@intrinsic
+def store(typingctx, y, i, a, mask):  # type: ignore[no-untyped-def]
+    """y[i + lane] = a[lane] where the mask is set."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        kind = signature.args[2]
+        address = _address(context, builder, signature.args[0], args[0], args[1], kind)
+        if isinstance(signature.args[3], Lanes):
+            name = f"llvm.masked.store.{kind.suffix}.p0"
+            call(builder, name, ir.VoidType(), args[2], address, I32(kind.align), args[3])
+        else:
+            builder.store(args[2], address).align = kind.align
+        return context.get_dummy_value()
+
+    return types.void(y, INTP, a, mask), codegen
+
+
+@intrinsic
+def peek(typingctx, x, i):  # type: ignore[no-untyped-def]
+    """x[i] for an offset known to lie inside: nothing to keep LLVM from vectorising the loop around it."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.load(_address(context, builder, signature.args[0], args[0], args[1]))
+
+    return x.dtype(x, INTP), codegen
+
+
+@intrinsic
+def poke(typingctx, y, i, value):  # type: ignore[no-untyped-def]
+    """y[i] = value, converted to y's dtype, for an offset known to lie inside."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        value = context.cast(builder, args[2], signature.args[2], y.dtype)
+        builder.store(value, _address(context, builder, signature.args[0], args[0], args[1]))
+        return context.get_dummy_value()
+
+    return types.void(y, INTP, value), codegen
+
+
+# --- making lanes -----------------------------------------------------------------------------------------------------
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typingctx, x, wide):  # type: ignore[no-untyped-def]
+    """`wide` host vectors of x's dtype, all zero; `wide` is a literal."""
+    kind = Lanes(x.dtype, wide.literal_value * host().lanes(x.dtype.bitwidth // 8))
+    return kind(x, wide), lambda context, builder, signature, args: ir.Constant(kind.vector, None)
+
+
+@intrinsic
+def zero(typingctx, like):  # type: ignore[no-untyped-def]
+    """Zero in every lane."""
+    return like(like), lambda context, builder, signature, args: ir.Constant(like.vector, None)
+
+
+def _lowest(dtype: Any) -> float | int:
+    if isinstance(dtype, types.Float):
+        return float("-inf")
+    return -(1 << (dtype.bitwidth - 1)) if dtype.signed else 0
+
+
+@intrinsic
+def lowest(typingctx, like):  # type: ignore[no-untyped-def]
+    """The value that nothing of the dtype is below, -inf or the smallest integer: one, or in every lane of `like`."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        value = _lowest(like.dtype)
+        return like.constant(value) if isinstance(like, Lanes) else context.get_constant(like.dtype, value)
+
+    return (like if isinstance(like, Lanes) else like.dtype)(like), codegen
+
+
+@intrinsic
+def spread(typingctx, scalar, like):  # type: ignore[no-untyped-def]
+    """`scalar`, converted to the dtype of `like`, in as many lanes."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        value = context.cast(builder, args[0], signature.args[0], like.dtype)
+        return _spread(builder, value, like.count)
+
+    return like(scalar, like), codegen
+
+
+@intrinsic
+def numbers(typingctx, start, step, like):  # type: ignore[no-untyped-def]
+    """start + lane*step as int64, in as many lanes as `like` has."""
+    kind = Lanes(types.int64, like.count)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        order = ir.Constant(kind.vector, list(range(kind.count)))
+        steps = builder.mul(order, _spread(builder, args[1], kind.count))
+        return builder.add(steps, _spread(builder, args[0], kind.count))
+
+    return kind(types.int64, types.int64, like), codegen
+
+
+@intrinsic
+def first_lanes(typingctx, count, like):  # type: ignore[no-untyped-def]
+    """The mask of the first `count` of the lanes of `like`; a count outside 0..lanes means none or all."""
+    kind = Lanes(types.boolean, like.count)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        order = ir.Constant(ir.VectorType(I64, kind.count), list(range(kind.count)))
+        return builder.icmp_signed("<", order, _spread(builder, args[0], kind.count))
+
+    return kind(INTP, like), codegen
