@@ -1,0 +1,76 @@
+"""Losses: the mean over all rows, each row being what the last axis holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ops import elementwise
+from ..tensor import Tensor, primitive
+from .arithmetic import absolute, mean, multiply, subtract
+
+Saved = tuple[np.ndarray, tuple[Any, ...]]
+EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
+
+
+@primitive
+def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
+    """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
+    loss, p = elementwise.softmax_cross_entropy(z, target)
+    return np.asarray(loss.mean(), z.dtype), (p, target, len(loss))
+
+
+@softmax_cross_entropy.vjp
+def _(dy: Any, needs: Any, p: Any, target: Any, rows: int) -> tuple[Any, ...]:
+    return (elementwise.softmax_cross_entropy_grad(np.full(rows, dy / rows), p, target),)
+
+
+@primitive
+def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
+    """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
+    total = p.sum(axis=-1, keepdims=True)
+    q = p / total
+    inside = (q > EPSILON) & (q < 1 - EPSILON)
+    q = np.clip(q, EPSILON, 1 - EPSILON)
+    rows = max(1, q.size // q.shape[-1])
+    loss = -(target * np.log(q)).sum(dtype=np.float64) / rows
+    return np.asarray(loss, p.dtype), (q, inside, total, target, rows)
+
+
+@categorical_cross_entropy.vjp
+def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: int) -> tuple[Any, ...]:
+    dq = np.where(inside, -target / q, 0) * (dy / dy.dtype.type(rows))
+    return (((dq - (dq * q).sum(axis=-1, keepdims=True)) / total).astype(q.dtype, copy=False),)
+
+
+@primitive
+def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
+    """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
+    target = np.asarray(target, x.dtype)
+    if from_logits:
+        loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
+        return np.asarray(loss.mean(dtype=np.float64), x.dtype), (x, target, from_logits)
+    p = np.clip(x, EPSILON, 1 - EPSILON)
+    loss = -(target * np.log(p) + (1 - target) * np.log1p(-p))
+    return np.asarray(loss.mean(dtype=np.float64), x.dtype), (x, target, from_logits)
+
+
+@binary_cross_entropy.vjp
+def _(dy: Any, needs: Any, x: Any, target: Any, from_logits: bool) -> tuple[Any, ...]:
+    share = dy / dy.dtype.type(x.size)
+    if from_logits:
+        return (share * (elementwise.sigmoid(x) - target),)
+    p = np.clip(x, EPSILON, 1 - EPSILON)
+    return (np.where(p == x, share * (p - target) / (p * (1 - p)), 0),)
+
+
+def mean_squared_error(y: Any, *, target: Any) -> Tensor:
+    """Mean of (y - target)**2."""
+    difference = subtract(y, target)
+    return mean(multiply(difference, difference))
+
+
+def mean_absolute_error(y: Any, *, target: Any) -> Tensor:
+    """Mean of the absolute value of y - target."""
+    return mean(absolute(subtract(y, target)))

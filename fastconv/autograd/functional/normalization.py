@@ -1,0 +1,45 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ops import normalization
+from ..tensor import primitive
+
+
+@primitive
+def batch_norm(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    *,
+    running: tuple[np.ndarray, np.ndarray] | None = None,
+    training: bool = True,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    axis: int = -1,
+    relu: bool = False,
+) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """(x - mean)/sqrt(var + epsilon)*gamma + beta per channel along `axis`; with `relu`, of relu(x).
+
+    In training, mean and (biased) variance are the batch's, and `running`, if given, moves towards them in place:
+    running = momentum*running + (1 - momentum)*batch. Otherwise they are `running`.
+    """
+    if training or running is None:
+        mean, var = normalization.channel_statistics(x, axis, relu)
+        if running is not None:
+            for kept, new in zip(running, (mean, var), strict=True):
+                kept += (1 - momentum) * (new - kept)
+    else:
+        mean, var = (np.array(kept, np.float64) for kept in running)
+    y = normalization.batch_norm(x, mean, var, gamma, beta, epsilon, axis, relu)
+    return y, (x, mean, var, gamma, epsilon, axis, relu, training or running is None)
+
+
+@batch_norm.vjp
+def _(dy: Any, needs: Any, x: Any, mean: Any, var: Any, gamma: Any, *options: Any) -> tuple[Any, ...]:
+    epsilon, axis, relu, training = options
+    return normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, needs[0])

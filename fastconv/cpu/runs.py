@@ -1,0 +1,113 @@
+"""How an array with a channel axis is cut into runs, for kernels that sum over channels or scale by them.
+
+A run is a stretch of memory whose coefficients repeat with period `width`, and whose sums are kept apart:
+
+* channels last: the whole array is one plane, cut into pieces of `length` elements; `width` is a multiple of C, so
+  that the inner loop is long even for few channels, and the columns are folded to `fold` = C sums.
+* channels first: a plane is one (n, c), cut into pieces; all its coefficients are equal and `fold` = 1.
+
+The cut depends on the shape alone: sums over runs, added in order, have the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..simd.jit import kernel
+
+LENGTH = 8192
+WIDTH = 64
+
+
+class Runs(NamedTuple):
+    """The cut of one array; `images` planes of each of `periods` sets of coefficients."""
+
+    images: int
+    periods: int
+    plane: int
+    length: int
+    pieces: int
+    width: int
+    fold: int
+
+    @property
+    def tasks(self) -> int:
+        """Number of runs."""
+        return self.images * self.periods * self.pieces
+
+    @property
+    def geometry(self) -> tuple[int, int, int]:
+        """What `bounds` needs."""
+        return self.plane, self.length, self.pieces
+
+    def spread(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Per-channel coefficients as the kernels read them: flat (periods, width)."""
+        values = np.asarray(values).astype(dtype, copy=False)
+        if self.periods == 1:
+            return np.tile(values, self.width // values.size)
+        return np.repeat(values, self.width)
+
+    def reduce(self, partial: np.ndarray) -> np.ndarray:
+        """Sums per channel from the sums per run."""
+        return partial.reshape(self.images, self.periods, self.pieces, self.fold).sum(axis=(0, 2)).reshape(-1)
+
+
+def cut(shape: tuple[int, ...], axis: int) -> Runs:
+    """The runs of a C-contiguous array of `shape` whose channels lie along `axis`."""
+    C, inner = shape[axis], math.prod(shape[axis + 1 :])
+    if inner > 1:
+        length = min(inner, LENGTH)
+        return Runs(math.prod(shape[:axis]), C, inner, length, -(-inner // length), WIDTH, 1)
+    total = math.prod(shape)
+    width = C
+    if C < 4 * WIDTH:
+        whole = math.lcm(C, 16)
+        width = whole * -(-WIDTH // whole)
+    length = width * max(1, LENGTH // width)
+    return Runs(1, 1, total, length, max(1, -(-total // length)), width, C)
+
+
+@kernel
+def bounds(run, plane, length, pieces):
+    """First and past-the-last element of a run."""
+    start = run // pieces * plane
+    offset = run % pieces * length
+    return start + offset, start + min(offset + length, plane)
+
+
+@kernel
+def add_columns(a, total, sums):
+    """sums[j % fold] = sum of a[i] with i % width == j: four rows at a time in a's precision, then in double."""
+    width = total.size
+    total[:] = 0
+    i = 0
+    while i + 4 * width <= a.size:
+        p, q = a[i : i + width], a[i + width : i + 2 * width]
+        r, s = a[i + 2 * width : i + 3 * width], a[i + 3 * width : i + 4 * width]
+        for j in range(width):
+            total[j] += np.float64((p[j] + q[j]) + (r[j] + s[j]))
+        i += 4 * width
+    while i < a.size:
+        p = a[i : i + width]
+        for j in range(p.size):
+            total[j] += np.float64(p[j])
+        i += width
+    fold_columns(total, sums)
+
+
+@kernel
+def fold_columns(total, sums):
+    """sums[j] = total[j] + total[j + fold] + ...; `total` is used up."""
+    fold, left = sums.size, total.size
+    while left % (2 * fold) == 0:  # halves are added as long as there are two
+        left //= 2
+        low, high = total[:left], total[left : 2 * left]
+        for j in range(left):
+            low[j] += high[j]
+    sums[:] = total[:fold]
+    for start in range(fold, left, fold):
+        for j in range(fold):
+            sums[j] += total[start + j]

@@ -1,0 +1,45 @@
+"""Neural networks with Keras's names: ``from fastconv import nn as keras`` carries the usual listings unchanged."""
+
+from importlib import import_module
+from typing import Any
+
+from . import (
+    activations,
+    applications,
+    callbacks,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    utils,
+)
+from .layers import Input
+from .models import Sequential
+
+__all__ = [
+    "Input",
+    "Sequential",
+    "activations",
+    "applications",
+    "callbacks",
+    "constraints",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "utils",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":  # loaded when used: it brings the download tools
+        return import_module(".datasets", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

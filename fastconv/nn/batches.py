@@ -1,0 +1,66 @@
+"""Samples: checked once, then handed out batch by batch in the model's dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+
+
+def as_samples(x: Any, shape: tuple[int | None, ...] | None, name: str = "x") -> np.ndarray:
+    """`x` as an array of samples that fit the model's input `shape` (None, ...)."""
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"{name} cannot be read as an array: {error}; all samples must have the same shape"
+        ) from None
+    if x.dtype.kind not in "iufb" or x.ndim == 0:
+        raise InvalidArgument(
+            f"{name} has shape {x.shape} and dtype {x.dtype}; expected an array of numbers, one row per sample"
+        )
+    if shape is not None and x.shape[1:] != shape[1:]:
+        advice = f"; add the channel axis with {name}[..., None]" if (*x.shape[1:], 1) == shape[1:] else ""
+        raise InvalidArgument(f"{name} holds samples of shape {x.shape[1:]} but the model takes {shape[1:]}{advice}")
+    if len(x) == 0:
+        raise InvalidArgument(f"{name} is empty; expected at least one sample")
+    return x
+
+
+def check_lengths(x: np.ndarray, y: np.ndarray, x_name: str = "x", y_name: str = "y") -> None:
+    """As many labels as samples."""
+    if len(x) != len(y):
+        raise InvalidArgument(f"{x_name} has {len(x)} samples but {y_name} has {len(y)}; expected one label per sample")
+
+
+def check_batch_size(batch_size: Any, default: int) -> int:
+    """A whole number of at least 1; None means `default`."""
+    if batch_size is None:
+        return default
+    if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size.__index__() < 1:
+        raise InvalidArgument(f"batch_size is {batch_size!r}; expected a whole number of at least 1")
+    return batch_size.__index__()
+
+
+def batches(
+    x: np.ndarray, y: np.ndarray | None, batch_size: int, order: np.ndarray | None = None, dtype: Any = np.float32
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """Pairs of arrays, in the given order; rows are copied only for an order or another dtype."""
+    for start in range(0, len(x), batch_size):
+        part: Any = slice(start, start + batch_size)
+        if order is not None:
+            part = order[part]
+        yield x[part].astype(dtype, copy=False), None if y is None else y[part]
+
+
+def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """The first samples for training and the last `share` of them for validation."""
+    if not 0 < share < 1:
+        raise InvalidArgument(f"validation_split is {share!r}; expected a number between 0 and 1")
+    first = int(len(x) * (1 - share))
+    if first < 1 or first == len(x):
+        raise InvalidArgument(f"validation_split={share} of {len(x)} samples leaves no sample on one side")
+    return (x[:first], y[:first]), (x[first:], y[first:])

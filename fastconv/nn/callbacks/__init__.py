@@ -1,0 +1,20 @@
+"""What happens round training: stopping early, saving, logging, changing the learning rate."""
+
+from .base import Callback, CallbackList, LambdaCallback, TerminateOnNaN
+from .progress import ProgressLines
+from .records import CSVLogger, History
+from .watchers import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ProgressLines",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -1,0 +1,105 @@
+"""What a callback is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...errors import InvalidArgument
+from ..names import find
+
+Logs = dict[str, Any]
+
+
+class Callback:
+    """Base of all callbacks: override what you need.
+
+    `model` and `params` are set before training. Logs hold the running "loss" and metrics; at the end of an epoch also
+    the "val_" ones. Setting ``self.model.stop_training = True`` ends training after the epoch, or in
+    `on_batch_end` after the batch.
+
+    Examples
+    --------
+    >>> class Shout(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(f"epoch {epoch}: loss {logs['loss']:.1f}!")
+    >>> Shout().on_epoch_end(3, {"loss": 0.25})
+    epoch 3: loss 0.2!
+    """
+
+    model: Any = None
+    params: Logs
+
+    def set_model(self, model: Any) -> None:
+        """Called once, before training."""
+        self.model = model
+
+    def set_params(self, params: Logs) -> None:
+        """Called once, before training, with "epochs", "steps", "samples" and "verbose"."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch; not if training was interrupted."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step, counted from 0."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Keras's newer name of `on_batch_begin`."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Keras's newer name of `on_batch_end`."""
+        self.on_batch_end(batch, logs)
+
+
+class CallbackList:
+    """Calls every callback in turn."""
+
+    def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise InvalidArgument(
+                    f"callbacks holds {callback!r}; expected objects of fastconv.nn.callbacks.Callback"
+                )
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            callback.set_model(model)
+            callback.set_params(params)
+
+    def call(self, event: str, *arguments: Any) -> None:
+        """Call ``event(*arguments)`` of every callback."""
+        for callback in self.callbacks:
+            getattr(callback, event)(*arguments)
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions: ``LambdaCallback(on_epoch_end=lambda epoch, logs: ...)``."""
+
+    def __init__(self, **functions: Callable[..., Any]) -> None:
+        events = {name: None for name in vars(Callback) if name.startswith("on_")}
+        for name, function in functions.items():
+            find("event", name, events)
+            setattr(self, name, function)
+
+
+class TerminateOnNaN(Callback):
+    """Stop when the loss is no longer a finite number."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            print(f"Batch {batch}: the loss is not finite, training stops")
+            self.model.stop_training = True

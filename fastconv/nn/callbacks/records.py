@@ -1,0 +1,64 @@
+"""Callbacks that write down what happens."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataUnavailable
+from .base import Callback, Logs
+
+
+class History(Callback):
+    """Lists of the epochs' logs; `fit` returns one.
+
+    Attributes
+    ----------
+    epoch : list of int
+    history : dict of lists
+    """
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[Any]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for key, value in (logs or {}).items():
+            self.history.setdefault(key, []).append(value)
+
+
+class CSVLogger(Callback):
+    """Write each epoch's logs as a row of a CSV file.
+
+    Parameters
+    ----------
+    filename : path
+    separator : str
+    append : bool
+        Whether to continue the file instead of starting anew.
+    """
+
+    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+        self.filename, self.separator, self.append = Path(filename), separator, append
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.keys: list[str] | None = None
+        if self.append and self.filename.exists():
+            with open(self.filename, newline="") as file:
+                header = next(csv.reader(file, delimiter=self.separator), None)
+            self.keys = header[1:] if header else None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
+        mode = "a" if self.keys is not None else "w"
+        try:
+            with open(self.filename, mode, newline="") as file:
+                writer = csv.writer(file, delimiter=self.separator)
+                if self.keys is None:
+                    self.keys = list(logs)
+                    writer.writerow(["epoch", *self.keys])
+                writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
+        except OSError as error:
+            raise DataUnavailable(f"cannot write {self.filename}: {error.strerror or error}") from error

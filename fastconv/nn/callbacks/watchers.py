@@ -1,0 +1,262 @@
+"""Callbacks that watch a value: stop, save, or change the learning rate by it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...errors import InvalidArgument
+from ..names import find
+from ..saving import checked_path
+from .base import Callback, Logs
+
+
+class _Watcher(Callback):
+    """A callback that compares a monitored value with the best so far."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        find("mode", mode, {"auto": 0, "min": 0, "max": 0})
+        self.monitor, self.min_delta = monitor, abs(min_delta)
+        larger = mode == "max" or (
+            mode == "auto" and any(word in monitor for word in ("acc", "auc", "precision", "recall"))
+        )
+        self.sign = 1.0 if larger else -1.0
+        self.best = -self.sign * math.inf
+
+    def current(self, logs: Logs | None) -> float:
+        """The monitored value."""
+        logs = logs or {}
+        if self.monitor not in logs:
+            raise InvalidArgument(
+                f"{type(self).__name__} monitors {self.monitor!r} but the logs hold {', '.join(logs) or 'nothing'}"
+                + ("; pass validation_data or validation_split to fit" if self.monitor.startswith("val_") else "")
+            )
+        return float(logs[self.monitor])
+
+    def improves(self, value: float) -> bool:
+        """Whether `value` beats the best by more than `min_delta`."""
+        return self.sign * value - self.min_delta > self.sign * self.best
+
+
+class EarlyStopping(_Watcher):
+    """Stop when a value has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        Key of the logs.
+    min_delta : float
+        What counts as an improvement.
+    patience : int
+    verbose : int
+    mode : {"auto", "min", "max"}
+        "auto" wants accuracies large and everything else small.
+    baseline : float, optional
+        A value to beat from the start.
+    restore_best_weights : bool
+        Whether to end with the weights of the best epoch.
+    start_from_epoch : int
+        Epochs before which nothing is watched.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait, self.stopped_epoch, self.best_epoch = 0, 0, 0
+        self.best = -self.sign * math.inf if self.baseline is None else self.baseline
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = self.current(logs)
+        if epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights = self.model.get_weights()
+        if self.improves(value):
+            self.best, self.best_epoch, self.wait = value, epoch, 0
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        elif self.wait >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
+
+
+class ModelCheckpoint(_Watcher):
+    """Save the weights after each epoch, or whenever a value has improved. Files are replaced in one step.
+
+    Parameters
+    ----------
+    filepath : path
+        May hold ``{epoch:02d}`` and any key of the logs, such as ``{val_loss:.2f}``; ends with .npz or .safetensors.
+    monitor : str
+    verbose : int
+    save_best_only : bool
+    save_weights_only : bool
+        Must be True: a model's code is not saved.
+    mode : {"auto", "min", "max"}
+    """
+
+    def __init__(
+        self,
+        filepath: Any,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = True,
+        mode: str = "auto",
+    ) -> None:
+        super().__init__(monitor, mode)
+        if not save_weights_only:
+            raise InvalidArgument(
+                "save_weights_only=False: only weights can be saved; build the model by its code and load them"
+            )
+        self.filepath = str(checked_path(filepath))
+        self.verbose, self.save_best_only = verbose, save_best_only
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_best_only:
+            value = self.current(logs)
+            if not self.improves(value):
+                return
+            self.best = value
+        try:
+            path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        except (KeyError, IndexError) as error:
+            raise InvalidArgument(
+                f"filepath {self.filepath!r} names {error}; the logs hold {', '.join(logs or {})}"
+            ) from None
+        self.model.save_weights(path)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saved {path}")
+
+
+class ReduceLROnPlateau(_Watcher):
+    """Multiply the learning rate by `factor` when a value has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str
+    factor : float
+        Between 0 and 1.
+    patience : int
+    verbose : int
+    mode : {"auto", "min", "max"}
+    min_delta : float
+    cooldown : int
+        Epochs to wait after a reduction before counting again.
+    min_lr : float
+        The rate never goes below.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        if not 0 < factor < 1:
+            raise InvalidArgument(f"factor is {factor!r}; expected a number between 0 and 1")
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
+            factor,
+            patience,
+            verbose,
+            cooldown,
+            min_lr,
+        )
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait, self.resting = 0, 0
+        self.best = -self.sign * math.inf
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value, optimizer = self.current(logs), self.model.optimizer
+        rate = _plain_rate(optimizer)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        if self.resting:
+            self.resting, self.wait = self.resting - 1, 0
+        if self.improves(value):
+            self.best, self.wait = value, 0
+        elif not self.resting:
+            self.wait += 1
+            if self.wait >= self.patience and rate > self.min_lr:
+                optimizer.learning_rate = max(rate * self.factor, self.min_lr)
+                self.wait, self.resting = 0, self.cooldown
+                if self.verbose:
+                    print(f"Epoch {epoch + 1}: learning rate reduced to {optimizer.learning_rate:.6g}")
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate at the start of each epoch.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``schedule(epoch)`` or ``schedule(epoch, rate)``, epochs counted from 0, returns the new rate.
+    verbose : int
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise InvalidArgument(f"schedule is {schedule!r}; expected a function of the epoch")
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        optimizer = self.model.optimizer
+        if _takes_two(self.schedule):
+            optimizer.learning_rate = self.schedule(epoch, _plain_rate(optimizer))
+        else:
+            optimizer.learning_rate = self.schedule(epoch)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = _plain_rate(self.model.optimizer)
+
+
+def _plain_rate(optimizer: Any) -> float:
+    if callable(optimizer.learning_rate):
+        raise InvalidArgument("the optimizer's learning_rate is a function; a callback can only change a number")
+    return optimizer.learning_rate
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    kinds = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    places = [p for p in parameters if p.kind in kinds]
+    return len(places) > 1 or any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in places)

@@ -1,0 +1,197 @@
+"""Initial weights. An initializer is called with a shape and, where it scales with them, fan-in and fan-out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+from . import seeding
+from .names import find
+
+Fans = tuple[float, float]
+
+
+class Initializer:
+    """Base of all initializers: ``initializer(shape)`` returns an array.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Makes this initializer repeatable by itself; without one it draws from the model's generator.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+
+    def __call__(
+        self, shape: Any, dtype: Any = "float32", *, rng: np.random.Generator | None = None, fans: Fans | None = None
+    ) -> np.ndarray:
+        """An array of initial values; `fans` defaults to what the shape says for a kernel (..., in, out)."""
+        if self.seed is not None:
+            rng = seeding.make_generator(self.seed)
+        shape = tuple(shape)
+        return self.fill(shape, rng or seeding.generator(), fans or kernel_fans(shape)).astype(dtype)
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        """Values in float64; what subclasses define."""
+        raise NotImplementedError
+
+
+def kernel_fans(shape: tuple[int, ...]) -> Fans:
+    """Fan-in and fan-out of a kernel (..., in, out): channels times taps."""
+    if len(shape) < 2:
+        return (float(shape[0]),) * 2 if shape else (1.0, 1.0)
+    taps = math.prod(shape[:-2])
+    return float(taps * shape[-2]), float(taps * shape[-1])
+
+
+class Constant(Initializer):
+    """The same number everywhere."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        super().__init__()
+        self.value = value
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        return np.full(shape, self.value, np.float64)
+
+
+class Zeros(Constant):
+    """All 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+
+class Ones(Constant):
+    """All 1."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+
+class RandomNormal(Initializer):
+    """Normal distribution."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        return rng.normal(self.mean, self.stddev, shape)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal distribution without what lies more than two standard deviations away."""
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        return self.mean + self.stddev * _truncated(shape, rng)
+
+
+class RandomUniform(Initializer):
+    """Uniform distribution."""
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+class VarianceScaling(Initializer):
+    """Variance scale/fan, so that signals keep their size from layer to layer (Glorot & Bengio 2010, He et al. 2015).
+
+    Parameters
+    ----------
+    scale : float
+    mode : {"fan_in", "fan_out", "fan_avg"}
+    distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+    seed : int, optional
+
+    Examples
+    --------
+    >>> w = VarianceScaling(2.0, "fan_in", "uniform", seed=1)((3, 3, 8, 4))
+    >>> w.shape, bool(abs(w.std() - (2 / 72) ** 0.5) < 0.02)
+    ((3, 3, 8, 4), True)
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        if not scale > 0:
+            raise InvalidArgument(f"scale is {scale!r}; expected a positive number")
+        self.mode = find("mode", mode, {"fan_in": 0, "fan_out": 1, "fan_avg": 2})
+        find("distribution", distribution, {"truncated_normal": 0, "untruncated_normal": 0, "uniform": 0})
+        self.scale, self.distribution = scale, distribution
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        variance = self.scale / max(1.0, (*fans, sum(fans) / 2)[self.mode])
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return rng.uniform(-limit, limit, shape)
+        if self.distribution == "untruncated_normal":
+            return rng.normal(0, math.sqrt(variance), shape)
+        return _truncated(shape, rng) * (math.sqrt(variance) / 0.87962566103423978)  # its own standard deviation
+
+
+def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    values = rng.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = rng.standard_normal(int(outside.sum()))
+    return values
+
+
+def _scaled(name: str, scale: float, mode: str, distribution: str) -> type[VarianceScaling]:
+    def __init__(self: VarianceScaling, seed: int | None = None) -> None:
+        VarianceScaling.__init__(self, scale, mode, distribution, seed)
+
+    doc = f"`VarianceScaling` with scale {scale:g}, mode {mode!r} and distribution {distribution!r}."
+    return type(name, (VarianceScaling,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
+
+
+GlorotUniform = _scaled("GlorotUniform", 1.0, "fan_avg", "uniform")
+GlorotNormal = _scaled("GlorotNormal", 1.0, "fan_avg", "truncated_normal")
+HeUniform = _scaled("HeUniform", 2.0, "fan_in", "uniform")
+HeNormal = _scaled("HeNormal", 2.0, "fan_in", "truncated_normal")
+LecunUniform = _scaled("LecunUniform", 1.0, "fan_in", "uniform")
+LecunNormal = _scaled("LecunNormal", 1.0, "fan_in", "truncated_normal")
+
+glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
+he_uniform, he_normal = HeUniform, HeNormal
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+zeros, ones, constant = Zeros, Ones, Constant
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+
+KNOWN: dict[str, Any] = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "random_normal": RandomNormal,
+    "random_uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+    "variance_scaling": VarianceScaling,
+}
+
+
+def get(identifier: Any) -> Any:
+    """An initializer from a name, a class, or anything callable with a shape."""
+    if isinstance(identifier, type) and issubclass(identifier, Initializer):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    return find("initializer", identifier, KNOWN)()

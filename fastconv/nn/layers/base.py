@@ -1,0 +1,239 @@
+"""What every layer is: weights with names, a build step, shapes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autograd import Tensor, no_grad
+from ...errors import InvalidArgument
+from .. import constraints, initializers, regularizers, seeding
+
+Shape = tuple[int | None, ...]
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
+class Parameter(Tensor):
+    """A layer's array: a tensor with a name, and what is done to it beside the gradient step."""
+
+    __slots__ = ("constraint", "name", "regularizer")
+
+    def __init__(
+        self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
+    ) -> None:
+        super().__init__(data, requires_grad=trainable)
+        self.name, self.regularizer, self.constraint = name, regularizer, constraint
+
+
+class Layer:
+    """Base of all layers.
+
+    A layer of your own defines `call`, and `build` and `compute_output_shape` where it has weights or changes shapes.
+    Shapes start with None, the batch.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class's name; a model makes it unique.
+    input_shape : tuple of int, optional
+        Shape of one image, for the first layer of a model.
+    trainable : bool
+        Whether training changes the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> class Double(keras.layers.Layer):
+    ...     def call(self, x, training=False):
+    ...         return x * 2
+    >>> Double()(np.ones((1, 2))).numpy()
+    array([[2., 2.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Any = None,
+        batch_input_shape: Any = None,
+        trainable: bool = True,
+        dtype: str = "float32",
+    ) -> None:
+        self.name = name or default_name(type(self))
+        self.is_named = name is not None
+        self.trainable = trainable
+        self.dtype = np.dtype(dtype)
+        if batch_input_shape is not None and input_shape is None:
+            input_shape = tuple(batch_input_shape)[1:]
+        self.declared_shape = None if input_shape is None else parse_shape(input_shape)
+        self.weights: list[Parameter] = []
+        self.input_shape: Shape | None = None
+        self.output_shape: Shape | None = None
+        self.rng: Callable[[], np.random.Generator] = seeding.generator
+
+    @property
+    def built(self) -> bool:
+        """Whether the layer knows its shapes and has its weights."""
+        return self.input_shape is not None
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for inputs of this shape."""
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """The layer's result."""
+        raise NotImplementedError(f"{type(self).__name__} does not define call(x, training)")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of the result for inputs of this shape; by default that of the result for an image of zeros."""
+        with no_grad():
+            y = self.call(Tensor(np.zeros((1, *(n or 1 for n in input_shape[1:])), self.dtype)), False)
+        return (None, *y.shape[1:])
+
+    def ensure_built(self, input_shape: Shape) -> None:
+        """Build once; afterwards, check that the input still fits."""
+        if not self.built:
+            self.build(input_shape)
+            self.output_shape = self.compute_output_shape(input_shape)
+            self.input_shape = input_shape
+        elif len(input_shape) != len(self.input_shape or ()):
+            raise InvalidArgument(f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}")
+
+    def __call__(self, x: Any, training: bool = False) -> Tensor:
+        """Build if need be, and apply the layer to an array or a tensor."""
+        x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
+        self.ensure_built((None, *x.shape[1:]))
+        return self.call(x, training)
+
+    def add_weight(
+        self,
+        name: str,
+        shape: Sequence[int],
+        initializer: Any = "glorot_uniform",
+        *,
+        regularizer: Any = None,
+        constraint: Any = None,
+        trainable: bool = True,
+        fans: tuple[float, float] | None = None,
+    ) -> Parameter:
+        """Make a weight and keep it in `weights`."""
+        initializer = initializers.get(initializer)
+        if isinstance(initializer, initializers.Initializer):
+            data = initializer(shape, self.dtype, rng=self.rng(), fans=fans)
+        else:
+            data = np.array(initializer(tuple(shape)), self.dtype)
+        if data.shape != tuple(shape):
+            raise InvalidArgument(
+                f"the initializer of {self.name}/{name} made shape {data.shape}; expected {tuple(shape)}"
+            )
+        weight = Parameter(
+            name, np.ascontiguousarray(data), trainable, regularizers.get(regularizer), constraints.get(constraint)
+        )
+        self.weights.append(weight)
+        return weight
+
+    def live(self, weight: Parameter) -> Tensor:
+        """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
+        return weight if self.trainable else weight.detach()
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        return [w for w in self.weights if w.requires_grad] if self.trainable else []
+
+    def count_params(self) -> int:
+        """Number of weights, trainable or not."""
+        return sum(w.size for w in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights."""
+        return [w.data.copy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace the weights; shapes must agree."""
+        if len(weights) != len(self.weights):
+            raise InvalidArgument(f"layer {self.name!r} has {len(self.weights)} weights but {len(weights)} were given")
+        arrays = [np.asarray(array) for array in weights]
+        for weight, array in zip(self.weights, arrays, strict=True):
+            check_weight(self, weight, array, "was given")
+        for weight, array in zip(self.weights, arrays, strict=True):
+            weight.data[...] = array
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
+
+
+def check_weight(layer: Layer, weight: Parameter, array: np.ndarray, verb: str) -> None:
+    """`array` must be able to replace `weight`."""
+    if array.shape != weight.shape or array.dtype.kind not in "fiub":
+        raise InvalidArgument(
+            f"weight {weight.name!r} of layer {layer.name!r} has shape {weight.shape} but {verb} {array.shape} "
+            f"({array.dtype}); the model must be built as it was when the weights were made"
+        )
+
+
+def default_name(kind: type) -> str:
+    """Keras's name for a layer: its class in snake case.
+
+    >>> default_name(type("MaxPooling2D", (), {})), default_name(type("Conv2DTranspose", (), {}))
+    ('max_pooling2d', 'conv2d_transpose')
+    """
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind.__name__)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def parse_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of one image as a tuple of whole numbers."""
+    items = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    if not all(hasattr(n, "__index__") and n.__index__() > 0 for n in items):
+        raise InvalidArgument(
+            f"input_shape is {shape!r}; expected the shape of one image, such as (28, 28, 1), of whole numbers above 0"
+        )
+    return tuple(n.__index__() for n in items)
+
+
+def positive(value: Any, name: str) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least 1")
+    return value.__index__()
+
+
+def parse_data_format(data_format: str | None) -> bool:
+    """True for channels-last, which None means too."""
+    if data_format not in (None, *DATA_FORMATS):
+        raise InvalidArgument(f"data_format is {data_format!r}; expected 'channels_last' or 'channels_first'")
+    return data_format != "channels_first"
+
+
+def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
+    """The input's shape without the batch, which must have `ndim` - 1 axes."""
+    if len(input_shape) != ndim:
+        raise InvalidArgument(f"layer {layer.name!r} needs {what} but its input has shape {input_shape}")
+    return tuple(n for n in input_shape[1:] if n is not None)
+
+
+def spatial_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
+    """The spatial axes of one image's shape."""
+    return shape[:-1] if channels_last else shape[1:]
+
+
+def arrange(channels: int, size: Sequence[int], channels_last: bool) -> Shape:
+    """A batch's shape from channels and spatial size."""
+    return (None, *size, channels) if channels_last else (None, channels, *size)
+
+
+def elements(shape: Shape) -> int:
+    """Number of elements of one image."""
+    return math.prod(n for n in shape[1:] if n is not None)
+
+
+class Elementwise(Layer):
+    """Base of layers whose result has the shape of their input."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape

@@ -1,0 +1,246 @@
+"""Convolution layers. Kernels are kept in Keras's order, (KERNEL, in, out), whatever the data format."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ...autograd import Tensor
+from ...autograd import functional as F
+from ...errors import InvalidArgument
+from ...spec import LAYOUTS, conv_spec, parse_axes
+from .. import activations
+from .base import Layer, Shape, known_size, parse_data_format, positive
+
+
+class Conv(Layer):
+    """What convolution layers of any rank share."""
+
+    rank = 2
+    paddings: tuple[str, ...] = ("valid", "same")
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        method: str = "auto",
+        **keywords: Any,
+    ) -> None:
+        super().__init__(**keywords)
+        self.filters = positive(filters, "filters")
+        self.kernel_size = parse_axes(kernel_size, "kernel_size", self.rank)
+        self.strides = parse_axes(strides, "strides", self.rank)
+        self.dilation_rate = parse_axes(dilation_rate, "dilation_rate", self.rank)
+        self.padding = str(padding).lower()
+        if self.padding not in self.paddings:
+            raise InvalidArgument(f"padding is {padding!r}; expected {' or '.join(map(repr, self.paddings))}")
+        self.channels_last = parse_data_format(data_format)
+        self.groups = positive(groups, "groups")
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_options = (kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_options = (bias_initializer, bias_regularizer, bias_constraint)
+        self.method = method
+
+    @property
+    def layout(self) -> str:
+        """The layout's name in `fastconv`'s functions."""
+        return LAYOUTS[self.rank][self.channels_last]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of the convolution function."""
+        return {
+            "stride": self.strides,
+            "padding": self._border(),
+            "dilation": self.dilation_rate,
+            "groups": self.groups,
+            "layout": self.layout,
+        }
+
+    def kernel_shape(self, channels: int) -> tuple[int, ...]:
+        """Shape of the kernel, in Keras's order."""
+        if channels % self.groups or self.filters % self.groups:
+            raise InvalidArgument(
+                f"layer {self.name!r} has groups={self.groups}, which must divide its {channels} input channels and "
+                f"{self.filters} filters"
+            )
+        return (*self.kernel_size, channels // self.groups, self.filters)
+
+    def build(self, input_shape: Shape) -> None:
+        shape = self._image(input_shape)
+        kernel_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
+        taps = math.prod(self.kernel_size)
+        fans = (float(taps * kernel_shape[-2]), float(taps * kernel_shape[-1]))
+        initializer, regularizer, constraint = self.kernel_options
+        self.compute_output_shape(input_shape)
+        self.kernel = self.add_weight(
+            "kernel", kernel_shape, initializer, regularizer=regularizer, constraint=constraint, fans=fans
+        )
+        initializer, regularizer, constraint = self.bias_options
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias", (self.bias_size(kernel_shape),), initializer, regularizer=regularizer, constraint=constraint
+            )
+
+    def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
+        """Number of output channels."""
+        return kernel_shape[-1]
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.activation(self.linear(x))
+
+    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The layer without its own activation, or with one that the kernel applies."""
+        operation = getattr(F, f"conv{self.rank}d")
+        return self._apply(operation, x, self._weights(), activation)
+
+    def _apply(self, operation: Any, x: Tensor, w: Any, activation: str | None) -> Tensor:
+        if not self.channels_last:  # (KERNEL, in, out) -> (out, in, KERNEL)
+            w = F.transpose(w, axes=(self.rank + 1, self.rank, *range(self.rank)))
+        operands = (x, w, self.live(self.bias)) if self.use_bias else (x, w)
+        return operation(*operands, activation=activation, method=self.method, **self.options)
+
+    def _weights(self) -> Tensor:
+        return self.live(self.kernel)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        shape = self._image(input_shape)
+        w_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
+        spec = conv_spec((1, *shape), self._in_layout(w_shape), rank=self.rank, **self.options)
+        return (None, *spec.y_shape[1:])
+
+    def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return w_shape if self.channels_last else (w_shape[-1], w_shape[-2], *w_shape[:-2])
+
+    def _border(self) -> Any:
+        if self.padding == "causal":
+            return ((self.dilation_rate[0] * (self.kernel_size[0] - 1), 0),)
+        return self.padding
+
+    def _image(self, input_shape: Shape) -> tuple[int, ...]:
+        axes = ", ".join(["batch", *("depth", "height", "width")[3 - self.rank :]])
+        what = (
+            f"images ({axes}, channels)"
+            if self.channels_last
+            else f"images ({axes.replace('batch', 'batch, channels')})"
+        )
+        return known_size(self, input_shape, self.rank + 2, what)
+
+
+class Conv1D(Conv):
+    """Convolution of signals (N, W, C); `padding` may also be "causal"."""
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
+
+
+class Conv2D(Conv):
+    """Convolution of images.
+
+    Parameters
+    ----------
+    filters : int
+        Output channels.
+    kernel_size, strides, dilation_rate : int or (int, int)
+        Rows first.
+    padding : {"valid", "same"}
+    data_format : {None, "channels_last", "channels_first"}
+        None means channels-last, (N, H, W, C).
+    groups : int
+        Blocks of channels that do not see each other.
+    activation : str or callable, optional
+        See `fastconv.nn.activations`.
+    use_bias : bool
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint
+        Names or objects of the modules of these names.
+    method : {"auto", "direct", "im2col", "winograd", "fft"}
+        How the convolution is computed.
+    **keywords
+        `name`, `input_shape`, `trainable` of every layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> layer = keras.layers.Conv2D(32, (3, 3), padding="same", activation="relu")
+    >>> layer(np.zeros((1, 28, 28, 1))).shape
+    (1, 28, 28, 32)
+    >>> [w.shape for w in layer.get_weights()]
+    [(3, 3, 1, 32), (32,)]
+    """
+
+    rank = 2
+
+
+class Conv3D(Conv):
+    """Convolution of volumes (N, D, H, W, C); arguments as for `Conv2D`, with three entries per axis."""
+
+    rank = 3
+
+
+class DepthwiseConv2D(Conv):
+    """One or more filters for each channel by itself; kernel (KH, KW, C, depth_multiplier).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+    strides, padding
+        As for `Conv2D`.
+    depth_multiplier : int
+        Filters per channel.
+    depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        For the kernel; further keywords as for `Conv2D`.
+    """
+
+    rank = 2
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        *,
+        depthwise_initializer: Any = "glorot_uniform",
+        depthwise_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(1, kernel_size, strides, padding, **keywords)
+        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier")
+        self.kernel_options = (depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        self.groups = self._image(input_shape)[-1 if self.channels_last else 0]
+        super().build(input_shape)
+
+    def kernel_shape(self, channels: int) -> tuple[int, ...]:
+        return (*self.kernel_size, channels, self.depth_multiplier)
+
+    def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
+        return kernel_shape[-1] * kernel_shape[-2]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        channels = self._image(input_shape)[-1 if self.channels_last else 0]
+        self.groups = channels
+        return super().compute_output_shape(input_shape)
+
+    def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return super()._in_layout((*w_shape[:-2], 1, w_shape[-2] * w_shape[-1]))
+
+    def _weights(self) -> Tensor:
+        return F.reshape(self.live(self.kernel), shape=(*self.kernel_size, 1, -1))

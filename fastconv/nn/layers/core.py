@@ -1,0 +1,285 @@
+"""Dense layers, activations, shapes and dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ...autograd import Tensor
+from ...autograd import functional as F
+from ...errors import InvalidArgument
+from ...spec import parse_axes
+from .. import activations, seeding
+from .base import (
+    Elementwise,
+    Layer,
+    Shape,
+    arrange,
+    elements,
+    known_size,
+    parse_data_format,
+    parse_shape,
+    positive,
+    spatial_size,
+)
+
+
+class Input(Elementwise):
+    """Declares the shape of one image; the first thing added to a model.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Without the batch.
+    """
+
+    def __init__(
+        self, shape: Any = None, *, input_shape: Any = None, name: str | None = None, dtype: str = "float32"
+    ) -> None:
+        shape = input_shape if shape is None else shape
+        if shape is None:
+            raise InvalidArgument("Input needs shape, the shape of one image, such as (28, 28, 1)")
+        super().__init__(name=name, input_shape=shape, dtype=dtype)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return x
+
+
+class Dense(Layer):
+    """activation(x w + b) along the last axis.
+
+    Parameters
+    ----------
+    units : int
+        Size of the result's last axis.
+    activation : str or callable, optional
+    use_bias : bool
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint
+        Names or objects of the modules of these names.
+    input_dim : int, optional
+        Short for ``input_shape=(input_dim,)``.
+    **keywords
+        `name`, `input_shape`, `trainable` of every layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> keras.layers.Dense(10, activation="softmax")(np.zeros((2, 5))).numpy()[0, 0].round(3)
+    np.float32(0.1)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        input_dim: int | None = None,
+        **keywords: Any,
+    ) -> None:
+        if input_dim is not None:
+            keywords.setdefault("input_shape", (input_dim,))
+        super().__init__(**keywords)
+        self.units = positive(units, "units")
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_options = (kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_options = (bias_initializer, bias_regularizer, bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise InvalidArgument(f"layer {self.name!r} needs inputs (batch, ..., features) but gets {input_shape}")
+        initializer, regularizer, constraint = self.kernel_options
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight("kernel", shape, initializer, regularizer=regularizer, constraint=constraint)
+        initializer, regularizer, constraint = self.bias_options
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias", (self.units,), initializer, regularizer=regularizer, constraint=constraint
+            )
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.activation(self.linear(x))
+
+    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The layer without its own activation, or with one that the kernel applies."""
+        operands = [x, *map(self.live, self.weights)]
+        return F.dense(*operands, activation=activation)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+
+class Activation(Elementwise):
+    """An activation by name ("relu", "softmax", ...) or as a function of a tensor."""
+
+    def __init__(self, activation: Any, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.activation(x)
+
+
+class ReLU(Activation):
+    """max(x, 0), or ``negative_slope*x`` below 0."""
+
+    def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
+        super().__init__(
+            _with(activations.leaky_relu, negative_slope=negative_slope) if negative_slope else "relu", **keywords
+        )
+
+
+class LeakyReLU(Activation):
+    """x where x > 0, else ``negative_slope*x``; `alpha` is its old name."""
+
+    def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
+        slope = negative_slope if alpha is None else alpha
+        super().__init__(_with(activations.leaky_relu, negative_slope=slope), **keywords)
+
+
+class Softmax(Activation):
+    """exp(x) over its sum along `axis`."""
+
+    def __init__(self, axis: int = -1, **keywords: Any) -> None:
+        super().__init__("softmax" if axis == -1 else _with(activations.softmax, axis=axis), **keywords)
+
+
+def _with(function: Any, **options: Any) -> Any:
+    def activation(x: Any) -> Tensor:
+        return function(x, **options)
+
+    return activation
+
+
+class Dropout(Elementwise):
+    """In training, zero each element with probability `rate` and divide the others by ``1 - rate``.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 up to, but not including, 1.
+    seed : int, optional
+        Makes this layer repeatable by itself; without one its masks come from the model's generator.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        if not 0 <= rate < 1:
+            raise InvalidArgument(f"rate is {rate!r}; expected a number from 0 up to, but not including, 1")
+        self.rate = float(rate)
+        self._own = None if seed is None else seeding.make_generator(seed)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if not training or self.rate == 0:
+            return x
+        rng = self._own or self.rng()
+        return F.dropout(x, rate=self.rate, seed=int(rng.integers(2**63)))
+
+
+class Flatten(Layer):
+    """(N, ...) to (N, everything else). Channels-first images are flattened in channels-last order, as in Keras."""
+
+    def __init__(self, data_format: str | None = None, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.channels_last = parse_data_format(data_format)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if not self.channels_last and x.ndim > 2:
+            x = F.transpose(x, axes=(0, *range(2, x.ndim), 1))
+        return F.flatten(x)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (None, elements(input_shape))
+
+
+class Reshape(Layer):
+    """One image's elements in another shape; one size may be -1."""
+
+    def __init__(self, target_shape: Any, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.target_shape = tuple(target_shape)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return F.reshape(
+            x, shape=(x.shape[0], *(self.output_shape or self.compute_output_shape((None, *x.shape[1:])))[1:])
+        )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        total, known = elements(input_shape), math.prod(n for n in self.target_shape if n != -1)
+        open_sizes = sum(n == -1 for n in self.target_shape)
+        if open_sizes > 1 or known < 1 or (total % known if open_sizes else total != known):
+            raise InvalidArgument(
+                f"layer {self.name!r} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
+            )
+        return (None, *(total // known if n == -1 else n for n in self.target_shape))
+
+
+class Permute(Layer):
+    """One image's axes in another order, numbered from 1."""
+
+    def __init__(self, dims: Any, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.dims = parse_shape(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise InvalidArgument(f"dims is {dims!r}; expected each of 1 to {len(self.dims)} once")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return F.transpose(x, axes=(0, *self.dims))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        known_size(self, input_shape, len(self.dims) + 1, f"{len(self.dims)} axes beside the batch")
+        return (None, *(input_shape[d] for d in self.dims))
+
+
+class ZeroPadding(Layer):
+    """What zero padding of any rank shares."""
+
+    rank = 2
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        items = padding if isinstance(padding, (tuple, list)) else (padding,) * self.rank
+        if self.rank == 1 and len(items) == 2 and not isinstance(items[0], (tuple, list)):
+            items = (tuple(items),)
+        if len(items) != self.rank:
+            raise InvalidArgument(
+                f"padding is {padding!r}; expected one int, or {self.rank} ints or (before, after) pairs"
+            )
+        pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
+        self.padding = tuple(parse_axes(pair, "padding", 2, least=0) for pair in pairs)
+        self.channels_last = parse_data_format(data_format)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        none = ((0, 0),)
+        widths = none + self.padding + none if self.channels_last else none * 2 + self.padding
+        return F.pad(x, widths=widths)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        shape = known_size(self, input_shape, self.rank + 2, f"{self.rank} spatial axes beside batch and channels")
+        size = [n + sum(p) for n, p in zip(spatial_size(shape, self.channels_last), self.padding, strict=True)]
+        return arrange(shape[-1 if self.channels_last else 0], size, self.channels_last)
+
+
+class ZeroPadding1D(ZeroPadding):
+    """A border of zeros round signals."""
+
+    rank = 1
+
+
+class ZeroPadding2D(ZeroPadding):
+    """A border of zeros round images: an int, (rows, columns), or ((top, bottom), (left, right))."""
+
+    rank = 2
+
+
+class ZeroPadding3D(ZeroPadding):
+    """A border of zeros round volumes."""
+
+    rank = 3

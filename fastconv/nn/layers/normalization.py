@@ -1,0 +1,109 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...autograd import Tensor
+from ...autograd import functional as F
+from ...errors import InvalidArgument
+from .base import Elementwise, Shape
+
+
+class BatchNormalization(Elementwise):
+    """Bring each channel to mean `beta` and standard deviation `gamma` (Ioffe & Szegedy 2015, arXiv:1502.03167).
+
+    In training by the batch's mean and variance, which the moving ones follow; otherwise by the moving ones.
+
+    Parameters
+    ----------
+    axis : int
+        Channel axis; -1 for channels-last, 1 for channels-first.
+    momentum : float
+        Share of the old moving value that a training step keeps.
+    epsilon : float
+        Added to the variance.
+    center, scale : bool
+        Whether there are `beta` and `gamma`.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer
+        Names or objects of `fastconv.nn.initializers`.
+    beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        Names or objects of the modules of these names.
+    **keywords
+        `name`, `input_shape`, `trainable` of every layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> layer = keras.layers.BatchNormalization(epsilon=0.0)
+    >>> layer(np.array([[1.0], [3.0]]), training=True).numpy()
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> layer.moving_mean.numpy()
+    array([0.02], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(**keywords)
+        self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)
+        if not 0 <= self.momentum <= 1 or not self.epsilon >= 0:
+            raise InvalidArgument(
+                f"momentum is {momentum!r} and epsilon {epsilon!r}; expected 0 <= momentum <= 1, epsilon >= 0"
+            )
+        self.center, self.scale = center, scale
+        self.gamma_options = (gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.beta_options = (beta_initializer, beta_regularizer, beta_constraint)
+        self.moving_initializers = (moving_mean_initializer, moving_variance_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        ndim = len(input_shape)
+        if not -ndim < self.axis < ndim or self.axis == 0 or (channels := input_shape[self.axis]) is None:
+            raise InvalidArgument(f"layer {self.name!r} has axis={self.axis} but its input has shape {input_shape}")
+        initializer, regularizer, constraint = self.gamma_options
+        self.gamma = self.add_weight(
+            "gamma", (channels,), initializer, regularizer=regularizer, constraint=constraint, trainable=self.scale
+        )
+        initializer, regularizer, constraint = self.beta_options
+        self.beta = self.add_weight(
+            "beta", (channels,), initializer, regularizer=regularizer, constraint=constraint, trainable=self.center
+        )
+        mean, variance = self.moving_initializers
+        self.moving_mean = self.add_weight("moving_mean", (channels,), mean, trainable=False)
+        self.moving_variance = self.add_weight("moving_variance", (channels,), variance, trainable=False)
+        # Keras has no weight where there is no gamma or beta; ours then is a constant that is not listed
+        absent = [w for w, used in ((self.gamma, self.scale), (self.beta, self.center)) if not used]
+        self.weights = [w for w in self.weights if not any(w is a for a in absent)]
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.normalize(x, training)
+
+    def normalize(self, x: Tensor, training: bool, relu: bool = False) -> Tensor:
+        """The layer, or with `relu` the layer applied to relu(x), in the same passes over memory."""
+        return F.batch_norm(
+            x,
+            self.live(self.gamma),
+            self.live(self.beta),
+            running=(self.moving_mean.data, self.moving_variance.data),
+            training=training and self.trainable,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            axis=self.axis,
+            relu=relu,
+        )

@@ -1,0 +1,90 @@
+"""Transposed convolution layers: the gradient of a convolution used as a layer. Kernels are (KERNEL, out, in)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...autograd import Tensor
+from ...autograd import functional as F
+from ...spec import parse_axes, transposed_spec
+from .base import Shape, arrange
+from .convolution import Conv
+
+
+class ConvTranspose(Conv):
+    """What transposed convolutions of any rank share; the kernel is (KERNEL, out, in) as in Keras."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(filters, kernel_size, strides, padding, **keywords)
+        self.output_padding = (
+            None if output_padding is None else parse_axes(output_padding, "output_padding", self.rank, 0)
+        )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        options = {**super().options, "output_padding": self.output_padding or 0}
+        if self.output_padding is not None and self.padding == "same":
+            options["padding"] = tuple(k // 2 for k in self.kernel_size)
+        elif self.output_padding is None and self.padding == "valid":  # Keras: at least one stride per input element
+            extent = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+            options["output_padding"] = tuple(max(0, s - e) for s, e in zip(self.strides, extent, strict=True))
+        return options
+
+    def kernel_shape(self, channels: int) -> tuple[int, ...]:
+        *kernel, _, filters = super().kernel_shape(channels)
+        return (*kernel, filters // self.groups, channels)
+
+    def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
+        return self.filters
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        shape = self._image(input_shape)
+        w_shape = self._in_layout(self.kernel_shape(shape[-1 if self.channels_last else 0]))
+        spec = transposed_spec((1, *shape), w_shape, rank=self.rank, **self.options)
+        return arrange(self.filters, spec.size[3 - self.rank :], self.channels_last)
+
+    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
+        return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, self._weights(), activation)
+
+
+class Conv1DTranspose(ConvTranspose):
+    """Transposed convolution of signals (N, W, C)."""
+
+    rank = 1
+
+
+class Conv2DTranspose(ConvTranspose):
+    """Transposed convolution of images: the gradient of a convolution used as a layer, to make images larger.
+
+    Parameters
+    ----------
+    filters, kernel_size, strides, padding
+        As for `Conv2D`; "same" gives H*stride rows.
+    output_padding : int or (int, int), optional
+        Rows and columns added behind, below the stride.
+    **keywords
+        As for `Conv2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> keras.layers.Conv2DTranspose(4, 3, strides=2, padding="same")(np.zeros((1, 7, 7, 8))).shape
+    (1, 14, 14, 4)
+    """
+
+    rank = 2
+
+
+class Conv3DTranspose(ConvTranspose):
+    """Transposed convolution of volumes (N, D, H, W, C)."""
+
+    rank = 3

@@ -1,0 +1,207 @@
+"""What is measured beside the loss: functions (y_true, y_pred) with one value per sample, and their running means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+from .names import find
+from .utils import class_numbers
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """1 where the largest output is that of the label's class (rows of probabilities), else 0.
+
+    Examples
+    --------
+    >>> categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.3, 0.7]])
+    array([1., 0.])
+    """
+    return (np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1)).astype(np.float64)
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """1 where the largest output is that of the class number, else 0."""
+    return (_labels(y_true, y_pred) == np.argmax(y_pred, axis=-1)).astype(np.float64)
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> np.ndarray:
+    """Share of a row's outputs that are on the label's side of the threshold."""
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    hits = (y_true > 0.5) == (y_pred > threshold)
+    return hits.reshape(len(hits), -1).mean(axis=1)
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
+    """1 where the label's class is among the k largest outputs (rows of probabilities), else 0."""
+    return sparse_top_k_categorical_accuracy(np.argmax(y_true, axis=-1), y_pred, k)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
+    """1 where fewer than k outputs are larger than that of the class number, else 0.
+
+    Examples
+    --------
+    >>> sparse_top_k_categorical_accuracy([2, 2], [[0.1, 0.5, 0.4], [0.4, 0.5, 0.1]], k=2)
+    array([1., 0.])
+    """
+    y_pred = np.asarray(y_pred)
+    own = np.take_along_axis(y_pred, _labels(y_true, y_pred)[..., None], axis=-1)
+    return (((y_pred > own).sum(axis=-1) < k) & np.isfinite(own[..., 0])).astype(np.float64)
+
+
+def squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Mean of (y_pred - y_true)**2 over each sample."""
+    return _rows(np.square(np.asarray(y_pred, np.float64) - y_true))
+
+
+def absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Mean of abs(y_pred - y_true) over each sample."""
+    return _rows(np.abs(np.asarray(y_pred, np.float64) - y_true))
+
+
+def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -> np.ndarray:
+    """How often label i was taken for class j.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Class numbers (N,), or rows of probabilities (N, K), of which the largest counts.
+    num_classes : int, optional
+        By default the largest number + 1.
+
+    Returns
+    -------
+    ndarray of int64, (num_classes, num_classes)
+        Rows are labels, columns predictions.
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 1, 1], [0, 1, 0])
+    array([[1, 0],
+           [1, 1]])
+    """
+    true, pred = _classes(y_true, "y_true", num_classes), _classes(y_pred, "y_pred", num_classes)
+    if len(true) != len(pred):
+        raise InvalidArgument(f"y_true has {len(true)} samples but y_pred has {len(pred)}")
+    K = num_classes or int(max(true.max(initial=-1), pred.max(initial=-1))) + 1
+    return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
+
+
+def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        y = y.argmax(axis=1)
+    return class_numbers(y.reshape(-1), num_classes, name)
+
+
+def _labels(y_true: Any, y_pred: Any) -> np.ndarray:
+    y_true = np.asarray(y_true)
+    if y_true.ndim == np.ndim(y_pred):
+        y_true = y_true[..., 0]
+    return class_numbers(y_true, np.shape(y_pred)[-1], "y_true")
+
+
+def _rows(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1).mean(axis=1)
+
+
+class Metric:
+    """The mean of a per-sample function over everything since `reset_state`.
+
+    Examples
+    --------
+    >>> metric = Metric(categorical_accuracy)
+    >>> metric.update_state([[0, 1]], [[0.2, 0.8]])
+    >>> metric.update_state([[0, 1]], [[0.8, 0.2]])
+    >>> metric.result()
+    0.5
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+        self.function = function
+        self.name: str = name or str(getattr(function, "__name__", "metric"))
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Forget everything."""
+        self.total, self.count = 0.0, 0
+
+    def update_state(self, y_true: Any, y_pred: Any) -> None:
+        """Take in a batch."""
+        values = np.asarray(self.function(y_true, y_pred), np.float64)
+        if values.ndim == 0:  # a function that gives one number for the batch
+            values = np.full(len(y_pred), float(values))
+        self.total += float(values.sum())
+        self.count += values.size
+
+    def result(self) -> float:
+        """The mean."""
+        return self.total / self.count if self.count else 0.0
+
+
+def _metric(class_name: str, function: Callable[..., Any], name: str, **parameters: Any) -> type[Metric]:
+    def __init__(self: Metric, *values: Any, name: str = name, **keywords: Any) -> None:
+        given = {**parameters, **dict(zip(parameters, values, strict=False)), **keywords}
+        if set(given) != set(parameters) or len(values) > len(parameters):
+            raise InvalidArgument(f"{class_name} takes {', '.join([*parameters, 'name'])}; got {values} {keywords}")
+        Metric.__init__(self, partial(function, **given) if given else function, name)
+
+    doc = f"Running mean of `{function.__name__}`."
+    return type(class_name, (Metric,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
+
+
+CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy, "categorical_accuracy")
+SparseCategoricalAccuracy = _metric(
+    "SparseCategoricalAccuracy", sparse_categorical_accuracy, "sparse_categorical_accuracy"
+)
+BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, "binary_accuracy", threshold=0.5)
+TopKCategoricalAccuracy = _metric(
+    "TopKCategoricalAccuracy", top_k_categorical_accuracy, "top_k_categorical_accuracy", k=5
+)
+SparseTopKCategoricalAccuracy = _metric(
+    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, "sparse_top_k_categorical_accuracy", k=5
+)
+MeanSquaredError = _metric("MeanSquaredError", squared_error, "mean_squared_error")
+MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error, "mean_absolute_error")
+
+_ACCURACY = {
+    "categorical_crossentropy": categorical_accuracy,
+    "sparse_categorical_crossentropy": sparse_categorical_accuracy,
+    "binary_crossentropy": binary_accuracy,
+}
+_TOP_K = {"sparse_categorical_crossentropy": sparse_top_k_categorical_accuracy}
+KNOWN: dict[str, Any] = {
+    "accuracy": None,
+    "acc": None,
+    "top_k_accuracy": None,
+    "categorical_accuracy": categorical_accuracy,
+    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+    "binary_accuracy": binary_accuracy,
+    "top_k_categorical_accuracy": top_k_categorical_accuracy,
+    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
+    "mse": squared_error,
+    "mean_squared_error": squared_error,
+    "mae": absolute_error,
+    "mean_absolute_error": absolute_error,
+}
+
+
+def get(identifier: Any, loss: str = "") -> Metric:
+    """A metric from a name, a function (y_true, y_pred) or an object; "accuracy" means what suits the loss."""
+    if isinstance(identifier, Metric):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Metric):
+        return identifier()  # type: ignore[call-arg]
+    if callable(identifier):
+        return Metric(identifier)
+    function = find("metric", identifier, KNOWN)
+    if identifier in ("accuracy", "acc"):
+        function = _ACCURACY.get(loss, categorical_accuracy)
+    elif identifier == "top_k_accuracy":
+        function = _TOP_K.get(loss, top_k_categorical_accuracy)
+    return Metric(function, identifier)

@@ -1,0 +1,253 @@
+"""Optimizers: how gradients change weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..errors import InvalidArgument
+from ..ops import updates
+from .names import find
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, or a function of the number of steps done.
+    decay : float
+        Step t uses ``learning_rate/(1 + decay*t)``.
+    clipnorm : float, optional
+        Gradients of one weight array that are longer are scaled to this length.
+    clipvalue : float, optional
+        Each gradient is brought into [-clipvalue, clipvalue].
+    lr : float, optional
+        Old name of `learning_rate`.
+    name : str, optional
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        *,
+        decay: float = 0.0,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        lr: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.learning_rate = learning_rate if lr is None else lr
+        if not decay >= 0:
+            raise InvalidArgument(f"decay is {decay!r}; expected a number of at least 0")
+        for option, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue)):
+            if value is not None and not value > 0:
+                raise InvalidArgument(f"{option} is {value!r}; expected a positive number")
+        self.decay, self.clipnorm, self.clipvalue = decay, clipnorm, clipvalue
+        self.name = name or type(self).__name__.lower()
+        self.iterations = 0
+        self._state: list[tuple[np.ndarray, ...]] = []
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate, before decay; may be set at any time."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if not callable(value):
+            try:
+                value = float(value)
+            except (TypeError, ValueError):
+                raise InvalidArgument(
+                    f"learning_rate is {value!r}; expected a number or a function of the step"
+                ) from None
+            if not (value >= 0 and math.isfinite(value)):
+                raise InvalidArgument(f"learning_rate is {value!r}; expected a finite number of at least 0")
+        self._learning_rate = value
+
+    @property
+    def lr(self) -> Any:
+        """Old name of `learning_rate`."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
+
+    def current_rate(self) -> float:
+        """The rate of the next step."""
+        rate = self._learning_rate(self.iterations) if callable(self._learning_rate) else self._learning_rate
+        return rate / (1 + self.decay * self.iterations)
+
+    def apply(self, weights: Sequence[Tensor]) -> None:
+        """One step: change every weight by its gradient; the list must be the same at each step.
+
+        Examples
+        --------
+        >>> w = Tensor(np.array([1.0]), requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> SGD(0.25).apply([w])
+        >>> w.data
+        array([0.5])
+        """
+        if not self._state:
+            self._state = [tuple(np.zeros_like(w.data) for _ in self.slots) for w in weights]
+        fits = all(s.shape == w.shape for w, state in zip(weights, self._state, strict=False) for s in state)
+        if len(weights) != len(self._state) or not fits:
+            raise InvalidArgument(f"the optimizer was used for {len(self._state)} other weights; make a new one")
+        rate = self.current_rate()
+        for w, state in zip(weights, self._state, strict=True):
+            if w.grad is not None:
+                self.step(w.data, self._clipped(np.ascontiguousarray(w.grad)), rate, *state)
+        self.iterations += 1
+
+    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
+        """Change `w` and `state` in place."""
+        raise NotImplementedError
+
+    def _clipped(self, g: np.ndarray) -> np.ndarray:
+        if self.clipvalue is not None:
+            g = np.clip(g, -self.clipvalue, self.clipvalue)
+        if self.clipnorm is not None:
+            norm = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
+            if norm > self.clipnorm:
+                g = g * g.dtype.type(self.clipnorm / norm)
+        return g
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, as named arrays: for saving."""
+        state: dict[str, np.ndarray] = {"iterations": np.array(self.iterations)}
+        if not callable(self._learning_rate):
+            state["learning_rate"] = np.array(self._learning_rate)
+        for i, arrays in enumerate(self._state):
+            state.update({f"{i}/{slot}": array for slot, array in zip(self.slots, arrays, strict=True)})
+        return state
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from what `get_state` gave."""
+        try:
+            self.iterations = int(state["iterations"])
+            if "learning_rate" in state:
+                self.learning_rate = float(state["learning_rate"])
+            count = len({key.split("/")[0] for key in state if "/" in key})
+            self._state = [tuple(np.array(state[f"{i}/{slot}"]) for slot in self.slots) for i in range(count)]
+        except KeyError as error:
+            raise InvalidArgument(
+                f"the saved state is not one of {type(self).__name__}: {error.args[0]!r} is missing"
+            ) from None
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum: v = momentum*v - rate*g; w += v (or, with `nesterov`, momentum*v - rate*g).
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float
+    nesterov : bool
+    **keywords
+        `decay`, `clipnorm`, `clipvalue`, `lr`, `name` of `Optimizer`.
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **keywords: Any
+    ) -> None:
+        super().__init__(learning_rate, **keywords)
+        if not 0 <= momentum <= 1:
+            raise InvalidArgument(f"momentum is {momentum!r}; expected a number from 0 to 1")
+        self.momentum, self.nesterov = momentum, bool(nesterov)
+        self.slots = ("velocity",) if momentum else ()
+
+    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
+        updates.sgd(w, state[0] if state else w, g, rate, self.momentum, self.nesterov)
+
+
+class Adam(Optimizer):
+    """Steps along the running mean of g over the root of that of g*g (Kingma & Ba 2015, arXiv:1412.6980).
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon : float
+    **keywords
+        `decay`, `clipnorm`, `clipvalue`, `lr`, `name` of `Optimizer`.
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(learning_rate, **keywords)
+        if not (0 <= beta_1 < 1 and 0 <= beta_2 < 1):
+            raise InvalidArgument(
+                f"beta_1 is {beta_1!r} and beta_2 {beta_2!r}; expected numbers from 0 up to, not including, 1"
+            )
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
+        t = self.iterations + 1
+        rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        updates.adam(w, state[0], state[1], g, rate, self.beta_1, self.beta_2, self.epsilon)
+
+
+class RMSprop(Optimizer):
+    """Steps along g over the root of the running mean of g*g (Hinton 2012).
+
+    Parameters
+    ----------
+    learning_rate, rho, momentum, epsilon : float
+    **keywords
+        `decay`, `clipnorm`, `clipvalue`, `lr`, `name` of `Optimizer`.
+    """
+
+    slots = ("velocity", "square")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(learning_rate, **keywords)
+        if not (0 <= rho < 1 and 0 <= momentum <= 1):
+            raise InvalidArgument(
+                f"rho is {rho!r} and momentum {momentum!r}; expected 0 <= rho < 1 and 0 <= momentum <= 1"
+            )
+        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
+
+    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
+        updates.rmsprop(w, state[0], state[1], g, rate, self.rho, self.momentum, self.epsilon)
+
+
+KNOWN: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "rmsprop": RMSprop,
+    "SGD": SGD,
+    "Adam": Adam,
+    "RMSprop": RMSprop,
+}
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimizer from a name, a class or an object."""
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()
+    return find("optimizer", identifier, KNOWN)()

@@ -1,0 +1,62 @@
+"""What is added to the loss for large weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Tensor
+from ..autograd import functional as F
+from ..errors import InvalidArgument
+from .names import find
+
+
+class L1L2:
+    """l1 * sum(abs(w)) + l2 * sum(w*w).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> L1L2(l1=1.0, l2=0.5)(Tensor(np.array([-2.0, 1.0]))).item()
+    5.5
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        if not (l1 >= 0 and l2 >= 0):
+            raise InvalidArgument(f"l1 is {l1!r} and l2 is {l2!r}; expected numbers of at least 0")
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """The penalty as a tensor of one element."""
+        return F.penalty(w, l1=self.l1, l2=self.l2)
+
+
+class L1(L1L2):
+    """l1 * sum(abs(w))."""
+
+    def __init__(self, l1: float = 0.01) -> None:
+        super().__init__(l1=l1)
+
+
+class L2(L1L2):
+    """l2 * sum(w*w)."""
+
+    def __init__(self, l2: float = 0.01) -> None:
+        super().__init__(l2=l2)
+
+
+l1, l2 = L1, L2
+
+
+def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Both penalties."""
+    return L1L2(l1, l2)
+
+
+KNOWN: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2}
+
+
+def get(identifier: Any) -> Any:
+    """A regularizer from None, a name, or anything callable with a tensor."""
+    if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
+        return identifier
+    return identifier() if isinstance(identifier, type) else find("regularizer", identifier, KNOWN)()

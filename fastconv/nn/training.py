@@ -1,0 +1,329 @@
+"""The training loop: compile, fit, evaluate, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, no_grad
+from ..autograd import functional as F
+from ..errors import InvalidArgument
+from ..ops.memory import Pool, recycled
+from . import activations, losses, metrics, optimizers
+from .batches import as_samples, batches, check_batch_size, check_lengths, split
+from .callbacks import Callback, CallbackList, History, ProgressLines
+from .callbacks.base import Logs
+from .interrupts import deferred_interrupt
+from .layers import Layer, Parameter
+from .plan import Plan
+
+TRAIN_BATCH = 32
+PREDICT_BATCH = 128
+
+
+class Trainer:
+    """What a model needs to be trained; `fastconv.nn.models.Sequential` has the layers."""
+
+    layers: list[Layer]
+    optimizer: Any = None
+    loss: Any = None
+    history: History | None = None
+    stop_training = False
+
+    _metrics: list[metrics.Metric]
+    _plan: Plan | None = None
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch, starting with None."""
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch's result, starting with None."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights."""
+        raise NotImplementedError
+
+    def generator(self) -> np.random.Generator:
+        """Where shuffling and dropout get their random numbers."""
+        raise NotImplementedError
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
+        """Say how the model is trained.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str, function or Loss
+            See `fastconv.nn.losses`; your own function (y_true, y_pred) of tensors will do.
+        metrics : list, optional
+            Names ("accuracy", ...), functions (y_true, y_pred) or objects; see `fastconv.nn.metrics`.
+
+        Raises
+        ------
+        InvalidArgument
+            A name is not known (the message lists those that are), or there is no loss.
+        """
+        if loss is None:
+            raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = losses.get(loss)
+        if metrics is None or isinstance(metrics, str):
+            metrics = [metrics] if metrics else []
+        self._metrics = [_metrics_get(m, self.loss.name) for m in metrics]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` and `train_on_batch` return."""
+        return ["loss", *(m.name for m in self._compiled()._metrics)]
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Sequence[Callback] | Callback | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        validation_batch_size: int | None = None,
+    ) -> History:
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Samples (N, ...) and labels (N, ...), as the loss takes them. x is converted to float32 batch by batch.
+        batch_size : int, optional
+            32 by default; the last batch of an epoch may be smaller.
+        epochs : int
+            Number of the last epoch.
+        verbose : {"auto", 0, 1, 2}
+            0 is silent, 1 (also "auto") a progress line per epoch, 2 a line at each epoch's end.
+        callbacks : list of Callback, optional
+            See `fastconv.nn.callbacks`.
+        validation_split : float
+            Share of the samples, from the end, that are kept for validation.
+        validation_data : (x, y), optional
+            Samples for validation.
+        shuffle : bool
+            Whether to draw a new order for every epoch.
+        initial_epoch : int
+            Epochs already done, when training is continued.
+        validation_batch_size : int, optional
+
+        Returns
+        -------
+        History
+            Its `history` holds a list per logged value.
+
+        Raises
+        ------
+        InvalidArgument
+            The model was not compiled; shapes or lengths disagree; labels are NaN, negative, too large or fractional.
+        KeyboardInterrupt
+            Ctrl-C: the weights are those of the last finished step.
+
+        Notes
+        -----
+        The same seed, data and arguments give the same history, bit for bit, whatever the number of threads.
+        """
+        x, y = self._samples(x, y)
+        validation = None if validation_data is None else self._validation(validation_data)
+        if validation is None and validation_split:
+            (x, y), validation = split(x, y, validation_split)
+        batch_size = check_batch_size(batch_size, TRAIN_BATCH)
+        epochs, initial_epoch = _count(epochs, "epochs", 0), _count(initial_epoch, "initial_epoch", 0)
+        self.history = History()
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        verbose = _verbosity(verbose)
+        steps = -(-len(x) // batch_size)
+        params = {"epochs": epochs, "steps": steps, "samples": len(x), "batch_size": batch_size, "verbose": verbose}
+        lines = [ProgressLines(verbose)] if verbose else []
+        listeners = CallbackList([*given, *lines, self.history], self, params)
+        self.stop_training = False
+        listeners.call("on_train_begin", {})
+        with recycled(Pool()):
+            for epoch in range(initial_epoch, epochs):
+                listeners.call("on_epoch_begin", epoch, {})
+                logs = self._epoch(x, y, batch_size, shuffle, listeners)
+                if validation is not None:
+                    values = self._measure(*validation, check_batch_size(validation_batch_size, PREDICT_BATCH))
+                    logs.update({f"val_{key}": value for key, value in values.items()})
+                listeners.call("on_epoch_end", epoch, logs)
+                if self.stop_training:
+                    break
+        listeners.call("on_train_end", {})
+        return self.history
+
+    def train_on_batch(self, x: Any, y: Any) -> Any:
+        """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
+        x, y = self._samples(x, y)
+        self._reset_metrics()
+        loss = self._train_step(np.asarray(x, np.float32), y)
+        values = [loss, *(m.result() for m in self._metrics)]
+        return values if self._metrics else loss
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = 0, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics over samples, without training.
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
+        """
+        x, y = self._samples(x, y)
+        values = self._measure(x, y, check_batch_size(batch_size, PREDICT_BATCH))
+        if _verbosity(verbose):
+            print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
+        if return_dict:
+            return values
+        return list(values.values()) if self._metrics else values["loss"]
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+        """The model's results for samples x, as one array."""
+        x = as_samples(x, self.input_shape)
+        self._ensure_built(x)
+        size = check_batch_size(batch_size, PREDICT_BATCH)
+        y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
+        with no_grad(), recycled(Pool()):
+            for i, (xb, _) in enumerate(batches(x, None, size)):
+                y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).data
+        return y
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """`predict` for one batch."""
+        return self.predict(x, batch_size=max(1, len(x)))
+
+    @property
+    def plan(self) -> Plan:
+        """How the layers are run; made anew when they change."""
+        if self._plan is None:
+            self._plan = Plan(self.layers)
+        return self._plan
+
+    def _epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
+        """One pass over the samples."""
+        order = self.generator().permutation(len(x)) if shuffle else None
+        self._reset_metrics()
+        total, count, logs = 0.0, 0, {}
+        for batch, (xb, yb) in enumerate(batches(x, y, batch_size, order)):
+            listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": len(xb)})
+            with deferred_interrupt():
+                total += self._train_step(xb, yb) * len(xb)
+            count += len(xb)
+            logs = {"loss": total / count, **{m.name: m.result() for m in self._metrics}}
+            listeners.call("on_train_batch_end", batch, dict(logs))
+            if self.stop_training:
+                break
+        return logs
+
+    def _train_step(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Forward, backward, update; returns the loss."""
+        folded, loss_function = self._folded()
+        result = self.plan.run(Tensor(x), True, without_last=folded)
+        loss = loss_function.tensor(result, y)
+        weights = self.trainable_weights
+        for w in weights:
+            w.grad = None
+            if w.regularizer is not None:
+                loss = F.add(loss, w.regularizer(w))
+        if self._metrics:
+            self._update_metrics(y, result, folded)
+        if weights:
+            loss.backward()
+            self.optimizer.apply(weights)
+        for w in weights:
+            w.grad = None
+            if w.constraint is not None:
+                w.data[...] = w.constraint(w.data)
+        return float(loss.data)
+
+    def _measure(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+        """Loss and metrics over samples."""
+        folded, loss_function = self._folded()
+        self._reset_metrics()
+        total = 0.0
+        with no_grad(), recycled(Pool()):
+            for xb, yb in batches(x, y, batch_size):
+                result = self.plan.run(Tensor(xb), False, without_last=folded)
+                total += float(loss_function.tensor(result, yb).data) * len(xb)
+                self._update_metrics(yb, result, folded)
+            extra = sum(float(w.regularizer(w).data) for w in self.trainable_weights if w.regularizer is not None)
+        return {"loss": total / len(x) + extra, **{m.name: m.result() for m in self._metrics}}
+
+    def _folded(self) -> tuple[bool, losses.Loss]:
+        """Whether the loss is taken of what goes into the last activation, and that loss."""
+        activation = self.loss.activation
+        if activation is not None and activation == self.plan.last_activation:
+            return True, self.loss.on_logits()
+        return False, self.loss
+
+    def _update_metrics(self, y: np.ndarray, result: Tensor, folded: bool) -> None:
+        with no_grad():
+            outputs = activations.get(self.loss.activation)(result.detach()) if folded else result
+        for metric in self._metrics:
+            metric.update_state(y, outputs.data)
+
+    def _reset_metrics(self) -> None:
+        for metric in self._metrics:
+            metric.reset_state()
+
+    def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Samples and labels, checked."""
+        self._compiled()
+        x = as_samples(x, self.input_shape)
+        self._ensure_built(x)
+        if y is None:
+            raise InvalidArgument("y is missing: pass the labels")
+        shape = self.output_shape or ()
+        y = self.loss.prepare(y, shape)
+        check_lengths(x, y)
+        return x, y
+
+    def _validation(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise InvalidArgument("validation_data must be a pair (x, y)")
+        x = as_samples(data[0], self.input_shape, "the x of validation_data")
+        y = self.loss.prepare(data[1], self.output_shape or (), "the y of validation_data")
+        check_lengths(x, y, "the x of validation_data", "its y")
+        return x, y
+
+    def _compiled(self) -> Trainer:
+        if self.loss is None:
+            raise InvalidArgument("the model is not compiled; call compile(optimizer=..., loss=...) first")
+        return self
+
+    def _ensure_built(self, x: np.ndarray) -> None:
+        if self.output_shape is None:
+            self.build((None, *x.shape[1:]))
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        return [w for layer in self.layers for w in layer.trainable_weights]
+
+
+_metrics_get = metrics.get
+
+
+def _count(value: Any, name: str, least: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least {least}")
+    return value.__index__()
+
+
+def _verbosity(verbose: Any) -> int:
+    if verbose not in ("auto", 0, 1, 2):
+        raise InvalidArgument(f'verbose is {verbose!r}; expected "auto", 0, 1 or 2')
+    return 1 if verbose == "auto" else int(verbose)
