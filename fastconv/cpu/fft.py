@@ -1,0 +1,254 @@
+"""Method "fft": convolution and its gradients by tiled Fourier transforms (overlap-save).
+
+Input and filters are cut into tiles and transformed; frequency by frequency the channels are multiplied and summed; of
+each tile transformed back, the positions that no wrapped-around tap has reached are the result:
+
+    Y[t, f, o] = sum over c of X[t, f, c] * conj(W[f, c, o])          conv, and conv_input_grad with flipped taps
+    DW[f, c, o] = sum over t of X[t, f, c] * conj(DY[t, f, o])        conv_weight_grad
+
+Stride and dilation become phases (`fft_phases`), so nothing is computed only to be thrown away.
+
+Cost: about 2.5 log2(T) flops per real point, channel and direction, and 8 flops per frequency and pair of channels.
+Extra memory: at most ``settings.scratch_bytes`` (see `fft_plan`), as long as one tile of one channel fits.
+Error: each number is off by at most about eps * log2(T) * ||x|| * ||w||, norms over its tile and its filter: small
+results beside large ones in the same tile lose digits, and one NaN or Inf spoils its whole tile. Typically the error
+relative to the largest result is below eps * log2(T), T the points of a tile.
+The same bits come out for any number of threads.
+
+Source: Vasilache et al., "Fast Convolutional Nets With fbfft" (2015); Oppenheim & Schafer, "Discrete-Time Signal
+Processing", section 8.7.3 (overlap-save).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..borders import border_index
+from ..config import settings
+from . import activation as activations
+from .fft_lattice import Axis, Batch, Lattice, lattice
+from .fft_phases import Phases, phases
+from .fft_plan import Chunk, Plan, Size, make_plan, real_axis, spectrum_shape
+from .fft_product import accumulate, multiply
+from .fft_tiles import ADD, WRITE, WRITE_BIAS, gather, scatter
+from .fft_transform import signals, spectra
+
+Triple = tuple[int, int, int]
+Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None,
+    y: np.ndarray,
+    *,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+    activation: str | Callable[..., Any] | None,
+) -> None:
+    """Write activation(conv(x, w) + b) to `y`."""
+    if y.size == 0:
+        return
+    taps = _taps(w, groups, channels_last)
+    kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
+    parts, out = phases(kernel, stride, dilation), _spatial(y, channels_last)
+    size = Size(len(x), out, parts.extent, groups, inner, outer, parts.count, 1, x.itemsize)
+    plan = make_plan(size, settings.scratch_bytes)
+    axes = _padded(_spatial(x, channels_last), padding, padding_mode, parts, stride)
+    source = lattice(x, groups, axes, _reach(plan), channels_last)
+    target = lattice(y, groups, [_shifted(n, 0) for n in out], _reach(plan), channels_last)
+    _correlate(source, _Filters(taps, parts, plan.tile), target, plan, b)
+    activations.apply(y, activation)
+
+
+def conv_input_grad(
+    dy: np.ndarray,
+    w: np.ndarray,
+    dx: np.ndarray,
+    *,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+) -> None:
+    """Write the gradient of x to `dx`: dxp[n, c, i*stride + u*dilation] sums dy[n, o, i] * w[o, c, u], folded to x."""
+    if dx.size == 0:
+        return
+    taps = _taps(w, groups, channels_last)
+    kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
+    parts = phases(kernel, stride, dilation, flip=True)
+    axes = _padded(_spatial(dx, channels_last), padding, padding_mode, parts, stride)
+    once, first = True, [0, 0, 0]
+    if padding_mode == "zeros":  # positions that hold only border need not be computed
+        first = [min(p[0] // s, e - 1) for p, s, e in zip(padding, stride, parts.extent, strict=True)]
+        axes = [
+            Axis(a.left[f * a.step :], a.n, a.right[:0], a.phases, a.step) for a, f in zip(axes, first, strict=True)
+        ]
+    elif any(map(any, padding)):
+        once = False
+    out = _triple(-(-(len(a.left) + a.n + len(a.right)) // a.step) for a in axes)
+    size = Size(len(dy), out, parts.extent, groups, outer, inner, 1, parts.count, dy.itemsize)
+    plan = make_plan(size, settings.scratch_bytes)
+    shifts = zip(_spatial(dy, channels_last), parts.extent, first, strict=True)
+    source = lattice(dy, groups, [_shifted(n, e - 1 - f) for n, e, f in shifts], _reach(plan), channels_last)
+    target = lattice(dx, groups, axes, _reach(plan), channels_last, once)
+    if not once or parts.count < math.prod(stride):
+        dx[...] = 0
+    _correlate(source, _Filters(taps, parts, plan.tile, swapped=True), target, plan, None)
+
+
+def conv_weight_grad(
+    x: np.ndarray,
+    dy: np.ndarray,
+    dw: np.ndarray,
+    *,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+) -> None:
+    """Write the gradient of w to `dw`: dw[o, c, u] sums dy[n, o, i] * xp[n, c, i*stride + u*dilation]."""
+    if dy.size == 0:
+        dw[...] = 0
+        return
+    taps = _taps(dw, groups, channels_last)
+    kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
+    parts, out = phases(kernel, stride, dilation), _spatial(dy, channels_last)
+    size = Size(len(x), out, parts.extent, groups, inner, outer, parts.count, 1, x.itemsize, gradient=True)
+    plan = make_plan(size, settings.scratch_bytes)
+    axes = _padded(_spatial(x, channels_last), padding, padding_mode, parts, stride)
+    source = lattice(x, groups, axes, _reach(plan), channels_last)
+    target = lattice(dy, groups, [_shifted(n, 0) for n in out], _reach(plan), channels_last)
+    filters = _Filters(taps, parts, plan.tile)
+    for chunk in plan.chunks():
+        width = math.prod(filters.shape(chunk)[4:])
+        total = np.empty((1, *spectrum_shape(plan.tile), width), np.result_type(x.dtype, np.complex64))
+        for inputs, outputs in _batches(plan, chunk):
+            a = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
+            b = spectra(gather(target, outputs, plan.tile, plan.pitch), plan.tile)
+            accumulate(a, b, total, chunk.groups, start=inputs.first == 0)
+        filters.read(chunk, signals(total, plan.tile, parts.extent))
+
+
+def _correlate(source: Lattice, filters: _Filters, target: Lattice, plan: Plan, b: np.ndarray | None) -> None:
+    """Write to the target, or add where it holds elements twice, the correlation of the source with the filters."""
+    bias = np.empty(0, source.array.dtype) if b is None else b
+    for chunk in plan.chunks():
+        how = ADD if chunk.source or not target.once else WRITE if b is None else WRITE_BIAS
+        w = spectra(filters.make(chunk, source.array.dtype), plan.tile)
+        for inputs, outputs in _batches(plan, chunk):
+            x = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
+            y = multiply(x, w, chunk.groups)
+            del x
+            tiles = signals(y, plan.tile, plan.pitch)
+            del y
+            scatter(target, outputs, tiles, how, bias)
+
+
+def _batches(plan: Plan, chunk: Chunk) -> Iterator[tuple[Batch, Batch]]:
+    """Source and target of each batch of tiles."""
+    for first in range(0, plan.tiles, plan.batch):
+        tiles = (first, min(plan.batch, plan.tiles - first), plan.counts, plan.pitch, chunk.group, chunk.groups)
+        yield Batch(*tiles, chunk.source, chunk.sources), Batch(*tiles, chunk.target, chunk.targets)
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """The taps (KD, KH, KW, groups, C/g, O/g), a view of w or dw, as tiles of spectra have them: by phase and place.
+
+    `swapped` is for the input gradient, whose source are the output channels.
+    """
+
+    taps: np.ndarray
+    parts: Phases
+    tile: Triple
+    swapped: bool = False
+
+    def shape(self, chunk: Chunk) -> tuple[int, ...]:
+        """Shape of a chunk's filters, zeros up to the tile's size along the real axis."""
+        half, count = real_axis(self.tile), self.parts.count
+        D, H, W = (self.tile[a] if a == half else e for a, e in enumerate(self.parts.extent))
+        if self.swapped:
+            return 1, D, H, W, chunk.groups, chunk.sources, count, chunk.targets
+        return 1, D, H, W, chunk.groups, count, chunk.sources, chunk.targets
+
+    def make(self, chunk: Chunk, dtype: Any) -> np.ndarray:
+        """The filters of a chunk, zero where there is no tap."""
+        filters = np.zeros(self.shape(chunk), dtype)
+        for taps, cell in self._cells(chunk, filters):
+            cell[...] = taps
+        return filters.reshape(*filters.shape[:4], -1)
+
+    def read(self, chunk: Chunk, filters: np.ndarray) -> None:
+        """Take the taps of a chunk from its filters."""
+        for taps, cell in self._cells(chunk, filters.reshape(*filters.shape[:4], *self.shape(chunk)[4:])):
+            taps[...] = cell
+
+    def _cells(self, chunk: Chunk, filters: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each phase: its taps, and where they stand in `filters`, with the same axes."""
+        groups = slice(chunk.group, chunk.group + chunk.groups)
+        source = slice(chunk.source, chunk.source + chunk.sources)
+        target = slice(chunk.target, chunk.target + chunk.targets)
+        everything = slice(None)
+        for i, (taps, places) in enumerate(self.parts.cells()):
+            which: tuple[Any, ...] = (*taps, groups, source, target)
+            where: tuple[Any, ...] = (0, *places, everything, i)
+            if self.swapped:
+                which, where = (*taps, groups, target, source), (0, *places, everything, everything, i)
+            cell = self.taps[which]
+            yield cell.swapaxes(4, 5) if self.swapped else cell, filters[where]
+
+
+def _taps(w: np.ndarray, groups: int, channels_last: bool) -> np.ndarray:
+    """w seen as (KD, KH, KW, groups, C/g, O/g)."""
+    if channels_last:
+        *kernel, inner, outer = w.shape
+        return w.reshape(*kernel, inner, groups, outer // groups).swapaxes(3, 4)
+    outer, inner, *kernel = w.shape
+    return w.reshape(groups, outer // groups, inner, *kernel).transpose(3, 4, 5, 0, 2, 1)
+
+
+def _spatial(x: np.ndarray, channels_last: bool) -> Triple:
+    return _triple(x.shape[1:4] if channels_last else x.shape[2:])
+
+
+def _reach(plan: Plan) -> Triple:
+    """Positions that the tiles cover along each axis."""
+    return _triple((n - 1) * v + t for n, v, t in zip(plan.counts, plan.pitch, plan.tile, strict=True))
+
+
+def _shifted(n: int, zeros: int) -> Axis:
+    """An axis of `n` elements after some zeros."""
+    return Axis(np.full(zeros, -1, dtype=np.int64), n, np.empty(0, dtype=np.int64))
+
+
+def _padded(size: Triple, padding: Pairs, mode: str, parts: Phases, stride: Triple) -> list[Axis]:
+    """The axes of x with its border."""
+    axes = []
+    for a, (n, (before, after)) in enumerate(zip(size, padding, strict=True)):
+        if mode == "zeros":
+            left, right = np.full(before, -1, dtype=np.int64), np.full(after, -1, dtype=np.int64)
+        else:
+            index = border_index(n, before, after, mode)
+            left, right = index[:before], index[before + n :]
+        axes.append(Axis(left, n, right, parts.offsets(a), stride[a]))
+    return axes
+
+
+def _triple(values: Iterable[int]) -> Triple:
+    a, b, c = values
+    return a, b, c
