@@ -63,11 +63,15 @@ def rows(op: str, device: str = "cpu") -> list[Row]:
     return [row for row in TABLE if row.op == op and row.device == device]
 
 
-@lru_cache(maxsize=1024)
 def find(op: str, spec: Spec, method: str, device: str) -> Row:
     """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    return _find(op, spec, method, device)
+
+
+@lru_cache(maxsize=1024)
+def _find(op: str, spec: Spec, method: str, device: str) -> Row:
     if method == "auto":
         method = choose_method(op, spec, device)
     candidates = rows(op, device)

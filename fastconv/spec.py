@@ -214,7 +214,7 @@ def conv_spec(
     if b_shape is not None and tuple(b_shape) != (O,):
         raise InvalidArgument(f"b has shape {tuple(b_shape)} but there are {O} output channels; expected ({O},)")
     stride, dilation = parse_axes(stride, "stride", rank), parse_axes(dilation, "dilation", rank)
-    if padding_mode not in PADDING_MODES:
+    if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
         raise InvalidArgument(f"padding_mode is {padding_mode!r}; expected one of {', '.join(PADDING_MODES)}")
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     pairs = parse_padding(padding, rank, size, extent, stride)
@@ -389,7 +389,7 @@ def adaptive_spec(
 def parse_layout(layout: str | None, rank: int) -> bool:
     """True for channels-last; None means channels-first."""
     first, last = LAYOUTS[rank]
-    if layout not in (None, first, last):
+    if layout is not None and (not isinstance(layout, str) or layout not in (first, last)):
         raise InvalidArgument(f"layout is {layout!r}; expected {first!r} or {last!r}")
     return layout == last
 
@@ -461,9 +461,12 @@ def _whole(value: Any, name: str, given: Any) -> int:
     if isinstance(value, (bool, np.bool_)):
         raise InvalidArgument(f"{name} is {given!r}; expected whole numbers, not booleans")
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise InvalidArgument(f"{name} is {given!r}; expected whole numbers") from None
+    if abs(number) >= 1 << 31:
+        raise InvalidArgument(f"{name} is {given!r}; expected numbers below 2**31")
+    return number
 
 
 def _shape(shape: Sequence[int], name: str) -> tuple[int, ...]:

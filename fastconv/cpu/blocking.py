@@ -82,7 +82,7 @@ def cut(low: Lowered, dtype: str, unfold: bool = False) -> Blocking:
     items, panels = _group(low, all_items, all_panels, rows * cols, lanes * itemsize, item_size * itemsize)
     item_blocks, panel_blocks = -(-all_items // items), -(-all_panels // panels)
     offsets = low.offsets @ np.array(pitch, dtype=np.int64)
-    single = np.zeros(1, dtype=np.int64)
+    merged = taps if unfold else _adjoining_taps(offsets, low)
     return Blocking(
         lanes=lanes,
         items=items,
@@ -90,15 +90,22 @@ def cut(low: Lowered, dtype: str, unfold: bool = False) -> Blocking:
         strip_size=strip_size,
         staging_size=rows * cols * lanes,
         unfolded=unfolded,
-        depth=taps * low.C if unfold else low.C,
+        depth=merged * low.C,
         pitch=pitch,
         tasks=low.groups * item_blocks * panel_blocks,
         grid=(items, panels, all_items, all_panels, item_blocks, panel_blocks, rows, cols, row_blocks, col_blocks, *low.out),
         tap_offsets=offsets,
-        a_offsets=single if unfold else offsets,
-        b_offsets=single if unfold else np.arange(taps, dtype=np.int64) * (low.C * lanes),
-        row_terms=np.tile(np.array([0, 1]), (low.out[1], 1)) if unfold else low.row_terms,
+        a_offsets=np.zeros(1, np.int64) if unfold else np.ascontiguousarray(offsets[::merged]),
+        b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * low.C * lanes),
+        row_terms=np.tile(np.array([0, 1]), (low.out[1], 1)) if unfold else low.row_terms // merged,
     )
+
+
+def _adjoining_taps(offsets: np.ndarray, low: Lowered) -> int:
+    """How many taps of a filter's row lie side by side with their channels: they make one longer inner sum."""
+    width = len(np.unique(low.offsets[:, 2]))
+    rows = offsets.reshape(-1, width)
+    return width if (np.diff(rows, axis=1) == low.C).all() else 1
 
 
 def _spread(length: int, itemsize: int) -> int:

@@ -20,6 +20,7 @@ from .lowering import Lowered, WeightStrides
 from .pack import pack_strip, scratch
 
 TILE_ROWS = tile_rows()
+TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and storing the sums, where planes allow
 
 
 def accumulate_weights(
@@ -33,22 +34,23 @@ def accumulate_weights(
     all_items, all_panels, rows, cols = block.grid[2], block.grid[3], block.grid[6], block.grid[7]
     terms, lanes = len(low.taps), block.lanes
     size = low.groups * all_panels * terms * low.C * lanes
-    parts = max(1, min(all_items, WANTED_TASKS, settings.scratch_bytes // (size * x.itemsize)))
-    panel_blocks = min(all_panels, max(1, WANTED_TASKS // (parts * low.groups)))
-    panels = -(-all_panels // panel_blocks)
+    parts, panels = _share(low.groups, all_items, all_panels, size * x.itemsize)
     panel_blocks = -(-all_panels // panels)
     in_place = low.O % lanes == 0 and low.y_strides[1] == 1
     dy_pitch = low.y_strides[2:] if in_place else (0, cols * panels * lanes, panels * lanes)
     dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
-    if unfold:  # one term, as deep as the unfolded rows are long
-        taps, channels, pitch = np.zeros(1, np.int64), terms * low.C, (0, cols * block.unfolded, block.unfolded)
-    else:
-        taps, channels, pitch = block.tap_offsets, low.C, (0, low.stride[1] * block.pitch[1], low.stride[2] * block.pitch[2])
-    order = np.arange(rows, dtype=np.int64)
+    a_pitch = (cols * block.unfolded, block.unfolded) if unfold else (low.stride[1] * block.pitch[1], low.stride[2] * block.pitch[2])
+    # Small planes are summed several at once: fewer rounds of loading and storing the sums.
+    whole = rows == low.out[1] and cols == low.out[2] and low.out[0] == 1
+    together = max(1, min(all_items // parts, TERMS_TOGETHER // (rows * cols))) if whole else 1
+    a_plane = block.item_size if block.item_size else low.x_strides[0]
+    dy_plane = low.y_strides[0] if in_place else dy_size
     tasks = low.groups * parts * panel_blocks
     members = team(tasks, low.work)
     partial = scratch(parts * size, x.dtype)
-    spare = block.item_size + (block.strip_size if unfold else 0)
+    dy_at = together * block.item_size
+    spare = dy_at + together * dy_size
+    own = spare + (block.strip_size if unfold else 0)
     _accumulate(
         members,
         tasks,
@@ -59,21 +61,21 @@ def accumulate_weights(
         dy.reshape(-1),
         low.y_strides,
         tuple(np.arange(n, dtype=np.int64) for n in low.out),
-        (low.C, channels, low.O, lanes),
-        (parts, low.groups, panels, panel_blocks),
+        (low.C, block.depth, low.O, lanes),
+        (parts, low.groups, panels, panel_blocks, together),
         block.grid,
         low.stride,
         (low.span[0] + 1, low.span[1] + 1, low.span[2] + 1),
         block.pitch,
-        pitch,
+        a_pitch,
         dy_pitch,
-        (block.item_size, block.unfolded, spare),
+        (block.item_size, block.unfolded, dy_at, dy_size, spare),
         in_place,
         block.tap_offsets,
-        taps,
-        order * pitch[1],
-        order * dy_pitch[1],
-        scratch(members * (spare + dy_size), x.dtype).reshape(members, -1),
+        block.a_offsets,
+        _rows_of_planes(together, a_plane, rows, a_pitch[0]),
+        _rows_of_planes(together, dy_plane, rows, dy_pitch[1]),
+        scratch(members * own, x.dtype).reshape(members, -1),
         partial,
     )
     tap_order = np.ascontiguousarray(low.taps)
@@ -83,6 +85,18 @@ def accumulate_weights(
     _reduce(members, jobs, partial, parts, all_panels, low.C, low.O, lanes, tap_order, strides, dw.reshape(-1))
 
 
+def _share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:
+    """Partial copies of dw, of `size` bytes each, and panels of one task: enough tasks, and few copies to add up."""
+    blocks = min(panels, -(-WANTED_TASKS // groups))
+    wanted = -(-WANTED_TASKS // (groups * blocks))
+    return max(1, min(items, wanted, settings.scratch_bytes // size)), -(-panels // blocks)
+
+
+def _rows_of_planes(planes: int, plane: int, rows: int, row: int) -> np.ndarray:
+    """Offsets of the rows of several planes, one after the other."""
+    return (plane * np.arange(planes)[:, None] + row * np.arange(rows)).reshape(-1).astype(np.int64)
+
+
 @parallel_kernel
 def _accumulate(
     thread, first, last, x, x_strides, index, interior, dy, dy_strides, dy_index, channels, cuts, grid, stride, reach,
@@ -90,42 +104,44 @@ def _accumulate(
 ):  # fmt: skip
     """Each task: its items in order, each added to one partial copy of its panels."""
     C, depth, O, lanes = channels
-    parts, groups, panels, panel_blocks = cuts
+    parts, groups, panels, panel_blocks, together = cuts
     all_items, all_panels = grid[2], grid[3]
-    item_size, unfolded, spare = memory
+    item_size, unfolded, dy_at, dy_size, spare = memory
     mine = own[thread]
     for task in range(first, last):
         panel0, part = task % panel_blocks * panels, task // panel_blocks % parts
         group = task // panel_blocks // parts
         panel1 = min(all_panels, panel0 + panels)
         item0, item1 = all_items * part // parts, all_items * (part + 1) // parts
-        for item in range(item0, item1):
-            n, od, row0, rows, col0, cols = locate(item, grid)
+        channel = group * O + panel0 * lanes
+        count = min(O - panel0 * lanes, (panel1 - panel0) * lanes)
+        x0 = group * C * x_strides[1]
+        for lead in range(item0, item1, together):
+            planes = min(together, item1 - lead)
+            n, od, row0, rows, col0, cols = locate(lead, grid)
             a, a0 = mine, 0
-            if item_size:
-                gather_item(
-                    x, group * C * x_strides[1], x_strides, C, index, interior, item, grid, stride, reach, pitch,
-                    unfolded, tap_offsets, mine, 0, item_size,
-                )  # fmt: skip
-            else:
-                a, a0 = x, n * x_strides[0] + group * C * x_strides[1] + od * stride[0] * pitch[0]
-                a0 += row0 * a_pitch[1] + col0 * a_pitch[2]
-            channel = group * O + panel0 * lanes
-            b, b0 = mine, spare
+            if not item_size:
+                a, a0 = x, x0 + n * x_strides[0] + od * stride[0] * pitch[0] + row0 * a_pitch[0] + col0 * a_pitch[1]
+            b, b0 = mine, dy_at
             if in_place:
                 b, b0 = dy, n * dy_strides[0] + channel + od * dy_strides[2] + row0 * dy_strides[3] + col0 * dy_strides[4]
-            else:
-                count = min(O - panel0 * lanes, (panel1 - panel0) * lanes)
-                pack_strip(
-                    dy, n * dy_strides[0] + channel * dy_strides[1], dy_strides, count, dy_index, (od, row0, col0),
-                    (1, rows, cols), (0, dy_index[2].size), mine, spare, dy_pitch,
-                )  # fmt: skip
-            start = ZERO if item == item0 else ACCUMULATE
+            for i in range(planes):
+                if item_size:
+                    gather_item(
+                        x, x0, x_strides, C, index, interior, lead + i, grid, stride, reach, pitch,
+                        unfolded, tap_offsets, mine, i * item_size, spare,
+                    )  # fmt: skip
+                if not in_place:
+                    pack_strip(
+                        dy, (n + i) * dy_strides[0] + channel * dy_strides[1], dy_strides, count, dy_index,
+                        (od, row0, col0), (1, rows, cols), (0, dy_index[2].size), mine, dy_at + i * dy_size, dy_pitch,
+                    )  # fmt: skip
+            start = ZERO if lead == item0 else ACCUMULATE
             for panel in range(panel0, panel1):
                 at = ((part * groups + group) * all_panels + panel) * taps.size * depth * lanes
                 columns = min(lanes, O - panel * lanes)
                 _outer(
-                    rows, cols, a, a0, a_pitch[2], taps, a_offsets, depth, b, b0 + (panel - panel0) * lanes,
+                    planes * rows, cols, a, a0, a_pitch[1], taps, a_offsets, depth, b, b0 + (panel - panel0) * lanes,
                     dy_pitch[2], b_offsets, partial, at, lanes, columns, start,
                 )  # fmt: skip
 

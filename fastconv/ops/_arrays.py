@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidArgument
 
 FLOATS = ("float32", "float64")
+OPTIONAL = ("b", "bias")  # operands that may be None
 
 
 class Operands:
@@ -31,6 +32,9 @@ class Operands:
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
         self.names = names.split()
+        for name, value in zip(self.names, values, strict=True):
+            if value is None and name not in OPTIONAL:
+                raise InvalidArgument(f"{name} is None; expected an array")
         self._given = next((v for v in values if is_device_array(v)), None)
         self.device = self._choose_device(values, device)
         arrays = [None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)]
@@ -52,7 +56,7 @@ class Operands:
             ]
 
     def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
-        if device not in (None, "cpu", "cuda"):
+        if device is not None and (not isinstance(device, str) or device not in ("cpu", "cuda")):
             raise InvalidArgument(f'device is {device!r}; expected None, "cpu" or "cuda"')
         if self._given is None:
             return device or "cpu"
