@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,11 +88,14 @@ def bench(
         with progress(len(chosen), "problems") as announce:
             for problem in chosen:
                 announce(str(problem))
-                options: dict[str, Any] = {"methods": wanted, "seconds": seconds or (0.4 if quick else 2.0)}
-                rows.append(measure.compare(problem, rivals, peaks=peaks[problem.spec.dtype], **options))
+                rows.append(
+                    measure.compare(problem, rivals, methods=wanted, seconds=seconds or (0.4 if quick else 2.0))
+                )
     except KeyboardInterrupt:
         interrupted = True
         say(f"Interrupted after {len(rows)} of {len(chosen)} problems.")
+    peaks = {kind: peak.or_better(measure.measure_peaks(kind)) for kind, peak in peaks.items()}
+    rows = [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in rows]
     if json_file != "-":
         _print_report(rows, rivals, peaks.values())
     for rival in missing:
@@ -152,7 +156,7 @@ def _print_report(rows: list[Row], rivals: list[Rival], peaks: Iterable[Peaks]) 
         for rival, mean in ratios.items():
             print(
                 f"{method}: {mean['minimum']:.2f}× {rival} (by median {mean['median']:.2f}×, "
-                f"least {mean['least']:.2f}×), geometric mean of {mean['rows']} problems"
+                f"least {mean['least']:.2f}×), geometric mean over {mean['rows']}"
             )
     if rows:
         print(f"\n× is the rival's time / ours. To measure a problem again: {rows[0].command(seen)}")

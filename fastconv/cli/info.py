@@ -18,12 +18,12 @@ from .console import JSON_HELP, Column, check_writable, show_table, write_json
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
 def info(measure: bool, threads: int | None, json_file: str | None) -> None:
     """Show the host, vector lanes, threads, cache and CUDA."""
-    from ..measure import environment, measure_peaks
+    from ..measure import info as find_out
+    from ..measure import measure_peaks
 
     check_writable(json_file)
     use_threads(threads)
-    facts = environment()
-    facts |= {"cache": _cache(), "cuda": _cuda()}
+    facts = find_out()
     if measure:
         peaks = {dtype: measure_peaks(dtype) for dtype in ("float32", "float64")}
         facts["peaks"] = {
@@ -65,29 +65,3 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return lines
-
-
-def _cache() -> dict[str, Any]:
-    from ..config import cache_dir, data_dir
-    from ..simd.jit import kernel_cache_dir
-
-    folder = kernel_cache_dir()
-    files = [path.stat().st_size for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    return {
-        "kernels": str(folder),
-        "files": len(files),
-        "bytes": sum(files),
-        "downloads": str(cache_dir() / "datasets"),
-        "data": str(data_dir()) if data_dir() else None,
-    }
-
-
-def _cuda() -> dict[str, Any]:
-    from ..errors import DeviceMissing
-
-    try:
-        from ..cuda import backend
-
-        return {"device": backend.require(), "reason": None}
-    except DeviceMissing as error:
-        return {"device": None, "reason": str(error)}

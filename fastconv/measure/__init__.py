@@ -5,7 +5,7 @@ its rivals in turns in this process.
 """
 
 from .comparison import compare, our_call
-from .machine import Peaks, environment, measure_peaks
+from .machine import Peaks, environment, info, measure_peaks
 from .oracle import Expected, expect, make_arrays
 from .problems import Problem, parse_problem, shrink
 from .rivals import RIVALS, Rival, find_rivals
@@ -29,6 +29,7 @@ __all__ = [
     "expect",
     "find_rivals",
     "geometric_mean",
+    "info",
     "interleave",
     "make_arrays",
     "measure_peaks",

@@ -14,7 +14,6 @@ from ..dispatch import choose_method
 from ..errors import Unsupported
 from ..spec import ConvSpec
 from ..threads import get_num_threads
-from .machine import Peaks
 from .oracle import Arrays, Expected, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem
 from .rivals import Rival
@@ -59,7 +58,6 @@ def compare(
     *,
     methods: Iterable[str] = METHODS,
     seconds: float = 1.0,
-    peaks: Peaks | None = None,
     seed: int = 0,
 ) -> Row:
     """Check, then time, fastconv's `methods` and the `rivals` on one problem, for about `seconds` in all.
@@ -84,7 +82,7 @@ def compare(
         if entry.who != "fastconv":
             others.setdefault(entry.who, []).append(entry)
     own = {method: found[variant] for method, variant in ours.items()}
-    return Row(problem, chosen, expected.tolerance, own, others, disturbance, peaks)
+    return Row(problem, chosen, expected.tolerance, own, others, disturbance)
 
 
 def _chosen(problem: Problem) -> str:

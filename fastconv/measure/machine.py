@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ..config import cache_dir, data_dir
+from ..errors import DeviceMissing
 from ..simd import peak
 from ..simd.host import host
+from ..simd.jit import kernel_cache_dir
 from ..threads import get_num_threads, threading_layer
 from .timing import Disturbance
 
@@ -34,17 +37,24 @@ class Peaks:
     copy_gbytes: float
     disturbance: float | None = None  # fraction of the machine that other processes used meanwhile
 
+    def or_better(self, other: Peaks) -> Peaks:
+        """The faster figures of two measurements: what disturbs can only slow down."""
+        disturbances = [p.disturbance for p in (self, other) if p.disturbance is not None]
+        return Peaks(
+            self.dtype,
+            self.threads,
+            max(self.gflops, other.gflops),
+            max(self.copy_gbytes, other.copy_gbytes),
+            min(disturbances, default=None),
+        )
+
 
 def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
     """Measure multiply-adds held in registers (GFLOP/s) and a copy beyond the caches (GB/s, read plus written).
 
-    Each is tried for `seconds` in short pieces, of which the fastest counts; the figures are kept for the process.
+    Each is tried for `seconds` in short pieces, of which the fastest counts.
     """
-    return _measure_peaks(dtype, get_num_threads(), seconds)
-
-
-@lru_cache(maxsize=16)
-def _measure_peaks(dtype: str, members: int, seconds: float) -> Peaks:
+    members = get_num_threads()
     lanes = host().lanes(np.dtype(dtype).itemsize)
     stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
     values = np.full(members * stride, 0.5, dtype)
@@ -89,6 +99,44 @@ def environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions()},
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
     }
+
+
+def info() -> dict[str, Any]:
+    """What fastconv found here: host, vector lanes, threads, versions, settings, cache, data folders, CUDA.
+
+    Returns
+    -------
+    dict
+        Plain values that can be written as JSON; ``fastconv info`` prints them.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> sorted(fc.info())
+    ['cache', 'cuda', 'date', 'machine', 'threading_layer', 'threads', 'variables', 'versions']
+    """
+    return {**environment(), "cache": _cache(), "cuda": _cuda()}
+
+
+def _cache() -> dict[str, Any]:
+    folder = kernel_cache_dir()
+    files = [path.stat().st_size for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    return {
+        "kernels": str(folder),
+        "files": len(files),
+        "bytes": sum(files),
+        "downloads": str(cache_dir() / "datasets"),
+        "data": str(data_dir()) if data_dir() else None,
+    }
+
+
+def _cuda() -> dict[str, Any]:
+    from ..cuda import backend
+
+    try:
+        return {"device": backend.require(), "reason": None}
+    except DeviceMissing as error:
+        return {"device": None, "reason": str(error)}
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from .host import host
 from .jit import parallel_kernel
+from .vector import copy
 
 
 def chains() -> int:
@@ -88,5 +89,4 @@ def multiply_adds(thread, first, last, rounds, values, stride):  # type: ignore[
 def copies(thread, first, last, source, target, size):  # type: ignore[no-untyped-def]
     """Each task copies `size` elements."""
     for task in range(first, last):
-        for i in range(task * size, (task + 1) * size):
-            target[i] = source[i]
+        copy(target, task * size, source, task * size, size)

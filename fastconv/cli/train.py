@@ -1,0 +1,140 @@
+"""``fastconv train``: the lecture's convolutional network on a data set."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from ..errors import InvalidArgument
+from . import INTERRUPTED, use_threads
+from .console import say
+
+DATASETS = ("fashion-mnist", "mnist", "car-truck", "fashion-sketch")
+
+
+@click.command()
+@click.argument("dataset", type=click.Choice(DATASETS))
+@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over the training images.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images in a step.")
+@click.option(
+    "--lr", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True, help="Learning rate of SGD."
+)
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same history."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Train on the first N images only.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the data files.  [default: $FASTCONV_DATA, the cache, download]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: runs/DATASET-TIME]")
+@click.option("--threads", type=click.IntRange(1), help="Threads to use.  [default: all]")
+def train(
+    dataset: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    momentum: float,
+    seed: int,
+    limit: int | None,
+    data_dir: Path | None,
+    out: Path | None,
+    threads: int | None,
+) -> None:
+    """Train the lecture's convolutional network.
+
+    fashion-sketch is drawn on the spot; the other data sets are looked for, then downloaded. Writes weights.npz,
+    history.json, history.csv, run.json and, where matplotlib is installed, learning-curve.png and
+    confusion-matrix.png. Ctrl-C stops after the batch at hand and saves what is there.
+    """
+    from .artifacts import OutputFolder
+
+    use_threads(threads)
+    arguments = dict(click.get_current_context().params)
+    folder = out or Path("runs") / f"{dataset}-{datetime.now():%Y%m%d-%H%M%S}"
+    with OutputFolder(folder) as output:
+        finished = _run(output, {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}, data_dir)
+    print(f"saved in {folder}: {', '.join(path.name for path in output.saved)}")
+    if not finished:
+        sys.exit(INTERRUPTED)
+
+
+def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
+    """Train, show and save; False if the user stopped it."""
+    from ..measure import environment
+    from ..nn import applications, datasets, optimizers
+    from .progress import Interruption, Progress, Stopped
+
+    name, epochs, seed = arguments["dataset"], arguments["epochs"], arguments["seed"]
+    names = datasets.by_name(name).CLASS_NAMES
+    (x, y), test_set = _load(datasets.by_name(name), data_dir, arguments["limit"], len(names))
+    model = applications.lecture_cnn(x.shape[1:], len(names), seed=seed)
+    lr = arguments["lr"]
+    optimizer = optimizers.SGD(lr, momentum=arguments["momentum"], decay=lr / epochs)
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    images = len(x)
+    say(f"{name}: {images:,} training and {len(test_set[0]):,} test images; {model.count_params():,} parameters")
+    started = time.perf_counter()
+    counts = None
+    with Interruption() as interruption:
+        progress = Progress(epochs, images, arguments["batch_size"], interruption)
+        options: dict[str, Any] = {"batch_size": arguments["batch_size"], "epochs": epochs, "verbose": 0}
+        try:
+            model.fit(x, y, validation_data=test_set, callbacks=[progress], **options)
+            counts = _judge(model, test_set, names)
+        except Stopped:
+            pass
+        finally:
+            progress.close()
+        output.weights(model)
+        output.history(progress.history)
+        output.pictures(name, progress.history, counts, names)
+        record = {
+            "arguments": arguments,
+            "parameters": model.count_params(),
+            "images": {"training": images, "test": len(test_set[0])},
+            "seconds": time.perf_counter() - started,
+            "epochs": progress.speeds,
+            "interrupted": progress.unfinished,
+            "test": None if counts is None else {"classes": names, "confusion_matrix": counts.tolist()},
+            "environment": environment(),
+        }
+        output.json("run.json", record)
+    return counts is not None
+
+
+def _load(module: ModuleType, data_dir: Path | None, limit: int | None, classes: int) -> tuple[Any, Any]:
+    """Training and test set as (images in [0, 1] with a channel axis, one-hot labels)."""
+    import numpy as np
+
+    from ..nn.utils import to_categorical
+
+    sets: list[tuple[Any, Any]] = []
+    for x, y in module.load_data(data_dir):
+        n = limit if not sets and limit is not None else len(x)  # only the training images are limited
+        x = x[:n].reshape(*x[:n].shape[:3], -1).astype(np.float32) / np.float32(255)
+        sets.append((x, to_categorical(y[:n], classes)))
+    if limit is not None and limit > len(sets[0][0]):
+        raise InvalidArgument(f"--limit is {limit} but there are {len(sets[0][0]):,} training images; use fewer")
+    return sets[0], sets[1]
+
+
+def _judge(model: Any, test_set: Any, names: Any) -> Any:
+    """Confusion matrix on the test images, said in a line."""
+    from .artifacts import confused, confusion_matrix
+
+    x, y = test_set
+    counts = confusion_matrix(y.argmax(axis=1), model.predict(x, verbose=0).argmax(axis=1), len(names))
+    right = int(counts.trace())
+    print(f"test accuracy {right / len(x):.4f} ({right:,} of {len(x):,} images right)")
+    if right < len(x):
+        print(f"most frequent mistakes: {confused(counts, names)}")
+    return counts

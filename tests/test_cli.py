@@ -1,0 +1,387 @@
+"""The commands: what they print, write and return, and how they fail."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fastconv.cli import COMMANDS, main
+
+TINY = "conv:n1c3h12w12_o4k3s1p1"
+SMALL_RUN = ["--epochs", "2", "--limit", "200", "--batch-size", "50"]
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run ``fastconv WORDS`` in this process, off a terminal."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words, **options):
+        return CliRunner().invoke(main, [str(word) for word in words], **options)
+
+    return run
+
+
+def fails(result, *texts, code=2):
+    """The command failed with one line on standard error that holds `texts`, and without a traceback."""
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    for text in texts:
+        assert text in result.stderr
+    return True
+
+
+# The group
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(run, command, flag):
+    result = run(*command, flag)
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+    if command:
+        assert "Options:" in result.stdout
+    else:
+        for name in COMMANDS:
+            assert name in result.stdout
+
+
+def test_version(run):
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("fastconv ")
+
+
+def test_unknown_command(run):
+    fails(run("brew"), "brew")
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "fastconv", "info", "--json", "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert json.loads(done.stdout)["threads"] >= 1
+
+
+def test_help_needs_none_of_the_heavy_packages():
+    code = (
+        "import sys; from click.testing import CliRunner; from fastconv.cli import main;"
+        "assert CliRunner().invoke(main, ['train', '--help']).exit_code == 0;"
+        "print([n for n in ('numba', 'matplotlib', 'torch', 'scipy', 'rich') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+# info and warmup
+
+
+def test_info(run):
+    result = run("info", "--threads", "1")
+    assert result.exit_code == 0
+    for word in ("processor", "vector unit", "threads", "kernel cache", "CUDA", "numpy"):
+        assert word in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_info_as_json(run, tmp_path):
+    result = run("info", "--measure", "--json", tmp_path / "info.json")
+    assert result.exit_code == 0
+    assert "measured peak" in result.stdout
+    facts = json.loads((tmp_path / "info.json").read_text())
+    assert facts["peaks"]["float32_gflops"] > 0
+    assert {"device", "reason"} == set(facts["cuda"])
+    assert json.loads(run("info", "--json", "-").stdout)["cache"]["kernels"]
+
+
+def test_info_on_a_terminal(run, monkeypatch):
+    monkeypatch.setattr("fastconv.cli.console.on_terminal", lambda stream=None: True)
+    result = run("info")
+    assert result.exit_code == 0
+    assert "processor" in result.stdout
+    assert "\x1b" not in result.stdout  # NO_COLOR is set
+
+
+def test_warmup(run):
+    result = run("warmup", "--dtype", "float32")
+    assert result.exit_code == 0
+    assert "conv direct" in result.stdout
+    again = run("warmup", "--dtype", "float32")
+    assert "nothing was left to compile" in again.stderr
+
+
+# bench
+
+
+def test_bench_tiny(run, tmp_path):
+    words = ["--problem", TINY, "--problem", "max_pool:n1c3h12w12_k2", "--seconds", "0.02", "--against", "torch,scipy"]
+    result = run("bench", *words, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    assert TINY in result.stdout
+    assert "measured peak" in result.stdout
+    assert "[2/2] max_pool" in result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["problem"] for row in report["rows"]] == [TINY, "max_pool:n1c3h12w12_k2s2p0"]
+    ours = report["rows"][0]["fastconv"]["auto"]
+    assert 0 < ours["min_s"] <= ours["median_s"]
+    assert ours["max_error"] <= report["rows"][0]["tolerance"]
+    assert report["environment"]["threads"] >= 1
+    assert report["rows"][0]["command"].startswith(f"fastconv bench --problem {TINY}")
+
+
+def test_bench_quick_runs_its_suite(run, monkeypatch):
+    from fastconv import measure
+
+    problems = measure.suite("quick", tiny=True)
+    monkeypatch.setattr(measure, "suite", lambda name: {"quick": problems}[name])
+    result = run("bench", "--quick", "--seconds", "0.01")
+    assert result.exit_code == 0, result.output
+    for problem in problems:
+        assert str(problem) in result.stdout
+    if "torch" not in result.stderr:
+        assert "× torch" in result.stdout
+        assert "geometric mean over" in result.stdout
+
+
+def test_bench_json_alone_on_standard_output(run):
+    result = run(
+        "bench", "--problem", TINY, "--seconds", "0.01", "--against", "none", "--json", "-", "--method", "direct"
+    )
+    report = json.loads(result.stdout)
+    assert list(report["rows"][0]["fastconv"]) == ["direct"]
+    assert report["rows"][0]["rivals"] == {}
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_bench_on_a_terminal(run, monkeypatch, width):
+    monkeypatch.setattr("fastconv.cli.console.on_terminal", lambda stream=None: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = run("bench", "--problem", TINY, "--seconds", "0.01", "--against", "none")
+    assert result.exit_code == 0, result.output
+    table = result.stdout[result.stdout.index("layer") : result.stdout.rindex("──") + 200]
+    assert all(len(line) <= width for line in table.splitlines() if "GFLOP" in line or "layer" in line)
+    assert ("conv:n1c3" in table) == (width == 200)
+
+
+def test_bench_tells_of_wrong_results(run, monkeypatch):
+    from fastconv.measure import comparison
+
+    monkeypatch.setattr(comparison, "our_call", lambda problem, *_: lambda: np.zeros(problem.spec.y_shape, np.float32))
+    result = run("bench", "--problem", TINY, "--seconds", "0.01", "--against", "none")
+    assert result.exit_code == 1
+    assert "wrong result" in result.stderr
+    assert "n/a" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--problem", "nonsense"], "nonsense"),
+        (["--problem", "n1c2h9w9_o2k30"], "empty"),
+        (["--suite", "everything"], "everything"),
+        (["--against", "tensorflow"], "tensorflow"),
+        (["--method", "magic"], "magic"),
+        (["--method", ","], "--method"),
+        (["--seconds", "0"], "--seconds"),
+        (["--threads", "0"], "--threads"),
+        (["--dtype", "int8"], "--dtype"),
+        (["--json", "no/such/folder/x.json"], "cannot be written"),
+        (["--json", "."], "folder"),
+    ],
+)
+def test_bench_refuses(run, words, text):
+    fails(run("bench", *words), text)
+
+
+# train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A short training run: its result and its folder."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    result = CliRunner().invoke(main, ["train", "fashion-sketch", *SMALL_RUN, "--seed", "5", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return result, folder
+
+
+def test_train_writes_everything(trained):
+    result, folder = trained
+    names = {path.name for path in folder.iterdir()}
+    assert {"weights.npz", "history.json", "history.csv", "run.json"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    assert "test accuracy" in result.stdout
+    assert f"saved in {folder}" in result.stdout
+
+
+def test_train_shows_progress(trained):
+    result, _ = trained
+    assert "epoch 1/2   50 %  loss" in result.stderr
+    assert "images/s" in result.stderr
+    assert "left" in result.stderr
+    assert "epoch 2/2  loss" in result.stderr
+    assert "test accuracy" in result.stderr
+
+
+def test_history_files_agree(trained):
+    history = json.loads((trained[1] / "history.json").read_text())
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} == set(history)
+    assert all(len(values) == 2 for values in history.values())
+    with (trained[1] / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for name, values in history.items():
+        assert [float(row[name]) for row in rows] == values
+
+
+def test_run_record(trained):
+    record = json.loads((trained[1] / "run.json").read_text())
+    assert record["arguments"]["seed"] == 5
+    assert record["images"] == {"training": 200, "test": 2000}
+    assert len(record["epochs"]) == 2
+    assert record["interrupted"] is None
+    assert np.sum(record["test"]["confusion_matrix"]) == 2000
+    assert record["environment"]["versions"]["numba"]
+
+
+def test_pictures(trained):
+    pytest.importorskip("matplotlib")
+    for name in ("learning-curve.png", "confusion-matrix.png"):
+        data = (trained[1] / name).read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert len(data) > 10_000
+
+
+def test_weights_can_be_loaded(trained):
+    assert accuracy_of(trained[1] / "weights.npz") == pytest.approx(
+        json.loads((trained[1] / "history.json").read_text())["val_accuracy"][-1], abs=1e-6
+    )
+
+
+def accuracy_of(weights):
+    """Accuracy on the test images of the lecture's network with weights from a file."""
+    from fastconv.nn import applications
+    from fastconv.nn.datasets import fashion_sketch
+
+    _, (x, y) = fashion_sketch.load_data(n_train=0)
+    model = applications.lecture_cnn((28, 28, 1), 10)
+    model.load_weights(weights)
+    predicted = model.predict(x[..., None].astype(np.float32) / np.float32(255), verbose=0).argmax(axis=1)
+    return np.mean(predicted == y)
+
+
+def test_same_seed_same_history_whatever_the_threads(run, trained, tmp_path):
+    for threads in (1, 2):
+        folder = tmp_path / str(threads)
+        result = run("train", "fashion-sketch", *SMALL_RUN, "--seed", 5, "--out", folder, "--threads", threads)
+        assert result.exit_code == 0
+        for name in ("history.json", "history.csv"):
+            assert (folder / name).read_bytes() == (trained[1] / name).read_bytes()
+
+
+def test_without_matplotlib(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("fastconv.cli.plots.available", lambda: False)
+    words = ["--epochs", 1, "--limit", 50, "--out", tmp_path / "out"]
+    result = run("train", "fashion-sketch", *words)
+    assert result.exit_code == 0
+    assert "pip install 'fastconv[plots]'" in result.stderr
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_missing_data(run, tmp_path):
+    fails(run("train", "mnist", "--data-dir", tmp_path, "--out", tmp_path / "out"), "MNIST", "--data-dir")
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_data(run, tmp_path):
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x05abc")
+    fails(run("train", "mnist", "--data-dir", tmp_path, "--out", tmp_path / "out"))
+
+
+def test_out_is_a_file(run, tmp_path):
+    (tmp_path / "out").write_text("")
+    started = time.perf_counter()
+    fails(run("train", "fashion-sketch", "--out", tmp_path / "out"), "out", "choose another")
+    assert time.perf_counter() - started < 5  # before any training
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_out_cannot_be_written(run, tmp_path):
+    tmp_path.chmod(0o500)
+    fails(run("train", "fashion-sketch", "--out", tmp_path / "out"), "cannot be", "choose another")
+    fails(run("train", "fashion-sketch", "--out", tmp_path), "cannot be", "choose another")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["imagenet"], "imagenet"),
+        (["fashion-sketch", "--epochs", "0"], "--epochs"),
+        (["fashion-sketch", "--batch-size", "-1"], "--batch-size"),
+        (["fashion-sketch", "--lr", "0"], "--lr"),
+        (["fashion-sketch", "--lr", "fast"], "--lr"),
+        (["fashion-sketch", "--momentum", "1"], "--momentum"),
+        (["fashion-sketch", "--seed", "-1"], "--seed"),
+        (["fashion-sketch", "--limit", "0"], "--limit"),
+        (["fashion-sketch", "--limit", "20000"], "--limit is 20000"),
+        ([], "DATASET"),
+    ],
+)
+def test_train_refuses(run, words, text, tmp_path):
+    fails(run("train", *words, "--out", tmp_path / "out"), text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_divergence_is_one_line(run, tmp_path):
+    words = ["--lr", 1e30, "--limit", 200, "--batch-size", 20, "--out", tmp_path / "out"]
+    fails(run("train", "fashion-sketch", *words), "the loss is", "--lr")
+    assert not (tmp_path / "out").exists()
+
+
+def start_training(folder):
+    """Start a training run of many epochs; returns when its first batches are done."""
+    words = ["train", "fashion-sketch", "--epochs", "50", "--limit", "500", "--batch-size", "50", "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastconv", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    for line in process.stderr:
+        if line.startswith(b"epoch 2/50"):
+            return process
+    pytest.fail(f"training ended with {process.wait()}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_ctrl_c_saves(tmp_path):
+    process = start_training(tmp_path / "out")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Stopping after this batch" in errors
+    assert b"Traceback" not in errors
+    assert b"saved in" in output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"weights.npz", "history.json", "history.csv", "run.json"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    finished = len(json.loads((tmp_path / "out" / "history.json").read_text())["loss"])
+    assert finished == len(record["epochs"]) >= 1
+    if record["interrupted"] is not None:
+        assert record["interrupted"]["epoch"] == finished + 1
+    assert 0 <= accuracy_of(tmp_path / "out" / "weights.npz") <= 1
