@@ -1,0 +1,48 @@
+# Two commands set everything up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test slow check lint bench clean
+
+# A stamp per extra: installing again only when pyproject.toml has changed.
+$(VENV)/.base: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.base
+	$(PIP) install --quiet --editable '.[bench]'
+	touch $@
+
+demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data set
+	$(BIN)/fastconv bench --quick
+	$(BIN)/fastconv train fashion-sketch --epochs 2 --limit 4000 --out runs/demo
+
+test: $(VENV)/.test  ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.test  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy fastconv
+
+check: lint test
+
+bench: $(VENV)/.bench  ## time everything against what is installed
+	$(BIN)/fastconv bench --suite all
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
