@@ -74,7 +74,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import autograd, measure, nn, ops
-    from .measure import info
+    from . import autograd as autograd
+    from . import measure as measure
+    from . import nn as nn
+    from . import ops as ops
+    from .measure import info as info
     from .ops import *  # noqa: F403
-    from .warming import warmup
+    from .warming import warmup as warmup

@@ -15,8 +15,10 @@ FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from .errors import InvalidArgument
 
@@ -40,7 +42,7 @@ class Config:
     data: Path | None = None
 
 
-def load(environ=os.environ) -> Config:
+def load(environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration from `environ`; a malformed value is an `InvalidArgument` that names the variable."""
     settings = Config(num_threads=_usable_cpus())
     for field in fields(Config):
@@ -48,7 +50,7 @@ def load(environ=os.environ) -> Config:
         text = environ.get(variable)
         if not text:
             continue
-        value: int | Path
+        value: Any
         if "Path" in str(field.type):
             value = Path(text).expanduser()
         else:

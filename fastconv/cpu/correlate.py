@@ -7,15 +7,13 @@ with a row per output pixel. Sums run tap by tap, channel by channel, in one ord
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ..threads import team
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.microkernel import BIAS, ZERO, multiply_tile
 from ..simd.vector import copy, lanes_of
+from ..threads import team
 from .blocking import cut, locate
 from .lowering import Lowered, WeightStrides
 from .pack import pack_bias, pack_panels, pack_strip, scratch, unpack_planar
@@ -90,6 +88,7 @@ def _correlate(
                 )  # fmt: skip
         for panel in range(panel0, panel1):
             place = (group * all_panels + panel) * lanes
+            w0 = place * C * tap_offsets.size
             columns = min(lanes, O - panel * lanes)
             channel = group * O + panel * lanes
             for item in range(item0, item1):
@@ -111,7 +110,7 @@ def _correlate(
                     if cols == grid[7] and c_steps[0] == cols * c_steps[1]:  # adjoining rows: one row of pixels
                         rows, cols = 1, rows * cols
                 _sweep(
-                    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, place * C * tap_offsets.size, lanes,
+                    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
                     c, c0, c_steps, columns, bias, place, relu,
                 )  # fmt: skip
                 if planar:
@@ -139,7 +138,25 @@ def gather_item(
 
 @kernel
 def _sweep(
-    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes, c, c0, c_steps, columns, bias, bias0, relu
+    rows,
+    cols,
+    terms,
+    a_offsets,
+    b_offsets,
+    depth,
+    a,
+    a0,
+    steps,
+    w,
+    w0,
+    lanes,
+    c,
+    c0,
+    c_steps,
+    columns,
+    bias,
+    bias0,
+    relu,
 ):
     """One panel over one item, in tiles of neighbouring pixels of a row, as equal as they can be."""
     vectors = 1 if columns <= lanes_of(a) else 2

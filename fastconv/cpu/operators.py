@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..borders import fold_border
 from . import activation as activations
 from .correlate import correlate
-from .lowering import lower_conv, lower_input_grad, spatial, weight_strides
+from .lowering import Lowered, Pairs, Triple, lower_conv, lower_input_grad, spatial, weight_strides
 from .weight_grad import accumulate_weights
+
+
+class Geometry(NamedTuple):
+    """How windows lie on the input, and how arrays lie in memory."""
+
+    stride: Triple
+    dilation: Triple
+    padding: Pairs
+    padding_mode: str
+    groups: int
+    channels_last: bool
+
+    def kernel(self, w: np.ndarray) -> Triple:
+        """(KD, KH, KW) of the weights."""
+        d, h, w_ = w.shape[:3] if self.channels_last else w.shape[2:]
+        return d, h, w_
+
+    def lower(self, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> Lowered:
+        """The convolution of x with w to y as a lowered problem."""
+        return lower_conv(
+            x.shape, y.shape, self.kernel(w), self.stride, self.dilation, self.padding, self.padding_mode, self.groups,
+            self.channels_last,
+        )  # fmt: skip
 
 
 def convolve(
@@ -18,51 +41,32 @@ def convolve(
     w: np.ndarray,
     b: np.ndarray | None,
     y: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
+    geometry: Geometry,
     activation: Any,
+    *,
     unfold: bool,
 ) -> None:
     """Write the convolution of x with w, plus b, through the activation, to y."""
-    kernel = w.shape[:3] if channels_last else w.shape[2:]
-    low = lower_conv(x.shape, y.shape, kernel, stride, dilation, padding, padding_mode, groups, channels_last)
-    at = weight_strides(w.shape, groups, channels_last)
-    correlate(low, x, w, at, b, y, relu=activation == "relu", unfold=unfold)
+    at = weight_strides(w.shape, geometry.groups, geometry.channels_last)
+    correlate(geometry.lower(x, w, y), x, w, at, b, y, relu=activation == "relu", unfold=unfold)
     if activation != "relu":
         activations.apply(y, activation)
 
 
-def input_grad(
-    dy: np.ndarray,
-    w: np.ndarray,
-    dx: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-    unfold: bool,
-) -> None:
+def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
     """Write the gradient to the input to dx: per phase of the stride a convolution of dy with the taps that meet it."""
-    if padding_mode != "zeros" and any(map(any, padding)):
-        size = tuple(n + sum(p) for n, p in zip(spatial(dx.shape, channels_last), padding, strict=True))
-        padded = np.empty((dx.shape[0], *size, dx.shape[4]) if channels_last else (*dx.shape[:2], *size), dx.dtype)
-        input_grad(
-            dy, w, padded, stride=stride, dilation=dilation, padding=((0, 0),) * 3, padding_mode="zeros", groups=groups,
-            channels_last=channels_last, unfold=unfold,
-        )  # fmt: skip
-        fold_border(padded, dx, padding, padding_mode, 1 if channels_last else 2)
+    padding, groups, last = geometry.padding, geometry.groups, geometry.channels_last
+    if geometry.padding_mode != "zeros" and any(map(any, padding)):
+        size = tuple(n + sum(p) for n, p in zip(spatial(dx.shape, last), padding, strict=True))
+        padded = np.empty((dx.shape[0], *size, dx.shape[4]) if last else (*dx.shape[:2], *size), dx.dtype)
+        inside = geometry._replace(padding=((0, 0), (0, 0), (0, 0)), padding_mode="zeros")
+        input_grad(dy, w, padded, inside, unfold=unfold)
+        fold_border(padded, dx, padding, geometry.padding_mode, 1 if last else 2)
         return
-    kernel = w.shape[:3] if channels_last else w.shape[2:]
-    at = weight_strides(w.shape, groups, channels_last, transposed=True)
-    problems = lower_input_grad(dy.shape, dx.shape, kernel, stride, dilation, padding, groups, channels_last)
+    at = weight_strides(w.shape, groups, last, transposed=True)
+    problems = lower_input_grad(
+        dy.shape, dx.shape, geometry.kernel(w), geometry.stride, geometry.dilation, padding, groups, last
+    )
     if any(len(low.taps) == 0 for low in problems):
         dx[...] = 0
     for low in problems:
@@ -70,20 +74,7 @@ def input_grad(
             correlate(low, dy, w, at, None, dx, relu=False, unfold=unfold)
 
 
-def weight_grad(
-    x: np.ndarray,
-    dy: np.ndarray,
-    dw: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-    unfold: bool,
-) -> None:
+def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
     """Write the gradient to the weights to dw."""
-    kernel = dw.shape[:3] if channels_last else dw.shape[2:]
-    low = lower_conv(x.shape, dy.shape, kernel, stride, dilation, padding, padding_mode, groups, channels_last)
-    accumulate_weights(low, x, dy, dw, weight_strides(dw.shape, groups, channels_last), unfold=unfold)
+    at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
+    accumulate_weights(geometry.lower(x, dw, dy), x, dy, dw, at, unfold=unfold)

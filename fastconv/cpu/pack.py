@@ -39,7 +39,7 @@ def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pit
             _pack_border(x, line, sc, sw, C, cols_at, col0, left, dst, at, pixel)
             if right > left:
                 start, inner = line + cols_at[left] * sw, at + (left - col0) * pixel
-                if C == pixel and sw == C and (sc == 1 or C == 1):
+                if pixel == C and sw == C and (sc == 1 or C == 1):
                     copy(dst, inner, x, start, (right - left) * pixel)
                 elif sc == 1:
                     for q in range(right - left):
@@ -65,7 +65,7 @@ def _pack_border(x, line, sc, sw, C, cols_at, first, last, dst, at, pixel):
 def _pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
     """Channels-first to channels-last: transposes of lanes x lanes, whose last one may run over the end."""
     lanes = lanes_of(x)
-    if C < lanes or sw != 1:
+    if lanes > C or sw != 1:
         for c in range(C):
             for q in range(cols):
                 dst[d + q * pixel + c] = x[s + c * sc + q * sw]
@@ -83,7 +83,7 @@ def _pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
 
 @kernel
 def unpack_planar(src, s, pixel, C, pixels, dst, d, dst_c, dst_w):
-    """Channels-last scratch to a channels-first output: dst[d + c*dst_c + q*dst_w] = src[s + q*pixel + c], nothing else."""
+    """Channels-last scratch to a channels-first output: dst[d + c*dst_c + q*dst_w] = src[s + q*pixel + c] only."""
     lanes = lanes_of(src)
     blocks = C - C % lanes
     if dst_w != 1 or pixels < lanes:
@@ -114,7 +114,7 @@ def _pack_panels(thread, first, last, w, strides, taps, C, O, panel_lanes, panel
         if o_at == 1:
             for c in range(C):
                 copy(wp, d + c * panel_lanes, w, source + c * c_at, count)
-        elif c_at == 1 and C >= lanes and count % lanes == 0:
+        elif c_at == 1 and lanes <= C and count % lanes == 0:
             for o in range(0, count, lanes):
                 for block in range(0, C, lanes):
                     c = min(block, C - lanes)
@@ -125,7 +125,9 @@ def _pack_panels(thread, first, last, w, strides, taps, C, O, panel_lanes, panel
                     wp[d + c * panel_lanes + o] = w[source + o * o_at + c * c_at]
 
 
-def pack_panels(w: np.ndarray, at: WeightStrides, taps: np.ndarray, groups: int, C: int, O: int, lanes: int) -> np.ndarray:
+def pack_panels(
+    w: np.ndarray, at: WeightStrides, taps: np.ndarray, groups: int, C: int, O: int, lanes: int
+) -> np.ndarray:
     """Weights as panels of `lanes` output channels: flat, [group][panel][tap][c][lane]."""
     panels = -(-O // lanes)
     tasks = groups * panels * len(taps)

@@ -19,16 +19,13 @@ ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 def lifted(array: Any, rank: int, channels_last: bool, weights: bool = False) -> Any:
     """A view of x, y or w with three spatial axes."""
     ones = (1,) * (3 - rank)
-    if weights:
-        at = 0 if channels_last else 2
-    else:
-        at = 1 if channels_last else 2
+    at = 2 if not channels_last else 0 if weights else 1
     shape = tuple(array.shape)
     return array.reshape(shape[:at] + ones + shape[at:])
 
 
 def kernel_for(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any) -> Callable[..., Any]:
-    """The kernel that serves `spec`; "auto" keeps data that are not finite away from transforms, which would spread them."""
+    """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
     row = dispatch.find(op, spec, method, operands.device)
     if method == "auto" and row.method in dispatch.SPREADING and not all(_is_finite(a) for a in inputs):
         row = dispatch.find(op, spec, "direct", operands.device)
@@ -54,7 +51,9 @@ def check_activation(activation: Any) -> Any:
     if hasattr(activation, "py_func"):
         return activation
     known = ", ".join(map(repr, ACTIVATIONS))
-    raise InvalidArgument(f"activation is {activation!r}; expected None, {known} or a function compiled with numba.njit")
+    raise InvalidArgument(
+        f"activation is {activation!r}; expected None, {known} or a function compiled with numba.njit"
+    )
 
 
 def _is_finite(array: Any) -> bool:

@@ -28,7 +28,8 @@ def conv_transpose2d(
 ) -> Any:
     """Spread each pixel over a window weighted by the filter, and add up where windows meet.
 
-    y[n,o,h,k] = act(b[o] + sum over c,u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k of x[n,c,i,j]*w[c,o,u,v])
+    y[n,o,h,k] = act(b[o] + sum over c and all u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k
+                        of x[n,c,i,j] * w[c,o,u,v])
 
     Parameters
     ----------

@@ -14,7 +14,12 @@ import llvmlite.binding as llvm
 from numba.core import config as numba_config
 
 # CPU names people pass in NUMBA_CPU_NAME when they want an older instruction set, and what LLVM then may use.
-_NAMED = {"haswell": {"avx2", "fma"}, "skylake": {"avx2", "fma"}, "znver3": {"avx2", "fma"}, "x86-64-v3": {"avx2", "fma"}}
+_NAMED = {
+    "haswell": {"avx2", "fma"},
+    "skylake": {"avx2", "fma"},
+    "znver3": {"avx2", "fma"},
+    "x86-64-v3": {"avx2", "fma"},
+}
 
 
 @dataclass(frozen=True)

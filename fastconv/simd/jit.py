@@ -17,8 +17,8 @@ from typing import Any
 import numba
 from numba.core import caching
 
-from ..threads import run, team
 from ..config import cache_dir
+from ..threads import run
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 

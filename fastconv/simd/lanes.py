@@ -3,7 +3,7 @@
 A `Lanes` value holds one or several host vectors side by side (LLVM keeps them in as many registers), so that a kernel
 written once runs at the host's full width for every dtype and keeps enough operations in flight. Arrays are flat and
 addressed by element offsets that must lie inside the array: no wrap-around of negative indices, which would keep LLVM
-from vectorising. A `mask` is None for all lanes, or what `first_lanes` returns: memory under the other lanes is not touched.
+from vectorising. A `mask` is None for all lanes, or a result of `first_lanes`: memory under other lanes is not touched.
 """
 
 from __future__ import annotations
@@ -244,13 +244,31 @@ def numbers(typingctx, start, step, like):  # type: ignore[no-untyped-def]
     return kind(types.int64, types.int64, like), codegen
 
 
+def _order(builder: Any, count: int, bound: Any) -> tuple[Any, Any]:
+    """Lane numbers, and a bound for them cut to 0..count so that it fits narrow lanes."""
+    bound = builder.select(builder.icmp_signed("<", bound, I64(0)), I64(0), bound)
+    bound = builder.trunc(builder.select(builder.icmp_signed(">", bound, I64(count)), I64(count), bound), I32)
+    return ir.Constant(ir.VectorType(I32, count), list(range(count))), _spread(builder, bound, count)
+
+
 @intrinsic
 def first_lanes(typingctx, count, like):  # type: ignore[no-untyped-def]
     """The mask of the first `count` of the lanes of `like`; a count outside 0..lanes means none or all."""
     kind = Lanes(types.boolean, like.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        order = ir.Constant(ir.VectorType(I64, kind.count), list(range(kind.count)))
-        return builder.icmp_signed("<", order, _spread(builder, args[0], kind.count))
+        return builder.icmp_signed("<", *_order(builder, kind.count, args[0]))
 
     return kind(INTP, like), codegen
+
+
+@intrinsic
+def lanes_between(typingctx, first, last, like):  # type: ignore[no-untyped-def]
+    """The mask of lanes first..last-1 of `like`; both may lie outside."""
+    kind = Lanes(types.boolean, like.count)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        below = builder.icmp_signed("<", *_order(builder, kind.count, args[1]))
+        return builder.and_(below, builder.icmp_signed(">=", *_order(builder, kind.count, args[0])))
+
+    return kind(INTP, INTP, like), codegen

@@ -34,12 +34,13 @@ ZERO, ACCUMULATE, BIAS = 0, 1, 2
 
 _I1, _VOID = ir.IntType(1), ir.VoidType()
 _NAMES = (
-    "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step", "c", "c_row", "columns", "start", "bias", "relu"
+    "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step",
+    "c", "c_row", "columns", "start", "bias", "relu",
 )  # fmt: skip
 
 
 @intrinsic
-def multiply_tile(  # type: ignore[no-untyped-def]
+def multiply_tile(
     typingctx, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
     a, a0, a_row, a_step, b, b0, b_step, c, c0, c_row, columns, start, bias, bias0, relu,
 ):  # fmt: skip

@@ -122,10 +122,10 @@ def keep_rolled(builder: Any, branch: Any) -> None:
 
 
 @intrinsic
-def copy(typingctx, dst, d, src, s, count):  # type: ignore[no-untyped-def]
+def copy(typingctx, dst, d, src, s, count):
     """dst[d : d+count] = src[s : s+count], flat arrays of one dtype that do not overlap there."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         emit = Emitter(context, builder, signature.args[0])
         target = emit.pointer(signature.args[0], args[0], args[1])
         source = emit.pointer(signature.args[2], args[2], args[3])
@@ -136,10 +136,10 @@ def copy(typingctx, dst, d, src, s, count):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def clear(typingctx, dst, d, count):  # type: ignore[no-untyped-def]
+def clear(typingctx, dst, d, count):
     """dst[d : d+count] = 0, a flat array."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         emit = Emitter(context, builder, signature.args[0])
         target = emit.pointer(signature.args[0], args[0], args[1])
         cgutils.memset(builder, target, builder.mul(args[2], I64(emit.itemsize)), 0)
@@ -149,20 +149,20 @@ def clear(typingctx, dst, d, count):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def lanes_of(typingctx, array):  # type: ignore[no-untyped-def]
+def lanes_of(typingctx, array):
     """Elements of `array` in one vector of the host: a compile-time constant."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         return I64(host().lanes(signature.args[0].dtype.bitwidth // 8))
 
     return INTP(array), codegen
 
 
 @intrinsic
-def transpose(typingctx, dst, d, dst_stride, src, s, src_stride):  # type: ignore[no-untyped-def]
+def transpose(typingctx, dst, d, dst_stride, src, s, src_stride):
     """dst[d + i*dst_stride + j] = src[s + j*src_stride + i] for all i, j below the number of lanes."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         emit = Emitter(context, builder, signature.args[0])
         target = emit.pointer(signature.args[0], args[0], args[1])
         source = emit.pointer(signature.args[3], args[3], args[4])
