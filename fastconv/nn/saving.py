@@ -51,8 +51,9 @@ def load_arrays(path: Any) -> dict[str, np.ndarray]:
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
+        with open(path, "rb") as stream:  # numpy.load would leave a damaged file open
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, np.ndarray):
                 raise ValueError("it holds a single array")
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
@@ -91,6 +92,6 @@ def _safetensors() -> ModuleType:
         import safetensors.numpy
     except ImportError:
         raise MissingExtra(
-            "a .safetensors file needs the package safetensors: pip install 'fastconv[safetensors]', or use .npz"
+            "a .safetensors file needs the package safetensors: pip install safetensors, or use .npz"
         ) from None
     return safetensors.numpy

@@ -29,15 +29,22 @@ def kernels(name: str) -> ModuleType:
 
 
 def floats(names: str, *values: Any) -> list[Any]:
-    """The arguments as arrays that kernels take, of one dtype: float32 or float64."""
+    """The arguments as arrays that kernels take, of one shape and of one dtype, float32 or float64."""
     first = values[0]
     if all(_is_ready(v, first) for v in values):
-        return list(values)
+        return _alike(names, list(values))
     arrays = [as_array(v, n) for v, n in zip(values, names.split(), strict=True)]
     dtype = computing_dtype([a.dtype for a in arrays], names.split(), False)[1]
     if dtype.name not in FLOATS:
         raise InvalidArgument(f"{names} have dtype {dtype}; expected real floating-point numbers")
-    return [contiguous(a, dtype) for a in arrays]
+    return _alike(names, [contiguous(a, dtype) for a in arrays])
+
+
+def _alike(names: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    if any(a.shape != arrays[0].shape for a in arrays):
+        shapes = " and ".join(f"{name} {a.shape}" for name, a in zip(names.split(), arrays, strict=True))
+        raise InvalidArgument(f"the shapes differ: {shapes}; expected the same")
+    return arrays
 
 
 def _is_ready(value: Any, first: Any) -> bool:
@@ -189,12 +196,13 @@ def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    z, target : array_like, (N, K)
+    z, target : array_like, (..., K)
+        N rows along the last axis.
 
     Returns
     -------
     loss : ndarray, (N,), float64
-    p : ndarray, (N, K)
+    p : ndarray, (..., K)
         ``softmax(z)``.
 
     Examples
@@ -203,7 +211,7 @@ def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     array([1.3863])
     """
     z, target = floats("z target", z, target)
-    p, loss = np.empty(z.shape, z.dtype), np.empty(len(z))
+    p, loss = np.empty(z.shape, z.dtype), np.empty(z.size // max(1, z.shape[-1]))
     _by_rows("softmax_cross_entropy", z, [z, target, p, loss])
     return loss, p
 

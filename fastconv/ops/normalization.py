@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidArgument
 from ..threads import team
 from .elementwise import floats, kernels
 from .memory import empty
@@ -65,7 +66,10 @@ def batch_norm(
     (x,) = floats("x", x)
     axis %= x.ndim
     runs = kernels("runs").cut(x.shape, axis)
-    scale = np.asarray(gamma) / np.sqrt(np.asarray(var, np.float64) + epsilon)
+    mean, var, gamma, beta = (
+        per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma"), (beta, "beta"))
+    )
+    scale = gamma / np.sqrt(var.astype(np.float64) + epsilon)
     y = empty(x.shape, x.dtype)
     kernels("normalization").normalize(
         team(runs.tasks, 3 * x.size),
@@ -102,6 +106,7 @@ def batch_norm_grad(
     dy, x = floats("dy x", dy, x)
     axis %= x.ndim
     runs, cpu = kernels("runs").cut(x.shape, axis), kernels("normalization")
+    mean, var, gamma = (per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma")))
     members, tasks = team(runs.tasks, 4 * x.size), runs.tasks if x.size else 0
     floor, sums, products = _floor(x.dtype, relu), *np.zeros((2, runs.tasks * runs.fold))
     center = runs.spread(mean, x.dtype)
@@ -120,13 +125,13 @@ def batch_norm_grad(
         runs.fold,
         *runs.geometry,
     )
-    inverse = 1 / np.sqrt(np.asarray(var, np.float64) + epsilon)
+    inverse = 1 / np.sqrt(var.astype(np.float64) + epsilon)
     dbeta, dgamma = runs.reduce(sums), runs.reduce(products) * inverse
     dx = None
     if input_grad:
         dx = empty(x.shape, x.dtype)
         count = math.prod(x.shape) // x.shape[axis]
-        by_dy = np.asarray(gamma) * inverse
+        by_dy = gamma * inverse
         share = by_dy / count if training and count else np.zeros_like(by_dy)
         factors = (by_dy, -share * inverse * dgamma, -share * dbeta)
         spread = (runs.spread(v, x.dtype) for v in factors)
@@ -144,6 +149,14 @@ def batch_norm_grad(
             *runs.geometry,
         )
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def per_channel(values: Any, name: str, C: int) -> np.ndarray:
+    """One number per channel, or `InvalidArgument`."""
+    array = np.asarray(values)
+    if array.shape != (C,):
+        raise InvalidArgument(f"{name} has shape {array.shape} but x has {C} channels; expected ({C},)")
+    return array
 
 
 def _floor(dtype: np.dtype, relu: bool) -> Any:

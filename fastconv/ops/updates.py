@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidArgument
 from ..threads import team
 from .elementwise import kernels
 
@@ -50,8 +51,11 @@ def rmsprop(
 
 
 def _step(name: str, arrays: list[np.ndarray], numbers: list[float], *options: Any) -> None:
-    """`arrays` are writable, C-contiguous and of one dtype; the weights come first."""
+    """`arrays` are writable, C-contiguous, of one shape and dtype; the weights come first."""
     cpu, w = kernels("elementwise"), arrays[0]
+    if any(a.shape != w.shape or a.dtype != w.dtype or not a.flags.c_contiguous for a in arrays):
+        kinds = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {kinds}")
     tasks = -(-w.size // cpu.BLOCK)
     cast = (w.dtype.type(number) for number in numbers)
     getattr(cpu, name)(team(tasks, 4 * w.size), tasks, *(a.reshape(-1) for a in arrays), *cast, *options)

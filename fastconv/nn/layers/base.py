@@ -167,6 +167,15 @@ class Layer:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
 
 
+def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[str, Any]:
+    """Keywords of `Layer.add_weight`; a name that is not known is refused here, when the layer is made."""
+    return {
+        "initializer": initializers.get(initializer),
+        "regularizer": regularizers.get(regularizer),
+        "constraint": constraints.get(constraint),
+    }
+
+
 def check_weight(layer: Layer, weight: Parameter, array: np.ndarray, verb: str) -> None:
     """`array` must be able to replace `weight`."""
     if array.shape != weight.shape or array.dtype.kind not in "fiub":

@@ -10,7 +10,7 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument
 from ...spec import LAYOUTS, conv_spec, parse_axes
 from .. import activations
-from .base import Layer, Shape, known_size, parse_data_format, positive
+from .base import Layer, Shape, known_size, parse_data_format, positive, weight_options
 
 
 class Conv(Layer):
@@ -51,8 +51,8 @@ class Conv(Layer):
         self.groups = positive(groups, "groups")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_options = (kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.bias_options = (bias_initializer, bias_regularizer, bias_constraint)
+        self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
         self.method = method
 
     @property
@@ -85,16 +85,10 @@ class Conv(Layer):
         kernel_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
         taps = math.prod(self.kernel_size)
         fans = (float(taps * kernel_shape[-2]), float(taps * kernel_shape[-1]))
-        initializer, regularizer, constraint = self.kernel_options
         self.compute_output_shape(input_shape)
-        self.kernel = self.add_weight(
-            "kernel", kernel_shape, initializer, regularizer=regularizer, constraint=constraint, fans=fans
-        )
-        initializer, regularizer, constraint = self.bias_options
+        self.kernel = self.add_weight("kernel", kernel_shape, fans=fans, **self.kernel_options)
         if self.use_bias:
-            self.bias = self.add_weight(
-                "bias", (self.bias_size(kernel_shape),), initializer, regularizer=regularizer, constraint=constraint
-            )
+            self.bias = self.add_weight("bias", (self.bias_size(kernel_shape),), **self.bias_options)
 
     def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
         """Number of output channels."""
@@ -222,7 +216,7 @@ class DepthwiseConv2D(Conv):
     ) -> None:
         super().__init__(1, kernel_size, strides, padding, **keywords)
         self.depth_multiplier = positive(depth_multiplier, "depth_multiplier")
-        self.kernel_options = (depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.kernel_options = weight_options(depthwise_initializer, depthwise_regularizer, depthwise_constraint)
 
     def build(self, input_shape: Shape) -> None:
         self.groups = self._image(input_shape)[-1 if self.channels_last else 0]

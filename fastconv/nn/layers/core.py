@@ -21,6 +21,7 @@ from .base import (
     parse_shape,
     positive,
     spatial_size,
+    weight_options,
 )
 
 
@@ -89,20 +90,15 @@ class Dense(Layer):
         self.units = positive(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_options = (kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.bias_options = (bias_initializer, bias_regularizer, bias_constraint)
+        self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise InvalidArgument(f"layer {self.name!r} needs inputs (batch, ..., features) but gets {input_shape}")
-        initializer, regularizer, constraint = self.kernel_options
-        shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight("kernel", shape, initializer, regularizer=regularizer, constraint=constraint)
-        initializer, regularizer, constraint = self.bias_options
+        self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), **self.kernel_options)
         if self.use_bias:
-            self.bias = self.add_weight(
-                "bias", (self.units,), initializer, regularizer=regularizer, constraint=constraint
-            )
+            self.bias = self.add_weight("bias", (self.units,), **self.bias_options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.activation(self.linear(x))

@@ -7,7 +7,8 @@ from typing import Any
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
-from .base import Elementwise, Shape
+from .. import initializers
+from .base import Elementwise, Shape, weight_options
 
 
 class BatchNormalization(Elementwise):
@@ -68,22 +69,16 @@ class BatchNormalization(Elementwise):
                 f"momentum is {momentum!r} and epsilon {epsilon!r}; expected 0 <= momentum <= 1, epsilon >= 0"
             )
         self.center, self.scale = center, scale
-        self.gamma_options = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self.beta_options = (beta_initializer, beta_regularizer, beta_constraint)
-        self.moving_initializers = (moving_mean_initializer, moving_variance_initializer)
+        self.gamma_options = weight_options(gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.beta_options = weight_options(beta_initializer, beta_regularizer, beta_constraint)
+        self.moving_initializers = tuple(map(initializers.get, (moving_mean_initializer, moving_variance_initializer)))
 
     def build(self, input_shape: Shape) -> None:
         ndim = len(input_shape)
         if not -ndim < self.axis < ndim or self.axis == 0 or (channels := input_shape[self.axis]) is None:
             raise InvalidArgument(f"layer {self.name!r} has axis={self.axis} but its input has shape {input_shape}")
-        initializer, regularizer, constraint = self.gamma_options
-        self.gamma = self.add_weight(
-            "gamma", (channels,), initializer, regularizer=regularizer, constraint=constraint, trainable=self.scale
-        )
-        initializer, regularizer, constraint = self.beta_options
-        self.beta = self.add_weight(
-            "beta", (channels,), initializer, regularizer=regularizer, constraint=constraint, trainable=self.center
-        )
+        self.gamma = self.add_weight("gamma", (channels,), trainable=self.scale, **self.gamma_options)
+        self.beta = self.add_weight("beta", (channels,), trainable=self.center, **self.beta_options)
         mean, variance = self.moving_initializers
         self.moving_mean = self.add_weight("moving_mean", (channels,), mean, trainable=False)
         self.moving_variance = self.add_weight("moving_variance", (channels,), variance, trainable=False)

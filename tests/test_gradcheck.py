@@ -1,0 +1,247 @@
+"""Every registered VJP against central differences; an operation without a case here fails the first test."""
+
+import numpy as np
+import pytest
+
+from fastconv.autograd import PRIMITIVES, VJPS, Tensor, gradcheck, primitive
+from fastconv.autograd import functional as F
+from fastconv.errors import InvalidArgument
+from fastconv.spec import LAYOUTS
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+def away_from_zero(*shape):
+    x = normal(*shape)
+    return x + 0.3 * np.sign(x)
+
+
+def positive(*shape):
+    return np.abs(normal(*shape)) + 0.3
+
+
+def distinct(*shape):
+    """No two elements closer than 0.1: a maximum stays the maximum under a small step."""
+    return np.random.default_rng(len(shape)).permutation(int(np.prod(shape))).reshape(shape) * 0.1
+
+
+def probabilities(*shape):
+    p = positive(*shape)
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def images(rank, layout, channels=2, batch=2, make=normal):
+    size = (5, 4, 3)[:rank]
+    return make(batch, *size, channels) if layout[-1] == "C" else make(batch, channels, *size)
+
+
+def filters(rank, layout, inner, outer, seed=1):
+    taps = (3, 2, 2)[:rank]
+    return normal(*taps, inner, outer, seed=seed) if layout[-1] == "C" else normal(outer, inner, *taps, seed=seed)
+
+
+def conv_cases(rank):
+    operation = getattr(F, f"conv{rank}d")
+    for layout in LAYOUTS[rank]:
+        x, w, b = images(rank, layout), filters(rank, layout, 2, 3), normal(3)
+        yield lambda x, w, b, k=layout: operation(x, w, b, layout=k, padding="same", stride=2), (x, w, b)
+        yield lambda x, w, k=layout: operation(x, w, layout=k, padding=1, activation="tanh"), (x, w)
+    grouped = filters(rank, LAYOUTS[rank][0], 1, 4)
+    yield lambda x, w: operation(x, w, groups=2, padding=2, dilation=2), (images(rank, LAYOUTS[rank][0]), grouped)
+    for activation in ("relu", "leaky_relu", "sigmoid"):
+        yield (
+            lambda x, w, b, a=activation: operation(x, w, b + 20, activation=a),
+            (
+                images(rank, LAYOUTS[rank][0]),
+                filters(rank, LAYOUTS[rank][0], 2, 3),
+                normal(3),
+            ),
+        )
+
+
+def transposed_cases(rank):
+    operation = getattr(F, f"conv_transpose{rank}d")
+    for layout in LAYOUTS[rank]:
+        x, b = images(rank, layout), normal(3)
+        taps = (3, 2, 2)[:rank]
+        w = normal(*taps, 3, 2) if layout[-1] == "C" else normal(2, 3, *taps)
+        yield (
+            lambda x, w, b, k=layout: operation(x, w, b, layout=k, stride=2, padding=1, output_padding=1),
+            (x, w, b),
+        )
+        yield lambda x, w, k=layout: operation(x, w, layout=k, stride=2, padding="same"), (x, w)
+        # more output padding than stride: the convolution behind it would give one element more than x has
+        yield lambda x, w, k=layout: operation(x, w, layout=k, dilation=2, output_padding=1, activation="tanh"), (x, w)
+
+
+def pool_cases(name, rank, make, options):
+    operation = getattr(F, f"{name}{rank}d")
+    for layout in LAYOUTS[rank]:
+        for option in options:
+            yield lambda x, k=layout, o=option: operation(x, layout=k, **o), (images(rank, layout, make=make),)
+
+
+def labels():
+    return np.eye(4)[[0, 3, 1]]
+
+
+CASES = {
+    "add": [(F.add, (normal(2, 3), normal(3))), (lambda a: a + 2.0, (normal(2),))],
+    "subtract": [(F.subtract, (normal(2, 1), normal(4))), (lambda a: 1.0 - a, (normal(2),))],
+    "multiply": [(F.multiply, (normal(2, 3), normal(2, 1))), (lambda a: -a, (normal(2),))],
+    "divide": [(F.divide, (normal(2, 3), positive(3))), (lambda a: 2.0 / a, (positive(2),))],
+    "power": [(lambda x: x**3, (normal(4),)), (lambda x: F.power(x, exponent=-0.5), (positive(4),))],
+    "exp": [(F.exp, (normal(5),))],
+    "log": [(F.log, (positive(5),))],
+    "absolute": [(F.absolute, (away_from_zero(5),))],
+    "sum": [
+        (lambda x: x.sum(), (normal(2, 3),)),
+        (lambda x: x.sum(axis=0), (normal(2, 3),)),
+        (lambda x: F.sum(x, axis=(0, -1), keepdims=True), (normal(2, 3, 4),)),
+    ],
+    "mean": [(lambda x: x.mean(), (normal(2, 3),)), (lambda x: F.mean(x, axis=-1), (normal(2, 3),))],
+    "reshape": [(lambda x: x.reshape(3, -1), (normal(2, 6),)), (F.flatten, (normal(2, 3, 2),))],
+    "transpose": [(lambda x: F.transpose(x, axes=(2, 0, 1)), (normal(2, 3, 4),))],
+    "pad": [(lambda x: F.pad(x, widths=((0, 1), (2, 0)), value=3.0), (normal(2, 3),))],
+    "concatenate": [(lambda a, b: F.concatenate(a, b, axis=1), (normal(2, 3), normal(2, 2)))],
+    "getitem": [
+        (lambda x: F.getitem(x, index=(slice(None), 1)), (normal(3, 2),)),
+        (lambda x: F.getitem(x, index=[0, 0, 2]), (normal(3, 2),)),
+    ],
+    "penalty": [(lambda w: F.penalty(w, l1=0.3, l2=0.2), (away_from_zero(3, 2),))],
+    "matmul": [(lambda a, b: a @ b, (normal(3, 4), normal(4, 2)))],
+    "dense": [
+        (F.dense, (normal(3, 4), normal(4, 2), normal(2))),
+        (lambda x, w: F.dense(x, w, activation="tanh"), (normal(2, 3, 4), normal(4, 2))),
+        (lambda x, w, b: F.dense(x, w, b, activation="sigmoid"), (normal(3, 4), normal(4, 2), normal(2))),
+    ],
+    "bias_add": [
+        (F.bias_add, (normal(2, 3, 4), normal(4))),
+        (lambda x, b: F.bias_add(x, b, axis=1), (normal(2, 3, 4), normal(3))),
+    ],
+    "relu": [(F.relu, (away_from_zero(4, 5),))],
+    "leaky_relu": [(lambda x: F.leaky_relu(x, slope=0.2), (away_from_zero(4, 5),))],
+    "sigmoid": [(F.sigmoid, (normal(4, 5),))],
+    "tanh": [(F.tanh, (normal(4, 5),))],
+    "softmax": [(F.softmax, (normal(4, 5),)), (lambda x: F.softmax(x, axis=1), (normal(2, 3, 4),))],
+    "log_softmax": [(F.log_softmax, (normal(4, 5),)), (lambda x: F.log_softmax(x, axis=0), (normal(3, 4),))],
+    "dropout": [(lambda x: F.dropout(x, rate=0.4, seed=3), (normal(4, 50),))],
+    "batch_norm": [
+        (F.batch_norm, (normal(3, 4, 5), positive(5), normal(5))),
+        (lambda x, g, b: F.batch_norm(x, g, b, axis=1), (normal(3, 5, 2, 2), positive(5), normal(5))),
+        (lambda x, g, b: F.batch_norm(x, g, b, relu=True), (away_from_zero(6, 3), positive(3), normal(3))),
+        (
+            lambda x, g, b: F.batch_norm(x, g, b, running=(normal(3), positive(3)), training=False, relu=True),
+            (away_from_zero(6, 3), positive(3), normal(3)),
+        ),
+    ],
+    "softmax_cross_entropy": [
+        (lambda z: F.softmax_cross_entropy(z, target=labels()), (normal(3, 4),)),
+        (lambda z: F.softmax_cross_entropy(z, target=0.5 * probabilities(2, 3, 4)), (normal(2, 3, 4),)),
+    ],
+    "categorical_cross_entropy": [
+        (lambda p: F.categorical_cross_entropy(p, target=labels()), (probabilities(3, 4),)),
+        (lambda p: F.categorical_cross_entropy(p, target=probabilities(3, 4)), (positive(3, 4),)),
+    ],
+    "binary_cross_entropy": [
+        (lambda p: F.binary_cross_entropy(p, target=labels()), (probabilities(3, 4),)),
+        (lambda z: F.binary_cross_entropy(z, target=labels(), from_logits=True), (normal(3, 4),)),
+    ],
+}
+WINDOWS = [{"size": 2}, {"size": 2, "stride": 1, "padding": 1, "ceil_mode": True}]
+AVG_WINDOWS = [*WINDOWS, {"size": 3, "stride": 2, "padding": 1, "count_include_pad": False}, {"size": 2, "divisor": 3}]
+for r in (1, 2, 3):
+    CASES[f"conv{r}d"] = list(conv_cases(r))
+    CASES[f"conv_transpose{r}d"] = list(transposed_cases(r))
+    CASES[f"max_pool{r}d"] = list(pool_cases("max_pool", r, distinct, WINDOWS))
+    CASES[f"avg_pool{r}d"] = list(pool_cases("avg_pool", r, normal, AVG_WINDOWS))
+    CASES[f"lp_pool{r}d"] = list(
+        pool_cases("lp_pool", r, away_from_zero, [{"size": 2}, {"size": 2, "p": 3.0, "stride": 1}])
+    )
+    CASES[f"adaptive_avg_pool{r}d"] = [
+        *pool_cases("adaptive_avg_pool", r, normal, [{"size": 2}]),
+        *pool_cases("global_avg_pool", r, normal, [{}]),
+    ]
+    CASES[f"adaptive_max_pool{r}d"] = [
+        *pool_cases("adaptive_max_pool", r, distinct, [{"size": 2}]),
+        *pool_cases("global_max_pool", r, distinct, [{}]),
+    ]
+
+
+def test_every_operation_has_a_gradient_and_a_case():
+    assert set(VJPS) == set(PRIMITIVES)
+    assert set(CASES) == set(VJPS)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_gradient(name):
+    for f, inputs in CASES[name]:
+        assert gradcheck(f, *inputs)
+
+
+def test_composite_losses():
+    target = normal(3, 4, seed=9)
+    assert gradcheck(lambda y: F.mean_squared_error(y, target=target), normal(3, 4))
+    assert gradcheck(lambda y: F.mean_absolute_error(y, target=target), normal(3, 4))
+
+
+def test_a_wrong_gradient_is_found():
+    @primitive
+    def wrong(x):
+        return x * x, (x,)
+
+    @wrong.vjp
+    def _(dy, needs, x):
+        return (dy * x * 1.999,)
+
+    try:
+        with pytest.raises(AssertionError, match="the gradient to input 0"):
+            gradcheck(wrong, normal(3))
+    finally:
+        del PRIMITIVES["wrong"], VJPS["wrong"]
+
+
+def test_a_gradient_of_the_wrong_shape_is_found():
+    @primitive
+    def wrong(x):
+        return x.sum(), ()
+
+    @wrong.vjp
+    def _(dy, needs):
+        return (np.ones(1),)
+
+    try:
+        with pytest.raises(AssertionError, match="has shape"):
+            gradcheck(wrong, normal(3))
+    finally:
+        del PRIMITIVES["wrong"], VJPS["wrong"]
+
+
+def test_gradcheck_is_seeded_and_leaves_its_inputs_alone():
+    x = normal(3)
+    before = x.copy()
+    calls = []
+
+    def f(t):
+        calls.append(t.data.copy())
+        return t * t
+
+    gradcheck(f, x, seed=4)
+    first, calls = calls, []
+    gradcheck(f, x, seed=4)
+    assert np.array_equal(first, calls)
+    assert np.array_equal(x, before)
+
+
+def test_gradcheck_refuses_what_it_cannot_check():
+    with pytest.raises(InvalidArgument, match="input 0 has dtype int64"):
+        gradcheck(F.exp, np.arange(3))
+    with pytest.raises(InvalidArgument, match="needs a Tensor"):
+        gradcheck(lambda x: 3.0, normal(2))
+
+
+def test_an_input_that_plays_no_part_has_gradient_zero():
+    assert gradcheck(lambda a, b: a * 2.0, normal(2), normal(2))
+    assert isinstance(F.add(Tensor(normal(2)), 1.0), Tensor)
