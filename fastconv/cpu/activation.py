@@ -80,5 +80,5 @@ def _kernel(activation: str | Callable[..., Any]) -> ParallelKernel:
     body.__name__ = body.__qualname__ = f"apply_{activation}" if isinstance(activation, str) else "apply_user"
     made = parallel_kernel(body)
     if not isinstance(activation, str):
-        made.serial._cache = made.parallel._cache = NullCache()
+        made.serial._cache = NullCache()
     return made

@@ -135,13 +135,7 @@ def conv_weight_grad(
     target = lattice(dy, groups, [_shifted(n, 0) for n in out], _reach(plan), channels_last)
     filters = _Filters(taps, parts, plan.tile)
     for chunk in plan.chunks():
-        width = math.prod(filters.shape(chunk)[4:])
-        total = np.empty((1, *spectrum_shape(plan.tile), width), np.result_type(x.dtype, np.complex64))
-        for inputs, outputs in _batches(plan, chunk):
-            a = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
-            b = spectra(gather(target, outputs, plan.tile, plan.pitch), plan.tile)
-            accumulate(a, b, total, chunk.groups, start=inputs.first == 0)
-        filters.read(chunk, signals(total, plan.tile, parts.extent))
+        filters.read(chunk, _summed(source, target, plan, chunk, math.prod(filters.shape(chunk)[4:])))
 
 
 def _correlate(source: Lattice, filters: _Filters, target: Lattice, plan: Plan, b: np.ndarray | None) -> None:
@@ -149,14 +143,40 @@ def _correlate(source: Lattice, filters: _Filters, target: Lattice, plan: Plan, 
     bias = np.empty(0, source.array.dtype) if b is None else b
     for chunk in plan.chunks():
         how = ADD if chunk.source or not target.once else WRITE if b is None else WRITE_BIAS
-        w = spectra(filters.make(chunk, source.array.dtype), plan.tile)
-        for inputs, outputs in _batches(plan, chunk):
-            x = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
-            y = multiply(x, w, chunk.groups)
-            del x
-            tiles = signals(y, plan.tile, plan.pitch)
-            del y
-            scatter(target, outputs, tiles, how, bias)
+        _correlate_chunk(source, filters.make(chunk, source.array.dtype), target, plan, chunk, how, bias)
+
+
+# Nothing but its result outlives the following functions: the plan's bound counts on it.
+
+
+def _correlate_chunk(
+    source: Lattice, filters: np.ndarray, target: Lattice, plan: Plan, chunk: Chunk, how: int, bias: np.ndarray
+) -> None:
+    w = spectra(filters, plan.tile)
+    del filters
+    for inputs, outputs in _batches(plan, chunk):
+        scatter(target, outputs, _correlated(source, inputs, w, plan), how, bias)
+
+
+def _correlated(source: Lattice, inputs: Batch, w: np.ndarray, plan: Plan) -> np.ndarray:
+    """One batch of output tiles."""
+    y = multiply(spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile), w, inputs.groups)
+    return signals(y, plan.tile, plan.pitch)
+
+
+def _summed(source: Lattice, target: Lattice, plan: Plan, chunk: Chunk, width: int) -> np.ndarray:
+    """The weight gradient of a chunk."""
+    dtype = np.result_type(source.array.dtype, np.complex64)
+    total = np.empty((1, *spectrum_shape(plan.tile), width), dtype)
+    for inputs, outputs in _batches(plan, chunk):
+        _add_batch(source, inputs, target, outputs, plan, total)
+    return signals(total, plan.tile, plan.size.extent)
+
+
+def _add_batch(source: Lattice, inputs: Batch, target: Lattice, outputs: Batch, plan: Plan, total: np.ndarray) -> None:
+    a = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
+    b = spectra(gather(target, outputs, plan.tile, plan.pitch), plan.tile)
+    accumulate(a, b, total, inputs.groups, start=inputs.first == 0)
 
 
 def _batches(plan: Plan, chunk: Chunk) -> Iterator[tuple[Batch, Batch]]:

@@ -238,8 +238,9 @@ def _bytes(size: Size, tile: Triple, pitch: Triple, groups: int, sources: int, t
     if size.gradient:
         each = half * inner + (points + half) * outer
     else:
-        each = half * outer + max(half * inner, pitch[0] * pitch[1] * tile[2] * outer)
-        each = max(each, (points + half) * inner)
+        kept = math.prod(v if a < real_axis(tile) else t for a, (v, t) in enumerate(zip(pitch, tile, strict=True)))
+        each = half * outer + max(half * inner, kept * outer)
+    each = max(each, (points + half) * inner)
     return filters * (half + 2 * rows + 2 * (rows // tile[2])), filters * half, size.itemsize * groups * each
 
 

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from ..simd.jit import parallel_kernel
-from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile
+from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ..simd.vector import I32, INTP, Emitter, lanes_of
 from ..threads import team
 
@@ -75,7 +75,8 @@ def _real(spectrum: np.ndarray) -> np.ndarray:
 
 
 def _run(tasks: int, work: int, a: np.ndarray, b: np.ndarray, c: np.ndarray, geometry: list[int]) -> None:
-    _products(team(tasks, work), tasks, _real(a), _real(b), _real(c), np.array(geometry, dtype=np.int64))
+    tile = tile_address(c.real.dtype.name)
+    _products(team(tasks, work), tasks, _real(a), _real(b), _real(c), np.array(geometry, dtype=np.int64), tile)
 
 
 @intrinsic
@@ -96,7 +97,7 @@ def _spread(typingctx, panel, upper, lower, b, first, count):  # type: ignore[no
 
 
 @parallel_kernel
-def _products(thread, first, last, a, b, c, geometry):  # type: ignore[no-untyped-def]
+def _products(thread, first, last, a, b, c, geometry, tile):  # type: ignore[no-untyped-def]
     """One task: c = a @ conj(b) at one frequency of one group, the panel of b in this thread's cache."""
     groups, terms, columns, rows, a_f, a_g, a_row, a_k, b_f, b_g, b_k, c_f, c_g, c_row, add, apart, width = geometry
     lanes = lanes_of(a)
@@ -119,7 +120,7 @@ def _products(thread, first, last, a, b, c, geometry):  # type: ignore[no-untype
                 vectors = 2 if part > lanes else 1
                 for i in range(0, rows, ROWS):
                     multiply_tile(
-                        min(ROWS, rows - i), vectors, depth if apart else 1, a_offsets, 0, b_offsets, 0,
+                        tile, min(ROWS, rows - i), vectors, depth if apart else 1, a_offsets, 0, b_offsets, 0,
                         2 if apart else 2 * depth, a, f * a_f + g * a_g + i * a_row + k * a_k, a_row, 1,
                         panel, 0, width, c, f * c_f + g * c_g + i * c_row + j, c_row, part, start, panel, 0, False,
                     )  # fmt: skip

@@ -220,9 +220,12 @@ def _scatter(  # type: ignore[no-untyped-def]
 ):
     """One task: a row of one tile with all channels; or, with `rows`, one channel of all rows."""
     for task in range(first, last):
-        if rows == 0:
-            _put_row(task, 0, groups, 0, channels, tiles, y, bias, index0, index1, starts, indices, geometry)
-        else:
-            g, c = task // channels, task % channels
-            for row in range(rows):
-                _put_row(row, g, g + 1, c, 1, tiles, y, bias, index0, index1, starts, indices, geometry)
+        row, to_row, group, to_group, channel, count = task, task + 1, 0, groups, 0, channels
+        if rows > 0:
+            row, to_row, group, channel, count = 0, rows, task // channels, task % channels, 1
+            to_group = group + 1
+        while row < to_row:
+            _put_row(
+                row, group, to_group, channel, count, tiles, y, bias, index0, index1, starts, indices, geometry
+            )  # fmt: skip
+            row += 1
