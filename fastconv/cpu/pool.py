@@ -1,0 +1,126 @@
+"""Pooling on the CPU: max, average and l^p of windows given as one table per axis, and their gradients.
+
+A table row holds a window's first real element, its number of real elements and its divisor; a window's elements and
+divisor are products over the axes. So one description serves padding, dilation, ceil_mode, global and adaptive pools.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..simd.host import host
+from ..threads import team
+from .pool_argmax import argmax
+from .pool_first import reduce_regions, reduce_rows
+from .pool_grad import avg_pool_grad, lp_pool_grad, max_pool_grad
+from .pool_last import reduce_last
+from .pool_windows import (
+    MAGNITUDES,
+    MAX,
+    SHORT_SUM,
+    SQUARES,
+    SUM,
+    Tables,
+    channel_block,
+    deal_plan,
+    longest_run,
+    shape_of,
+    taps_of,
+)
+
+__all__ = ["avg_pool", "avg_pool_grad", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad"]
+
+# Windows wider than this are reduced with lanes along the window instead of across windows.
+_WIDE = 32
+
+
+def max_pool(
+    x: np.ndarray,
+    y: np.ndarray,
+    indices: np.ndarray | None,
+    windows: Tables,
+    *,
+    step: tuple[int, int, int],
+    channels_last: bool,
+) -> None:
+    """Write each window's maximum to y, and its number in the (n, c) plane to `indices` unless that is None.
+
+    The first of equal elements counts, and the first NaN before all others. An empty window gives the dtype's lowest
+    value and index -1. x and y are float32, float64 or integers.
+    """
+    if y.size == 0:
+        return
+    if indices is None:
+        if x.dtype.kind == "f":
+            _reduce(x, y, windows, step, channels_last, MAX, 0.0)
+            return
+        indices = np.empty(y.shape, np.int64)
+    argmax(x, y, indices, windows, step=step, channels_last=channels_last)
+
+
+def avg_pool(
+    x: np.ndarray,
+    y: np.ndarray,
+    windows: Tables,
+    *,
+    step: tuple[int, int, int],
+    channels_last: bool,
+    divisor: float | None,
+) -> None:
+    """Write each window's sum over its divisor (or over `divisor`) to y; an empty window gives 0.
+
+    More than 16 elements are summed in float64, so the error stays below 16 roundings however large the window.
+    """
+    _reduce(x, y, windows, step, channels_last, SUM, 0.0 if divisor is None else float(divisor))
+
+
+def lp_pool(
+    x: np.ndarray, y: np.ndarray, windows: Tables, *, step: tuple[int, int, int], channels_last: bool, p: float
+) -> None:
+    """Write (sum of |x|^p)^(1/p) of each window to y, summed in float64; p = inf gives the largest |x|."""
+    if p == 1 or p == 2:
+        _reduce(x, y, windows, step, channels_last, MAGNITUDES if p == 1 else SQUARES, 0.0)
+        return
+    lifted = np.abs(x)
+    if p == np.inf:
+        _reduce(lifted, y, windows, step, channels_last, MAX, 0.0)
+        np.maximum(y, 0, out=y)  # an empty window
+        return
+    sums = np.empty(y.shape)
+    with np.errstate(all="ignore"):  # as silent as the compiled kernels
+        lifted = np.power(lifted, p, dtype=np.float64)
+        _reduce(lifted, sums, windows, step, channels_last, MAGNITUDES, 0.0)
+        np.power(sums, 1 / p, out=y, casting="same_kind")
+
+
+def _reduce(
+    x: np.ndarray,
+    y: np.ndarray,
+    windows: Tables,
+    step: tuple[int, int, int],
+    channels_last: bool,
+    code: int,
+    divisor: float,
+) -> None:
+    if y.size == 0:
+        return
+    C, sizes, channels_last = shape_of(x, channels_last)
+    xf, yf, taps = x.reshape(-1), y.reshape(-1), taps_of(windows)
+    rows, work = y.size // (C * len(windows[2])), y.size * taps
+    if channels_last:
+        block = channel_block(rows, C)
+        tasks, run = rows * -(-C // block), longest_run(windows[2])
+        reduce_last(team(tasks, work), tasks, xf, yf, windows, run, (*sizes, C), step, block, code, divisor)
+        return
+    tasks = rows * C
+    members = team(tasks, work)
+    exact = code in (MAGNITUDES, SQUARES) or (code == SUM and taps > SHORT_SUM)
+    sums = np.dtype(np.float64 if exact else x.dtype)
+    plan = deal_plan(windows[2].tobytes(), step[2], sizes[2], host().lanes(sums.itemsize))
+    if plan is None or len(plan.taps) > _WIDE:
+        reduce_regions(members, tasks, xf, yf, windows, np.empty(0, sums), sizes, step, code, divisor)
+        return
+    scratch = np.empty(members * 2 * plan.length, sums)
+    columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
+    td, th, _ = windows
+    reduce_rows(members, tasks, xf, yf, td, th, scratch, plan.taps, columns, sizes, step, plan.line, code, divisor)

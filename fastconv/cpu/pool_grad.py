@@ -1,0 +1,171 @@
+"""Gradients of pooling on the CPU, re-exported by `pool`.
+
+Average and l^p gradients gather: an element of x sums over the windows that hold it, so that every element is written
+once, by one thread, in a fixed order of summation. The max gradient scatters within a plane, which is one task.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+from ..simd.host import host
+from ..threads import team
+from .pool_grad_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
+from .pool_windows import Tables, channel_block, covers, spacing
+
+
+def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channels_last: bool) -> None:
+    """Write to dx, in every (n, c) plane, the sum of the dy whose index names the element; index -1 is skipped.
+
+    An index below -1 or beyond the plane is an `InvalidArgument`: what was written to dx is then of no use.
+    """
+    if dx.size == 0:
+        return
+    images, D, H, W, C = _split(dx, channels_last)
+    plane, outputs = D * H * W, dy.size // (images * C)
+    block = channel_block(images, C)
+    tasks = images * -(-C // block)
+    wrong = np.zeros(1, np.int64)
+    flat = dy.reshape(-1), indices.reshape(-1), dx.reshape(-1)
+    max_grad(team(tasks, dx.size + dy.size), tasks, *flat, wrong, plane, outputs, C, block)
+    if wrong[0]:
+        low, high = int(indices.min()), int(indices.max())
+        raise InvalidArgument(
+            f"indices reach from {low} to {high}; the planes of x have {plane} elements, so that they must lie between "
+            f"0 and {plane - 1} (-1: no element); pass the indices that max pooling returned for this x"
+        )
+
+
+def avg_pool_grad(
+    dy: np.ndarray,
+    dx: np.ndarray,
+    windows: Tables,
+    *,
+    step: tuple[int, int, int],
+    channels_last: bool,
+    divisor: float | None,
+) -> None:
+    """Write to dx the sum of dy / divisor over the windows that hold each element of x."""
+    _, D, H, W, C = _split(dx, channels_last)
+    if dx.size == 0:
+        return
+    held, scales = _covers(windows, step, (D, H, W)), _scales(windows, divisor)
+    rows, work = dx.size // (W * C), dx.size + dy.size
+    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(len(t) for t in windows)
+    if C > 1:
+        block = channel_block(rows, C)
+        tasks = rows * -(-C // block)
+        members, alike = team(tasks, work), bool(np.all(scales[2] == scales[2][0]))
+        sums = np.empty(members * out[2] * C, dx.dtype)
+        avg_grad_last(members, tasks, *flat, *held, scales, sums, (D, H, W, C), out, block, alike)
+        return
+    lanes = host().lanes(dx.itemsize)
+    line, offsets, phases = _spread_line(windows[2].tobytes(), step[2], W, lanes)
+    members = team(rows, work)
+    sums = np.zeros(members * line[2], dx.dtype)
+    scale = np.zeros(-(-out[2] // lanes) * lanes)
+    scale[: out[2]] = scales[2]
+    avg_grad_first(members, rows, *flat, *held, scales, scale, sums, offsets, phases, (D, H, W), out, line)
+
+
+def lp_pool_grad(
+    dy: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    dx: np.ndarray,
+    windows: Tables,
+    *,
+    step: tuple[int, int, int],
+    channels_last: bool,
+    p: float,
+) -> None:
+    """Write to dx the sum of dy * sign(x) * (|x| / y)^(p-1) over the windows that hold each element; 0 where y is 0.
+
+    With p = inf a window's dy goes to every largest |x|.
+    """
+    if dx.size == 0:
+        return
+    if p == 1 or p == 2:
+        _simple_lp_grad(dy, x, y, dx, windows, step, channels_last, int(p))
+        return
+    _, D, H, W, C = _split(dx, channels_last)
+    out = tuple(len(t) for t in windows)
+    flat = tuple(a.reshape(-1) for a in (dy, x, y, dx))
+    rows = dx.size // (W * C)
+    held = _covers(windows, step, (D, H, W))
+    lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), out, float(p))
+
+
+def _simple_lp_grad(
+    dy: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    dx: np.ndarray,
+    windows: Tables,
+    step: tuple[int, int, int],
+    channels_last: bool,
+    p: int,
+) -> None:
+    """For p = 1 and 2 the slope is a product of a factor of the window and one of the element."""
+    if p == 1:
+        avg_pool_grad(dy, dx, windows, step=step, channels_last=channels_last, divisor=1.0)
+        with np.errstate(all="ignore"):
+            np.multiply(dx, np.sign(x), out=dx)
+        return
+    shares = np.zeros(y.shape)  # float64: dy / y of a tiny float32 y has to be finite
+    sums = np.empty(dx.shape)
+    with np.errstate(all="ignore"):  # as silent as the compiled kernels
+        np.divide(dy, y, out=shares, where=y != 0, dtype=np.float64)
+        avg_pool_grad(shares, sums, windows, step=step, channels_last=channels_last, divisor=1.0)
+        np.multiply(sums, x, out=dx, casting="same_kind")
+
+
+def _split(dx: np.ndarray, channels_last: bool) -> tuple[int, int, int, int, int]:
+    """dx as (planes or images, D, H, W, channels that lie side by side)."""
+    if channels_last:
+        return dx.shape  # type: ignore[return-value]
+    return dx.shape[0] * dx.shape[1], dx.shape[2], dx.shape[3], dx.shape[4], 1
+
+
+def _covers(windows: Tables, step: tuple[int, int, int], size: tuple[int, int, int]) -> Any:
+    """(starts, owners) for the three axes."""
+    held = [_held(t.tobytes(), d, n) for t, d, n in zip(windows, step, size, strict=True)]
+    return tuple(h[0] for h in held), tuple(h[1] for h in held)
+
+
+@lru_cache(maxsize=256)
+def _held(data: bytes, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    return covers(np.frombuffer(data, np.int64).reshape(-1, 3).copy(), step, size)
+
+
+def _scales(windows: Tables, divisor: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a window's dy is multiplied by, as a product over the axes."""
+    if divisor is None:
+        d, h, w = (1.0 / np.maximum(t[:, 2], 1) for t in windows)
+    else:
+        d, h, w = (np.ones(len(t)) for t in windows)
+        d /= divisor
+    return d, h, w
+
+
+@lru_cache(maxsize=256)
+def _spread_line(data: bytes, step: int, width: int, lanes: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    """How `avg_grad_first` spreads a row of sums: (line, offsets, phases), see there."""
+    table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
+    rounded = -(-len(table) // lanes) * lanes
+    stride, before, window = spacing(table, step, width)
+    if stride not in (1, 2):
+        return (0, 0, rounded), np.zeros(0, np.int64), np.zeros(1, np.int64)
+    lists = []
+    for r in range(stride):
+        places = r + before - step * np.arange(window - 1, -1, -1, dtype=np.int64)
+        lists.append(places[places % stride == 0] // stride)
+    offsets = np.concatenate(lists)
+    margin = max(0, -int(offsets.min()))
+    blocks = -(-width // (stride * lanes)) * lanes
+    length = margin + max(rounded, blocks + max(0, int(offsets.max())))
+    return (stride, margin, length), offsets + margin, np.cumsum([0, *map(len, lists)])

@@ -1,0 +1,119 @@
+"""From the arguments of a pool to its kernel: the steps that all pooling functions share."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .. import dispatch
+from ..errors import InvalidArgument
+from ..spec import PoolSpec, adaptive_spec
+from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._kernels import lifted
+
+
+def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:
+    """The arrays of a pool: real numbers."""
+    operands = Operands(names, *values, device=device, integers=integers)
+    if operands.compute.kind == "c":
+        raise InvalidArgument(
+            f"{names.replace(' ', ', ')} have dtype {operands.compute}; pooling takes real numbers: pool the real and "
+            "the imaginary parts"
+        )
+    return operands
+
+
+@lru_cache(maxsize=256)
+def windows_of(spec: PoolSpec, count_include_pad: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tables of windows for a kernel, made once for a problem."""
+    return spec.windows(count_include_pad)
+
+
+def run(op: str, spec: PoolSpec, operands: Operands, *arrays: Any, **plain: Any) -> None:
+    """Run a pooling kernel on arrays in the caller's shape; None stays None."""
+    kernel = dispatch.load(dispatch.find(op, spec, "auto", operands.device))
+    last = spec.channels_last
+    brought = [a if a is None or isinstance(a, tuple) else lifted(a, spec.rank, last) for a in arrays]
+    kernel(*brought, channels_last=last, **plain)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False, and nothing that merely counts as such."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidArgument(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
+def check_divisor(divisor: Any) -> float | None:
+    """None or a finite number other than 0."""
+    if divisor is None:
+        return None
+    number = _real(divisor, "divisor", "None or a finite number other than 0")
+    if number == 0 or not math.isfinite(number):
+        raise InvalidArgument(f"divisor is {divisor!r}; expected None or a finite number other than 0")
+    return number
+
+
+def check_p(p: Any) -> float:
+    """A number above 0; infinity means the largest magnitude."""
+    number = _real(p, "p", "a number above 0")
+    if not number > 0:
+        raise InvalidArgument(f"p is {p!r}; expected a number above 0 (inf for the largest magnitude)")
+    return number
+
+
+def check_gradient(dy: Any, spec: PoolSpec, what: str = "dy") -> None:
+    """dy must have the shape of the pool's output."""
+    if tuple(dy.shape) != spec.y_shape:
+        raise InvalidArgument(
+            f"{what} has shape {tuple(dy.shape)} but pooling x of shape {spec.x_shape} gives {spec.y_shape}; pass the "
+            f"x_shape, size and windows of the forward call, and {what} in its output's shape"
+        )
+
+
+def spec_of_gradient(dy: Any, x_shape: Any, rank: int, layout: str | None, dtype: Any) -> PoolSpec:
+    """The adaptive pool from x_shape to dy, for gradients that need no windows or those of an adaptive pool."""
+    last = adaptive_spec(x_shape, 1, rank=rank, layout=layout).channels_last
+    if dy.ndim != rank + 2:
+        raise InvalidArgument(f"dy has shape {tuple(dy.shape)}; expected {rank + 2} axes, as many as x_shape {x_shape}")
+    out = dy.shape[1:-1] if last else dy.shape[2:]
+    spec = adaptive_spec(x_shape, tuple(out), rank=rank, layout=layout, dtype=dtype)
+    check_gradient(dy, spec)
+    return spec
+
+
+def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
+    """int64 indices of dy's shape on the operands' device."""
+    shape = tuple(np.shape(indices) if not hasattr(indices, "shape") else indices.shape)
+    if shape != tuple(dy.shape):
+        raise InvalidArgument(
+            f"indices has shape {shape} but dy has shape {tuple(dy.shape)}; they must be equal: pass the indices that "
+            "max pooling returned"
+        )
+    if is_device_array(indices):
+        if operands.device == "cpu":
+            raise InvalidArgument("indices is a CUDA array but dy is not; bring both to one device")
+        from ..cuda import backend
+
+        return backend.as_device(indices, np.dtype(np.int64))
+    array = as_array(indices, "indices")
+    if array.dtype.kind not in "iu":
+        raise InvalidArgument(f"indices has dtype {array.dtype}; expected whole numbers")
+    array = contiguous(array, np.dtype(np.int64))
+    if operands.device == "cpu":
+        return array
+    from ..cuda import backend
+
+    return backend.to_device(array)
+
+
+def _real(value: Any, name: str, expected: str) -> float:
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise InvalidArgument(f"{name} is {value!r}; expected {expected}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{name} is {value!r}; expected {expected}") from None

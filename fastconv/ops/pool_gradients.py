@@ -1,0 +1,332 @@
+"""Gradients of max and average pooling in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..spec import pool_spec
+from ._pools import (
+    check_divisor,
+    check_flag,
+    check_gradient,
+    indices_for,
+    operands_of,
+    run,
+    spec_of_gradient,
+    windows_of,
+)
+
+
+def max_pool2d_grad(
+    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
+) -> Any:
+    """The gradient of max pooling, windowed, adaptive or global: every element of dy goes to where its maximum was.
+
+    dx[n,c,k] = sum over the windows i, j with indices[n,c,i,j] = k of dy[n,c,i,j], k = h*W + w
+
+    Parameters
+    ----------
+    dy : array_like, (N, C, OH, OW), or (N, OH, OW, C) with ``layout="NHWC"``
+        Gradient of the output.
+    indices : array_like of integers, dy's shape
+        What the pool returned as its indices; -1 marks a window without elements.
+    x_shape : tuple of int
+        Shape of the pool's input.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes; None means "NCHW".
+    device : {None, "cpu", "cuda"}
+        None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
+
+    Returns
+    -------
+    dx : ndarray, x_shape
+        dy's dtype; integers become float64.
+
+    Raises
+    ------
+    InvalidArgument
+        `indices` is not of dy's shape or names elements beyond x's planes; dy does not fit x_shape.
+
+    Notes
+    -----
+    One addition for each element of dy, in their order, so the bits do not depend on the number of threads. No extra
+    memory. Indices that live on a GPU are not checked; those beyond a plane are passed over there.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.max_pool2d_grad(np.array([[[[10.0, 20.0]]]]), np.array([[[[4, 3]]]]), (1, 1, 2, 4))
+    array([[[[ 0.,  0.,  0., 20.],
+             [10.,  0.,  0.,  0.]]]])
+    """
+    return _max_pool_grad(2, dy, indices, x_shape, layout, device)
+
+
+def max_pool1d_grad(
+    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
+) -> Any:
+    """The gradient of max pooling of signals: every element of dy goes to where its maximum was.
+
+    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `max_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.max_pool1d_grad(np.array([[[10.0, 20.0]]]), np.array([[[1, 2]]]), (1, 1, 4))
+    array([[[ 0., 10., 20.,  0.]]])
+    """
+    return _max_pool_grad(1, dy, indices, x_shape, layout, device)
+
+
+def max_pool3d_grad(
+    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
+) -> Any:
+    """The gradient of max pooling of volumes: every element of dy goes to where its maximum was.
+
+    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
+    `max_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.max_pool3d_grad(np.array([[[[[10.0]]]]]), np.array([[[[[3]]]]]), (1, 1, 1, 2, 2))
+    array([[[[[ 0.,  0.],
+              [ 0., 10.]]]]])
+    """
+    return _max_pool_grad(3, dy, indices, x_shape, layout, device)
+
+
+def avg_pool2d_grad(
+    dy: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: float | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+) -> Any:
+    """The gradient of average pooling: every element of dy goes in equal shares to its window's elements.
+
+    dx[n,c,h,w] = sum over the windows i, j that hold h, w of dy[n,c,i,j] / K
+
+    where K is what `avg_pool2d` divided the window's sum by.
+
+    Parameters
+    ----------
+    dy : array_like, (N, C, OH, OW), or (N, OH, OW, C) with ``layout="NHWC"``
+        Gradient of the output.
+    x_shape : tuple of int
+        Shape of the pool's input.
+    size, stride, padding, dilation, ceil_mode, count_include_pad, divisor
+        As they were given to `avg_pool2d`.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes; None means "NCHW".
+    device : {None, "cpu", "cuda"}
+        None follows the array; "cuda" copies NumPy arrays to the GPU and back.
+
+    Returns
+    -------
+    dx : ndarray, x_shape
+        dy's dtype; integers become float64.
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes, dtypes or values that do not fit together.
+
+    Notes
+    -----
+    Every element of dx is summed by itself, in a fixed order: the same bits for any number of threads. Extra memory is
+    one row per thread. Error: below (windows that hold an element + 2)*eps of the sum of magnitudes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.avg_pool2d_grad(np.array([[[[4.0, 8.0]]]]), (1, 1, 2, 4), 2)
+    array([[[[1., 1., 2., 2.],
+             [1., 1., 2., 2.]]]])
+    """
+    return _avg_pool_grad(
+        2, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
+    )
+
+
+def avg_pool1d_grad(
+    dy: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: float | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+) -> Any:
+    """The gradient of average pooling of signals.
+
+    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `avg_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.avg_pool1d_grad(np.array([[[4.0, 8.0]]]), (1, 1, 5), 2)
+    array([[[2., 2., 4., 4., 0.]]])
+    """
+    return _avg_pool_grad(
+        1, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
+    )
+
+
+def avg_pool3d_grad(
+    dy: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: float | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+) -> Any:
+    """The gradient of average pooling of volumes.
+
+    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
+    `avg_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.avg_pool3d_grad(np.array([[[[[8.0]]]]]), (1, 1, 2, 2, 2), 2)
+    array([[[[[1., 1.],
+              [1., 1.]],
+    <BLANKLINE>
+             [[1., 1.],
+              [1., 1.]]]]])
+    """
+    return _avg_pool_grad(
+        3, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
+    )
+
+
+def adaptive_avg_pool2d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
+    """The gradient of adaptive and of global average pooling; the pool's output size is dy's.
+
+    Parameters
+    ----------
+    dy : array_like, (N, C, OH, OW), or (N, OH, OW, C) with ``layout="NHWC"``
+        Gradient of the output.
+    x_shape : tuple of int
+        Shape of the pool's input.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes; None means "NCHW".
+    device : {None, "cpu", "cuda"}
+        None follows the array; "cuda" copies NumPy arrays to the GPU and back.
+
+    Returns
+    -------
+    dx : ndarray, x_shape
+        dy's dtype; integers become float64.
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes or dtypes that do not fit together.
+
+    Notes
+    -----
+    As for `avg_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.adaptive_avg_pool2d_grad(np.array([[[[6.0]]]]), (1, 1, 2, 3))
+    array([[[[1., 1., 1.],
+             [1., 1., 1.]]]])
+    """
+    return _adaptive_avg_pool_grad(2, dy, x_shape, layout, device)
+
+
+def adaptive_avg_pool1d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
+    """The gradient of adaptive and of global average pooling of signals.
+
+    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `adaptive_avg_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.adaptive_avg_pool1d_grad(np.array([[[6.0, 3.0]]]), (1, 1, 5))
+    array([[[2., 2., 3., 1., 1.]]])
+    """
+    return _adaptive_avg_pool_grad(1, dy, x_shape, layout, device)
+
+
+def adaptive_avg_pool3d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
+    """The gradient of adaptive and of global average pooling of volumes.
+
+    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
+    `adaptive_avg_pool2d_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.adaptive_avg_pool3d_grad(np.array([[[[[4.0]]]]]), (1, 1, 1, 2, 2))
+    array([[[[[1., 1.],
+              [1., 1.]]]]])
+    """
+    return _adaptive_avg_pool_grad(3, dy, x_shape, layout, device)
+
+
+def _max_pool_grad(rank: int, dy: Any, indices: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
+    operands = operands_of("dy", dy, device=device)
+    dy = operands.arrays[0]
+    spec = spec_of_gradient(dy, x_shape, rank, layout, operands.compute)
+    indices = indices_for(indices, dy, operands)
+    dx = operands.empty(spec.x_shape)
+    run("max_pool_grad", spec, operands, dy, indices, dx)
+    return operands.finish(dx)
+
+
+def _avg_pool_grad(
+    rank: int, dy: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+    count_include_pad: bool, divisor: float | None, layout: str | None, device: str | None,
+) -> Any:  # fmt: skip
+    divisor = check_divisor(divisor)
+    include = check_flag(count_include_pad, "count_include_pad")
+    ceil_mode = check_flag(ceil_mode, "ceil_mode")
+    operands = operands_of("dy", dy, device=device)
+    dy = operands.arrays[0]
+    spec = pool_spec(
+        x_shape,
+        size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        layout=layout,
+        dtype=operands.compute,
+    )
+    check_gradient(dy, spec)
+    dx = operands.empty(spec.x_shape)
+    run("avg_pool_grad", spec, operands, dy, dx, windows_of(spec, include), step=spec.dilation, divisor=divisor)
+    return operands.finish(dx)
+
+
+def _adaptive_avg_pool_grad(rank: int, dy: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
+    operands = operands_of("dy", dy, device=device)
+    dy = operands.arrays[0]
+    spec = spec_of_gradient(dy, x_shape, rank, layout, operands.compute)
+    dx = operands.empty(spec.x_shape)
+    run("avg_pool_grad", spec, operands, dy, dx, windows_of(spec), step=spec.dilation, divisor=None)
+    return operands.finish(dx)

@@ -1,0 +1,279 @@
+"""im2col and col2im: the matrix whose product with the filters is the convolution, and its adjoint."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument, Unsupported
+from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_axes
+from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._kernels import lifted
+
+__all__ = ["fold1d", "fold2d", "fold3d", "unfold1d", "unfold2d", "unfold3d"]
+
+
+def unfold2d(
+    x: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Write the window of every output pixel as a column (im2col).
+
+    cols[n, (c*KH + u)*KW + v, i*OW + j] = xp[n, c, i*SH + u*DH, j*SW + v*DW]
+
+    where xp is x with a border of zeros. With the filters as a matrix (O, C*KH*KW), ``w @ cols`` is the convolution.
+
+    Parameters
+    ----------
+    x : array_like, (N, C, H, W)
+        Images of any real dtype. Copied only if not C-contiguous.
+    size : int or (int, int)
+        Elements (KH, KW) of a window.
+    stride, dilation : int or (int, int)
+        Distance of windows, and of the elements of a window.
+    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
+        Border, before and after each axis, as for `conv2d`.
+
+    Returns
+    -------
+    cols : ndarray, (N, C*KH*KW, OH*OW)
+        x's dtype; rows are ordered by channel, then by tap. OH = (H + padding - DH*(KH-1) - 1)//SH + 1, OW alike.
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes, dtypes or values that make no windows; the output would be empty.
+    Unsupported
+        x lives on a GPU.
+
+    Notes
+    -----
+    The matrix has about KH*KW/(SH*SW) times as many elements as x: 231 MB for 32 images of 64x56x56 and 3x3 windows in
+    float32. `conv2d` never makes it whole; this function is for those who want to see it, or to do something else with
+    it. Elements are copied, not computed with. Source: Chellapilla, Puri and Simard, "High performance convolutional
+    neural networks for document processing" (2006).
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.unfold2d(np.arange(9).reshape(1, 1, 3, 3), 2)
+    array([[[0, 1, 3, 4],
+            [1, 2, 4, 5],
+            [3, 4, 6, 7],
+            [4, 5, 7, 8]]])
+    >>> fc.unfold2d(np.zeros((1, 3, 227, 227)), 11, stride=4).shape
+    (1, 363, 3025)
+    """
+    return _unfold(2, x, size, stride, padding, dilation)
+
+
+def unfold1d(
+    x: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Write the window of every output element of a batch of signals as a column.
+
+    x is (N, C, W) and the result (N, C*KW, OW). Everything else is as for `unfold2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.unfold1d(np.arange(4).reshape(1, 1, 4), 2)
+    array([[[0, 1, 2],
+            [1, 2, 3]]])
+    """
+    return _unfold(1, x, size, stride, padding, dilation)
+
+
+def unfold3d(
+    x: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Write the window of every output element of a batch of volumes as a column.
+
+    x is (N, C, D, H, W) and the result (N, C*KD*KH*KW, OD*OH*OW). Everything else is as for `unfold2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.unfold3d(np.arange(8).reshape(1, 1, 2, 2, 2), (1, 2, 2))
+    array([[[0, 4],
+            [1, 5],
+            [2, 6],
+            [3, 7]]])
+    """
+    return _unfold(3, x, size, stride, padding, dilation)
+
+
+def fold2d(
+    cols: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Add every element of a column matrix to where `unfold2d` took it from (col2im).
+
+    dx[n,c,h,w] = sum of the cols[n, (c*KH + u)*KW + v, i*OW + j] with h = i*SH + u*DH - PH, w = j*SW + v*DW - PW
+
+    This is the adjoint of `unfold2d`: sum(unfold2d(x) * cols) = sum(x * fold2d(cols)).
+
+    Parameters
+    ----------
+    cols : array_like, (N, C*KH*KW, OH*OW)
+        Columns. float32 and float64 stay what they are; float16 is computed in float32; integers become float64.
+    x_shape : (int, int, int, int)
+        Shape (N, C, H, W) of the result.
+    size, stride, padding, dilation
+        As they were given to `unfold2d`.
+
+    Returns
+    -------
+    dx : ndarray, x_shape
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes, dtypes or values that do not fit together.
+    Unsupported
+        cols lives on a GPU.
+
+    Notes
+    -----
+    One addition for each element of `cols`, tap by tap, so the bits do not depend on the number of threads. No extra
+    memory.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.fold2d(np.ones((1, 4, 4)), (1, 1, 3, 3), 2)
+    array([[[[1., 2., 1.],
+             [2., 4., 2.],
+             [1., 2., 1.]]]])
+    """
+    return _fold(2, cols, x_shape, size, stride, padding, dilation)
+
+
+def fold1d(
+    cols: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Add every element of a column matrix to where `unfold1d` took it from.
+
+    cols is (N, C*KW, OW) and x_shape (N, C, W). Everything else is as for `fold2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.fold1d(np.ones((1, 2, 3)), (1, 1, 4), 2)
+    array([[[1., 2., 2., 1.]]])
+    """
+    return _fold(1, cols, x_shape, size, stride, padding, dilation)
+
+
+def fold3d(
+    cols: Any,
+    x_shape: Any,
+    size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Any:
+    """Add every element of a column matrix to where `unfold3d` took it from.
+
+    cols is (N, C*KD*KH*KW, OD*OH*OW) and x_shape (N, C, D, H, W). Everything else is as for `fold2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.fold3d(np.ones((1, 4, 2)), (1, 1, 1, 2, 3), (1, 2, 2))
+    array([[[[[1., 2., 1.],
+              [1., 2., 1.]]]]])
+    """
+    return _fold(3, cols, x_shape, size, stride, padding, dilation)
+
+
+def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
+    _on_host(x, "x", f"unfold{rank}d")
+    x = as_array(x, "x")
+    if x.dtype.kind == "c" or x.itemsize > 8:
+        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
+    x = contiguous(x, x.dtype.newbyteorder("="))
+    spec = _spec(rank, x.shape, "x", size, stride, padding, dilation)
+    cols = np.empty(_matrix_shape(spec), x.dtype)
+    import_module("fastconv.cpu.unfold").unfold(lifted(x, rank, False), cols, **_windows(spec))
+    return cols
+
+
+def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
+    _on_host(cols, "cols", f"fold{rank}d")
+    operands = Operands("cols", cols)
+    if operands.compute.kind == "c":
+        raise InvalidArgument(f"cols has dtype {operands.compute}; expected real numbers")
+    cols = operands.arrays[0]
+    try:
+        x_shape = tuple(x_shape)
+    except TypeError:
+        raise InvalidArgument(f"x_shape is {x_shape!r}; expected {rank + 2} whole numbers") from None
+    spec = _spec(rank, x_shape, "x_shape", size, stride, padding, dilation)
+    if cols.shape != _matrix_shape(spec):
+        raise InvalidArgument(
+            f"cols has shape {cols.shape} but x of shape {spec.x_shape} has columns of shape {_matrix_shape(spec)}; "
+            "pass the size, stride, padding and dilation of the unfolding"
+        )
+    dx = operands.empty(spec.x_shape)
+    import_module("fastconv.cpu.unfold").fold(cols, lifted(dx, rank, False), **_windows(spec))
+    return operands.finish(dx)
+
+
+def _on_host(array: Any, name: str, function: str) -> None:
+    if is_device_array(array):
+        raise Unsupported(f"{function} has no CUDA kernel but {name} is a CUDA array; copy it to the host first")
+
+
+def _spec(
+    rank: int, shape: tuple[int, ...], name: str, size: Any, stride: Any, padding: Any, dilation: Any
+) -> ConvSpec:
+    """The convolution by one filter whose windows these are."""
+    if len(shape) != rank + 2:
+        form = ", ".join(LAYOUTS[rank][0])
+        raise InvalidArgument(f"{name} has {len(shape)} axes; expected {rank + 2}, ({form}) ({name}: {shape})")
+    w_shape = (1, shape[1], *parse_axes(size, "size", rank))
+    return conv_spec(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation)
+
+
+def _matrix_shape(spec: ConvSpec) -> tuple[int, int, int]:
+    return spec.N, spec.C * spec.taps, math.prod(spec.out)
+
+
+def _windows(spec: ConvSpec) -> dict[str, Any]:
+    return {
+        "window": spec.kernel,
+        "out": spec.out,
+        "stride": spec.stride,
+        "dilation": spec.dilation,
+        "padding": spec.padding,
+    }
