@@ -49,8 +49,9 @@ def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lamb
     Examples
     --------
     >>> import fastconv as fc
-    >>> [step.name for step in fc.warmup(["float32"])][:2]
-    ['conv direct', 'conv im2col']
+    >>> warmed = fc.warmup(["float32"])  # doctest: +SKIP
+    >>> warmed[0]  # doctest: +SKIP
+    Warmed(name='conv direct', dtype='float32', compiled=8, seconds=6.1)
     """
     dtypes = tuple(dtypes)
     for dtype in dtypes:

@@ -4,10 +4,10 @@ import json
 import math
 import time
 
+import naive
 import numpy as np
 import pytest
 
-import naive
 from fastconv import measure
 from fastconv.errors import InvalidArgument
 from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem

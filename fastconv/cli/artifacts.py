@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class OutputFolder:
 
     def __exit__(self, *exc_info: object) -> None:
         if self._made and not self.saved:
-            self.path.rmdir()
+            with suppress(OSError):  # what another process put there stays
+                self.path.rmdir()
 
     def weights(self, model: Any) -> None:
         """weights.npz, for ``model.load_weights``."""

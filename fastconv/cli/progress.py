@@ -69,7 +69,7 @@ class Progress(Callback):
         self._display = (_Bar if on_terminal(sys.stderr) else _Lines)(epochs, self._batches)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._run_seconds = 0.0
+        self._run_seconds = self._first = 0.0
         self._display.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -80,20 +80,22 @@ class Progress(Callback):
         logs = logs or {}
         self._trained = time.perf_counter() - self._started
         done = batch + 1
+        if not self.history and batch == 0:
+            self._first = self._trained  # what compiles in the first step tells nothing about the others
         self.unfinished = {"epoch": self._epoch + 1, "batches": done, **_plain(logs)}
         if not math.isfinite(logs.get("loss", 0.0)):
             raise Diverged(
                 f"the loss is {logs['loss']} after batch {done} of epoch {self._epoch + 1}; use a smaller --lr"
             )
         all_done = self._epoch * self._batches + done
-        left = (self._run_seconds + self._trained) / all_done * (self._epochs * self._batches - all_done)
-        speed = min(done * self._batch_size, self._images) / self._trained
-        self._display.update(self._epoch, done, logs, speed, left)
+        warm = self._run_seconds + self._trained - self._first
+        left = warm / max(1, all_done - 1) * (self._epochs * self._batches - all_done)
+        self._display.update(self._epoch, done, logs, self._speed(done), left)
         self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._run_seconds += time.perf_counter() - self._started
-        speed = {"seconds": self._trained, "images_per_second": self._images / self._trained}
+        speed = {"seconds": self._trained, "images_per_second": self._speed(self._batches)}
         self.history.append(_plain(logs or {}))
         self.speeds.append(speed)
         self.unfinished = None
@@ -103,6 +105,13 @@ class Progress(Callback):
     def close(self) -> None:
         """Take the display away."""
         self._display.stop()
+
+    def _speed(self, done: int) -> float:
+        """Images a second in this epoch, without the very first step unless there was no other."""
+        images = min(done * self._batch_size, self._images)
+        if self.history or done == 1:
+            return images / self._trained
+        return (images - self._batch_size) / (self._trained - self._first)
 
     def _stop_if_asked(self) -> None:
         if self._interruption.requested:

@@ -69,26 +69,31 @@ def train(
 
 def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     """Train, show and save; False if the user stopped it."""
+    import numpy as np
+
     from ..measure import environment
     from ..nn import applications, datasets, optimizers
+    from ..simd.jit import kernel_cache_dir
     from .progress import Interruption, Progress, Stopped
 
     name, epochs, seed = arguments["dataset"], arguments["epochs"], arguments["seed"]
     names = datasets.by_name(name).CLASS_NAMES
     (x, y), test_set = _load(datasets.by_name(name), data_dir, arguments["limit"], len(names))
     model = applications.lecture_cnn(x.shape[1:], len(names), seed=seed)
-    lr = arguments["lr"]
-    optimizer = optimizers.SGD(lr, momentum=arguments["momentum"], decay=lr / epochs)
+    optimizer = optimizers.SGD(arguments["lr"], momentum=arguments["momentum"], decay=arguments["lr"] / epochs)
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     images = len(x)
     say(f"{name}: {images:,} training and {len(test_set[0]):,} test images; {model.count_params():,} parameters")
+    if not kernel_cache_dir().is_dir():
+        say(f"Kernels are compiled as they are needed, once; they are kept in {kernel_cache_dir()}")
     started = time.perf_counter()
     counts = None
     with Interruption() as interruption:
         progress = Progress(epochs, images, arguments["batch_size"], interruption)
         options: dict[str, Any] = {"batch_size": arguments["batch_size"], "epochs": epochs, "verbose": 0}
         try:
-            model.fit(x, y, validation_data=test_set, callbacks=[progress], **options)
+            with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
+                model.fit(x, y, validation_data=test_set, callbacks=[progress], **options)
             counts = _judge(model, test_set, names)
         except Stopped:
             pass
@@ -105,9 +110,8 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
             "epochs": progress.speeds,
             "interrupted": progress.unfinished,
             "test": None if counts is None else {"classes": names, "confusion_matrix": counts.tolist()},
-            "environment": environment(),
         }
-        output.json("run.json", record)
+        output.json("run.json", record | {"environment": environment()})
     return counts is not None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from ..spec import LAYOUTS, PADDING_MODES, ConvSpec, PoolSpec, conv_spec, pool_spec
+from ..spec import LAYOUTS, ConvSpec, PoolSpec, conv_spec, pool_spec
 
 CONVOLUTIONS = ("conv", "input_grad", "weight_grad")
 POOLS = ("max_pool", "avg_pool")
@@ -29,7 +29,7 @@ _PATTERN = re.compile(
     rf"(?:(?P<op>[a-z_]+):)?n(?P<N>\d+)c(?P<C>\d+)(?:d(?P<D>\d+))?(?:h(?P<H>\d+))?w(?P<W>\d+)"
     rf"_(?:o(?P<O>\d+))?k(?P<k>{_NUMBERS})(?:s(?P<s>{_NUMBERS}))?"
     rf"(?:p(?P<p>{_NUMBERS}|same|valid)(?:-(?P<after>{_NUMBERS}))?)?"
-    rf"(?:d(?P<d>{_NUMBERS}))?(?:g(?P<g>\d+))?(?:_(?P<mode>{'|'.join(PADDING_MODES)}))?"
+    rf"(?:d(?P<d>{_NUMBERS}))?(?:g(?P<g>\d+))?(?:_(?P<mode>[a-z]+))?"
 )
 
 
