@@ -30,8 +30,19 @@ def border_index(n: int, before: int, after: int, mode: str) -> np.ndarray:
         index[(index < 0) | (index >= n)] = -1
     elif before or after:
         index = np.pad(np.arange(n, dtype=np.int64), (before, after), mode=mode)  # type: ignore[call-overload]
-    index.setflags(write=False)
-    return index
+    return frozen(index)
+
+
+def frozen(table: np.ndarray) -> np.ndarray:
+    """The table, contiguous and read-only: all tables are one type to Numba, and none is changed by accident."""
+    table = np.ascontiguousarray(table)
+    table.setflags(write=False)
+    return table
+
+
+def counting_index(n: int) -> np.ndarray:
+    """The table of an axis of `n` elements without a border."""
+    return border_index(n, 0, 0, "zeros")
 
 
 @lru_cache(maxsize=256)
@@ -49,8 +60,7 @@ def stuffed_index(n: int, step: int, before: int, length: int) -> np.ndarray:
     places = before + step * np.arange(n, dtype=np.int64)
     inside = (places >= 0) & (places < length)
     index[places[inside]] = np.flatnonzero(inside)
-    index.setflags(write=False)
-    return index
+    return frozen(index)
 
 
 def fold_border(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import BIAS, ZERO, multiply_tile
+from ..simd.microkernel import BIAS, ZERO, multiply_tile, tile_address
 from ..simd.vector import copy, lanes_of
 from ..threads import team
 from .blocking import cut, locate
@@ -62,13 +62,14 @@ def correlate(
         scratch(members * block.scratch_size(planar), x.dtype).reshape(members, -1),
         planar,
         relu,
+        tile_address(x.dtype.name),
     )
 
 
 @parallel_kernel
 def _correlate(
     thread, first, last, x, x_strides, index, interior, w, bias, y, y_strides, channels, grid, stride, reach, pitch,
-    memory, tap_offsets, a_offsets, b_offsets, row_terms, own, planar, relu,
+    memory, tap_offsets, a_offsets, b_offsets, row_terms, own, planar, relu, tile,
 ):  # fmt: skip
     """Each task: pack (and unfold) its items, then sweep each of its panels over them."""
     C, O, lanes, depth = channels
@@ -111,7 +112,7 @@ def _correlate(
                         rows, cols = 1, rows * cols
                 _sweep(
                     rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-                    c, c0, c_steps, columns, bias, place, relu,
+                    c, c0, c_steps, columns, bias, place, relu, tile,
                 )  # fmt: skip
                 if planar:
                     _unstage(scratch_, spare, lanes, columns, locate(item, grid), y, y0, y_strides)
@@ -138,26 +139,9 @@ def gather_item(
 
 @kernel
 def _sweep(
-    rows,
-    cols,
-    terms,
-    a_offsets,
-    b_offsets,
-    depth,
-    a,
-    a0,
-    steps,
-    w,
-    w0,
-    lanes,
-    c,
-    c0,
-    c_steps,
-    columns,
-    bias,
-    bias0,
-    relu,
-):
+    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
+    c, c0, c_steps, columns, bias, bias0, relu, tile,
+):  # fmt: skip
     """One panel over one item, in tiles of neighbouring pixels of a row, as equal as they can be."""
     vectors = 1 if columns <= lanes_of(a) else 2
     start = BIAS if bias.size else ZERO
@@ -166,7 +150,7 @@ def _sweep(
         for j in range(tiles):
             q, end = cols * j // tiles, cols * (j + 1) // tiles
             multiply_tile(
-                end - q, vectors, terms[r, 1], a_offsets, terms[r, 0], b_offsets, terms[r, 0], depth,
+                tile, end - q, vectors, terms[r, 1], a_offsets, terms[r, 0], b_offsets, terms[r, 0], depth,
                 a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
                 c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, relu,
             )  # fmt: skip

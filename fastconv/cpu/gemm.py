@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..borders import counting_index
 from . import activation as activations
 from .correlate import correlate
 from .lowering import Lowered, WeightStrides
@@ -49,7 +50,7 @@ def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
         O=columns,
         out=(1, 1, rows),
         stride=(1, 1, 1),
-        index=(single, single, np.arange(rows, dtype=np.int64)),
+        index=(counting_index(1), counting_index(1), counting_index(rows)),
         offsets=np.zeros((1, 3), np.int64),
         taps=single,
         x_strides=(0, rows, 0, 0, 1) if transposed else (0, 1, 0, 0, depth),

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ..borders import border_index
+from ..borders import border_index, counting_index, frozen
 
 Triple = tuple[int, int, int]
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -117,7 +117,7 @@ def lower_conv(
         offset = d * np.arange(k, dtype=np.int64)
         if axis < 2:  # rows and planes between those that are read need not be there
             common = math.gcd(s, *(int(o) for o in offset))
-            table, offset, s = np.ascontiguousarray(table[::common]), offset // common, s // common
+            table, offset, s = frozen(table[::common]), offset // common, s // common
         tables.append(table)
         steps.append(s)
         reach.append(offset)
@@ -197,7 +197,7 @@ def _phase(first: int, n: int, out: int, k: int, s: int, d: int, before: int) ->
     low, high = met[0][0], met[-1][0]
     index = np.arange(low, count + high, dtype=np.int64)
     index[(index < 0) | (index >= out)] = -1
-    return _Phase(first, count, index, [shift - low for shift, _ in met], [u for _, u in met])
+    return _Phase(first, count, frozen(index), [shift - low for shift, _ in met], [u for _, u in met])
 
 
 def flatten(problem: Lowered) -> Lowered:
@@ -209,7 +209,7 @@ def flatten(problem: Lowered) -> Lowered:
     if xn == pixels * xw and yn == pixels * yw:  # channels last: the batch too
         N, pixels = 1, N * pixels
     row = pixels * xw, pixels * yw
-    index = (np.zeros(1, np.int64), np.zeros(1, np.int64), np.arange(pixels, dtype=np.int64))
+    index = counting_index(1), counting_index(1), counting_index(pixels)
     return replace(
         problem,
         N=N,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..threads import team
+from ..borders import counting_index
 from ..config import settings
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile
+from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ..simd.vector import lanes_of
+from ..threads import team
 from .blocking import WANTED_TASKS, cut, locate
 from .correlate import gather_item
 from .lowering import Lowered, WeightStrides
@@ -39,7 +40,11 @@ def accumulate_weights(
     in_place = low.O % lanes == 0 and low.y_strides[1] == 1
     dy_pitch = low.y_strides[2:] if in_place else (0, cols * panels * lanes, panels * lanes)
     dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
-    a_pitch = (cols * block.unfolded, block.unfolded) if unfold else (low.stride[1] * block.pitch[1], low.stride[2] * block.pitch[2])
+    a_pitch = (
+        (cols * block.unfolded, block.unfolded)
+        if unfold
+        else (low.stride[1] * block.pitch[1], low.stride[2] * block.pitch[2])
+    )
     # Small planes are summed several at once: fewer rounds of loading and storing the sums.
     whole = rows == low.out[1] and cols == low.out[2] and low.out[0] == 1
     together = max(1, min(all_items // parts, TERMS_TOGETHER // (rows * cols))) if whole else 1
@@ -60,7 +65,7 @@ def accumulate_weights(
         low.interior,
         dy.reshape(-1),
         low.y_strides,
-        tuple(np.arange(n, dtype=np.int64) for n in low.out),
+        tuple(map(counting_index, low.out)),
         (low.C, block.depth, low.O, lanes),
         (parts, low.groups, panels, panel_blocks, together),
         block.grid,
@@ -77,6 +82,7 @@ def accumulate_weights(
         _rows_of_planes(together, dy_plane, rows, dy_pitch[1]),
         scratch(members * own, x.dtype).reshape(members, -1),
         partial,
+        tile_address(x.dtype.name),
     )
     tap_order = np.ascontiguousarray(low.taps)
     jobs = low.groups * all_panels * terms
@@ -100,7 +106,7 @@ def _rows_of_planes(planes: int, plane: int, rows: int, row: int) -> np.ndarray:
 @parallel_kernel
 def _accumulate(
     thread, first, last, x, x_strides, index, interior, dy, dy_strides, dy_index, channels, cuts, grid, stride, reach,
-    pitch, a_pitch, dy_pitch, memory, in_place, tap_offsets, taps, a_offsets, b_offsets, own, partial,
+    pitch, a_pitch, dy_pitch, memory, in_place, tap_offsets, taps, a_offsets, b_offsets, own, partial, tile,
 ):  # fmt: skip
     """Each task: its items in order, each added to one partial copy of its panels."""
     C, depth, O, lanes = channels
@@ -108,6 +114,7 @@ def _accumulate(
     all_items, all_panels = grid[2], grid[3]
     item_size, unfolded, dy_at, dy_size, spare = memory
     mine = own[thread]
+    whole_row = dy_index[2][0], dy_index[2].size
     for task in range(first, last):
         panel0, part = task % panel_blocks * panels, task // panel_blocks % parts
         group = task // panel_blocks // parts
@@ -124,7 +131,8 @@ def _accumulate(
                 a, a0 = x, x0 + n * x_strides[0] + od * stride[0] * pitch[0] + row0 * a_pitch[0] + col0 * a_pitch[1]
             b, b0 = mine, dy_at
             if in_place:
-                b, b0 = dy, n * dy_strides[0] + channel + od * dy_strides[2] + row0 * dy_strides[3] + col0 * dy_strides[4]
+                b, b0 = dy, n * dy_strides[0] + channel + od * dy_strides[2]
+                b0 += row0 * dy_strides[3] + col0 * dy_strides[4]
             for i in range(planes):
                 if item_size:
                     gather_item(
@@ -134,7 +142,7 @@ def _accumulate(
                 if not in_place:
                     pack_strip(
                         dy, (n + i) * dy_strides[0] + channel * dy_strides[1], dy_strides, count, dy_index,
-                        (od, row0, col0), (1, rows, cols), (0, dy_index[2].size), mine, dy_at + i * dy_size, dy_pitch,
+                        (od, row0, col0), (np.int64(1), rows, cols), whole_row, mine, dy_at + i * dy_size, dy_pitch,
                     )  # fmt: skip
             start = ZERO if lead == item0 else ACCUMULATE
             for panel in range(panel0, panel1):
@@ -142,13 +150,30 @@ def _accumulate(
                 columns = min(lanes, O - panel * lanes)
                 _outer(
                     planes * rows, cols, a, a0, a_pitch[1], taps, a_offsets, depth, b, b0 + (panel - panel0) * lanes,
-                    dy_pitch[2], b_offsets, partial, at, lanes, columns, start,
+                    dy_pitch[2], b_offsets, partial, at, lanes, columns, start, tile,
                 )  # fmt: skip
 
 
 @kernel
 def _outer(
-    rows, cols, a, a0, a_step, taps, a_offsets, depth, b, b0, b_step, b_offsets, partial, at, lanes, columns, start
+    rows,
+    cols,
+    a,
+    a0,
+    a_step,
+    taps,
+    a_offsets,
+    depth,
+    b,
+    b0,
+    b_step,
+    b_offsets,
+    partial,
+    at,
+    lanes,
+    columns,
+    start,
+    tile,
 ):
     """Add the products of an item's pixels to one panel of dw: tiles of input channels, tap by tap."""
     vectors = 1 if columns <= lanes_of(a) else 2
@@ -157,7 +182,7 @@ def _outer(
         for j in range(tiles):
             c, end = depth * j // tiles, depth * (j + 1) // tiles
             multiply_tile(
-                end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + taps[t] + c, 1, a_step,
+                tile, end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + taps[t] + c, 1, a_step,
                 b, b0, b_step, partial, at + (t * depth + c) * lanes, lanes, columns, start, partial, 0, False,
             )  # fmt: skip
 

@@ -69,7 +69,7 @@ def _spread(builder: Any, scalar: Any, count: int) -> Any:
 
 
 def _address(context: Any, builder: Any, array: Any, value: Any, offset: Any, kind: Lanes | None = None) -> Any:
-    data = value if isinstance(array, types.CPointer) else context.make_array(array)(context, builder, value).data
+    data = context.make_array(array)(context, builder, value).data if isinstance(array, types.Array) else value
     pointer = builder.gep(data, [offset])
     return pointer if kind is None else builder.bitcast(pointer, kind.vector.as_pointer())
 

@@ -16,10 +16,14 @@ matrix product     rows                one                   inner index     col
 Cost: one multiply-add per lane and term; the tile of 14x2 (32 registers) or 6x2 (16) keeps two FMA units busy.
 Source: the register blocking is Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), with a
 table of offsets in place of packing.
+
+The functions for all tile shapes are compiled once per dtype and called by address: compiled into every kernel they
+would make each of them a second slower to compile.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from llvmlite import ir
@@ -27,51 +31,99 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .host import TILE_VECTORS, tile_rows
+from .jit import c_function
 from .vector import I64, INTP, Emitter, keep_rolled
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
 
-_I1, _VOID = ir.IntType(1), ir.VoidType()
 _NAMES = (
     "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step",
     "c", "c_row", "columns", "start", "bias", "relu",
 )  # fmt: skip
 
 
+_VOID = ir.VoidType()
+
+
 @intrinsic
 def multiply_tile(
-    typingctx, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
+    typingctx, tiles, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
     a, a0, a_row, a_step, b, b0, b_step, c, c0, c_row, columns, start, bias, bias0, relu,
 ):  # fmt: skip
-    """Compute one tile; see the module's docstring for the sum.
+    """Compute one tile with the function at address `tiles` (see `tile_address`); the module's docstring has the sum.
 
     `terms` and `depth` (the ranges of t and k) are at least 1. ``aoff[aoff0:]`` and ``boff[boff0:]`` hold the offsets
     of the terms; a0, b0, c0, bias0 are offsets into the flat arrays; c[i, v] lies at c0 + i*c_row + v. Only the first
     `columns` columns are stored (and loaded); every b is loaded in full. `start` is ZERO, ACCUMULATE (add to c) or
     BIAS (start from bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
     """
-    arrays = {3: aoff, 5: boff, 8: a, 12: b, 15: c, 20: bias}
-    signature = types.void(*(arrays.get(i, INTP) for i in range(22)), types.boolean)
-    return signature, _emit_call
+    arrays = {4: aoff, 6: boff, 9: a, 13: b, 16: c, 21: bias}
+    signature = types.void(*(arrays.get(i, INTP) for i in range(23)), types.boolean)
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(context, builder, signature.args[9])
+        values = []
+        for i, (kind, value) in enumerate(zip(signature.args[1:], args[1:], strict=True), start=1):
+            if i in arrays:
+                values.append(emit.pointer(kind, value, args[i + 1]))
+            elif i - 1 not in arrays:  # the offsets are in the pointers now
+                values.append(builder.zext(value, I64) if kind is types.boolean else value)
+        function = ir.FunctionType(_VOID, [value.type for value in values])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
-def _emit_call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    kinds = signature.args
-    emit = Emitter(context, builder, kinds[8])
+@lru_cache(maxsize=2)
+def tile_address(dtype: str) -> int:
+    """Address of the compiled tile function for float32 or float64: one for all kernels, so each compiles quickly."""
+    element, offset = types.CPointer(getattr(types, dtype)), types.CPointer(types.int64)
+    kinds = {"aoff": offset, "boff": offset, "a": element, "b": element, "c": element, "bias": element}
+    signature = types.void(INTP, INTP, *(kinds.get(name, INTP) for name in _NAMES))
+    return c_function(signature, _tile).address
 
-    def pointer(i: int) -> Any:
-        return emit.pointer(kinds[i], args[i], args[i + 1])
 
-    (rows, vectors, terms), depth, columns, start = args[:3], args[7], args[18], args[19]
-    values = [terms, pointer(3), pointer(5), depth, pointer(8), args[10], args[11], pointer(12), args[14]]
-    values += [pointer(15), args[17], columns, start, pointer(20), args[22]]
+def _tile(rows, vectors, terms, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, start, bias, relu):
+    _switch(rows, vectors, terms, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, start, bias, relu)
+
+
+@intrinsic
+def _switch(
+    typingctx,
+    rows,
+    vectors,
+    terms,
+    aoff,
+    boff,
+    depth,
+    a,
+    a_row,
+    a_step,
+    b,
+    b_step,
+    c,
+    c_row,
+    columns,
+    start,
+    bias,
+    relu,
+):
+    """Call the function for one of the tile shapes; all of them are emitted here."""
+    pointers = {3: aoff, 4: boff, 6: a, 9: b, 11: c, 15: bias}
+    return types.void(*(pointers.get(i, INTP) for i in range(17))), _emit_switch
+
+
+def _emit_switch(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    emit = Emitter(context, builder, signature.args[6])
+    (rows, vectors), values = args[:2], args[2:]
     done = builder.append_basic_block("tile.done")
     shape = builder.sub(builder.add(rows, builder.mul(builder.sub(vectors, I64(1)), I64(tile_rows()))), I64(1))
     switch = builder.switch(shape, done)
     for v in range(1, TILE_VECTORS + 1):
         for m in range(1, tile_rows() + 1):
-            function = _tile_function(context, builder.module, emit, m, v, [value.type for value in values])
+            function = _tile_function(builder.module, emit, m, v, [value.type for value in values])
             with builder.goto_block(done):
                 case = builder.append_basic_block(f"tile.{m}x{v}")
             switch.add_case(I64((v - 1) * tile_rows() + m - 1), case)
@@ -82,19 +134,13 @@ def _emit_call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _tile_function(context: Any, module: Any, outer: Emitter, m: int, v: int, kinds: list[Any]) -> Any:
-    """The function for one tile shape, emitted once per module."""
-    name = f"fastconv_tile_{outer.suffix}_{m}x{v}"
-    if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(_VOID, kinds), name)
+def _tile_function(module: Any, outer: Emitter, m: int, v: int, kinds: list[Any]) -> Any:
+    """The function for one tile shape."""
+    function = ir.Function(module, ir.FunctionType(_VOID, kinds), f"fastconv_tile_{outer.suffix}_{m}x{v}")
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    emit = Emitter.__new__(Emitter)
-    emit.__dict__.update(outer.__dict__)
-    emit.builder = builder
-    _Tile(emit, m, v, dict(zip(_NAMES, function.args, strict=True))).emit()
+    _Tile(outer.within(builder), m, v, dict(zip(_NAMES, function.args, strict=True))).emit()
     builder.ret_void()
     return function
 

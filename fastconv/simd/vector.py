@@ -6,6 +6,7 @@ needs: an offset must lie inside the array. Nothing here reads or writes past wh
 
 from __future__ import annotations
 
+from copy import copy as copy_of
 from typing import Any
 
 from llvmlite import ir
@@ -21,7 +22,7 @@ INTP = types.intp
 class Emitter:
     """Emits vector IR for one element type at the host's vector width."""
 
-    def __init__(self, context: Any, builder: Any, array: types.Array) -> None:
+    def __init__(self, context: Any, builder: Any, array: types.Array | types.CPointer) -> None:
         self.context, self.builder = context, builder
         self.element = context.get_value_type(array.dtype)
         self.itemsize = array.dtype.bitwidth // 8
@@ -29,6 +30,12 @@ class Emitter:
         self.vector = ir.VectorType(self.element, self.lanes)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
         self.suffix = f"v{self.lanes}f{8 * self.itemsize}"
+
+    def within(self, builder: Any) -> Emitter:
+        """The same emitter writing to another function."""
+        other = copy_of(self)
+        other.builder = builder
+        return other
 
     def pointer(self, array: types.Array, value: Any, offset: Any) -> Any:
         """Address of element `offset` of a flat array."""
