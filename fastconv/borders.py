@@ -45,24 +45,6 @@ def counting_index(n: int) -> np.ndarray:
     return border_index(n, 0, 0, "zeros")
 
 
-@lru_cache(maxsize=256)
-def stuffed_index(n: int, step: int, before: int, length: int) -> np.ndarray:
-    """Where each element of an axis comes from that holds `n` elements `step` apart after `before` zeros.
-
-    This is the input of a transposed convolution: int64 (length,), -1 for a zero.
-
-    Examples
-    --------
-    >>> stuffed_index(2, 2, 1, 6)
-    array([-1,  0, -1,  1, -1, -1])
-    """
-    index = np.full(length, -1, dtype=np.int64)
-    places = before + step * np.arange(n, dtype=np.int64)
-    inside = (places >= 0) & (places < length)
-    index[places[inside]] = np.flatnonzero(inside)
-    return frozen(index)
-
-
 def fold_border(
     dxp: np.ndarray, dx: np.ndarray, padding: Sequence[tuple[int, int]], mode: str, first_axis: int
 ) -> None:

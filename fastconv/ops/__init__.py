@@ -1,7 +1,11 @@
 """The functional API: each function checks its arguments once, finds its kernel in the dispatch table, and runs it."""
 
 from .choice import choose_method
-from .convolution import conv1d, conv2d, conv3d
+from .convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+)
 from .gradients import (
     conv1d_input_grad,
     conv1d_weight_grad,
@@ -10,11 +14,108 @@ from .gradients import (
     conv3d_input_grad,
     conv3d_weight_grad,
 )
+from .pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool1d_grad,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_avg_pool3d,
+    adaptive_avg_pool3d_grad,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool1d_grad,
+    avg_pool2d,
+    avg_pool2d_grad,
+    avg_pool3d,
+    avg_pool3d_grad,
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_avg_pool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+    lp_pool1d,
+    lp_pool1d_grad,
+    lp_pool2d,
+    lp_pool2d_grad,
+    lp_pool3d,
+    lp_pool3d_grad,
+    max_pool1d,
+    max_pool1d_grad,
+    max_pool2d,
+    max_pool2d_grad,
+    max_pool3d,
+    max_pool3d_grad,
+)
 from .product import matmul
-from .transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .transposed import (
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from .unfolding import (
+    fold1d,
+    fold2d,
+    fold3d,
+    unfold1d,
+    unfold2d,
+    unfold3d,
+)
 
-try:
-    from .pooling import *  # noqa
-    from .unfolding import *  # noqa
-except ImportError:
-    pass
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool1d_grad",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_grad",
+    "adaptive_avg_pool3d",
+    "adaptive_avg_pool3d_grad",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool1d_grad",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "avg_pool3d",
+    "avg_pool3d_grad",
+    "choose_method",
+    "conv1d",
+    "conv1d_input_grad",
+    "conv1d_weight_grad",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "conv3d",
+    "conv3d_input_grad",
+    "conv3d_weight_grad",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold1d",
+    "fold2d",
+    "fold3d",
+    "global_avg_pool1d",
+    "global_avg_pool2d",
+    "global_avg_pool3d",
+    "global_max_pool1d",
+    "global_max_pool2d",
+    "global_max_pool3d",
+    "lp_pool1d",
+    "lp_pool1d_grad",
+    "lp_pool2d",
+    "lp_pool2d_grad",
+    "lp_pool3d",
+    "lp_pool3d_grad",
+    "matmul",
+    "max_pool1d",
+    "max_pool1d_grad",
+    "max_pool2d",
+    "max_pool2d_grad",
+    "max_pool3d",
+    "max_pool3d_grad",
+    "unfold1d",
+    "unfold2d",
+    "unfold3d",
+]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from . import memory
 
 FLOATS = ("float32", "float64")
 OPTIONAL = ("b", "bias")  # operands that may be None
@@ -37,7 +38,9 @@ class Operands:
                 raise InvalidArgument(f"{name} is None; expected an array")
         self._given = next((v for v in values if is_device_array(v)), None)
         self.device = self._choose_device(values, device)
-        arrays = [None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)]
+        arrays = [
+            None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)
+        ]
         dtypes = [_dtype_of(v if a is None else a) for v, a in zip(values, arrays, strict=True) if v is not None]
         self.result, self.compute = computing_dtype(dtypes, self.names, integers)
         if self.device == "cpu":
@@ -64,14 +67,16 @@ class Operands:
             raise InvalidArgument('device is "cpu" but an argument is a CUDA array; copy it to the host first')
         on_host = [n for n, v in zip(self.names, values, strict=True) if v is not None and not is_device_array(v)]
         if on_host:
-            raise InvalidArgument(f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too")
+            raise InvalidArgument(
+                f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too"
+            )
         return "cuda"
 
     def empty(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """A new array of the computing dtype (or `dtype`) on the operands' device."""
         dtype = np.dtype(self.compute if dtype is None else dtype)
         if self.device == "cpu":
-            return np.empty(shape, dtype)
+            return memory.empty(shape, dtype)
         from ..cuda import backend
 
         return backend.empty(shape, dtype)

@@ -22,7 +22,7 @@ INTP = types.intp
 class Emitter:
     """Emits vector IR for one element type at the host's vector width."""
 
-    def __init__(self, context: Any, builder: Any, array: types.Array | types.CPointer) -> None:
+    def __init__(self, context: Any, builder: Any, array: Any) -> None:
         self.context, self.builder = context, builder
         self.element = context.get_value_type(array.dtype)
         self.itemsize = array.dtype.bitwidth // 8
