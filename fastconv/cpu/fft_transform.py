@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
-from ..threads import get_num_threads
+from ..threads import team
 from .fft_plan import real_axis, spectrum_shape
 
 Triple = tuple[int, int, int]
@@ -25,8 +25,8 @@ def spectra(tiles: np.ndarray, tile: Triple) -> np.ndarray:
 
     Before the real axis `tiles` may end early (filters do): the rest is zero, and lines of zeros cost nothing.
     """
-    workers, half = get_num_threads(), real_axis(tile)
-    spectrum = scipy.fft.rfft(tiles, axis=half + 1, workers=workers)
+    half = real_axis(tile)
+    spectrum = scipy.fft.rfft(tiles, axis=half + 1, workers=_workers(tiles, half + 1))
     extent, shape = spectrum.shape[1:4], spectrum_shape(tile)
     if extent != shape:
         part = spectrum
@@ -36,7 +36,7 @@ def spectra(tiles: np.ndarray, tile: Triple) -> np.ndarray:
     for a in reversed(range(half)):
         if tile[a] > 1:
             lines = spectrum[(slice(None), *(slice(e) for e in extent[:a]))]
-            scipy.fft.fft(lines, axis=a + 1, overwrite_x=True, workers=workers)
+            scipy.fft.fft(lines, axis=a + 1, overwrite_x=True, workers=_workers(lines, a + 1))
     return spectrum
 
 
@@ -45,9 +45,14 @@ def signals(spectrum: np.ndarray, tile: Triple, keep: Triple) -> np.ndarray:
 
     The spectrum is overwritten.
     """
-    workers, half = get_num_threads(), real_axis(tile)
+    half = real_axis(tile)
     for a in range(half):
         if tile[a] > 1:
-            spectrum = scipy.fft.ifft(spectrum, axis=a + 1, overwrite_x=True, workers=workers)
+            spectrum = scipy.fft.ifft(spectrum, axis=a + 1, overwrite_x=True, workers=_workers(spectrum, a + 1))
         spectrum = spectrum[(slice(None),) * (a + 1) + (slice(keep[a]),)]
-    return scipy.fft.irfft(spectrum, tile[half], axis=half + 1, workers=workers)
+    return scipy.fft.irfft(spectrum, tile[half], axis=half + 1, workers=_workers(spectrum, half + 1))
+
+
+def _workers(array: np.ndarray, axis: int) -> int:
+    """Threads for the lines of an array along an axis."""
+    return team(array.size // array.shape[axis], 20 * array.size)
