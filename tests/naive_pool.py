@@ -120,7 +120,7 @@ def unfold(x, kernel, stride, padding, dilation):
         for row, tap in enumerate(np.ndindex(*kernel)):
             place = tuple(o * s + t * d for o, s, t, d in zip(output, stride, tap, dilation, strict=True))
             cols[:, :, row, column] = xp[(slice(None), slice(None), *place)]
-    return cols.reshape(x.shape[0], -1, math.prod(out))
+    return cols.reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
 
 
 def fold(cols, x_shape, kernel, stride, padding, dilation):

@@ -281,8 +281,9 @@ def _avg_pool(
     include = check_flag(count_include_pad, "count_include_pad")
     ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device)
+    x = operands.arrays[0]
     spec = pool_spec(
-        operands.arrays[0].shape,
+        x.shape,
         size,
         rank=rank,
         stride=stride,
@@ -294,13 +295,14 @@ def _avg_pool(
     )
     y = operands.empty(spec.y_shape)
     tables = windows_of(spec, include)
-    run("avg_pool", spec, operands, operands.arrays[0], y, tables, step=spec.dilation, divisor=divisor)
+    run("avg_pool", spec, operands, x, y, tables, step=spec.dilation, divisor=divisor)
     return operands.finish(y)
 
 
 def _adaptive_avg_pool(rank: int, x: Any, size: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("x", x, device=device)
-    spec = adaptive_spec(operands.arrays[0].shape, size, rank=rank, layout=layout, dtype=operands.compute)
+    x = operands.arrays[0]
+    spec = adaptive_spec(x.shape, size, rank=rank, layout=layout, dtype=operands.compute)
     y = operands.empty(spec.y_shape)
-    run("avg_pool", spec, operands, operands.arrays[0], y, windows_of(spec), step=spec.dilation, divisor=None)
+    run("avg_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, divisor=None)
     return operands.finish(y)

@@ -246,8 +246,9 @@ def _lp_pool(
     p = check_p(p)
     ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device)
+    x = operands.arrays[0]
     spec = pool_spec(
-        operands.arrays[0].shape,
+        x.shape,
         size,
         rank=rank,
         stride=stride,
@@ -258,7 +259,7 @@ def _lp_pool(
         dtype=operands.compute,
     )
     y = operands.empty(spec.y_shape)
-    run("lp_pool", spec, operands, operands.arrays[0], y, windows_of(spec), step=spec.dilation, p=p)
+    run("lp_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, p=p)
     return operands.finish(y)
 
 

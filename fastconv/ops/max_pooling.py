@@ -285,8 +285,9 @@ def _max_pool(
 ) -> Any:  # fmt: skip
     ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device, integers=True)
+    x = operands.arrays[0]
     spec = pool_spec(
-        operands.arrays[0].shape,
+        x.shape,
         size,
         rank=rank,
         stride=stride,
@@ -296,20 +297,21 @@ def _max_pool(
         layout=layout,
         dtype=operands.compute,
     )
-    return _maxima(spec, operands, return_indices)
+    return _maxima(spec, operands, x, return_indices)
 
 
 def _adaptive_max_pool(
     rank: int, x: Any, size: Any, return_indices: bool, layout: str | None, device: str | None
 ) -> Any:
     operands = operands_of("x", x, device=device, integers=True)
-    spec = adaptive_spec(operands.arrays[0].shape, size, rank=rank, layout=layout, dtype=operands.compute)
-    return _maxima(spec, operands, return_indices)
+    x = operands.arrays[0]
+    spec = adaptive_spec(x.shape, size, rank=rank, layout=layout, dtype=operands.compute)
+    return _maxima(spec, operands, x, return_indices)
 
 
-def _maxima(spec: PoolSpec, operands: Operands, return_indices: bool) -> Any:
+def _maxima(spec: PoolSpec, operands: Operands, x: Any, return_indices: bool) -> Any:
     wanted = check_flag(return_indices, "return_indices")
     y = operands.empty(spec.y_shape)
     indices = operands.empty(spec.y_shape, np.int64) if wanted else None
-    run("max_pool", spec, operands, operands.arrays[0], y, indices, windows_of(spec), step=spec.dilation)
+    run("max_pool", spec, operands, x, y, indices, windows_of(spec), step=spec.dilation)
     return (operands.finish(y), operands.finish(indices)) if wanted else operands.finish(y)

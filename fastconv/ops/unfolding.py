@@ -250,6 +250,8 @@ def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: A
 
 
 def _on_host(array: Any, name: str, function: str) -> None:
+    if array is None:
+        raise InvalidArgument(f"{name} is None; expected an array")
     if is_device_array(array):
         raise Unsupported(f"{function} has no CUDA kernel but {name} is a CUDA array; copy it to the host first")
 
