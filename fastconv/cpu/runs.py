@@ -12,7 +12,8 @@ The cut depends on the shape alone: sums over runs, added in order, have the sam
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,7 +23,8 @@ LENGTH = 8192
 WIDTH = 64
 
 
-class Runs(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Runs:
     """The cut of one array; `images` planes of each of `periods` sets of coefficients."""
 
     images: int
@@ -32,6 +34,7 @@ class Runs(NamedTuple):
     pieces: int
     width: int
     fold: int
+    order: np.ndarray  # the channel of each coefficient, flat (periods, width)
 
     @property
     def tasks(self) -> int:
@@ -45,29 +48,28 @@ class Runs(NamedTuple):
 
     def spread(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Per-channel coefficients as the kernels read them: flat (periods, width)."""
-        values = np.asarray(values).astype(dtype, copy=False)
-        if self.periods == 1:
-            return np.tile(values, self.width // values.size)
-        return np.repeat(values, self.width)
+        return values.astype(dtype, copy=False)[self.order]
 
     def reduce(self, partial: np.ndarray) -> np.ndarray:
         """Sums per channel from the sums per run."""
         return partial.reshape(self.images, self.periods, self.pieces, self.fold).sum(axis=(0, 2)).reshape(-1)
 
 
+@lru_cache(maxsize=256)
 def cut(shape: tuple[int, ...], axis: int) -> Runs:
-    """The runs of a C-contiguous array of `shape` whose channels lie along `axis`."""
+    """The runs of a C-contiguous array of `shape` whose channels lie along `axis`, counted from 0."""
     C, inner = shape[axis], math.prod(shape[axis + 1 :])
     if inner > 1:
         length = min(inner, LENGTH)
-        return Runs(math.prod(shape[:axis]), C, inner, length, -(-inner // length), WIDTH, 1)
+        order = np.repeat(np.arange(C), WIDTH)
+        return Runs(math.prod(shape[:axis]), C, inner, length, -(-inner // length), WIDTH, 1, order)
     total = math.prod(shape)
     width = C
     if C < 4 * WIDTH:
         whole = math.lcm(C, 16)
         width = whole * -(-WIDTH // whole)
     length = width * max(1, LENGTH // width)
-    return Runs(1, 1, total, length, max(1, -(-total // length)), width, C)
+    return Runs(1, 1, total, length, max(1, -(-total // length)), width, C, np.arange(width) % C)
 
 
 @kernel

@@ -20,6 +20,7 @@ from .memory import empty
 
 KINDS = {None: 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4}
 LEAKY_SLOPE = 0.01
+NATIVE = tuple(map(np.dtype, FLOATS))
 
 
 @lru_cache(maxsize=8)
@@ -48,7 +49,7 @@ def _alike(names: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _is_ready(value: Any, first: Any) -> bool:
-    if type(value) is not np.ndarray or value.dtype != first.dtype or value.dtype.name not in FLOATS:
+    if type(value) is not np.ndarray or value.dtype != first.dtype or value.dtype not in NATIVE:
         return False
     flags = value.flags
     return flags.c_contiguous and flags.aligned and flags.writeable
