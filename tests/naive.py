@@ -69,10 +69,8 @@ def pad(x, padding, mode="zeros"):
 def unpad_sum(dxp, size, padding, mode="zeros"):
     """The adjoint of `pad`: every border element's gradient goes back to the element it was copied from."""
     source = np.arange(np.prod(size, dtype=int)).reshape(size)
-    if mode == "zeros":
-        source = np.pad(source, padding, constant_values=-1)
-    else:
-        source = np.pad(source, padding, mode=mode)
+    options = {"constant_values": -1} if mode == "zeros" else {"mode": mode}
+    source = np.pad(source, padding, **options)
     source = source.reshape(-1)
     flat = dxp.reshape(*dxp.shape[:2], source.size)
     dx = np.zeros((*dxp.shape[:2], np.prod(size, dtype=int)), dxp.dtype)

@@ -1,12 +1,12 @@
 """Data for a `Case`, the oracle's answers to it, and the public function that should find them."""
 
 import zlib
-from functools import lru_cache
+from functools import cache
 
+import naive
 import numpy as np
 
 import fastconv as fc
-import naive
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 OPS = ("conv", "conv_input_grad", "conv_weight_grad")
@@ -27,21 +27,25 @@ class Problem:
 
         self.x, self.w, self.dy = draw(case.x_shape), draw(case.w_shape), draw(case.y_shape)
         self.b = draw(case.w_shape[0]) if whole else None
+        self._expected = {}
         self.arrays = {
             "conv": (self.x, self.w),
             "conv_input_grad": (self.dy, self.w),
             "conv_weight_grad": (self.x, self.dy),
         }
 
-    @lru_cache(maxsize=3)  # noqa: B019 - problems live as long as the session
     def expected(self, op):
-        """The oracle's answer, channels-first."""
-        case = self.case
-        if op == "conv":
-            return naive.conv(self.x, self.w, self.b, **case.plain)
-        if op == "conv_input_grad":
-            return naive.conv_input_grad(self.dy, self.w, case.size, **case.plain)
-        return naive.conv_weight_grad(self.x, self.dy, case.kernel, **case.plain)
+        """The oracle's answer, channels-first; computed once."""
+        if op not in self._expected:
+            case = self.case
+            if op == "conv":
+                y = naive.conv(self.x, self.w, self.b, **case.plain)
+            elif op == "conv_input_grad":
+                y = naive.conv_input_grad(self.dy, self.w, case.size, **case.plain)
+            else:
+                y = naive.conv_weight_grad(self.x, self.dy, case.kernel, **case.plain)
+            self._expected[op] = y
+        return self._expected[op]
 
     def terms(self, op):
         """Products in one sum of the result, at most."""
@@ -62,14 +66,14 @@ class Problem:
         return solve(self.case, op, *self.arrays[op], self.b if op == "conv" else None, channels_last, dtype, **options)
 
 
-@lru_cache(maxsize=None)
+@cache
 def problem(case, whole=False):
     """The problem of a case; `whole` for small whole numbers, whose sums every dtype holds exactly."""
     return Problem(case, whole)
 
 
 def solve(case, op, first, second, b, channels_last, dtype, **options):
-    """``fc.conv2d(x, w, b)``, ``fc.conv2d_input_grad(dy, w)`` or ``fc.conv2d_weight_grad(x, dy)`` on channels-first data."""
+    """The public function's answer to (x, w), (dy, w) or (x, dy), all channels-first."""
     weights = {"conv": (False, True), "conv_input_grad": (False, True), "conv_weight_grad": (False, False)}[op]
     arrays = []
     for a, is_weight in zip((first, second), weights, strict=True):

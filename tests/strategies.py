@@ -1,9 +1,8 @@
 """Hypothesis strategies: legal convolution problems of every kind, small enough to compute in a millisecond."""
 
+import naive
 from cases import Case
 from hypothesis import strategies as st
-
-import naive
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 METHODS = ("direct", "im2col", "fft")

@@ -33,13 +33,14 @@ def test_import_brings_nothing_heavy(statement):
 
 
 def test_first_convolution_brings_neither_cuda_nor_plots():
+    """SciPy is there because Numba looks for its version."""
     code = """
 import fastconv, numpy, sys, json
 fastconv.conv2d(numpy.ones((1, 1, 5, 5)), numpy.ones((1, 1, 3, 3)), method="direct")
 print(json.dumps(sorted(sys.modules)))
 """
     loaded = json.loads(python(code))
-    assert not [name for name in loaded if name in set(HEAVY)]
+    assert not [name for name in loaded if name in HEAVY and name != "scipy"]
 
 
 def test_import_is_quick():
@@ -57,7 +58,11 @@ def test_import_is_quick():
 
 
 def test_every_public_name_is_there():
-    code = "import fastconv as fc; print([n for n in fc.__all__ if getattr(fc, n, None) is None]); print(sorted(set(fc.__all__) - set(dir(fc))))"
+    code = """
+import fastconv as fc
+print([name for name in fc.__all__ if getattr(fc, name, None) is None])
+print(sorted(set(fc.__all__) - set(dir(fc))))
+"""
     assert python(code).split("\n")[:2] == ["[]", "[]"]
 
 
@@ -82,7 +87,8 @@ def test_unwritable_cache_only_costs_time(tmp_path):
     """Kernels then are compiled again in each process."""
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    python(
-        "import fastconv as fc, numpy as np; assert fc.conv1d(np.ones((1, 1, 3)), np.ones((1, 1, 3)), method='direct')[0, 0, 0] == 3",
-        FASTCONV_CACHE_DIR=str(blocked / "cache"),
-    )
+    code = """
+import fastconv as fc, numpy as np
+assert fc.conv1d(np.ones((1, 1, 3)), np.ones((1, 1, 3)), method="direct")[0, 0, 0] == 3
+"""
+    python(code, FASTCONV_CACHE_DIR=str(blocked / "cache"))

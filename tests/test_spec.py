@@ -3,13 +3,13 @@
 import re
 from itertools import product
 
+import naive
 import numpy as np
 import pytest
 from cases import CASES, TRANSPOSED
 from hypothesis import given
 from hypothesis import strategies as st
 
-import naive
 from fastconv.borders import border_index, fold_border, stuffed_index
 from fastconv.errors import InvalidArgument
 from fastconv.spec import adaptive_spec, conv_spec, pool_spec, transposed_spec

@@ -1,5 +1,6 @@
 """Threads change the time and nothing else: same bits for any number, safe with other threads and after fork."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from cases import CASES, Case
 from problems import OPS, function, problem
 
 import fastconv as fc
-from fastconv import dispatch, threads
+from fastconv import dispatch
 from fastconv.errors import InvalidArgument, Unsupported
+
+#: The module; fc.threads is the function.
+threads = importlib.import_module("fastconv.threads")
 
 METHODS = sorted({row.method for row in dispatch.TABLE if row.op in OPS and row.device == "cpu"})
 #: Large enough that every kernel splits its work, with a remainder for every number of threads.
@@ -191,8 +195,7 @@ def test_concurrent_callers_under_each_threading_layer(layer):
         with ThreadPoolExecutor(4) as pool:
             sums = list(pool.map(check, range(12)))
         assert len(set(sums)) == 1, sums
-        from fastconv import threads
-        print(threads.threading_layer())
+        print(sys.modules["fastconv.threads"].threading_layer())
         """,
         NUMBA_THREADING_LAYER=layer,
     )
@@ -221,8 +224,7 @@ def test_use_after_fork(layer):
         if child == 0:
             status = 1
             try:
-                from fastconv import threads
-                assert threads.team(100, 10**12) == 1
+                assert sys.modules["fastconv.threads"].team(100, 10**12) == 1
                 status = 0 if check(0) == before else 2
             finally:
                 os._exit(status)
