@@ -1,0 +1,293 @@
+"""The one door to CUDA: which target compiles kernels, arrays on the device, and whose stream they belong to.
+
+Kernels are run by an *executor*. The usual one drives a GPU through Numba: numba-cuda where it is installed, else the
+target that Numba itself brings; with ``NUMBA_ENABLE_CUDASIM=1`` Numba's simulator. `run_on` puts another in its place:
+the tests' simulator checks each kernel's logic on the CPU that way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..config import settings
+from ..errors import DeviceMissing, InvalidArgument
+from . import interop
+from .interop import is_device_array as is_device_array
+
+INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
+
+
+class Executor(Protocol):
+    """What holds device arrays and runs kernels."""
+
+    name: str
+    alignment: bool  # shared arrays may ask for one
+
+    def to_device(self, array: np.ndarray) -> Any:
+        """A copy on the device."""
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A copy on the host."""
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """A new array whose values are undefined."""
+
+    def scratch(self, slot: str, size: int, dtype: np.dtype) -> Any:
+        """A flat array of at least `size` elements, for use until the next request for `slot`."""
+
+    def owns(self, obj: Any) -> bool:
+        """True for the arrays this executor makes."""
+
+    def adopt(self, obj: Any) -> Any:
+        """Another library's device array, C-contiguous, without a copy."""
+
+    def device(self) -> int:
+        """The number of the current device."""
+
+    def on(self, device: int | None) -> Any:
+        """A context in which `device` is the current one."""
+
+    def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
+        """Make a plain function a kernel; bounds: threads of a block, blocks that should fit a multiprocessor."""
+
+    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...]) -> None:
+        """Start a kernel on the current stream."""
+
+
+class NumbaExecutor:
+    """Runs kernels through Numba's CUDA target, on a GPU or in Numba's simulator."""
+
+    def __init__(self, cuda: Any) -> None:
+        self.cuda = cuda
+        self.simulated = _simulator_asked_for()
+        self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
+        self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
+        self._local = threading.local()
+
+    def to_device(self, array: np.ndarray) -> Any:
+        """A copy on the device, finished when this returns: any stream may use it."""
+        copy = self.cuda.to_device(array)
+        self.cuda.synchronize()
+        return copy
+
+    def to_host(self, array: Any) -> np.ndarray:
+        stream = self._stream(stream_of(array))
+        host = array.copy_to_host(stream=stream)
+        if stream:
+            stream.synchronize()
+        return host
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        return self.cuda.device_array(shape, dtype)
+
+    def scratch(self, slot: str, size: int, dtype: np.dtype) -> Any:
+        """Small arrays are kept, one per slot, thread, stream and device: there, calls follow each other."""
+        if size * dtype.itemsize > settings.scratch_bytes:
+            return self.empty((size,), dtype)
+        kept = vars(self._local).setdefault("kept", {})
+        key = slot, dtype, current_stream(), self.device()
+        if key not in kept or kept[key].size < size:
+            kept[key] = self.empty((size,), dtype)
+        return kept[key]
+
+    def owns(self, obj: Any) -> bool:
+        return hasattr(obj, "copy_to_host")
+
+    def adopt(self, obj: Any) -> Any:
+        return self.cuda.from_cuda_array_interface(interop.interface_of(obj, current_stream()), owner=obj, sync=False)
+
+    def device(self) -> int:
+        return 0 if self.simulated else self.cuda.get_current_device().id
+
+    def on(self, device: int | None) -> Any:
+        return nullcontext() if device is None else self.cuda.gpus[device]
+
+    def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
+        return self.cuda.jit(function, launch_bounds=bounds) if self.alignment else self.cuda.jit(function)
+
+    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...]) -> None:
+        kernel[blocks, threads, self._stream(current_stream())](*args)
+
+    def _stream(self, pointer: int) -> Any:
+        return self.cuda.external_stream(pointer) if pointer else 0
+
+
+if TYPE_CHECKING:
+    cuda: Any  # Numba's CUDA target, imported when it is asked for: kernels say `from .backend import cuda`
+
+_installed: Executor | None = None
+_local = threading.local()
+
+
+def executor() -> Executor:
+    """What runs kernels in this process; `DeviceMissing` if nothing can."""
+    return _installed if _installed is not None else _numba_executor()
+
+
+@contextmanager
+def run_on(other: Executor) -> Iterator[Executor]:
+    """Run kernels on another executor inside a ``with`` block, in every thread."""
+    global _installed
+    before, _installed = _installed, other
+    try:
+        yield other
+    finally:
+        _installed = before
+
+
+def require() -> str:
+    """The name of the device that kernels run on; `DeviceMissing` says what was looked for if there is none."""
+    return executor().name
+
+
+def to_device(array: np.ndarray) -> Any:
+    """A copy of a host array on the device."""
+    return executor().to_device(array)
+
+
+def to_host(array: Any) -> np.ndarray:
+    """A copy of a device array on the host."""
+    return executor().to_host(array)
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A new device array whose values are undefined."""
+    return executor().empty(shape, np.dtype(dtype))
+
+
+def scratch(slot: str, size: int, dtype: Any) -> Any:
+    """A flat device array of `size` elements that is good until the next request for the same `slot`."""
+    array = executor().scratch(slot, size, np.dtype(dtype))
+    return array if array.size == size else array[:size]
+
+
+def as_device(obj: Any, dtype: Any = None) -> Any:
+    """Any library's device array as one that kernels take, on the same memory; copied if its dtype must change.
+
+    The array remembers its device and the stream its library works on: kernels that get it run there.
+    """
+    run, dtype = executor(), None if dtype is None else np.dtype(dtype)
+    if not run.owns(obj):
+        device, stream = interop.device_of(obj), interop.stream_of(obj)
+        with run.on(device), _working_on(stream):
+            array = run.adopt(interop.prepared(obj, dtype))
+        _remember(array, device, stream)
+        obj = array
+    elif not _is_contiguous(obj):
+        raise InvalidArgument(f"a device array of shape {tuple(obj.shape)} is not C-contiguous; copy it first")
+    if dtype is None or obj.dtype == dtype:
+        return obj
+    from .elementwise import cast
+
+    return cast(obj, dtype)
+
+
+def like(result: Any, original: Any, dtype: Any = None) -> Any:
+    """A kernel's result as the kind of array `original` is, on the same memory; `dtype` asks for another dtype."""
+    if dtype is not None and result.dtype != np.dtype(dtype):
+        from .elementwise import cast
+
+        result = cast(result, np.dtype(dtype))
+    return result if executor().owns(original) else interop.give_back(result, original)
+
+
+@contextmanager
+def scope(*arrays: Any) -> Iterator[None]:
+    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it."""
+    device, stream = next((m for m in map(_memory_of, arrays) if m != (None, 0)), (None, 0))
+    with executor().on(device), _working_on(stream):
+        yield
+    if (device, stream) != (None, 0):
+        for array in arrays:
+            _remember(array, device, stream)
+
+
+def current_stream() -> int:
+    """The stream that kernels of this thread start on, as a pointer; 0 is the default stream."""
+    return getattr(_local, "stream", 0)
+
+
+def stream_of(array: Any) -> int:
+    """The stream a device array's last kernel ran on."""
+    return _memory_of(array)[1]
+
+
+def _memory_of(array: Any) -> tuple[int | None, int]:
+    return getattr(getattr(array, "gpu_data", None), "fastconv_origin", (None, 0))
+
+
+def _remember(array: Any, device: int | None, stream: int) -> None:
+    # A reshaped array keeps its memory object, but not its own attributes.
+    memory = getattr(array, "gpu_data", None)
+    if memory is not None:
+        memory.fastconv_origin = (device, stream)
+
+
+@contextmanager
+def _working_on(stream: int) -> Iterator[None]:
+    before, _local.stream = current_stream(), stream
+    try:
+        yield
+    finally:
+        _local.stream = before
+
+
+def _is_contiguous(array: Any) -> bool:
+    test = getattr(array, "is_c_contiguous", None)
+    return test is None or test()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "cuda":
+        return _target()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _target() -> Any:
+    try:
+        return import_module("numba.cuda")
+    except ImportError as error:
+        raise DeviceMissing(f"no CUDA target for Numba was found ({error}); install one: {INSTALL}") from error
+
+
+@lru_cache(maxsize=1)
+def _numba_executor() -> NumbaExecutor:
+    cuda = _target()
+    if not cuda.is_available():
+        try:
+            package = f"numba-cuda {version('numba-cuda')}"
+        except PackageNotFoundError:
+            package = "numba-cuda: not installed"
+        raise DeviceMissing(
+            f'device "cuda" cannot be used here: looked for an NVIDIA driver with a GPU ({_driver_problem(cuda)}) and '
+            f"for Numba's CUDA target ({package}; target in use: {cuda.implementation}). On a machine with a GPU: "
+            f"{INSTALL}; elsewhere pass NumPy arrays and leave out device="
+        )
+    return NumbaExecutor(cuda)
+
+
+def _driver_problem(cuda: Any) -> str:
+    if os.environ.get("NUMBA_DISABLE_CUDA", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_CUDA is set"
+    try:
+        cuda.current_context()
+    except Exception as error:  # whatever the driver's loader raises is the reason
+        return " ".join(str(error).split())[:300] or type(error).__name__
+    return "found, but not the compiler, NVVM, that its toolkit packages bring"
+
+
+def _simulator_asked_for() -> bool:
+    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

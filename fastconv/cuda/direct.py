@@ -1,0 +1,239 @@
+"""Direct convolution: one thread per output element, plain loops over taps and channels (twin: cpu/direct.py).
+
+These kernels serve every legal problem and are written to be read; ``im2col`` is the fast way for most of them. All
+arrays are flat; layouts differ in their strides, and in which index neighbouring threads differ in.
+Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import backend, border
+from .activation import device_function
+from .backend import cuda
+from .elementwise import fill
+from .filters import Filters, cut, filters_of, sum_parts
+from .indexing import channel_axes, make_position
+from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
+from .lowering import Strides, Triple, kernel_of, split, strides_of
+
+
+class Shape(NamedTuple):
+    """Sizes of x and y, channels of a group, taps, and how windows lie over x."""
+
+    D: int
+    H: int
+    W: int
+    OD: int
+    OH: int
+    OW: int
+    inputs: int
+    outputs: int
+    KD: int
+    KH: int
+    KW: int
+    stride_d: int
+    stride_h: int
+    stride_w: int
+    dilation_d: int
+    dilation_h: int
+    dilation_w: int
+    before_d: int
+    before_h: int
+    before_w: int
+
+
+def make_conv(T: Any, S: Any, U: Any, bias: bool, activation: Any) -> Callable[..., None]:
+    """y[n, o, i] = activation(b[o] + sum over c, u of x[n, c, i*stride + u*dilation - before] * w[o, c, u])."""
+    position = make_position(U)
+    act = device_function(activation, T)
+
+    def conv(
+        x: Any, w: Any, b: Any, y: Any, s: Shape, xs: Strides, ws: Filters, outer: Any, inner: Any, total: Any
+    ) -> None:
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(total):
+            n, o, od, oh, ow = position(i, outer, s.OD, s.OH, s.OW, inner)
+            g = U(o // U(s.outputs))
+            image = U(n * U(xs.n) + g * U(s.inputs) * U(xs.c))
+            filters = U(g * U(ws.group) + (o - g * U(s.outputs)) * U(ws.o))
+            acc = T(0)
+            for kd in range(s.KD):
+                d = S(S(od) * s.stride_d + kd * s.dilation_d - s.before_d)
+                for kh in range(s.KH):
+                    h = S(S(oh) * s.stride_h + kh * s.dilation_h - s.before_h)
+                    for kw in range(s.KW):
+                        v = S(S(ow) * s.stride_w + kw * s.dilation_w - s.before_w)
+                        if U(d) < U(s.D) and U(h) < U(s.H) and U(v) < U(s.W):
+                            at = U(image + U(d) * U(xs.d) + U(h) * U(xs.h) + U(v) * U(xs.w))
+                            tap = U(filters + U((kd * s.KH + kh) * s.KW + kw) * U(ws.tap))
+                            for c in range(s.inputs):
+                                acc += x[U(at + U(c) * U(xs.c))] * w[U(tap + U(c) * U(ws.c))]
+            if bias:
+                acc = T(acc + b[o])
+            if act is not None:
+                acc = T(act(acc))
+            y[i] = acc
+
+    return conv
+
+
+def make_input_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
+    """dx[n, c, j] = sum over o and those u, i with i*stride + u*dilation - before = j of dy[n, o, i] * w[o, c, u]."""
+    position = make_position(U)
+
+    def input_grad(
+        dy: Any, w: Any, dx: Any, s: Shape, ys: Strides, ws: Filters, outer: Any, inner: Any, total: Any
+    ) -> None:
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(total):
+            n, c, d, h, v = position(i, outer, s.D, s.H, s.W, inner)
+            g = U(c // U(s.inputs))
+            image = U(n * U(ys.n) + g * U(s.outputs) * U(ys.c))
+            filters = U(g * U(ws.group) + (c - g * U(s.inputs)) * U(ws.c))
+            acc = T(0)
+            for kd in range(s.KD):
+                z = S(S(d) + s.before_d - kd * s.dilation_d)  # = od * stride_d
+                od = U(U(z) // U(s.stride_d))
+                for kh in range(s.KH):
+                    a = S(S(h) + s.before_h - kh * s.dilation_h)
+                    oh = U(U(a) // U(s.stride_h))
+                    for kw in range(s.KW):
+                        e = S(S(v) + s.before_w - kw * s.dilation_w)
+                        ow = U(U(e) // U(s.stride_w))
+                        whole = U(od * U(s.stride_d)) == U(z) and U(oh * U(s.stride_h)) == U(a)
+                        whole = whole and U(ow * U(s.stride_w)) == U(e) and z >= 0 and a >= 0 and e >= 0
+                        if whole and od < U(s.OD) and oh < U(s.OH) and ow < U(s.OW):
+                            at = U(image + od * U(ys.d) + oh * U(ys.h) + ow * U(ys.w))
+                            tap = U(filters + U((kd * s.KH + kh) * s.KW + kw) * U(ws.tap))
+                            for o in range(s.outputs):
+                                acc += dy[U(at + U(o) * U(ys.c))] * w[U(tap + U(o) * U(ws.o))]
+            dx[i] = acc
+
+    return input_grad
+
+
+def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
+    """dw[o, c, u] = sum over n, i of x[n, c, i*stride + u*dilation - before] * dy[n, o, i], over a run of output rows.
+
+    One thread per part and weight; weights are numbered (group, tap, input channel, output channel).
+    """
+    position = make_position(U)
+
+    def weight_grad(
+        x: Any, dy: Any, parts: Any, s: Shape, xs: Strides, ys: Strides, rows: Any, part: Any, weights: Any, total: Any
+    ) -> None:
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(total):
+            p = U(i // U(weights))
+            rest = U((i - p * U(weights)) // U(s.outputs))
+            o = U(i - p * U(weights) - rest * U(s.outputs))
+            c = U(rest % U(s.inputs))
+            g, _, kd, kh, kw = position(U(rest // U(s.inputs)), 1, s.KD, s.KH, s.KW, 1)
+            image = U((g * U(s.inputs) + c) * U(xs.c))
+            grad = U((g * U(s.outputs) + o) * U(ys.c))
+            last = S(p + U(1)) * part
+            acc = T(0)
+            for row in range(S(p) * part, min(last, rows)):
+                q = U(U(row) // U(s.OH))
+                n = U(q // U(s.OD))
+                od = U(q - n * U(s.OD))
+                oh = U(U(row) - q * U(s.OH))
+                d = S(S(od) * s.stride_d + S(kd) * s.dilation_d - s.before_d)
+                h = S(S(oh) * s.stride_h + S(kh) * s.dilation_h - s.before_h)
+                if U(d) < U(s.D) and U(h) < U(s.H):
+                    at = U(image + n * U(xs.n) + U(d) * U(xs.d) + U(h) * U(xs.h))
+                    of = U(grad + n * U(ys.n) + od * U(ys.d) + oh * U(ys.h))
+                    for ow in range(s.OW):
+                        v = S(ow * s.stride_w + S(kw) * s.dilation_w - s.before_w)
+                        if U(v) < U(s.W):
+                            acc += x[U(at + U(v) * U(xs.w))] * dy[U(of + U(ow) * U(ys.w))]
+            parts[i] = acc
+
+    return weight_grad
+
+
+@entry
+def conv(
+    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
+    """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
+    if y.size == 0:
+        return
+    x, before = border.padded(x, padding, padding_mode, channels_last)
+    filters = filters_of(w.shape, groups, channels_last)
+    shape, xs, _ = _shape(x, w, y, stride, dilation, before, groups, channels_last)
+    axes = channel_axes(filters.outputs * groups, channels_last)
+    bias = flat(w) if b is None else flat(b)  # a kernel has no optional arguments
+    launch(
+        make_conv,
+        (b is not None, activation),
+        blocks_for(y.size),
+        (flat(x), flat(w), bias, flat(y), shape, xs, filters, *axes, y.size),
+        dtype=y.dtype,
+        wide=needs_wide(x.size, w.size, y.size),
+    )
+
+
+@entry
+def conv_input_grad(
+    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
+    """dx: each element gathers from the outputs whose windows hold it."""
+    if dx.size == 0:
+        return
+    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
+    filters = filters_of(w.shape, groups, channels_last)
+    shape, _, ys = _shape(target, w, dy, stride, dilation, before, groups, channels_last)
+    axes = channel_axes(filters.channels * groups, channels_last)
+    launch(
+        make_input_grad,
+        (),
+        blocks_for(target.size),
+        (flat(dy), flat(w), flat(target), shape, ys, filters, *axes, target.size),
+        dtype=dx.dtype,
+        wide=needs_wide(dy.size, w.size, target.size),
+    )
+    border.fold(target, dx, padding, padding_mode, channels_last)
+
+
+@entry
+def conv_weight_grad(
+    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
+    """dw: each thread sums one weight over a run of output rows; the runs' sums are added in order."""
+    if dy.size == 0:
+        fill(dw, 0)
+        return
+    x, before = border.padded(x, padding, padding_mode, channels_last)
+    filters = filters_of(dw.shape, groups, channels_last)
+    shape, xs, ys = _shape(x, dw, dy, stride, dilation, before, groups, channels_last)
+    rows = x.shape[0] * shape.OD * shape.OH
+    parts, part = cut(rows, shape.OW, blocks_for(dw.size), dw.size * dw.dtype.itemsize)
+    total = parts * dw.size
+    partial = backend.scratch("parts", total, dw.dtype)
+    launch(
+        make_weight_grad,
+        (),
+        blocks_for(total),
+        (flat(x), flat(dy), partial, shape, xs, ys, rows, part, dw.size, total),
+        dtype=dw.dtype,
+        wide=needs_wide(x.size, dy.size, total),
+    )
+    sum_parts(partial, dw, filters, parts)
+
+
+def _shape(
+    x: Any, w: Any, y: Any, stride: Triple, dilation: Triple, before: Triple, groups: int, channels_last: bool
+) -> tuple[Shape, Strides, Strides]:
+    """The problem for a kernel, and the strides of x and y."""
+    _, C, size = split(x.shape, channels_last)
+    _, outputs, out = split(y.shape, channels_last)
+    kernel = kernel_of(w.shape, channels_last)
+    shape = Shape(*size, *out, C // groups, outputs // groups, *kernel, *stride, *dilation, *before)
+    return shape, strides_of(C, size, channels_last), strides_of(outputs, out, channels_last)

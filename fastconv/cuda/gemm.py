@@ -1,0 +1,290 @@
+"""Implicit GEMM: y = A w, where A is gathered from an image while it is multiplied, and never stored.
+
+One row of A belongs to one output pixel and holds what its window reads; a column to one (tap, channel). Forward and
+input gradient are the same kernel: the input gradient gathers from dy, once for each phase of the stride. A block owns
+BM pixels x BN output channels and goes through the columns BK at a time: it gathers BM x BK of A and BK x BN of w into
+shared memory, then each thread adds BK outer products to its TM x TN accumulators in registers. Shared memory holds two
+such pairs: while one is multiplied, the next is on its way in registers.
+
+The idea of precomputed offsets: Chetlur et al., arXiv:1410.0759, section 3. The tiling: Volkov & Demmel, SC 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+
+from .activation import device_function
+from .backend import cuda
+from .indexing import make_pixel
+from .source import inlined, unrolled
+
+RUN = 4  # elements of a 16-byte load in float32
+OUTSIDE = -(1 << 30)  # a coordinate that is outside every image, whatever offset comes to it
+PHASE = 7  # numbers that describe a phase; see `Phase`
+ENTRY = 4  # numbers that describe a column of A: offset in elements, offset in pixels along D, H, W
+L = numba.uint64  # shared memory is addressed by 64 bits: no masking between additions
+
+
+class Tile(NamedTuple):
+    """Pixels, channels and columns of a block's tile; pixels and channels of a thread's."""
+
+    BM: int
+    BN: int
+    BK: int
+    TM: int
+    TN: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.BM // self.TM * (self.BN // self.TN)
+
+    @property
+    def VM(self) -> int:
+        """Pixels of a run: a thread's TM pixels lie in runs that one 16-byte load fetches."""
+        return min(self.TM, RUN)
+
+    @property
+    def VN(self) -> int:
+        """Channels of a run."""
+        return min(self.TN, RUN)
+
+    @property
+    def SM(self) -> int:
+        """From one of a thread's runs of pixels to the next: as far as the block's threads need."""
+        return self.BM // self.TM * self.VM
+
+    @property
+    def SN(self) -> int:
+        """From one of a thread's runs of channels to the next."""
+        return self.BN // self.TN * self.VN
+
+
+class Phase(NamedTuple):
+    """Pixels that read the image alike: their grid (D, H, W), the columns of A they need, where they are stored."""
+
+    D: int
+    H: int
+    W: int
+    total: int  # N * D * H * W
+    first: int  # step of BK columns that is the first
+    steps: int
+    start: int  # place in y
+
+
+class Gather(NamedTuple):
+    """Where A comes from: pixel i of a phase reads around origin + i*step; sizes and strides of the image."""
+
+    step_d: int
+    step_h: int
+    step_w: int
+    origin_d: int
+    origin_h: int
+    origin_w: int
+    D: int
+    H: int
+    W: int
+    n: int
+    d: int
+    h: int
+    w: int
+    c: int
+    group: int
+
+
+class Target(NamedTuple):
+    """Strides of y along a phase's pixels, along channels and from group to group."""
+
+    n: int
+    d: int
+    h: int
+    w: int
+    c: int
+    group: int
+
+
+class Weights(NamedTuple):
+    """The packed weights: output channels of a group, elements from row to row and from group to group."""
+
+    outputs: int
+    row: int
+    group: int
+
+
+def make_multiply(T: Any, tile: Tile, PA: int, PB: int) -> Any:
+    """``multiply(sa, ra, sb, rb, acc, fa, fb)``: add BK outer products of a thread's parts of shared memory to `acc`.
+
+    PA and PB are the pitches of `sa` and `sb`; ra and rb the places of the thread's first elements.
+    """
+    BK, TM, TN, SM, SN, VM, VN = tile.BK, tile.TM, tile.TN, tile.SM, tile.SN, tile.VM, tile.VN
+
+    def multiply(sa: Any, ra: Any, sb: Any, rb: Any, acc: Any, fa: Any, fb: Any) -> None:
+        for k in unrolled(BK):
+            for i in range(TM):
+                fa[i] = sa[ra + L(k * PA + i // VM * SM + i % VM)]
+            for j in range(TN):
+                fb[j] = sb[rb + L(k * PB + j // VN * SN + j % VN)]
+            for i in range(TM):
+                for j in range(TN):
+                    acc[i, j] += fa[i] * fb[j]
+
+    return inlined(multiply)
+
+
+def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool) -> Any:
+    """``gather(x, entries, step, column, place, image, pa)``: load this thread's part of one step of A into `pa`."""
+    NT = tile.threads
+    RA = NT // tile.BM if pixels_first else NT // tile.BK
+    LA = tile.BM * tile.BK // NT
+    PIXELS, COLUMNS = (1, LA) if pixels_first else (LA, 1)
+    BK = tile.BK
+
+    def gather(
+        x: Any, entries: Any, step: Any, column: Any, base: Any, d0: Any, h0: Any, w0: Any, image: Any, pa: Any
+    ) -> None:
+        for k in range(COLUMNS):
+            e = U(step)
+            if not even:
+                e = U(e * U(BK) + column + U(k * RA))
+            e = U(e * U(ENTRY))
+            offset = U(entries[e])
+            if even:
+                offset = U(offset + U(k * RA) * U(image.c))
+            td, th, tw = entries[e + U(1)], entries[e + U(2)], entries[e + U(3)]
+            for p in range(PIXELS):
+                inside = U(h0[p] + th) < U(image.H) and U(w0[p] + tw) < U(image.W)
+                if deep:
+                    inside = inside and U(d0[p] + td) < U(image.D)
+                v = T(0)
+                if inside:
+                    v = x[U(base[p] + offset)]
+                pa[k * PIXELS + p] = v
+
+    return inlined(gather)
+
+
+def make_store(T: Any, U: Any, tile: Tile, bias: bool, activation: Any) -> Any:
+    """``store(acc, b, y, phases, f, g, m, o, target, weights)``: write a thread's accumulators to y."""
+    TM, TN, SM, SN, VM, VN = tile.TM, tile.TN, tile.SM, tile.SN, tile.VM, tile.VN
+    act = device_function(activation, T)
+    pixel = make_pixel(U)
+
+    def store(
+        acc: Any, b: Any, y: Any, phases: Any, f: Any, g: Any, m0: Any, o0: Any, target: Any, weights: Any
+    ) -> None:
+        PD, PH, PW = U(phases[f]), U(phases[f + U(1)]), U(phases[f + U(2)])
+        M, start = U(phases[f + U(3)]), U(phases[f + U(6)])
+        for i in unrolled(TM):
+            m = U(m0 + U(i // VM * SM + i % VM))
+            if m < M:
+                n, d, h, w = pixel(m, PD, PH, PW)
+                at = U(
+                    start + n * U(target.n) + d * U(target.d) + h * U(target.h) + w * U(target.w) + g * U(target.group)
+                )
+                for j in unrolled(TN):
+                    o = U(o0 + U(j // VN * SN + j % VN))
+                    if o < U(weights.outputs):
+                        v = acc[i, j]
+                        if bias:
+                            v = T(v + b[U(g * U(weights.outputs) + o)])
+                        if act is not None:
+                            v = T(act(v))
+                        y[U(at + o * U(target.c))] = v
+
+    return inlined(store)
+
+
+def make_gemm(
+    T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool, bias: bool, activation: Any
+) -> Callable[..., None]:
+    """The kernel for a tile.
+
+    Parameters
+    ----------
+    even : bool
+        Each step of BK columns is one tap: there is one entry per step, else one per column.
+    pixels_first : bool
+        Neighbouring threads load and store neighbouring pixels (channels-first), else neighbouring channels.
+    deep : bool
+        The depth axis is not trivial.
+    """
+    BM, BN, BK, TM, TN = tile
+    NT = tile.threads
+    NTM, NTN, VM, VN = BM // TM, BN // TN, tile.VM, tile.VN
+    LA, LB = BM * BK // NT, BN * BK // NT  # elements of A and w that a thread loads per step
+    RA = NT // BM if pixels_first else NT // BK  # columns, or pixels, from one load to the next
+    RB = NT // BN
+    PIXELS, COLUMNS = (1, LA) if pixels_first else (LA, 1)
+    PITCH = BM + 4  # keeps runs aligned and lets threads with neighbouring columns write to different banks
+    ABUF, BBUF = BK * PITCH, BK * BN
+    SA, SB = 2 * ABUF, 2 * BBUF
+    gather, multiply = make_gather(T, S, U, tile, even, pixels_first, deep), make_multiply(T, tile, PITCH, BN)
+    store, pixel = make_store(T, U, tile, bias, activation), make_pixel(U)
+
+    def gemm(
+        x: Any, w: Any, b: Any, y: Any, entries: Any, phases: Any, image: Any, target: Any, weights: Any, grid: Any
+    ) -> None:
+        sa = cuda.shared.array(SA, T, 16)
+        sb = cuda.shared.array(SB, T, 16)
+        acc = cuda.local.array((TM, TN), T)
+        fa, fb = cuda.local.array(TM, T), cuda.local.array(TN, T)
+        pa, pb = cuda.local.array(LA, T), cuda.local.array(LB, T)
+        base, d0 = cuda.local.array(PIXELS, U), cuda.local.array(PIXELS, S)
+        h0, w0 = cuda.local.array(PIXELS, S), cuda.local.array(PIXELS, S)
+
+        # Which tile: blocks that share pixels, and so what they gather, start side by side.
+        t, rest = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
+        o0, rest = U(rest % U(grid[0]) * U(BN)), U(rest // U(grid[0]))
+        m0, rest = U(rest % U(grid[1]) * U(BM)), U(rest // U(grid[1]))
+        f, g = U(rest % U(grid[2]) * U(PHASE)), U(rest // U(grid[2]))
+        M, first, steps = U(phases[f + U(3)]), U(phases[f + U(4)]), S(phases[f + U(5)])
+        if m0 >= M:
+            return
+        if pixels_first:
+            am, ak, tm, tn = U(t % U(BM)), U(t // U(BM)), U(t % U(NTM)), U(t // U(NTM))
+        else:
+            am, ak, tm, tn = U(t // U(BK)), U(t % U(BK)), U(t // U(NTN)), U(t % U(NTN))
+        bo, bk = U(t % U(BN)), U(t // U(BN))
+
+        # Where this thread's pixels read; a pixel beyond the last reads outside, which is zero.
+        for p in range(PIXELS):
+            m = U(m0 + am + U(p * RA))
+            n, d, h, v = pixel(m, phases[f], phases[f + U(1)], phases[f + U(2)])
+            d0[p] = S(S(d) * image.step_d + image.origin_d)
+            h0[p] = S(S(h) * image.step_h + image.origin_h)
+            w0[p] = S(S(v) * image.step_w + image.origin_w)
+            at = U(n * U(image.n) + g * U(image.group) + U(d0[p]) * U(image.d))
+            base[p] = U(at + U(h0[p]) * U(image.h) + U(w0[p]) * U(image.w) + (ak * U(image.c) if even else U(0)))
+            if m >= M:
+                h0[p] = S(OUTSIDE)
+        bw = U(g * U(weights.group) + o0 + bo + (first * U(BK) + bk) * U(weights.row))
+        real = U(o0 + bo) < U(weights.outputs)
+        for i in range(TM):
+            for j in range(TN):
+                acc[i, j] = T(0)
+
+        # Step s is loaded into registers, then step s-1 multiplied, then s stored where s-2 was.
+        for s in range(S(-1), steps):
+            more = S(s + 1) < steps
+            if more:
+                gather(x, entries, U(first + U(s + 1)), ak, base, d0, h0, w0, image, pa)
+                for i in range(LB):
+                    pb[i] = w[U(bw + U(i * RB) * U(weights.row))] if real else T(0)
+                bw = U(bw + U(BK) * U(weights.row))
+            if s >= 0:
+                ra, rb = U(U(s & 1) * U(ABUF) + tm * U(VM)), U(U(s & 1) * U(BBUF) + tn * U(VN))
+                multiply(sa, L(ra), sb, L(rb), acc, fa, fb)
+            if more:
+                wa, wb = U(U((s + 1) & 1) * U(ABUF) + ak * U(PITCH) + am), U(U((s + 1) & 1) * U(BBUF) + bk * U(BN) + bo)
+                for k in range(COLUMNS):
+                    for p in range(PIXELS):
+                        sa[U(wa + U((k * PITCH + p) * RA))] = pa[k * PIXELS + p]
+                for i in range(LB):
+                    sb[U(wb + U(i * RB * BN))] = pb[i]
+            cuda.syncthreads()
+        store(acc, b, y, phases, f, g, U(m0 + tm * U(VM)), U(o0 + tn * U(VN)), target, weights)
+
+    return gemm

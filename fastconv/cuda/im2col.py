@@ -1,0 +1,202 @@
+"""Convolution as an implicit GEMM, the fast way on CUDA for most problems (twin: cpu/im2col.py).
+
+The matrix of windows is gathered tile by tile in shared memory (``gemm``, ``gemm_weights``). Extra memory: packed
+weights; for the weight gradient copies of dw, below `settings.scratch_bytes`; for a border other than zeros a padded
+copy of the image.
+Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from . import backend, border, lowering
+from .elementwise import fill
+from .filters import ENOUGH_BLOCKS, Filters, cut, filters_of, make_pack, sum_parts
+from .gemm import Tile, Weights, make_gemm
+from .gemm_weights import Output, Pixels, make_gemm_weights
+from .launch import blocks_for, entry, flat, launch, needs_wide, table
+from .lowering import Plan, Problem, Triple, Window, kernel_of
+
+#: Tiles for float32 from the largest; each thread of the first two has 64 accumulators, of the others 32 or 16.
+TILES = (
+    Tile(128, 128, 8, 8, 8),
+    Tile(128, 64, 8, 8, 4),
+    Tile(64, 64, 8, 4, 4),
+    Tile(128, 32, 8, 8, 4),
+    Tile(128, 16, 8, 4, 4),
+)
+
+
+def choose_tile(pixels: int, channels: int, groups: int, itemsize: int) -> Tile:
+    """The tile for a GEMM of `pixels` rows and `channels` columns per group: the largest that fills the GPU.
+
+    It is as wide as the channels, or at least 64; float64 has room for 16 accumulators.
+    """
+    fitting = [tile for tile in TILES if itemsize == 4 or tile.TM * tile.TN <= 16] or list(TILES)
+    widths = sorted({tile.BN for tile in fitting})
+    width = next((width for width in widths if channels <= width), widths[-1])
+    wide = [tile for tile in fitting if tile.BN in {width, min(64, width)}]
+    for tile in wide:
+        if blocks_for(pixels, tile.BM) * blocks_for(channels, tile.BN) * groups >= ENOUGH_BLOCKS:
+            return tile
+    return wide[-1]
+
+
+@entry
+def conv(
+    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
+    """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
+    if y.size == 0:
+        return
+    x, before = border.padded(x, padding, padding_mode, channels_last)
+    window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
+    problem = _problem(x, y, window, groups, channels_last).flattened()
+    filters = filters_of(w.shape, groups, channels_last)
+    tile = choose_tile(y.size // problem.O, filters.outputs, groups, y.dtype.itemsize)
+    plan = lowering.forward(problem, tile.BK)
+    _multiply(plan, tile, problem, x, w, b, y, filters, activation)
+
+
+@entry
+def conv_input_grad(
+    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
+    """dx: the gathering GEMM on dy with input and output channels of w exchanged, once for each phase of the stride."""
+    if dx.size == 0:
+        return
+    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
+    window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
+    problem = _problem(target, dy, window, groups, channels_last).flattened()
+    f = filters_of(w.shape, groups, channels_last)
+    exchanged = Filters(f.taps, f.outputs, f.channels, f.group, f.tap, f.o, f.c)
+    tile = choose_tile(target.size // problem.C, exchanged.outputs, groups, dx.dtype.itemsize)
+    plan = lowering.backward(problem, tile.BK)
+    _multiply(plan, tile, problem, dy, w, None, target, exchanged, None)
+    border.fold(target, dx, padding, padding_mode, channels_last)
+
+
+@entry
+def conv_weight_grad(
+    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
+    """dw: the product of the gathered matrix's transpose with dy, in parts of the pixels that are added in order."""
+    if dy.size == 0:
+        fill(dw, 0)
+        return
+    x, before = border.padded(x, padding, padding_mode, channels_last)
+    window = Window(kernel_of(dw.shape, channels_last), stride, dilation, before)
+    p = _problem(x, dy, window, groups, channels_last).flattened()
+    filters = filters_of(dw.shape, groups, channels_last)
+    rows, pixels = filters.taps * filters.channels, dy.size // p.O
+    tile = choose_tile(rows, filters.outputs, groups, dw.dtype.itemsize)
+    plan = lowering.forward(p, tile.BM, False)
+    grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), groups
+    parts, part = cut(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
+    wide = needs_wide(x.size, dy.size, parts * dw.size)
+    partial = backend.scratch("parts", parts * dw.size, dw.dtype)
+    steps = _digits(tile.BK, p.out)
+    launch(
+        make_gemm_weights,
+        (tile, not channels_last, p.deep),
+        math.prod(grid) * parts,
+        (
+            flat(x), flat(dy), partial, table(_entries, (plan,), wide), plan.gather,
+            Pixels(*p.out, pixels, part, *steps), Output(*plan.target, rows, filters.outputs), grid,
+        ),
+        dtype=dw.dtype,
+        wide=wide,
+        threads=tile.threads,
+        resident=_resident(tile, wide),
+    )  # fmt: skip
+    sum_parts(partial, dw, filters, parts)
+
+
+def _multiply(
+    plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
+) -> None:
+    """Pack w in the order of the plan's columns and start the gathering GEMM."""
+    rows = len(plan.columns)
+    wide = needs_wide(x.size, w.size, y.size, rows * filters.outputs * p.groups)
+    packed, weights = _packed(plan, w, filters, p.groups, wide)
+    grid = (
+        blocks_for(filters.outputs, tile.BN),
+        blocks_for(int(plan.phases[:, 3].max()), tile.BM),
+        len(plan.phases),
+    )
+    tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
+    arrays = flat(x), packed, packed if b is None else flat(b), flat(y)
+    launch(
+        make_gemm,
+        (tile, plan.even, not p.channels_last, p.deep, b is not None, activation),
+        math.prod(grid) * p.groups,
+        (*arrays, *tables, plan.gather, plan.target, weights, grid),
+        dtype=y.dtype,
+        wide=wide,
+        threads=tile.threads,
+        resident=_resident(tile, wide),
+    )
+
+
+def _packed(plan: Plan, w: Any, filters: Filters, groups: int, wide: bool) -> tuple[Any, Weights]:
+    """w as (group, column of A, output channel); w itself where it lies like that."""
+    rows = len(plan.columns)
+    natural = np.array_equal(_offsets(plan, filters), np.arange(rows) * filters.c)
+    if natural and filters.o == 1:
+        return flat(w), Weights(filters.outputs, filters.c, filters.group)
+    size = groups * rows * filters.outputs
+    packed = backend.scratch("packed", size, w.dtype)
+    args = (
+        flat(w),
+        packed,
+        table(_offsets, (plan, filters), wide),
+        rows,
+        filters.outputs,
+        filters.group,
+        filters.o,
+        size,
+    )
+    launch(make_pack, (), blocks_for(size), args, dtype=w.dtype, wide=wide)
+    return packed, Weights(filters.outputs, filters.outputs, rows * filters.outputs)
+
+
+def _entries(plan: Plan) -> np.ndarray:
+    return plan.entries.reshape(-1)
+
+
+def _phases(plan: Plan) -> np.ndarray:
+    return plan.phases.reshape(-1)
+
+
+@lru_cache(maxsize=256)
+def _offsets(plan: Plan, filters: Filters) -> np.ndarray:
+    """Where in w the row of each column of A begins; -1 for a column that only fills a step up."""
+    tap, c = plan.columns.T
+    return np.where(tap < 0, -1, tap * filters.tap + c * filters.c)
+
+
+def _digits(step: int, out: Triple) -> tuple[int, int, int, int]:
+    """`step` pixels as images, slices, rows and pixels."""
+    rest, w = divmod(step, out[2])
+    rest, h = divmod(rest, out[1])
+    n, d = divmod(rest, out[0])
+    return n, d, h, w
+
+
+def _resident(tile: Tile, wide: bool) -> int:
+    """Blocks on one multiprocessor at a time: 512 threads leave each 128 registers, enough unless indices are wide."""
+    return 1 if wide else max(1, 512 // tile.threads)
+
+
+def _problem(x: Any, y: Any, window: Window, groups: int, channels_last: bool) -> Problem:
+    N, C, size = lowering.split(x.shape, channels_last)
+    _, outputs, out = lowering.split(y.shape, channels_last)
+    return Problem(N, C, size, outputs, out, window, groups, channels_last)

@@ -1,0 +1,161 @@
+"""What the implicit GEMM gathers, as tables: the columns of A, the phases of a stride (twin: cpu/lowering.py).
+
+A column of A is one (tap, channel); all channels of a tap stand side by side. If every step of BK columns lies within
+one tap (`even`), a table has one entry per step, else one per column. Everything here is NumPy on the host, cached.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from .gemm import OUTSIDE, Gather, Phase, Target
+
+Triple = tuple[int, int, int]
+
+
+class Strides(NamedTuple):
+    """Elements from one image, channel, slice, row and pixel to the next."""
+
+    n: int
+    c: int
+    d: int
+    h: int
+    w: int
+
+
+def strides_of(C: int, size: Triple, channels_last: bool) -> Strides:
+    """Strides of a C-contiguous (N, C, D, H, W), or (N, D, H, W, C) with `channels_last`."""
+    D, H, W = size
+    if channels_last:
+        return Strides(D * H * W * C, 1, H * W * C, W * C, C)
+    return Strides(C * D * H * W, D * H * W, H * W, W, 1)
+
+
+def split(shape: tuple[int, ...], channels_last: bool) -> tuple[int, int, Triple]:
+    """N, C and (D, H, W) of a shape."""
+    if channels_last:
+        return shape[0], shape[4], (shape[1], shape[2], shape[3])
+    return shape[0], shape[1], (shape[2], shape[3], shape[4])
+
+
+def kernel_of(shape: tuple[int, ...], channels_last: bool) -> Triple:
+    """(KD, KH, KW) of a shape of weights."""
+    return _triple(shape[:3] if channels_last else shape[2:])
+
+
+@dataclass(frozen=True)
+class Window:
+    """How outputs lie over the input: taps, stride, dilation and leading padding along D, H, W."""
+
+    kernel: Triple
+    stride: Triple
+    dilation: Triple
+    before: Triple
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution in plain numbers: x has C channels of `size`, y has O of `out`."""
+
+    N: int
+    C: int
+    size: Triple
+    O: int  # noqa: E741 - the field's name for output channels
+    out: Triple
+    window: Window
+    groups: int
+    channels_last: bool
+
+    @property
+    def deep(self) -> bool:
+        """True if windows move along the depth."""
+        return (self.size[0], self.out[0], self.window.kernel[0], self.window.before[0]) != (1, 1, 1, 0)
+
+    def flattened(self) -> Problem:
+        """The same problem with one spatial axis where windows are single pixels."""
+        if self.window != Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) or self.size != self.out:
+            return self
+        line = (1, 1, math.prod(self.size))
+        return Problem(self.N, self.C, line, self.O, line, self.window, self.groups, self.channels_last)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Tables and strides for one gathering GEMM.
+
+    `columns` has (tap, channel) of each column, -1 where there is none; `entries` and `phases` are as in ``gemm``.
+    """
+
+    columns: np.ndarray
+    entries: np.ndarray
+    phases: np.ndarray
+    gather: Gather
+    target: Target
+    even: bool
+
+
+@lru_cache(maxsize=256)
+def forward(p: Problem, BK: int, by_step: bool = True) -> Plan:
+    """y from x: one phase, all taps. Without `by_step` there is an entry for every column in any case."""
+    inner = p.C // p.groups
+    x, y = strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
+    taps = np.array(list(product(*map(range, p.window.kernel))))
+    columns, entries = _columns(taps * p.window.dilation, np.arange(len(taps)), inner, x, BK)
+    phase = Phase(*p.out, p.N * math.prod(p.out), 0, len(columns) // BK, 0)
+    origin = _triple(-b for b in p.window.before)
+    gather = Gather(*p.window.stride, *origin, *p.size, x.n, x.d, x.h, x.w, x.c, inner * x.c)
+    target = Target(y.n, y.d, y.h, y.w, y.c, p.O // p.groups * y.c)
+    even = by_step and inner % BK == 0
+    return Plan(columns, entries[::BK] if even else entries, np.array([phase]), gather, target, even)
+
+
+@lru_cache(maxsize=256)
+def backward(p: Problem, BK: int) -> Plan:
+    """dx from dy: cells of x that lie alike over the stride read the same taps, from dy moved by whole pixels."""
+    inner = p.O // p.groups
+    even = inner % BK == 0
+    x, y = strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
+    stride, dilation, before = (np.array(v) for v in (p.window.stride, p.window.dilation, p.window.before))
+    taps = np.array(list(product(*map(range, p.window.kernel))))
+    phases, columns, entries, first = [], [], [], 0
+    for residue in product(*map(range, np.minimum(stride, p.size).tolist())):
+        distance = residue + before - taps * dilation
+        meets = np.flatnonzero((distance % stride == 0).all(axis=1))
+        some_columns, some_entries = _columns(distance[meets] // stride, meets, inner, y, BK)
+        cells = _triple(-(-(n - r) // s) for n, r, s in zip(p.size, residue, p.window.stride, strict=True))
+        start = residue[0] * x.d + residue[1] * x.h + residue[2] * x.w
+        phases.append(Phase(*cells, p.N * math.prod(cells), first, len(some_columns) // BK, start))
+        first += len(some_columns) // BK
+        columns.append(some_columns)
+        entries.append(some_entries[::BK] if even else some_entries)
+    gather = Gather(1, 1, 1, 0, 0, 0, *p.out, y.n, y.d, y.h, y.w, y.c, inner * y.c)
+    strides = _triple(v * s for v, s in zip((x.d, x.h, x.w), p.window.stride, strict=True))
+    target = Target(x.n, *strides, x.c, p.C // p.groups * x.c)
+    return Plan(np.concatenate(columns), np.concatenate(entries), np.array(phases), gather, target, even)
+
+
+def _columns(
+    offsets: np.ndarray, taps: np.ndarray, channels: int, image: Strides, BK: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(tap, channel) and the entry of every column, filled up to whole steps; taps lie `offsets` from the pixel."""
+    count = len(taps) * channels
+    filled = -(-count // BK) * BK
+    columns = np.full((filled, 2), -1, np.int64)
+    columns[:count, 0] = np.repeat(taps, channels)
+    columns[:count, 1] = np.tile(np.arange(channels), len(taps))
+    entries = np.full((filled, 4), OUTSIDE, np.int64)
+    entries[:count, 1:] = np.repeat(offsets.reshape(-1, 3), channels, axis=0)
+    entries[:count, 0] = entries[:count, 1:] @ (image.d, image.h, image.w) + columns[:count, 1] * image.c
+    return columns, entries
+
+
+def _triple(values: Iterable[int]) -> Triple:
+    a, b, c = values
+    return a, b, c
