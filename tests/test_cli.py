@@ -395,3 +395,16 @@ def test_ctrl_c_saves(tmp_path):
     if record["interrupted"] is not None:
         assert record["interrupted"]["epoch"] == finished + 1
     assert 0 <= accuracy_of(tmp_path / "out" / "weights.npz") <= 1
+
+
+# Names that are written twice so that --help stays quick
+
+
+def test_choices_are_those_of_the_library():
+    from fastconv import measure
+    from fastconv.cli.bench import SUITES
+    from fastconv.cli.train import DATASETS
+    from fastconv.nn import datasets
+
+    assert SUITES == measure.SUITES
+    assert set(DATASETS) == set(datasets.BY_NAME)

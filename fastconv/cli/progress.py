@@ -89,7 +89,7 @@ class Progress(Callback):
             )
         all_done = self._epoch * self._batches + done
         warm = self._run_seconds + self._trained - self._first
-        left = warm / max(1, all_done - 1) * (self._epochs * self._batches - all_done)
+        left = math.nan if all_done == 1 else warm / (all_done - 1) * (self._epochs * self._batches - all_done)
         self._display.update(self._epoch, done, logs, self._speed(done), left)
         self._stop_if_asked()
 
@@ -152,8 +152,8 @@ class _Bar:
         columns = (
             TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[text]}"),
         )  # fmt: skip
-        self._bar = RichProgress(*columns, console=self._console, transient=True)
-        self._task = self._bar.add_task(f"epoch 1/{epochs}", total=epochs * batches, text="")
+        self._bar = RichProgress(*columns, console=self._console, transient=True, redirect_stdout=False)
+        self._task = self._bar.add_task(f"epoch 1/{epochs}", total=epochs * batches, text="first step")
 
     def start(self) -> None:
         self._bar.start()
@@ -190,11 +190,13 @@ def epoch_line(epoch: int, epochs: int, logs: Figures, speed: Figures) -> str:
 
 
 def clock(seconds: float) -> str:
-    """m:ss, or h:mm:ss.
+    """m:ss, or h:mm:ss, or ?:?? where nothing is known.
 
-    >>> clock(61.6), clock(3700)
-    ('1:02', '1:01:40')
+    >>> clock(61.6), clock(3700), clock(math.nan)
+    ('1:02', '1:01:40', '?:??')
     """
+    if math.isnan(seconds):
+        return "?:??"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -72,7 +72,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     import numpy as np
 
     from ..measure import environment
-    from ..nn import applications, datasets, optimizers
+    from ..nn import applications, datasets, layers, optimizers
     from ..simd.jit import kernel_cache_dir
     from .progress import Interruption, Progress, Stopped
 
@@ -81,24 +81,26 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     (x, y), test_set = _load(datasets.by_name(name), data_dir, arguments["limit"], len(names))
     model = applications.lecture_cnn(x.shape[1:], len(names), seed=seed)
     optimizer = optimizers.SGD(arguments["lr"], momentum=arguments["momentum"], decay=arguments["lr"] / epochs)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9  # the statistics settle in tens of steps, as in PyTorch; with 0.99 it takes hundreds
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     images = len(x)
     say(f"{name}: {images:,} training and {len(test_set[0]):,} test images; {model.count_params():,} parameters")
     if not kernel_cache_dir().is_dir():
         say(f"Kernels are compiled as they are needed, once; they are kept in {kernel_cache_dir()}")
-    started = time.perf_counter()
-    counts = None
+    started, finished = time.perf_counter(), True
     with Interruption() as interruption:
         progress = Progress(epochs, images, arguments["batch_size"], interruption)
         options: dict[str, Any] = {"batch_size": arguments["batch_size"], "epochs": epochs, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
                 model.fit(x, y, validation_data=test_set, callbacks=[progress], **options)
-            counts = _judge(model, test_set, names)
         except Stopped:
-            pass
+            finished = False
         finally:
             progress.close()
+        counts = _judge(model, test_set, names) if finished else None
         output.weights(model)
         output.history(progress.history)
         output.pictures(name, progress.history, counts, names)
@@ -112,7 +114,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
             "test": None if counts is None else {"classes": names, "confusion_matrix": counts.tolist()},
         }
         output.json("run.json", record | {"environment": environment()})
-    return counts is not None
+    return finished
 
 
 def _load(module: ModuleType, data_dir: Path | None, limit: int | None, classes: int) -> tuple[Any, Any]:
