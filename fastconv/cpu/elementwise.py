@@ -15,7 +15,6 @@ from .runs import add_columns, bounds
 
 BLOCK = 8192
 ROWS = 16
-IDENTITY, RELU, LEAKY_RELU, SIGMOID, TANH = range(5)
 
 
 @parallel_kernel
@@ -33,35 +32,29 @@ def activate(thread, first, last, x, y, slope):
 
 
 @kernel
-def scale_by_slope(dy, y, dz, kind, slope):
-    """dz = dy times the activation's derivative, from the activation's output y."""
-    one, zero = y.dtype.type(1), y.dtype.type(0)
-    if kind == RELU:
+def scale_by_slope(dy, y, dz, slope):
+    """dz = dy where y > 0, else slope*dy, and 0 for slope 0 whatever dy is."""
+    zero = y.dtype.type(0)
+    if slope == 0:
         for j in range(dy.size):
             dz[j] = zero if y[j] <= zero else dy[j]
-    elif kind == LEAKY_RELU:
-        for j in range(dy.size):
-            dz[j] = dy[j] * slope if y[j] <= zero else dy[j]
-    elif kind == SIGMOID:
-        for j in range(dy.size):
-            dz[j] = dy[j] * (y[j] * (one - y[j]))
     else:
         for j in range(dy.size):
-            dz[j] = dy[j] * (one - y[j] * y[j])
+            dz[j] = dy[j] * slope if y[j] <= zero else dy[j]
 
 
 @parallel_kernel
-def activation_grad(thread, first, last, dy, y, dz, partial, kind, slope, plane, length, pieces, width, fold):
-    """dz = dy * activation'(z), and the sums of dz over each run, column by column, while it is in the cache.
+def activation_grad(thread, first, last, dy, y, dz, partial, masked, slope, plane, length, pieces, width, fold):
+    """dz = dy*relu'(y), and the sums of dz over each run, column by column, while it is in the cache.
 
-    A task owns a run: its part of dz and its row of `partial` (runs, fold). With kind IDENTITY only dy is summed.
+    A task owns a run: its part of dz and its row of `partial` (runs, fold). If not `masked`, dy is only summed.
     """
     total = np.empty(width, np.float64)
     for run in range(first, last):
         start, stop = bounds(run, plane, length, pieces)
         a = dy[start:stop]
-        if kind != IDENTITY:
-            scale_by_slope(a, y[start:stop], dz[start:stop], kind, slope)
+        if masked:
+            scale_by_slope(a, y[start:stop], dz[start:stop], slope)
             a = dz[start:stop]
         if fold > 0:
             add_columns(a, total, partial[run * fold : (run + 1) * fold])

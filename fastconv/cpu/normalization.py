@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..simd.jit import kernel, parallel_kernel
-from .runs import bounds, fold_columns
+from .runs import bounds, clear, fold_columns
 
 
 @kernel
@@ -27,8 +27,8 @@ def statistics(thread, first, last, x, shift, floor, sums, squares, periods, wid
         a = x[start:stop]
         period = run // pieces % periods * width
         k = shift[period : period + width]
-        total[:] = 0
-        total_2[:] = 0
+        clear(total)
+        clear(total_2)
         i = 0
         while i + 4 * width <= a.size:
             p, q = a[i : i + width], a[i + width : i + 2 * width]
@@ -76,8 +76,8 @@ def grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, 
         a, d = x[start:stop], dy[start:stop]
         period = run // pieces % periods * width
         m = mean[period : period + width]
-        total[:] = 0
-        total_2[:] = 0
+        clear(total)
+        clear(total_2)
         i = 0
         while i + 4 * width <= a.size:
             p, q = a[i : i + width], a[i + width : i + 2 * width]

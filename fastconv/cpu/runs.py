@@ -81,10 +81,17 @@ def bounds(run, plane, length, pieces):
 
 
 @kernel
+def clear(total):
+    """Set all to 0."""
+    for j in range(total.size):
+        total[j] = 0.0
+
+
+@kernel
 def add_columns(a, total, sums):
     """sums[j % fold] = sum of a[i] with i % width == j: four rows at a time in a's precision, then in double."""
     width = total.size
-    total[:] = 0
+    clear(total)
     i = 0
     while i + 4 * width <= a.size:
         p, q = a[i : i + width], a[i + width : i + 2 * width]
@@ -109,7 +116,7 @@ def fold_columns(total, sums):
         low, high = total[:left], total[left : 2 * left]
         for j in range(left):
             low[j] += high[j]
-    sums[:] = total[:fold]
-    for start in range(fold, left, fold):
+    clear(sums)
+    for start in range(0, left, fold):
         for j in range(fold):
             sums[j] += total[start + j]

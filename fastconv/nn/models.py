@@ -12,7 +12,7 @@ from ..errors import InvalidArgument
 from . import seeding
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
-from .saving import load_arrays, save_arrays
+from .saving import checked_path, load_arrays, save_arrays
 from .summary import summary_lines
 from .training import Trainer
 
@@ -208,8 +208,6 @@ class Sequential(Trainer):
         """
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
-        from .saving import checked_path
-
         if not overwrite and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
         save_arrays(filepath, self._named_weights())

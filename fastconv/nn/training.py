@@ -11,12 +11,14 @@ from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..ops.memory import Pool, recycled
-from . import activations, losses, metrics, optimizers
+from . import activations, losses, optimizers
 from .batches import as_samples, batches, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .callbacks.base import Logs
 from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
+from .metrics import Metric
+from .metrics import get as get_metric
 from .plan import Plan
 
 TRAIN_BATCH = 32
@@ -32,7 +34,7 @@ class Trainer:
     history: History | None = None
     stop_training = False
 
-    _metrics: list[metrics.Metric]
+    _metrics: list[Metric]
     _plan: Plan | None = None
 
     @property
@@ -75,7 +77,7 @@ class Trainer:
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
-        self._metrics = [_metrics_get(m, self.loss.name) for m in metrics]
+        self._metrics = [get_metric(m, self.loss.name) for m in metrics]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -312,9 +314,6 @@ class Trainer:
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
         return [w for layer in self.layers for w in layer.trainable_weights]
-
-
-_metrics_get = metrics.get
 
 
 def _count(value: Any, name: str, least: int) -> int:

@@ -18,7 +18,7 @@ from ..threads import team
 from ._arrays import FLOATS, as_array, computing_dtype, contiguous
 from .memory import empty
 
-KINDS = {None: 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4}
+ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 LEAKY_SLOPE = 0.01
 NATIVE = tuple(map(np.dtype, FLOATS))
 
@@ -108,10 +108,13 @@ def activation_grad(
     (array([[0., 1.],
            [1., 1.]]), array([1., 2.]))
     """
-    if activation not in KINDS:
-        known = ", ".join(map(repr, KINDS))
+    if activation not in ACTIVATIONS:
+        known = ", ".join(map(repr, ACTIVATIONS))
         raise InvalidArgument(f"the gradient of activation {activation!r} is not known; known are {known}")
     dy, y = floats("dy y", dy, dy if activation is None else y)
+    if activation in ("sigmoid", "tanh"):  # from their outputs: y*(1 - y) and 1 - y*y
+        one = dy.dtype.type(1)
+        dy, activation = dy * (y * (one - y) if activation == "sigmoid" else one - y * y), None
     if activation is None and axis is None:
         return dy, None
     cpu, runs = kernels("elementwise"), kernels("runs").cut(dy.shape, dy.ndim - 1 if axis is None else axis % dy.ndim)
@@ -123,8 +126,8 @@ def activation_grad(
         runs.tasks if dy.size else 0,
         *(a.reshape(-1) for a in (dy, y, dz)),
         partial,
-        KINDS[activation],
-        dy.dtype.type(slope),
+        activation is not None,
+        dy.dtype.type(0 if activation == "relu" else slope),
         *runs.geometry,
         runs.width,
         fold,
