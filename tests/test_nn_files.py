@@ -279,3 +279,58 @@ def test_progress_lines(capsys, monkeypatch):
     monkeypatch.setattr(progress, "INTERVAL", -1)
     tiny().fit(X, Y, epochs=1, batch_size=8)
     assert capsys.readouterr().out.count("\r") == 2 * 4 + 1
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_training_continues_from_a_saved_state(suffix, tmp_path):
+    """Weights, velocities, iterations, shuffling and both kinds of dropout: the same bits as without the break."""
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+
+    def model_with(optimizer):
+        model = keras.Sequential(
+            [L.Dense(8, input_dim=6), L.Dropout(0.5), L.BatchNormalization(), L.Dropout(0.2, seed=4), L.Dense(2)],
+            seed=1,
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss)
+        return model
+
+    path = tmp_path / f"run{suffix}"
+    for make in (lambda: keras.optimizers.SGD(0.05, momentum=0.9, decay=0.1), lambda: keras.optimizers.Adam(0.01)):
+        whole, first, second = (model_with(make()) for _ in range(3))
+        expected = whole.fit(X, Y, epochs=4, batch_size=8, verbose=0).history["loss"]
+        first.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+        first.save_state(path)
+        second.load_state(path)
+        got = second.fit(X, Y, epochs=4, initial_epoch=2, batch_size=8, verbose=0).history["loss"]
+        assert got == expected[2:]
+        assert all(np.array_equal(a, b) for a, b in zip(whole.get_weights(), second.get_weights(), strict=True))
+
+
+def test_states_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    model = tiny()
+    model.save_weights(path)
+    with pytest.raises(InvalidArgument, match="is no training state; for weights alone use load_weights"):
+        model.load_state(path)
+    model.save_state(path)
+    other = tiny()
+    other.layers.append(L.Dropout(0.5, seed=1))
+    other.layers[-1].ensure_built((None, 2))
+    with pytest.raises(InvalidArgument, match="holds 1 random generators but the model has 2"):
+        other.load_state(path)
+    with pytest.raises(InvalidArgument, match="not compiled"):
+        keras.Sequential([L.Dense(3, input_dim=2)]).save_state(path)
+
+
+def test_tensorboard(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    fit(C.TensorBoard(tmp_path), epochs=2, validation_data=(X, Y))
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert all(tag in written for tag in (b"train/loss", b"train/accuracy", b"validation/loss"))
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(MissingExtra, match="pip install"):
+        C.TensorBoard(tmp_path)

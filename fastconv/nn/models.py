@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from . import seeding
+from .checkpoints import assign, load_state, named_weights, save_state
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
 from .saving import checked_path, load_arrays, save_arrays
@@ -206,11 +207,10 @@ class Sequential(Trainer):
         DataUnavailable
             The file cannot be written.
         """
-        if not self.built:
-            raise InvalidArgument("the model has no weights yet; build it first")
+        self._must_be_built()
         if not overwrite and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
-        save_arrays(filepath, self._named_weights())
+        save_arrays(filepath, named_weights(self.layers))
 
     def load_weights(self, filepath: Any) -> None:
         """Read weights that `save_weights` wrote; the model stays as it is if anything is wrong with them.
@@ -224,23 +224,38 @@ class Sequential(Trainer):
         """
         if not self.built:
             self.build()
-        arrays = load_arrays(filepath)
-        mine = {f"{layer.name}/{w.name}": (layer, w) for layer in self.layers for w in layer.weights}
-        for name in (*mine, *arrays):
-            if name not in arrays or name not in mine:
-                layer_name, _, weight_name = name.rpartition("/")
-                where = "the file" if name not in arrays else "the model"
-                raise InvalidArgument(
-                    f"{filepath}: weight {weight_name!r} of layer {layer_name!r} is missing in {where}; "
-                    "the model must be built as it was when the weights were saved"
-                )
-        for name, (layer, weight) in mine.items():
-            check_weight(layer, weight, arrays[name], f"{filepath} holds")
-        for name, (_, weight) in mine.items():
-            weight.data[...] = arrays[name]
+        assign(self.layers, load_arrays(filepath), str(filepath))
 
-    def _named_weights(self) -> dict[str, np.ndarray]:
-        return {f"{layer.name}/{w.name}": w.data for layer in self.layers for w in layer.weights}
+    def save_state(self, filepath: Any) -> None:
+        """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.
+
+        Parameters
+        ----------
+        filepath : path
+            Ends with .npz or .safetensors.
+
+        Examples
+        --------
+        Four epochs, or two and, later, two more, come to the same:
+
+        >>> model.save_state("run.npz")  # doctest: +SKIP
+        >>> model.load_state("run.npz")  # doctest: +SKIP
+        >>> model.fit(x, y, epochs=4, initial_epoch=2)  # doctest: +SKIP
+        """
+        self._compiled()
+        self._must_be_built()
+        save_state(self, filepath)
+
+    def load_state(self, filepath: Any) -> None:
+        """Read what `save_state` wrote, into a model that was built and compiled in the same way."""
+        self._compiled()
+        if not self.built:
+            self.build()
+        load_state(self, filepath)
+
+    def _must_be_built(self) -> None:
+        if not self.built:
+            raise InvalidArgument("the model has no weights yet; build it first")
 
     def _shape_above(self, layer: Layer) -> tuple[int | None, ...] | None:
         """Shape of the input of a layer that is put on top, if it is known."""

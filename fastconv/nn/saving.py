@@ -40,7 +40,7 @@ def save_arrays(path: Any, arrays: Mapping[str, np.ndarray]) -> Path:
     if path.suffix == ".npz":
         write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     else:
-        data = _safetensors().save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        data = _safetensors().save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         write_atomically(path, lambda file: file.write(data))
     return path
 

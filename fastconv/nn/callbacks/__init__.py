@@ -2,7 +2,7 @@
 
 from .base import Callback, CallbackList, LambdaCallback, TerminateOnNaN
 from .progress import ProgressLines
-from .records import CSVLogger, History
+from .records import CSVLogger, History, TensorBoard
 from .watchers import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "ModelCheckpoint",
     "ProgressLines",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

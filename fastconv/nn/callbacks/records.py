@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataUnavailable
+from ...errors import DataUnavailable, MissingExtra
 from .base import Callback, Logs
 
 
@@ -62,3 +62,34 @@ class CSVLogger(Callback):
                 writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
         except OSError as error:
             raise DataUnavailable(f"cannot write {self.filename}: {error.strerror or error}") from error
+
+
+class TensorBoard(Callback):
+    """Write each epoch's logs as scalars for TensorBoard, through tensorboardX.
+
+    Parameters
+    ----------
+    log_dir : path
+        Folder of the event files.
+
+    Raises
+    ------
+    MissingExtra
+        tensorboardX is not installed.
+    """
+
+    def __init__(self, log_dir: Any = "logs") -> None:
+        try:
+            import tensorboardX  # noqa: F401 - missing now rather than after the first epoch
+        except ImportError:
+            raise MissingExtra("TensorBoard needs tensorboardX: pip install 'fastconv[tensorboard]'") from None
+        self.log_dir = Path(log_dir)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        from tensorboardX import SummaryWriter
+
+        with SummaryWriter(str(self.log_dir)) as writer:
+            for key, value in (logs or {}).items():
+                writer.add_scalar(
+                    key.replace("val_", "validation/") if key.startswith("val_") else f"train/{key}", value, epoch
+                )

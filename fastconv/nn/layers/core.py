@@ -170,12 +170,12 @@ class Dropout(Elementwise):
         if not 0 <= rate < 1:
             raise InvalidArgument(f"rate is {rate!r}; expected a number from 0 up to, but not including, 1")
         self.rate = float(rate)
-        self._own = None if seed is None else seeding.make_generator(seed)
+        self.own_generator = None if seed is None else seeding.make_generator(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        rng = self._own or self.rng()
+        rng = self.own_generator or self.rng()
         return F.dropout(x, rate=self.rate, seed=int(rng.integers(2**63)))
 
 
