@@ -63,9 +63,8 @@ def locate(item, grid):
 
 
 @lru_cache(maxsize=512)
-def cut(low: Lowered, dtype: str, unfold: bool = False) -> Blocking:
+def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
-    itemsize = np.dtype(dtype).itemsize
     lanes, taps = panel_lanes(low.O, itemsize), len(low.taps)
     unfolded = _spread(taps * low.C, itemsize) if unfold else 0
     rows, cols = _pixels(low, settings.tile_bytes // itemsize, unfolded)
@@ -93,7 +92,19 @@ def cut(low: Lowered, dtype: str, unfold: bool = False) -> Blocking:
         depth=merged * low.C,
         pitch=pitch,
         tasks=low.groups * item_blocks * panel_blocks,
-        grid=(items, panels, all_items, all_panels, item_blocks, panel_blocks, rows, cols, row_blocks, col_blocks, *low.out),
+        grid=(
+            items,
+            panels,
+            all_items,
+            all_panels,
+            item_blocks,
+            panel_blocks,
+            rows,
+            cols,
+            row_blocks,
+            col_blocks,
+            *low.out,
+        ),
         tap_offsets=offsets,
         a_offsets=np.zeros(1, np.int64) if unfold else np.ascontiguousarray(offsets[::merged]),
         b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * low.C * lanes),

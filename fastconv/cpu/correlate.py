@@ -35,7 +35,7 @@ def correlate(
     """Write one lowered problem's outputs to y."""
     if low.N == 0:
         return
-    block = cut(low, x.dtype.name, unfold)
+    block = cut(low, x.itemsize, unfold)
     planar = low.O > 1 and low.y_strides[1] != 1
     members = team(block.tasks, low.work)
     _correlate(
@@ -62,7 +62,7 @@ def correlate(
         scratch(members * block.scratch_size(planar), x.dtype).reshape(members, -1),
         planar,
         relu,
-        tile_address(x.dtype.name),
+        tile_address(x.itemsize),
     )
 
 

@@ -75,7 +75,7 @@ def _real(spectrum: np.ndarray) -> np.ndarray:
 
 
 def _run(tasks: int, work: int, a: np.ndarray, b: np.ndarray, c: np.ndarray, geometry: list[int]) -> None:
-    tile = tile_address(c.real.dtype.name)
+    tile = tile_address(c.real.itemsize)
     _products(team(tasks, work), tasks, _real(a), _real(b), _real(c), np.array(geometry, dtype=np.int64), tile)
 
 

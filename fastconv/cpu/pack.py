@@ -150,5 +150,5 @@ def scratch(size: int, dtype: np.dtype) -> np.ndarray:
     """An uninitialised flat array that starts on a cache line."""
     item = np.dtype(dtype).itemsize
     raw = np.empty(size * item + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
+    skip = -raw.__array_interface__["data"][0] % 64
     return raw[skip : skip + size * item].view(dtype)

@@ -31,7 +31,7 @@ def accumulate_weights(
     if low.N == 0:
         dw[...] = 0
         return
-    block = cut(low, x.dtype.name, unfold)
+    block = cut(low, x.itemsize, unfold)
     all_items, all_panels, rows, cols = block.grid[2], block.grid[3], block.grid[6], block.grid[7]
     terms, lanes = len(low.taps), block.lanes
     size = low.groups * all_panels * terms * low.C * lanes
@@ -82,7 +82,7 @@ def accumulate_weights(
         _rows_of_planes(together, dy_plane, rows, dy_pitch[1]),
         scratch(members * own, x.dtype).reshape(members, -1),
         partial,
-        tile_address(x.dtype.name),
+        tile_address(x.itemsize),
     )
     tap_order = np.ascontiguousarray(low.taps)
     jobs = low.groups * all_panels * terms

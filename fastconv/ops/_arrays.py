@@ -33,6 +33,10 @@ class Operands:
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
         self.names = names.split()
+        if device is None and _are_ready(values, len(values)):
+            self.arrays, self.device, self._given = list(values), "cpu", None
+            self.result = self.compute = values[0].dtype
+            return
         for name, value in zip(self.names, values, strict=True):
             if value is None and name not in OPTIONAL:
                 raise InvalidArgument(f"{name} is None; expected an array")
@@ -104,6 +108,17 @@ class Operands:
         if out is not y:
             out[...] = y
         return out
+
+
+def _are_ready(values: tuple[Any, ...], count: int) -> bool:
+    """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them; only the last may be None."""
+    if values[-1] is None:
+        count -= 1
+    first = values[0]
+    if type(first) is not np.ndarray or first.dtype.char not in "fd":
+        return False
+    dtype = first.dtype
+    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.carray for a in values[:count])
 
 
 def as_array(value: Any, name: str) -> np.ndarray:

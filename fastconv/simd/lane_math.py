@@ -50,14 +50,16 @@ root = _unary("sqrt", "The square root of a, lane by lane.")
 
 @intrinsic
 def convert(typingctx, a, like):  # type: ignore[no-untyped-def]
-    """a in the floating dtype of the lanes or array `like`."""
+    """a in the dtype of the lanes or array `like`: from float to float, or from one signed integer to another."""
     kind = Lanes(like.dtype, a.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         if kind.dtype.bitwidth == a.dtype.bitwidth:
             return args[0]
-        change = builder.fpext if kind.dtype.bitwidth > a.dtype.bitwidth else builder.fptrunc
-        return change(args[0], kind.vector)
+        grows = kind.dtype.bitwidth > a.dtype.bitwidth
+        if floating(a):
+            return (builder.fpext if grows else builder.fptrunc)(args[0], kind.vector)
+        return (builder.sext if grows else builder.trunc)(args[0], kind.vector)
 
     return kind(a, like), codegen
 

@@ -232,16 +232,18 @@ def spread(typingctx, scalar, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def numbers(typingctx, start, step, like):  # type: ignore[no-untyped-def]
-    """start + lane*step as int64, in as many lanes as `like` has."""
-    kind = Lanes(types.int64, like.count)
+def numbers(typingctx, start, step, like, unit):  # type: ignore[no-untyped-def]
+    """start + lane*step in the integer dtype of the scalar `unit`, in as many lanes as `like` has."""
+    kind = Lanes(unit, like.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         order = ir.Constant(kind.vector, list(range(kind.count)))
-        steps = builder.mul(order, _spread(builder, args[1], kind.count))
-        return builder.add(steps, _spread(builder, args[0], kind.count))
+        first, hop = (
+            _spread(builder, context.cast(builder, value, types.int64, unit), kind.count) for value in args[:2]
+        )
+        return builder.add(builder.mul(order, hop), first)
 
-    return kind(types.int64, types.int64, like), codegen
+    return kind(types.int64, types.int64, like, unit), codegen
 
 
 def _order(builder: Any, count: int, bound: Any) -> tuple[Any, Any]:

@@ -77,9 +77,9 @@ def multiply_tile(
 
 
 @lru_cache(maxsize=2)
-def tile_address(dtype: str) -> int:
-    """Address of the compiled tile function for float32 or float64: one for all kernels, so each compiles quickly."""
-    element, offset = types.CPointer(getattr(types, dtype)), types.CPointer(types.int64)
+def tile_address(itemsize: int) -> int:
+    """Address of the compiled tile function for float32 (4 bytes) or float64 (8), the same for all kernels."""
+    element, offset = types.CPointer({4: types.float32, 8: types.float64}[itemsize]), types.CPointer(types.int64)
     kinds = {"aoff": offset, "boff": offset, "a": element, "b": element, "c": element, "bias": element}
     signature = types.void(INTP, INTP, *(kinds.get(name, INTP) for name in _NAMES))
     return c_function(signature, _tile).address

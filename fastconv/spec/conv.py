@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,17 @@ class ConvSpec:
     channels_last: bool
     dtype: str
 
-    @property
+    @cached_property
     def extent(self) -> Triple:
         """Input pixels that one output pixel's window spans, on each axis."""
         return triple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    @property
+    @cached_property
     def padded(self) -> Triple:
         """Input size with its border."""
         return triple(n + sum(p) for n, p in zip(self.size, self.padding, strict=True))
 
-    @property
+    @cached_property
     def out(self) -> Triple:
         """Output size (OD, OH, OW)."""
         return triple((n - e) // s + 1 for n, e, s in zip(self.padded, self.extent, self.stride, strict=True))
@@ -75,7 +76,7 @@ class ConvSpec:
         """Shape of x as the caller has it."""
         return arrange(self.N, self.C, self.size[3 - self.rank :], self.channels_last)
 
-    @property
+    @cached_property
     def y_shape(self) -> tuple[int, ...]:
         """Shape of y as the caller has it."""
         return arrange(self.N, self.O, self.out[3 - self.rank :], self.channels_last)
@@ -118,6 +119,20 @@ def conv_spec(
     dtype: Any = "float32",
 ) -> ConvSpec:
     """Parse and check the arguments of a convolution; every fault is one `InvalidArgument`."""
+    arguments = (rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
+    if type(x_shape) is type(w_shape) is tuple and all(map(_is_plain, (*arguments, *x_shape, *w_shape))):
+        return _known_spec(x_shape, w_shape, b_shape, *arguments)  # equal arguments of these types are the same problem
+    return _parse(x_shape, w_shape, b_shape, *arguments)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or type(value) in (int, str) or isinstance(value, np.dtype)
+
+
+def _parse(
+    x_shape: Sequence[int], w_shape: Sequence[int], b_shape: Sequence[int] | None, rank: int, stride: Any, padding: Any,
+    dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
+) -> ConvSpec:  # fmt: skip
     channels_last = parse_layout(layout, rank)
     x_shape, w_shape = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
     shapes = f"(x: {x_shape}, w: {w_shape}, layout {LAYOUTS[rank][channels_last]})"
@@ -164,6 +179,9 @@ def conv_spec(
         channels_last=channels_last,
         dtype=np.dtype(dtype).name,
     )
+
+
+_known_spec = lru_cache(maxsize=1024)(_parse)
 
 
 def transposed_spec(
