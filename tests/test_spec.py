@@ -10,7 +10,7 @@ from cases import CASES, TRANSPOSED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastconv.borders import border_index, fold_border, stuffed_index
+from fastconv.borders import border_index, fold_border
 from fastconv.errors import InvalidArgument
 from fastconv.spec import adaptive_spec, conv_spec, pool_spec, transposed_spec
 
@@ -205,15 +205,6 @@ def test_border_index_is_numpys_pad(mode, n):
 def test_border_index_cannot_be_spoilt():
     with pytest.raises(ValueError, match="read-only"):
         border_index(3, 1, 1, "edge")[0] = 5
-
-
-def test_stuffed_index():
-    for n, step, before, length in product((1, 2, 4), (1, 2, 3), (-2, 0, 3), (1, 5, 9)):
-        expected = np.full(length, -1)
-        for j in range(n):
-            if 0 <= before + j * step < length:
-                expected[before + j * step] = j
-        np.testing.assert_array_equal(stuffed_index(n, step, before, length), expected)
 
 
 @pytest.mark.parametrize("mode", naive.MODES)
