@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
-from ..ops.memory import Pool, recycled
+from ..ops.memory import recycled
 from . import activations, losses, optimizers
 from .batches import as_samples, batches, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
@@ -153,7 +153,7 @@ class Trainer:
         listeners = CallbackList([*given, *lines, self.history], self, params)
         self.stop_training = False
         listeners.call("on_train_begin", {})
-        with recycled(Pool()):
+        with recycled():
             for epoch in range(initial_epoch, epochs):
                 listeners.call("on_epoch_begin", epoch, {})
                 logs = self._epoch(x, y, batch_size, shuffle, listeners)
@@ -198,7 +198,7 @@ class Trainer:
         self._ensure_built(x)
         size = check_batch_size(batch_size, PREDICT_BATCH)
         y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
-        with no_grad(), recycled(Pool()):
+        with no_grad(), recycled():
             for i, (xb, _) in enumerate(batches(x, None, size)):
                 y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).data
         return y
@@ -256,7 +256,7 @@ class Trainer:
         folded, loss_function = self._folded()
         self._reset_metrics()
         total = 0.0
-        with no_grad(), recycled(Pool()):
+        with no_grad(), recycled():
             for xb, yb in batches(x, y, batch_size):
                 result = self.plan.run(Tensor(xb), False, without_last=folded)
                 total += float(loss_function.tensor(result, yb).data) * len(xb)

@@ -1,6 +1,6 @@
 """Buffers that are used again: a training step that allocates its activations anew spends its time in page faults.
 
-Inside ``with recycled(pool):`` the arrays of `empty` lie in buffers of the pool. A buffer is free again as soon as no
+Inside ``with recycled():`` the arrays of `empty` lie in buffers of the pool. A buffer is free again as soon as no
 array in it is left, which its reference count tells: nothing has to be handed back, and an array that the caller
 keeps stays valid for as long as it is kept.
 """
@@ -80,10 +80,10 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 @contextmanager
-def recycled(pool: Pool) -> Iterator[None]:
-    """Take the arrays of `empty`, in this thread, from `pool`."""
+def recycled(pool: Pool | None = None) -> Iterator[None]:
+    """Take the arrays of `empty`, in this thread, from `pool`; None means the one in use already, or a new one."""
     outer = getattr(_local, "pool", None)
-    _local.pool = pool
+    _local.pool = pool or outer or Pool()
     try:
         yield
     finally:
