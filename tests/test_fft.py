@@ -227,18 +227,18 @@ def compute(op, case, arrays, method="fft"):
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)
 @pytest.mark.parametrize("op", OPS)
 def test_memory_stays_below_the_budget(op, case, plans, rng):
-    """Measured on the arrays NumPy allocates, scipy's results among them; 64 KiB are for tables and small objects."""
+    """Measured on the arrays NumPy allocates, scipy's results among them; 128 KiB are for tables and small objects."""
     arrays = draw(case, rng)
-    plans(32 << 20)
-    compute(op, case, arrays)  # compile first
     for budget in (2 << 20, 6 << 20):
         plans(budget)
-        tracemalloc.start()
-        result = compute(op, case, arrays)
+        with fc.threads(4):
+            compute(op, case, arrays)  # compile first
+            tracemalloc.start()
+            result = compute(op, case, arrays)
         peak = tracemalloc.get_traced_memory()[1] - result.nbytes
         tracemalloc.stop()
         assert plans[-1].bytes <= budget
-        assert peak <= plans[-1].bytes + (64 << 10)
+        assert peak <= plans[-1].bytes + (128 << 10)
 
 
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)

@@ -23,17 +23,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from ..borders import border_index
 from ..config import settings
+from ..threads import get_num_threads, team, threads
 from . import activation as activations
+from .fft_filters import Filters, taps_of
 from .fft_lattice import Axis, Batch, Lattice, lattice
 from .fft_phases import Phases, phases
-from .fft_plan import Chunk, Plan, Size, make_plan, real_axis, spectrum_shape
+from .fft_plan import Chunk, Plan, Size, make_plan, spectrum_shape
 from .fft_product import accumulate, multiply
 from .fft_tiles import ADD, WRITE, WRITE_BIAS, gather, scatter
 from .fft_transform import signals, spectra
@@ -59,7 +61,7 @@ def conv(
     """Write activation(conv(x, w) + b) to `y`."""
     if y.size == 0:
         return
-    taps = _taps(w, groups, channels_last)
+    taps = taps_of(w, groups, channels_last)
     kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
     parts, out = phases(kernel, stride, dilation), _spatial(y, channels_last)
     size = Size(len(x), out, parts.extent, groups, inner, outer, parts.count, 1, x.itemsize)
@@ -67,7 +69,7 @@ def conv(
     axes = _padded(_spatial(x, channels_last), padding, padding_mode, parts, stride)
     source = lattice(x, groups, axes, _reach(plan), channels_last)
     target = lattice(y, groups, [_shifted(n, 0) for n in out], _reach(plan), channels_last)
-    _correlate(source, _Filters(taps, parts, plan.tile), target, plan, b)
+    _correlate(source, Filters(taps, parts, plan.tile), target, plan, b)
     activations.apply(y, activation)
 
 
@@ -86,7 +88,7 @@ def conv_input_grad(
     """Write the gradient of x to `dx`: dxp[n, c, i*stride + u*dilation] sums dy[n, o, i] * w[o, c, u], folded to x."""
     if dx.size == 0:
         return
-    taps = _taps(w, groups, channels_last)
+    taps = taps_of(w, groups, channels_last)
     kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
     parts = phases(kernel, stride, dilation, flip=True)
     axes = _padded(_spatial(dx, channels_last), padding, padding_mode, parts, stride)
@@ -106,7 +108,7 @@ def conv_input_grad(
     target = lattice(dx, groups, axes, _reach(plan), channels_last, once)
     if not once or parts.count < math.prod(stride):
         dx[...] = 0
-    _correlate(source, _Filters(taps, parts, plan.tile, swapped=True), target, plan, None)
+    _correlate(source, Filters(taps, parts, plan.tile, swapped=True), target, plan, None)
 
 
 def conv_weight_grad(
@@ -125,7 +127,7 @@ def conv_weight_grad(
     if dy.size == 0:
         dw[...] = 0
         return
-    taps = _taps(dw, groups, channels_last)
+    taps = taps_of(dw, groups, channels_last)
     kernel, inner, outer = _triple(taps.shape[:3]), *taps.shape[4:]
     parts, out = phases(kernel, stride, dilation), _spatial(dy, channels_last)
     size = Size(len(x), out, parts.extent, groups, inner, outer, parts.count, 1, x.itemsize, gradient=True)
@@ -133,12 +135,12 @@ def conv_weight_grad(
     axes = _padded(_spatial(x, channels_last), padding, padding_mode, parts, stride)
     source = lattice(x, groups, axes, _reach(plan), channels_last)
     target = lattice(dy, groups, [_shifted(n, 0) for n in out], _reach(plan), channels_last)
-    filters = _Filters(taps, parts, plan.tile)
+    filters = Filters(taps, parts, plan.tile)
     for chunk in plan.chunks():
         filters.read(chunk, _summed(source, target, plan, chunk, math.prod(filters.shape(chunk)[4:])))
 
 
-def _correlate(source: Lattice, filters: _Filters, target: Lattice, plan: Plan, b: np.ndarray | None) -> None:
+def _correlate(source: Lattice, filters: Filters, target: Lattice, plan: Plan, b: np.ndarray | None) -> None:
     """Write to the target, or add where it holds elements twice, the correlation of the source with the filters."""
     bias = np.empty(0, source.array.dtype) if b is None else b
     for chunk in plan.chunks():
@@ -154,8 +156,11 @@ def _correlate_chunk(
 ) -> None:
     w = spectra(filters, plan.tile)
     del filters
-    for inputs, outputs in _batches(plan, chunk):
-        scatter(target, outputs, _correlated(source, inputs, w, plan), how, bias)
+
+    def work(pair: tuple[Batch, Batch]) -> None:
+        scatter(target, pair[1], _correlated(source, pair[0], w, plan), how, bias)
+
+    _share(work, list(_batches(plan, chunk)), plan, plan.abreast if target.once else 1)
 
 
 def _correlated(source: Lattice, inputs: Batch, w: np.ndarray, plan: Plan) -> np.ndarray:
@@ -165,18 +170,48 @@ def _correlated(source: Lattice, inputs: Batch, w: np.ndarray, plan: Plan) -> np
 
 
 def _summed(source: Lattice, target: Lattice, plan: Plan, chunk: Chunk, width: int) -> np.ndarray:
-    """The weight gradient of a chunk."""
+    """The weight gradient of a chunk, in a fixed number of partial sums over runs of batches."""
     dtype = np.result_type(source.array.dtype, np.complex64)
-    total = np.empty((1, *spectrum_shape(plan.tile), width), dtype)
-    for inputs, outputs in _batches(plan, chunk):
-        _add_batch(source, inputs, target, outputs, plan, total)
-    return signals(total, plan.tile, plan.size.extent)
+    totals = np.empty((plan.parts, *spectrum_shape(plan.tile), width), dtype)
+    batches = list(_batches(plan, chunk))
+
+    def work(part: int) -> None:
+        run = batches[len(batches) * part // plan.parts : len(batches) * (part + 1) // plan.parts]
+        for inputs, outputs in run:
+            _add_batch(source, inputs, target, outputs, plan, totals[part], inputs is run[0][0])
+
+    _share(work, list(range(plan.parts)), plan, plan.abreast)
+    for part in totals[1:]:
+        totals[0] += part
+    return signals(totals[:1], plan.tile, plan.size.extent)
 
 
-def _add_batch(source: Lattice, inputs: Batch, target: Lattice, outputs: Batch, plan: Plan, total: np.ndarray) -> None:
+def _add_batch(
+    source: Lattice, inputs: Batch, target: Lattice, outputs: Batch, plan: Plan, total: np.ndarray, first: bool
+) -> None:
     a = spectra(gather(source, inputs, plan.tile, plan.tile), plan.tile)
     b = spectra(gather(target, outputs, plan.tile, plan.pitch), plan.tile)
-    accumulate(a, b, total, inputs.groups, start=inputs.first == 0)
+    accumulate(a, b, total, inputs.groups, first)
+
+
+def _share(work: Callable[[Any], None], items: list[Any], plan: Plan, abreast: int) -> None:
+    """Do the work on every item: several at once, each on one thread, where that keeps the threads busy.
+
+    Otherwise one after the other, each stage on all threads. Short-lived threads of our own run whole batches without a
+    barrier between stages, and without kernels' and transforms' pools waiting for each other's idle threads.
+    """
+    members = min(team(len(items), int(plan.cost)), abreast)
+    if members < 2 or 2 * members < get_num_threads():
+        for item in items:
+            work(item)
+        return
+
+    def alone(item: Any) -> None:
+        with threads(1):
+            work(item)
+
+    with ThreadPoolExecutor(members) as pool:
+        list(pool.map(alone, items))
 
 
 def _batches(plan: Plan, chunk: Chunk) -> Iterator[tuple[Batch, Batch]]:
@@ -184,62 +219,6 @@ def _batches(plan: Plan, chunk: Chunk) -> Iterator[tuple[Batch, Batch]]:
     for first in range(0, plan.tiles, plan.batch):
         tiles = (first, min(plan.batch, plan.tiles - first), plan.counts, plan.pitch, chunk.group, chunk.groups)
         yield Batch(*tiles, chunk.source, chunk.sources), Batch(*tiles, chunk.target, chunk.targets)
-
-
-@dataclass(frozen=True)
-class _Filters:
-    """The taps (KD, KH, KW, groups, C/g, O/g), a view of w or dw, as tiles of spectra have them: by phase and place.
-
-    `swapped` is for the input gradient, whose source are the output channels.
-    """
-
-    taps: np.ndarray
-    parts: Phases
-    tile: Triple
-    swapped: bool = False
-
-    def shape(self, chunk: Chunk) -> tuple[int, ...]:
-        """Shape of a chunk's filters, zeros up to the tile's size along the real axis."""
-        half, count = real_axis(self.tile), self.parts.count
-        D, H, W = (self.tile[a] if a == half else e for a, e in enumerate(self.parts.extent))
-        if self.swapped:
-            return 1, D, H, W, chunk.groups, chunk.sources, count, chunk.targets
-        return 1, D, H, W, chunk.groups, count, chunk.sources, chunk.targets
-
-    def make(self, chunk: Chunk, dtype: Any) -> np.ndarray:
-        """The filters of a chunk, zero where there is no tap."""
-        filters = np.zeros(self.shape(chunk), dtype)
-        for taps, cell in self._cells(chunk, filters):
-            cell[...] = taps
-        return filters.reshape(*filters.shape[:4], -1)
-
-    def read(self, chunk: Chunk, filters: np.ndarray) -> None:
-        """Take the taps of a chunk from its filters."""
-        for taps, cell in self._cells(chunk, filters.reshape(*filters.shape[:4], *self.shape(chunk)[4:])):
-            taps[...] = cell
-
-    def _cells(self, chunk: Chunk, filters: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each phase: its taps, and where they stand in `filters`, with the same axes."""
-        groups = slice(chunk.group, chunk.group + chunk.groups)
-        source = slice(chunk.source, chunk.source + chunk.sources)
-        target = slice(chunk.target, chunk.target + chunk.targets)
-        everything = slice(None)
-        for i, (taps, places) in enumerate(self.parts.cells()):
-            which: tuple[Any, ...] = (*taps, groups, source, target)
-            where: tuple[Any, ...] = (0, *places, everything, i)
-            if self.swapped:
-                which, where = (*taps, groups, target, source), (0, *places, everything, everything, i)
-            cell = self.taps[which]
-            yield cell.swapaxes(4, 5) if self.swapped else cell, filters[where]
-
-
-def _taps(w: np.ndarray, groups: int, channels_last: bool) -> np.ndarray:
-    """w seen as (KD, KH, KW, groups, C/g, O/g)."""
-    if channels_last:
-        *kernel, inner, outer = w.shape
-        return w.reshape(*kernel, inner, groups, outer // groups).swapaxes(3, 4)
-    outer, inner, *kernel = w.shape
-    return w.reshape(groups, outer // groups, inner, *kernel).transpose(3, 4, 5, 0, 2, 1)
 
 
 def _spatial(x: np.ndarray, channels_last: bool) -> Triple:

@@ -1,9 +1,10 @@
 """How method "fft" cuts a problem: tile size, channels and tiles at once, from a model of cost and memory.
 
 Memory (the bound that `Plan.bytes` states): while the spectra of a chunk of filters are made they are held twice;
-afterwards once, beside the largest pair of neighbouring stages of one batch of tiles: real tiles and their spectra,
-spectra of input and output, or spectra and real output. Tile size, chunk and batch are chosen so that this stays below
-the byte budget; where even one tile and one channel do not fit, the smallest tiles are taken one by one.
+afterwards once (a weight gradient: `parts` times), beside the largest pair of neighbouring stages of the batches of
+tiles in work: real tiles and their spectra, spectra of input and output, or spectra and real output. Tile size, chunk
+and batch are chosen so that this stays below the byte budget; where even one tile and one channel do not fit, the
+smallest tiles are taken one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ BATCH = 160_000.0  # one batch of tiles
 LONG = 1 << 16
 RATIOS = (1.35, 1.7, 2.2, 3, 4, 5.5, 8, 12, 20, 40, 100)  # tile lengths tried, relative to the filter's extent
 ROWS = 28  # tiles that make good use of a filter's spectrum once it is read
-CACHE_BYTES = 4 << 20  # batches of about this size keep their stages in the cache
+CACHE_BYTES = 2 << 20  # batches of about this size keep their stages in one core's cache
+LEAST_BYTES = 1 << 19  # smaller ones cost more than they gain
+BATCHES = 8  # this many are enough to keep the threads busy
+MOST_ABREAST = 64  # batches
+PARTS = 8  # partial sums of a weight gradient
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,11 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """Tiles of size `tile` that overlap by extent - 1, `batch` of them at a time, and the chunks of channels."""
+    """Tiles of size `tile` that overlap by extent - 1, `batch` of them at a time, and the chunks of channels.
+
+    Up to `abreast` batches fit beside each other. Weight gradients are summed in `parts` runs of batches. Nothing here
+    depends on the number of threads.
+    """
 
     size: Size
     tile: Triple
@@ -78,6 +87,8 @@ class Plan:
     sources: int
     targets: int
     batch: int
+    abreast: int
+    parts: int
     bytes: int
     cost: float
 
@@ -223,10 +234,21 @@ def _plan(size: Size, budget: int, tile: Triple, groups: int, sources: int, targ
     pitch = _triple(-(-n // c) for n, c in zip(size.out, counts, strict=True))
     tiles = size.images * math.prod(counts)
     making, held, each = _bytes(size, tile, pitch, groups, sources, targets)
-    batch = max(1, min(tiles, (budget - held) // each, max(CACHE_BYTES // each, 1 if sources * targets == 1 else ROWS)))
-    batch = -(-tiles // -(-tiles // batch)) if tiles else 1
+    batch = _batch(tiles, (budget - held) // each, each, sources * targets > 1)
+    batches = -(-tiles // batch)
+    parts = min(PARTS, batches) if size.gradient and PARTS * held <= budget // 4 else 1
+    held *= parts
+    abreast = max(1, min(batches, MOST_ABREAST, (budget - held) // (batch * each)))
+    most = max(making, held + abreast * batch * each)
     spent = _cost(size, tile, counts, batch, groups, sources, targets)
-    return Plan(size, tile, pitch, counts, groups, sources, targets, batch, max(making, held + batch * each), spent)
+    return Plan(size, tile, pitch, counts, groups, sources, targets, batch, abreast, parts, most, spent)
+
+
+def _batch(tiles: int, room: int, each: int, matrix: bool) -> int:
+    """Tiles to take at a time: what the cache holds, or enough to make use of the filters' spectra once read."""
+    batch = min(CACHE_BYTES // each, max(-(-tiles // BATCHES), LEAST_BYTES // each))
+    batch = max(1, min(tiles, room, max(batch, ROWS if matrix else 1)))
+    return -(-tiles // -(-tiles // batch)) if tiles else 1
 
 
 def _bytes(size: Size, tile: Triple, pitch: Triple, groups: int, sources: int, targets: int) -> tuple[int, int, int]:
@@ -240,6 +262,8 @@ def _bytes(size: Size, tile: Triple, pitch: Triple, groups: int, sources: int, t
     else:
         kept = math.prod(v if a < real_axis(tile) else t for a, (v, t) in enumerate(zip(pitch, tile, strict=True)))
         each = half * outer + max(half * inner, kept * outer)
+        if inner == outer == 1:  # the product takes the place of its factor
+            each = half + kept
     each = max(each, (points + half) * inner)
     return filters * (half + 2 * rows + 2 * (rows // tile[2])), filters * half, size.itemsize * groups * each
 
