@@ -7,11 +7,14 @@ lie a stride apart. All serve integers too.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from ..simd.host import host
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import add, beats, largest, pick
+from ..simd.lane_math import add, beats, convert, largest, pick
 from ..simd.lanes import (
     address,
     first_lanes,
@@ -31,8 +34,8 @@ from ..threads import team
 from .pool_first import clear_row, deal, deal_all
 from .pool_windows import Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
 
-# Added to a place in a plane, this gives a number below 0.
-FAR = 1 << 61
+# Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
+NARROW = 1 << 30
 
 
 def argmax(
@@ -48,10 +51,11 @@ def argmax(
     C, sizes, channels_last = shape_of(x, channels_last)
     flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
     rows, work = y.size // (C * len(windows[2])), y.size * taps_of(windows)
+    unit = np.dtype(np.int32 if math.prod(sizes) <= NARROW else np.int64).type(0)
     if channels_last:
         block = channel_block(rows, C)
         tasks, run = rows * -(-C // block), longest_run(windows[2])
-        argmax_last(team(tasks, work), tasks, *flat, windows, run, (*sizes, C), step, block)
+        argmax_last(team(tasks, work), tasks, *flat, windows, run, (*sizes, C), step, block, unit)
         return
     tasks = rows * C
     members = team(tasks, work)
@@ -60,15 +64,24 @@ def argmax(
         argmax_regions(members, tasks, *flat, windows, sizes, step)
         return
     phase = plan.line[3]
-    scratch, places = np.empty(members * (2 * plan.length + phase), x.dtype), np.empty(members * phase, np.int64)
-    starts = np.full(phase, -FAR)
-    starts[: plan.line[4]] = np.where(windows[2][:, 1] > 0, windows[2][:, 0], -FAR)
+    scratch, places = np.empty(members * (2 * plan.length + phase), x.dtype), np.empty(members * phase, unit.dtype)
+    starts = _starts(windows[2].tobytes(), phase, unit.dtype)
     td, th, _ = windows
-    argmax_rows(members, tasks, *flat, td, th, starts, scratch, places, plan.taps, sizes, step, plan.line)
+    argmax_rows(members, tasks, *flat, td, th, starts, scratch, places, plan.taps, sizes, step, plan.line, unit)
+
+
+@lru_cache(maxsize=256)
+def _starts(data: bytes, length: int, dtype: np.dtype) -> np.ndarray:
+    """The first real column of every window; far below 0 for a window without any, and beyond the last window."""
+    table = np.frombuffer(data, np.int64).reshape(-1, 3)
+    starts = np.full(length, -NARROW if dtype.itemsize == 4 else -(1 << 61), dtype)
+    held = np.flatnonzero(table[:, 1])
+    starts[held] = table[held, 0]
+    return starts
 
 
 @parallel_kernel
-def argmax_last(thread, first, last, x, y, indices, tables, run, sizes, step, block):  # type: ignore[no-untyped-def]
+def argmax_last(thread, first, last, x, y, indices, tables, run, sizes, step, block, unit):  # type: ignore[no-untyped-def]
     """Channels-last: tasks are output rows times blocks of `block` channels; `run` is the last table's longest run."""
     D, H, W, C = sizes
     td, th, tw = tables
@@ -86,33 +99,33 @@ def argmax_last(thread, first, last, x, y, indices, tables, run, sizes, step, bl
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             place = (td[od, 0] * H + th[oh, 0]) * W + tw[ow, 0]
             o = (row * OW + ow) * C
-            _argmax_run(px, py, pi, n * D * H * W * C, place, o, pixels, run[2], C, channels, count, stride)
+            _argmax_run(px, py, pi, n * D * H * W * C, place, o, pixels, run[2], C, channels, count, stride, unit)
             ow += pixels
 
 
 @kernel
-def _argmax_run(x, y, indices, base, place, o, pixels, hop, C, channels, count, stride):  # type: ignore[no-untyped-def]
+def _argmax_run(x, y, indices, base, place, o, pixels, hop, C, channels, count, stride, unit):  # type: ignore[no-untyped-def]
     """A row of windows `hop` apart: channels two vectors at a time, then one, then part of one."""
     many, one, lanes = zeros(x, 2), zeros(x, 1), lanes_of(x)
     mask = first_lanes((channels[1] - channels[0]) % lanes, one)
     for _ in range(pixels):
         c = channels[0]
         while c + 2 * lanes <= channels[1]:
-            _argmax_window(many, None, x, y, indices, base + c, place, o + c, count, stride, C)
+            _argmax_window(many, None, x, y, indices, base + c, place, o + c, count, stride, C, unit)
             c += 2 * lanes
         while c + lanes <= channels[1]:
-            _argmax_window(one, None, x, y, indices, base + c, place, o + c, count, stride, C)
+            _argmax_window(one, None, x, y, indices, base + c, place, o + c, count, stride, C, unit)
             c += lanes
         if c < channels[1]:
-            _argmax_window(one, mask, x, y, indices, base + c, place, o + c, count, stride, C)
+            _argmax_window(one, mask, x, y, indices, base + c, place, o + c, count, stride, C, unit)
         place += hop
         o += C
 
 
 @inlined
-def _argmax_window(like, mask, x, y, indices, base, place, o, count, stride, C):  # type: ignore[no-untyped-def]
+def _argmax_window(like, mask, x, y, indices, base, place, o, count, stride, C, unit):  # type: ignore[no-untyped-def]
     best = lowest(like)
-    where = numbers(place if count[0] * count[1] * count[2] > 0 else -1, 0, like)
+    where = numbers(place if count[0] * count[1] * count[2] > 0 else -1, 0, like, unit)
     for a in range(count[0]):
         for u in range(count[1]):
             i = place + a * stride[0] + u * stride[1]
@@ -123,17 +136,18 @@ def _argmax_window(like, mask, x, y, indices, base, place, o, count, stride, C):
                 where = pick(wins, spread(i, where), where)
                 i += stride[2]
     store(y, o, best, mask)
-    store(indices, o, where, mask)
+    store(indices, o, convert(where, indices), mask)
 
 
 @parallel_kernel
 def argmax_rows(  # type: ignore[no-untyped-def]
-    thread, first, last, x, y, indices, td, th, starts, scratch, places, taps, sizes, step, line
+    thread, first, last, x, y, indices, td, th, starts, scratch, places, taps, sizes, step, line, unit
 ):
     """Channels-first, windows a stride apart: a task is an output row.
 
     `scratch`, `taps` and `line` are as for `reduce_rows`, but `scratch` has one more row for each thread, the best so
-    far, and `places` a row of their places; `starts` has the first real column of each window, or a number far below 0.
+    far, and `places` a row of their places; `starts` has the first real column of each window, or a number so far below
+    0 that no place makes up for it. `unit` has the dtype of places.
     """
     D, H, W = sizes
     px, ps, pp, pt, length = address(x), address(scratch), address(places), address(taps), line[0] * line[3]
@@ -144,25 +158,25 @@ def argmax_rows(  # type: ignore[no-untyped-def]
     plane, od, oh = first // (OH * OD) * D * H * W, first // OH % OD, first % OH
     for task in range(first, last):
         place = (td[od, 0] * H + th[oh, 0]) * W
-        _start(ps, best, address(starts), pp, where, line[4], place if td[od, 1] * th[oh, 1] > 0 else -FAR)
+        _start(ps, best, address(starts), pp, where, line[4], place, td[od, 1] * th[oh, 1] == 0)
         for a in range(td[od, 1]):
             for u in range(th[oh, 1]):
                 at = place + a * step[0] * H * W + u * step[1] * W
                 _deal_row(px, plane + at, ps, row, phases, line)
-                _update(ps, phases, best, pp, where, pt, taps.size, line, at - line[1], step[2])
+                _update(ps, phases, best, pp, where, pt, taps.size, line, at - line[1], step[2], unit)
         _finish(ps, best, address(y), pp, where, address(indices), task * line[4], line[4])
         od, oh = next_row(od, oh, OD, OH)
         plane += D * H * W if od == 0 and oh == 0 else 0
 
 
 @inlined
-def _start(row, best, starts, places, where, OW, place):  # type: ignore[no-untyped-def]
+def _start(row, best, starts, places, where, OW, place, empty):  # type: ignore[no-untyped-def]
     """No element so far: its place is that of the window's first, which stands if none is above the lowest value."""
     like = zeros(row, 1)
     for j in range(0, OW, lanes_of(row)):
         home = load(starts, j, like, None)
         store(row, best + j, lowest(like), None)
-        store(places, where + j, add(home, spread(place, home)), None)
+        store(places, where + j, spread(-1, home) if empty else add(home, spread(place, home)), None)
 
 
 @kernel
@@ -181,12 +195,12 @@ def _deal_row(x, at, scratch, row, phases, line):  # type: ignore[no-untyped-def
 
 
 @inlined
-def _update(row, phases, best, places, where, taps, count, line, start, step):  # type: ignore[no-untyped-def]
+def _update(row, phases, best, places, where, taps, count, line, start, step, unit):  # type: ignore[no-untyped-def]
     """Let the elements of one row compete: tap v of window i is number start + i*stride + v*step."""
     like = zeros(row, 1)
     for j in range(0, line[4], lanes_of(row)):
         champion, home = load(row, best + j, like, None), load(places, where + j, like, None)
-        number = numbers(start + j * line[0], line[0], like)
+        number = numbers(start + j * line[0], line[0], like, unit)
         for v in range(count):
             value = load(row, phases + peek(taps, v) + j, like, None)
             wins = beats(value, champion)
@@ -204,7 +218,7 @@ def _finish(row, best, y, places, where, indices, o, OW):  # type: ignore[no-unt
         mask = first_lanes(OW - j, like)
         home = load(places, where + j, like, None)
         store(y, o + j, load(row, best + j, like, None), mask)
-        store(indices, o + j, largest(home, spread(-1, home)), mask)
+        store(indices, o + j, convert(largest(home, spread(-1, home)), indices), mask)
 
 
 @parallel_kernel

@@ -17,6 +17,8 @@ from ..threads import team
 from .pool_grad_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .pool_windows import Tables, channel_block, covers, spacing
 
+Triple = tuple[int, int, int]
+
 
 def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channels_last: bool) -> None:
     """Write to dx, in every (n, c) plane, the sum of the dy whose index names the element; index -1 is skipped.
@@ -45,7 +47,7 @@ def avg_pool_grad(
     dx: np.ndarray,
     windows: Tables,
     *,
-    step: tuple[int, int, int],
+    step: Triple,
     channels_last: bool,
     divisor: float | None,
 ) -> None:
@@ -53,13 +55,13 @@ def avg_pool_grad(
     _, D, H, W, C = _split(dx, channels_last)
     if dx.size == 0:
         return
-    held, scales = _covers(windows, step, (D, H, W)), _scales(windows, divisor)
+    *held, scales, alike = _held(windows, step, (D, H, W), divisor)
     rows, work = dx.size // (W * C), dx.size + dy.size
     flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(len(t) for t in windows)
     if C > 1:
         block = channel_block(rows, C)
         tasks = rows * -(-C // block)
-        members, alike = team(tasks, work), bool(np.all(scales[2] == scales[2][0]))
+        members = team(tasks, work)
         sums = np.empty(members * out[2] * C, dx.dtype)
         avg_grad_last(members, tasks, *flat, *held, scales, sums, (D, H, W, C), out, block, alike)
         return
@@ -79,7 +81,7 @@ def lp_pool_grad(
     dx: np.ndarray,
     windows: Tables,
     *,
-    step: tuple[int, int, int],
+    step: Triple,
     channels_last: bool,
     p: float,
 ) -> None:
@@ -96,7 +98,7 @@ def lp_pool_grad(
     out = tuple(len(t) for t in windows)
     flat = tuple(a.reshape(-1) for a in (dy, x, y, dx))
     rows = dx.size // (W * C)
-    held = _covers(windows, step, (D, H, W))
+    *held, _, _ = _held(windows, step, (D, H, W), 1.0)
     lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), out, float(p))
 
 
@@ -106,7 +108,7 @@ def _simple_lp_grad(
     y: np.ndarray,
     dx: np.ndarray,
     windows: Tables,
-    step: tuple[int, int, int],
+    step: Triple,
     channels_last: bool,
     p: int,
 ) -> None:
@@ -131,25 +133,25 @@ def _split(dx: np.ndarray, channels_last: bool) -> tuple[int, int, int, int, int
     return dx.shape[0] * dx.shape[1], dx.shape[2], dx.shape[3], dx.shape[4], 1
 
 
-def _covers(windows: Tables, step: tuple[int, int, int], size: tuple[int, int, int]) -> Any:
-    """(starts, owners) for the three axes."""
-    held = [_held(t.tobytes(), d, n) for t, d, n in zip(windows, step, size, strict=True)]
-    return tuple(h[0] for h in held), tuple(h[1] for h in held)
+def _held(windows: Tables, step: Triple, size: Triple, divisor: float | None) -> tuple[Any, Any, Any, bool]:
+    """For the three axes: starts and owners (see `covers`) and factors of windows; and if the last are all alike.
+
+    What a window's dy is multiplied by is the product of its factors.
+    """
+    starts, owners, factors = zip(
+        *(_axis(t.tobytes(), d, n, divisor is None) for t, d, n in zip(windows, step, size, strict=True)), strict=True
+    )
+    if divisor is not None:
+        factors = (factors[0] / divisor, *factors[1:])
+    return starts, owners, factors, bool(factors[2].min() == factors[2].max())
 
 
 @lru_cache(maxsize=256)
-def _held(data: bytes, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    return covers(np.frombuffer(data, np.int64).reshape(-1, 3).copy(), step, size)
-
-
-def _scales(windows: Tables, divisor: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a window's dy is multiplied by, as a product over the axes."""
-    if divisor is None:
-        d, h, w = (1.0 / np.maximum(t[:, 2], 1) for t in windows)
-    else:
-        d, h, w = (np.ones(len(t)) for t in windows)
-        d /= divisor
-    return d, h, w
+def _axis(data: bytes, step: int, size: int, by_table: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Starts, owners and factors of one axis: the reciprocals of its divisors, or ones."""
+    table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
+    factors = 1.0 / np.maximum(table[:, 2], 1) if by_table else np.ones(len(table))
+    return *covers(table, step, size), factors
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import dispatch
 from ..errors import InvalidArgument
-from ..spec import PoolSpec, adaptive_spec
+from ..spec import PoolSpec, adaptive_spec, pool_spec
 from ._arrays import Operands, as_array, contiguous, is_device_array
 from ._kernels import lifted
 
@@ -24,6 +24,55 @@ def operands_of(names: str, *values: Any, device: str | None, integers: bool = F
             "the imaginary parts"
         )
     return operands
+
+
+def spec_of(
+    rank: int,
+    x_shape: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    layout: Any,
+    dtype: Any,
+) -> PoolSpec:
+    """`pool_spec`, which remembers what it was asked where the question is plain enough to be recognised."""
+    ceil_mode = check_flag(ceil_mode, "ceil_mode")
+    ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_spec
+    return ask(
+        x_shape,
+        size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        layout=layout,
+        dtype=dtype,
+    )
+
+
+def adaptive_of(rank: int, x_shape: Any, size: Any, layout: Any, dtype: Any) -> PoolSpec:
+    """`adaptive_spec` with a memory, as `spec_of`."""
+    ask = _remembered_adaptive if _is_plain((x_shape, size, layout)) else adaptive_spec
+    return ask(x_shape, size, rank=rank, layout=layout, dtype=dtype)
+
+
+_remembered = lru_cache(maxsize=1024)(pool_spec)
+_remembered_adaptive = lru_cache(maxsize=1024)(adaptive_spec)
+
+
+_PLAIN = frozenset((int, str, type(None)))
+
+
+def _is_plain(values: tuple[Any, ...]) -> bool:
+    """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
+    for value in values:
+        kind = type(value)
+        if kind not in _PLAIN and not (kind is tuple and _is_plain(value)):
+            return False
+    return True
 
 
 @lru_cache(maxsize=256)
@@ -76,11 +125,11 @@ def check_gradient(dy: Any, spec: PoolSpec, what: str = "dy") -> None:
 
 def spec_of_gradient(dy: Any, x_shape: Any, rank: int, layout: str | None, dtype: Any) -> PoolSpec:
     """The adaptive pool from x_shape to dy, for gradients that need no windows or those of an adaptive pool."""
-    last = adaptive_spec(x_shape, 1, rank=rank, layout=layout).channels_last
+    last = adaptive_of(rank, x_shape, 1, layout, dtype).channels_last
     if dy.ndim != rank + 2:
         raise InvalidArgument(f"dy has shape {tuple(dy.shape)}; expected {rank + 2} axes, as many as x_shape {x_shape}")
     out = dy.shape[1:-1] if last else dy.shape[2:]
-    spec = adaptive_spec(x_shape, tuple(out), rank=rank, layout=layout, dtype=dtype)
+    spec = adaptive_of(rank, x_shape, tuple(out), layout, dtype)
     check_gradient(dy, spec)
     return spec
 

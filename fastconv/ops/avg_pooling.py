@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import adaptive_spec, pool_spec
-from ._pools import check_divisor, check_flag, operands_of, run, windows_of
+from ._pools import adaptive_of, check_divisor, check_flag, operands_of, run, spec_of, windows_of
 
 
 def avg_pool2d(
@@ -279,20 +278,9 @@ def _avg_pool(
 ) -> Any:  # fmt: skip
     divisor = check_divisor(divisor)
     include = check_flag(count_include_pad, "count_include_pad")
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = pool_spec(
-        x.shape,
-        size,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        layout=layout,
-        dtype=operands.compute,
-    )
+    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
     y = operands.empty(spec.y_shape)
     tables = windows_of(spec, include)
     run("avg_pool", spec, operands, x, y, tables, step=spec.dilation, divisor=divisor)
@@ -302,7 +290,7 @@ def _avg_pool(
 def _adaptive_avg_pool(rank: int, x: Any, size: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = adaptive_spec(x.shape, size, rank=rank, layout=layout, dtype=operands.compute)
+    spec = adaptive_of(rank, x.shape, size, layout, operands.compute)
     y = operands.empty(spec.y_shape)
     run("avg_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, divisor=None)
     return operands.finish(y)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import pool_spec
-from ._pools import check_flag, check_gradient, check_p, operands_of, run, windows_of
+from ._pools import check_gradient, check_p, operands_of, run, spec_of, windows_of
 
 
 def lp_pool2d(
@@ -244,20 +243,9 @@ def _lp_pool(
     layout: str | None, device: str | None,
 ) -> Any:  # fmt: skip
     p = check_p(p)
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = pool_spec(
-        x.shape,
-        size,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        layout=layout,
-        dtype=operands.compute,
-    )
+    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
     y = operands.empty(spec.y_shape)
     run("lp_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, p=p)
     return operands.finish(y)
@@ -268,20 +256,9 @@ def _lp_pool_grad(
     layout: str | None, device: str | None,
 ) -> Any:  # fmt: skip
     p = check_p(p)
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("dy x y", dy, x, y, device=device)
     dy, x, y = operands.arrays
-    spec = pool_spec(
-        x.shape,
-        size,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        layout=layout,
-        dtype=operands.compute,
-    )
+    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
     check_gradient(dy, spec)
     check_gradient(y, spec, "y")
     dx = operands.empty(spec.x_shape)

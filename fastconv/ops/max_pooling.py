@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import PoolSpec, adaptive_spec, pool_spec
+from ..spec import PoolSpec
 from ._arrays import Operands
-from ._pools import check_flag, operands_of, run, windows_of
+from ._pools import adaptive_of, check_flag, operands_of, run, spec_of, windows_of
 
 
 def max_pool2d(
@@ -283,20 +283,9 @@ def _max_pool(
     rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool,
     layout: str | None, device: str | None,
 ) -> Any:  # fmt: skip
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("x", x, device=device, integers=True)
     x = operands.arrays[0]
-    spec = pool_spec(
-        x.shape,
-        size,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        layout=layout,
-        dtype=operands.compute,
-    )
+    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
     return _maxima(spec, operands, x, return_indices)
 
 
@@ -305,7 +294,7 @@ def _adaptive_max_pool(
 ) -> Any:
     operands = operands_of("x", x, device=device, integers=True)
     x = operands.arrays[0]
-    spec = adaptive_spec(x.shape, size, rank=rank, layout=layout, dtype=operands.compute)
+    spec = adaptive_of(rank, x.shape, size, layout, operands.compute)
     return _maxima(spec, operands, x, return_indices)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import pool_spec
 from ._pools import (
     check_divisor,
     check_flag,
@@ -12,6 +11,7 @@ from ._pools import (
     indices_for,
     operands_of,
     run,
+    spec_of,
     spec_of_gradient,
     windows_of,
 )
@@ -303,20 +303,9 @@ def _avg_pool_grad(
 ) -> Any:  # fmt: skip
     divisor = check_divisor(divisor)
     include = check_flag(count_include_pad, "count_include_pad")
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
-    spec = pool_spec(
-        x_shape,
-        size,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        layout=layout,
-        dtype=operands.compute,
-    )
+    spec = spec_of(rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
     check_gradient(dy, spec)
     dx = operands.empty(spec.x_shape)
     run("avg_pool_grad", spec, operands, dy, dx, windows_of(spec, include), step=spec.dilation, divisor=divisor)
