@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import types
+import warnings
 
 import cuda_problems as problems
 import cudasim
@@ -19,6 +20,9 @@ import numba
 import numpy as np
 import pytest
 from cudasim import SimulationError
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from strategies import conv_cases
 
 import fastconv as fc
 from fastconv.cuda import backend, direct, filters, gemm, gemm_weights, im2col, interop, launch, pool, pool_grad
@@ -70,6 +74,13 @@ def test_convolutions(simulator, case, op, method, channels_last):
     np.testing.assert_array_equal(*problems.convolve(op, method, case, channels_last))
 
 
+@settings(max_examples=20)
+@given(conv_cases(), st.sampled_from(problems.CONVOLUTIONS), st.sampled_from(problems.METHODS), st.booleans())
+def test_any_convolution(simulator, case, op, method, channels_last):
+    assume(np.prod(case.y_shape) * np.prod(case.w_shape[1:]) < 10_000)
+    np.testing.assert_array_equal(*problems.convolve(op, method, case, channels_last))
+
+
 @each_method
 @each_op
 @pytest.mark.parametrize("name", ["groups", "3-D edge"])
@@ -94,7 +105,9 @@ def kinked(v):
 
 
 @each_method
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "sigmoid", "tanh", kinked], ids=str)
+@pytest.mark.parametrize(
+    "activation", ["relu", "leaky_relu", "sigmoid", "tanh", kinked], ids=lambda a: getattr(a, "__name__", a)
+)
 def test_activations(simulator, activation, method):
     actual, expected = problems.convolve("conv", method, case_named("odd tails"), False, activation=activation)
     np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7)
@@ -627,6 +640,19 @@ def test_public_functions_on_cuda(simulator, layout, method):
     np.testing.assert_array_equal(backend.to_host(there), y)
 
 
+@pytest.mark.parametrize("layout", ["NCW", "NWC"])
+def test_transposed_convolution_on_cuda(simulator, layout):
+    """Bias and activation follow the input gradient as a kernel of their own."""
+    x, w, b = problems.draw(layout, (2, 3, 5), (3, 4, 3), (4,))
+    y = naive.conv_transpose(
+        x, w, b, stride=(2,), dilation=(1,), padding=((0, 0),), output_padding=(0,), activation="leaky_relu"
+    )
+    if layout == "NWC":
+        x, w, y = naive.to_last(x), naive.weights_to_last(w), naive.to_last(y)
+    options = {"stride": 2, "layout": layout, "activation": "leaky_relu", "device": "cuda"}
+    np.testing.assert_allclose(fc.conv_transpose1d(x, w, b, **options), y, rtol=1e-12)
+
+
 def test_float16_is_converted(simulator):
     x = backend.to_device(np.arange(5, dtype=np.float16))
     wide = backend.as_device(x, np.float32)
@@ -697,6 +723,34 @@ def test_kernels_run_on_the_callers_stream():
         assert executor.streams == [7]
         assert backend.stream_of(x) == backend.stream_of(y) == 7
         assert backend.current_stream() == 0
+
+
+def test_launches_are_kept_and_do_not_warn(monkeypatch):
+    """What surrounds a launch through Numba, with a stub in place of its CUDA target."""
+    configured, started = [], []
+
+    class Kernel:
+        def __getitem__(self, configuration):
+            warnings.warn("Grid size 1 will likely result in GPU under-utilization", stacklevel=1)
+            configured.append(configuration)
+            return lambda *args: started.append(args)
+
+    stub = types.SimpleNamespace(
+        implementation="NVIDIA",
+        get_current_device=lambda: types.SimpleNamespace(name=b"stub", id=0),
+        external_stream=lambda pointer: f"stream {pointer}",
+        jit=lambda function, launch_bounds: Kernel(),
+    )
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    run = backend.NumbaExecutor(stub)
+    assert run.name == "stub"
+    kernel = run.compile(lambda: None, (32, 1))
+    for _ in range(2):
+        run.run(kernel, 1, 32, ("a",))
+        with backend._working_on(9):
+            run.run(kernel, 1, 32, ("b",))
+    assert configured == [(1, 32, 0), (1, 32, "stream 9")]
+    assert started == [("a",), ("b",)] * 2
 
 
 # --- Numba's own simulator, and a GPU

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -24,6 +25,7 @@ from . import interop
 from .interop import is_device_array as is_device_array
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
+MOST_LAUNCHERS = 1024
 
 
 class Executor(Protocol):
@@ -72,6 +74,7 @@ class NumbaExecutor:
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
+        self._launchers: dict[tuple[Any, ...], Any] = {}
 
     def to_device(self, array: np.ndarray) -> Any:
         """A copy on the device, finished when this returns: any stream may use it."""
@@ -115,7 +118,21 @@ class NumbaExecutor:
         return self.cuda.jit(function, launch_bounds=bounds) if self.alignment else self.cuda.jit(function)
 
     def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...]) -> None:
-        kernel[blocks, threads, self._stream(current_stream())](*args)
+        if self.simulated:
+            kernel[blocks, threads](*args)
+        else:
+            self._launcher(kernel, blocks, threads, current_stream())(*args)
+
+    def _launcher(self, kernel: Any, blocks: int, threads: int, stream: int) -> Any:
+        """A kernel with its grid and stream, kept because making one costs as much as a launch."""
+        key = kernel, blocks, threads, stream, self.device() if stream else None
+        if key not in self._launchers:
+            if len(self._launchers) >= MOST_LAUNCHERS:
+                self._launchers.clear()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Grid size")  # a small problem is no fault
+                self._launchers[key] = kernel[blocks, threads, self._stream(stream)]
+        return self._launchers[key]
 
     def _stream(self, pointer: int) -> Any:
         return self.cuda.external_stream(pointer) if pointer else 0
@@ -186,7 +203,7 @@ def as_device(obj: Any, dtype: Any = None) -> Any:
         raise InvalidArgument(f"a device array of shape {tuple(obj.shape)} is not C-contiguous; copy it first")
     if dtype is None or obj.dtype == dtype:
         return obj
-    from .elementwise import cast
+    from .pointwise import cast
 
     return cast(obj, dtype)
 
@@ -194,7 +211,7 @@ def as_device(obj: Any, dtype: Any = None) -> Any:
 def like(result: Any, original: Any, dtype: Any = None) -> Any:
     """A kernel's result as the kind of array `original` is, on the same memory; `dtype` asks for another dtype."""
     if dtype is not None and result.dtype != np.dtype(dtype):
-        from .elementwise import cast
+        from .pointwise import cast
 
         result = cast(result, np.dtype(dtype))
     return result if executor().owns(original) else interop.give_back(result, original)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from . import backend, border
 from .activation import device_function
 from .backend import cuda
-from .elementwise import fill
 from .filters import Filters, cut, filters_of, sum_parts
 from .indexing import channel_axes, make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Strides, Triple, kernel_of, split, strides_of
+from .pointwise import fill
 
 
 class Shape(NamedTuple):

@@ -60,6 +60,36 @@ def make_advance(U: Any) -> Any:
     return inlined(advance)
 
 
+def make_gather(T: Any, S: Any, U: Any, rows: int, deep: bool) -> Any:
+    """``gather(x, n, d, h, w, live, offset, td, th, tw, image, pa)``: load a thread's rows of one pixel into `pa`."""
+
+    def gather(
+        x: Any,
+        n: Any,
+        d: Any,
+        h: Any,
+        w: Any,
+        live: Any,
+        offset: Any,
+        td: Any,
+        th: Any,
+        tw: Any,
+        image: Gather,
+        pa: Any,
+    ) -> None:
+        z0 = S(S(d) * image.step_d + image.origin_d)
+        y0 = S(S(h) * image.step_h + image.origin_h)
+        x0 = S(S(w) * image.step_w + image.origin_w)
+        base = U(n * U(image.n) + U(z0) * U(image.d) + U(y0) * U(image.h) + U(x0) * U(image.w))
+        for i in range(rows):
+            inside = live and U(y0 + th[i]) < U(image.H) and U(x0 + tw[i]) < U(image.W)
+            if deep:
+                inside = inside and U(z0 + td[i]) < U(image.D)
+            pa[i] = x[U(base + offset[i])] if inside else T(0)
+
+    return inlined(gather)
+
+
 def make_store(U: Any, tile: Tile) -> Any:
     """``store(acc, parts, first, e0, o0, output)``: write a thread's accumulators to the rows from `first` on."""
     TM, TN, SM, SN, VM, VN = tile.TM, tile.TN, tile.SM, tile.SN, tile.VM, tile.VN
@@ -86,7 +116,7 @@ def make_gemm_weights(T: Any, S: Any, U: Any, tile: Tile, pixels_first: bool, de
     ABUF, BBUF = BK * PA, BK * PB
     SA, SB = 2 * ABUF, 2 * BBUF
     multiply, store = make_multiply(T, tile, PA, PB), make_store(U, tile)
-    pixel, advance = make_pixel(U), make_advance(U)
+    gather, pixel, advance = make_gather(T, S, U, LA, deep), make_pixel(U), make_advance(U)
 
     def gemm_weights(
         x: Any, dy: Any, parts: Any, entries: Any, image: Gather, pixels: Pixels, output: Output, grid: Any
@@ -131,15 +161,7 @@ def make_gemm_weights(T: Any, S: Any, U: Any, tile: Tile, pixels_first: bool, de
         for s in range(S(-1), steps):
             more = S(s + 1) < steps
             if more:
-                z0 = S(S(d) * image.step_d + image.origin_d)
-                y0 = S(S(h) * image.step_h + image.origin_h)
-                x0 = S(S(w) * image.step_w + image.origin_w)
-                base = U(n * U(image.n) + U(z0) * U(image.d) + U(y0) * U(image.h) + U(x0) * U(image.w))
-                for i in range(LA):
-                    inside = m < stop and U(y0 + th[i]) < U(image.H) and U(x0 + tw[i]) < U(image.W)
-                    if deep:
-                        inside = inside and U(z0 + td[i]) < U(image.D)
-                    pa[i] = x[U(base + offset[i])] if inside else T(0)
+                gather(x, n, d, h, w, m < stop, offset, td, th, tw, image, pa)
                 at = U(column + n * U(output.n) + d * U(output.d) + h * U(output.h) + w * U(output.w))
                 for j in range(LB):
                     real = m < stop and U(o0 + r + U(j * RT)) < U(output.channels)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from . import backend, border, lowering
-from .elementwise import fill
 from .filters import ENOUGH_BLOCKS, Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
 from .gemm_weights import Output, Pixels, make_gemm_weights
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, Triple, Window, kernel_of
+from .pointwise import fill
 
 #: Tiles for float32 from the largest; each thread of the first two has 64 accumulators, of the others 32 or 16.
 TILES = (

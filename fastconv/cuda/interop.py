@@ -73,7 +73,8 @@ def interface_of(obj: Any, stream: int) -> dict[str, Any]:
         interface = dict(obj.__cuda_array_interface__)
         shape, strides, typestr = interface["shape"], interface.get("strides"), interface["typestr"]
     else:
-        memory = import_module("cuda.core.utils").StridedMemoryView.from_dlpack(obj, stream_ptr=stream)
+        view = import_module("cuda.core.utils").StridedMemoryView
+        memory = view.from_dlpack(obj, stream_ptr=stream or 1)  # DLPack calls the default stream 1
         typestr, shape = memory.dtype.str, tuple(memory.shape)
         strides = None if memory.strides is None else tuple(n * memory.dtype.itemsize for n in memory.strides)
         interface = {"data": (memory.ptr, memory.readonly), "typestr": typestr, "version": 3}
