@@ -22,6 +22,7 @@ Triple = tuple[int, int, int]
 # Nanoseconds of one Zen 4 core, fitted to 280 measured plans; only their ratios matter.
 POINT_LEVEL = 0.055  # one real point of a signal, one level of a transform (log2 of the tile's points)
 LONG_LEVEL = 0.08  # the same on top where a line of LONG points and more leaves the cache
+ALONE_LEVEL = 0.1  # the same where there are too few lines for all lanes
 POINT_MOVE = 1.5  # one real point of a signal gathered or scattered
 ROW = 70.0  # one row of a tile gathered or scattered
 FILTER_LEVEL = 0.2  # one real point of a filter, one level
@@ -234,9 +235,10 @@ def _plan(size: Size, budget: int, tile: Triple, groups: int, sources: int, targ
     pitch = _triple(-(-n // c) for n, c in zip(size.out, counts, strict=True))
     tiles = size.images * math.prod(counts)
     making, held, each = _bytes(size, tile, pitch, groups, sources, targets)
-    batch = _batch(tiles, (budget - held) // each, each, sources * targets > 1)
+    lines = groups * max(sources * size.source_phases, targets * size.target_phases) * math.prod(tile) // max(tile)
+    batch = _batch(tiles, (budget - held) // each, each, ROWS if sources * targets > 1 else 1, _lanes(size) // lines)
     batches = -(-tiles // batch)
-    parts = min(PARTS, batches) if size.gradient and PARTS * held <= budget // 4 else 1
+    parts = min(PARTS, batches) if size.gradient and PARTS * held <= budget // 2 else 1
     held *= parts
     abreast = max(1, min(batches, MOST_ABREAST, (budget - held) // (batch * each)))
     most = max(making, held + abreast * batch * each)
@@ -244,11 +246,17 @@ def _plan(size: Size, budget: int, tile: Triple, groups: int, sources: int, targ
     return Plan(size, tile, pitch, counts, groups, sources, targets, batch, abreast, parts, most, spent)
 
 
-def _batch(tiles: int, room: int, each: int, matrix: bool) -> int:
-    """Tiles to take at a time: what the cache holds, or enough to make use of the filters' spectra once read."""
+def _batch(tiles: int, room: int, each: int, least: int, lanes: int) -> int:
+    """Tiles to take at a time: what the cache holds, but at least `least`, and a multiple of `lanes`."""
     batch = min(CACHE_BYTES // each, max(-(-tiles // BATCHES), LEAST_BYTES // each))
-    batch = max(1, min(tiles, room, max(batch, ROWS if matrix else 1)))
-    return -(-tiles // -(-tiles // batch)) if tiles else 1
+    batch = max(1, min(tiles, room, max(batch, least)))
+    batch = -(-tiles // -(-tiles // batch)) if tiles else 1
+    return max(1, min(tiles, room, -(-batch // lanes) * lanes)) if lanes > 1 else batch
+
+
+def _lanes(size: Size) -> int:
+    """Lines that scipy.fft transforms side by side; what is left over takes each as long as these together."""
+    return 16 // size.itemsize
 
 
 def _bytes(size: Size, tile: Triple, pitch: Triple, groups: int, sources: int, targets: int) -> tuple[int, int, int]:
@@ -280,6 +288,8 @@ def _cost(size: Size, tile: Triple, counts: Triple, batch: int, groups: int, sou
     runs, batches = -(-size.groups // groups), -(-tiles // batch)
     levels = math.log2(max(2, points))
     long = LONG_LEVEL if max(tile) >= LONG else 0.0
+    if batch * size.groups * max(inner, outer) * points < _lanes(size) * max(tile):
+        long += ALONE_LEVEL
     signals = tiles * size.groups * (inner * again_inner + outer * again_outer)
     filters = size.groups * inner * outer
     return (
