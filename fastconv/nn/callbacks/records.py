@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,13 @@ class TensorBoard(Callback):
 
     def __init__(self, log_dir: Any = "logs") -> None:
         try:
-            import tensorboardX  # noqa: F401 - missing now rather than after the first epoch
+            self.writer = import_module("tensorboardX").SummaryWriter
         except ImportError:
             raise MissingExtra("TensorBoard needs tensorboardX: pip install 'fastconv[tensorboard]'") from None
         self.log_dir = Path(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        from tensorboardX import SummaryWriter
-
-        with SummaryWriter(str(self.log_dir)) as writer:
+        with self.writer(str(self.log_dir)) as writer:
             for key, value in (logs or {}).items():
                 writer.add_scalar(
                     key.replace("val_", "validation/") if key.startswith("val_") else f"train/{key}", value, epoch
