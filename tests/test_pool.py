@@ -316,7 +316,7 @@ class TestDtypes:
 
 
 def big_problems(layout, rng):
-    shape = (3, 40, 30, 34)
+    shape = (3, 80, 50, 54)
     x, pools = rng.standard_normal(shape).astype("float32"), Rank(shape, layout)
     y, indices = pools.max_pool(x, 3, stride=2, padding=1, return_indices=True)
     norms = pools.lp_pool(x, 3, stride=2, padding=1, p=3)
@@ -330,7 +330,10 @@ def big_problems(layout, rng):
     yield lambda: pools.max_pool_grad(y, indices, shape=shape)
     yield lambda: pools.avg_pool_grad(y, 3, shape=shape, **geometry)
     yield lambda: pools.lp_pool_grad(y, x, norms, 3, p=3, **geometry)
-    yield lambda: pools.avg_pool(x[:1], (15, 17))
+    yield lambda: pools.avg_pool(x[:1], (50, 27), stride=1)  # one row: the channels are shared out
+    line, signal = Rank((1, 80, 2700), layout), x[:1].reshape(1, 80, 2700)
+    yield lambda: line.max_pool(signal, 9, stride=1, return_indices=True)[1]
+    yield lambda: line.avg_pool_grad(signal[:, :, ::2], 2, shape=signal.shape)
     yield lambda: pools.max_pool_grad(y[:1], indices[:1], shape=(1, *shape[1:]))
 
 

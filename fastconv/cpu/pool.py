@@ -15,6 +15,7 @@ from .pool_first import reduce_regions, reduce_rows
 from .pool_grad import avg_pool_grad, lp_pool_grad, max_pool_grad
 from .pool_last import reduce_last
 from .pool_windows import (
+    CHEAPER,
     MAGNITUDES,
     MAX,
     SHORT_SUM,
@@ -110,7 +111,7 @@ def _reduce(
     if channels_last:
         block = channel_block(rows, C)
         tasks, run = rows * -(-C // block), longest_run(windows[2])
-        reduce_last(team(tasks, work), tasks, xf, yf, windows, run, (*sizes, C), step, block, code, divisor)
+        reduce_last(team(tasks, work // CHEAPER), tasks, xf, yf, windows, run, (*sizes, C), step, block, code, divisor)
         return
     tasks = rows * C
     members = team(tasks, work)

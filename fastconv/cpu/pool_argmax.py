@@ -32,7 +32,7 @@ from ..simd.lanes import (
 from ..simd.vector import lanes_of
 from ..threads import team
 from .pool_first import clear_row, deal, deal_all
-from .pool_windows import Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
+from .pool_windows import CHEAPER, Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30
@@ -55,7 +55,7 @@ def argmax(
     if channels_last:
         block = channel_block(rows, C)
         tasks, run = rows * -(-C // block), longest_run(windows[2])
-        argmax_last(team(tasks, work), tasks, *flat, windows, run, (*sizes, C), step, block, unit)
+        argmax_last(team(tasks, work // CHEAPER), tasks, *flat, windows, run, (*sizes, C), step, block, unit)
         return
     tasks = rows * C
     members = team(tasks, work)

@@ -10,7 +10,7 @@ from ..simd.jit import kernel, parallel_kernel
 from ..simd.lane_math import convert
 from ..simd.lanes import address, first_lanes, inlined, store, zeros
 from ..simd.vector import lanes_of
-from .pool_windows import MAX, SHORT_SUM, SUM, exact_taps, lowered, plain_taps, quotient, with_reciprocal
+from .pool_windows import MAX, SHORT_SUM, SUM, exact_taps, largest_tap, lowered, quotient, sum_of_taps, with_reciprocal
 
 
 @parallel_kernel
@@ -42,27 +42,44 @@ def reduce_last(thread, first, last, x, y, tables, run, sizes, step, block, code
 
 @kernel
 def _reduce_run(x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    """A row of windows `hop` apart: channels four vectors at a time, then one, then part of one."""
+    """A row of windows `hop` apart; what is done to a window is chosen here, outside the loops."""
+    if code == MAX:
+        _each_pixel(_largest, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+    elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
+        _each_pixel(_mean, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+    else:
+        _each_pixel(_exact, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+
+
+@inlined
+def _each_pixel(window, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor):  # type: ignore[no-untyped-def]
+    """Channels four vectors at a time, then one, then part of one."""
     many, one, lanes = zeros(x, 4), zeros(x, 1), lanes_of(x)
     mask = first_lanes((channels[1] - channels[0]) % lanes, one)
     for _ in range(pixels):
         c = channels[0]
         while c + 4 * lanes <= channels[1]:
-            store(y, o + c, _window(many, None, x, at + c, count, stride, code, divisor), None)
+            store(y, o + c, window(many, None, x, at + c, count, stride, code, divisor), None)
             c += 4 * lanes
         while c + lanes <= channels[1]:
-            store(y, o + c, _window(one, None, x, at + c, count, stride, code, divisor), None)
+            store(y, o + c, window(one, None, x, at + c, count, stride, code, divisor), None)
             c += lanes
         if c < channels[1]:
-            store(y, o + c, _window(one, mask, x, at + c, count, stride, code, divisor), mask)
+            store(y, o + c, window(one, mask, x, at + c, count, stride, code, divisor), mask)
         at += hop
         o += C
 
 
 @inlined
-def _window(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    if code == MAX:
-        return plain_taps(like, mask, x, at, count, stride, code)
-    if code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
-        return quotient(plain_taps(like, mask, x, at, count, stride, code), divisor)
+def _largest(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
+    return largest_tap(like, mask, x, at, count, stride)
+
+
+@inlined
+def _mean(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
+    return quotient(sum_of_taps(like, mask, x, at, count, stride), divisor)
+
+
+@inlined
+def _exact(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
     return convert(lowered(exact_taps(like, mask, x, at, count, stride, code), code, divisor), like)

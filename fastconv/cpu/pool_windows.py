@@ -21,22 +21,29 @@ MAX, SUM, MAGNITUDES, SQUARES = range(4)
 # Windows of more elements than this are summed in float64.
 SHORT_SUM = 16
 
+# A tap of a channels-last pool takes this much less time than the operations that the threshold for threads counts.
+CHEAPER = 3
+
 # Channels of a channels-last task are a multiple of this, unless it has them all.
 BLOCK = 32
 
 
 @inlined
-def plain_taps(like, mask, x, at, count, stride, code):  # type: ignore[no-untyped-def]
-    """MAX or SUM of the lanes at `at` and at the other taps, in x's dtype; count and stride are (D, H, W)."""
-    if code == MAX:
-        best = lowest(like)
-        for a in range(count[0]):
-            for u in range(count[1]):
-                i = at + a * stride[0] + u * stride[1]
-                for _ in range(count[2]):
-                    best = largest(best, load(x, i, like, mask))
-                    i += stride[2]
-        return best
+def largest_tap(like, mask, x, at, count, stride):  # type: ignore[no-untyped-def]
+    """The largest of the lanes at `at` and at the other taps; count and stride are (D, H, W)."""
+    best = lowest(like)
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * stride[0] + u * stride[1]
+            for _ in range(count[2]):
+                best = largest(best, load(x, i, like, mask))
+                i += stride[2]
+    return best
+
+
+@inlined
+def sum_of_taps(like, mask, x, at, count, stride):  # type: ignore[no-untyped-def]
+    """The sum of the lanes at all taps, in x's dtype."""
     total = zero(like)
     for a in range(count[0]):
         for u in range(count[1]):
