@@ -303,6 +303,16 @@ class TestDtypes:
         for function in (fc.avg_pool2d, fc.lp_pool2d):
             np.testing.assert_array_equal(function(x, 3), function(wide, 3).astype(dtype), strict=True)
 
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_planes_too_large_for_int32(self, layout, rng, monkeypatch):
+        """Places are counted in int64 there: pretend that a small plane is large."""
+        monkeypatch.setattr("fastconv.cpu.pool_argmax.NARROW", 8)
+        shape, windows = (1, 3, 5, 39), {"stride": 2, "padding": 2, "dilation": 3}
+        x = few_values(rng, shape, "float32")
+        found = Rank(shape, layout).max_pool(x, 2, return_indices=True, **windows)
+        for actual, expected in zip(found, naive.max_pool(x, axes_of(shape, 2, windows)), strict=True):
+            np.testing.assert_array_equal(actual, expected, strict=True)
+
     def test_any_array_will_do(self, rng):
         x = rng.standard_normal((2, 3, 8, 8)).astype("float32")
         y = fc.max_pool2d(x, 3, stride=2)
