@@ -757,7 +757,7 @@ def test_launches_are_kept_and_do_not_warn(monkeypatch):
 
 
 def test_numbas_simulator(tmp_path):
-    """The kernels also run in Numba's simulator, which is slow: one of each kind."""
+    """One kernel of each kind in Numba's simulator, which is slow, the more so where processors are busy."""
     code = """
         import sys
         import numpy as np
@@ -765,18 +765,16 @@ def test_numbas_simulator(tmp_path):
         from fastconv.cuda import backend, gemm, im2col
         assert backend.require() == "Numba's CUDA simulator"
         im2col.TILES = (gemm.Tile(4, 4, 4, 2, 2),)
-        case = problems.Case("small", (1, 2, 3, 3), (3, 2, 2, 2), {})
-        for method in problems.METHODS:
-            for op in problems.CONVOLUTIONS:
-                np.testing.assert_array_equal(*problems.convolve(op, method, case, False))
-        for op in problems.POOLS:
-            for pair in problems.pool(op, problems.PoolCase("small", (1, 1, 3, 4), 2), False):
-                np.testing.assert_allclose(*pair, rtol=1e-6)
+        case = problems.Case("small", (1, 2, 2, 3), (3, 2, 2, 2), {})
+        for op, method in (("conv", "im2col"), ("conv_weight_grad", "im2col"), ("conv", "direct")):
+            np.testing.assert_array_equal(*problems.convolve(op, method, case, False))
+        for pair in problems.pool("max_pool", problems.PoolCase("small", (1, 1, 3, 4), 2), False):
+            np.testing.assert_allclose(*pair)
     """
     folder = os.path.dirname(__file__)
     path = os.pathsep.join([folder, os.path.dirname(folder), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": path}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=120)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=600)
 
 
 @needs_gpu
