@@ -39,6 +39,7 @@ class Blocking:
     staging_size: int
     unfolded: int
     depth: int
+    round_terms: int
     pitch: tuple[int, int, int]
     tasks: int
     grid: Grid
@@ -67,7 +68,7 @@ def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
     lanes, taps = panel_lanes(low.O, itemsize), len(low.taps)
     unfolded = _spread(taps * low.C, itemsize) if unfold else 0
-    rows, cols = _pixels(low, settings.tile_bytes // itemsize, unfolded)
+    rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded)
     row_blocks, col_blocks = -(-low.out[1] // rows), -(-low.out[2] // cols)
     all_items, all_panels = low.N * low.out[0] * row_blocks * col_blocks, -(-low.O // lanes)
     pitch, strip_size = low.x_strides[2:], 0
@@ -87,9 +88,10 @@ def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
         items=items,
         item_size=item_size,
         strip_size=strip_size,
-        staging_size=rows * cols * lanes,
+        staging_size=items * rows * cols * lanes,
         unfolded=unfolded,
         depth=merged * low.C,
+        round_terms=_round(taps // merged, merged * low.C * lanes * itemsize),
         pitch=pitch,
         tasks=low.groups * item_blocks * panel_blocks,
         grid=(
@@ -112,6 +114,12 @@ def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     )
 
 
+def _round(terms: int, size: int) -> int:
+    """Terms of one round, of `size` bytes of weights each: as many as half a core's cache holds, in equal rounds."""
+    rounds = -(-terms // max(1, settings.tile_bytes // 2 // size))
+    return -(-terms // rounds)
+
+
 def _adjoining_taps(offsets: np.ndarray, low: Lowered) -> int:
     """How many taps of a filter's row lie side by side with their channels: they make one longer inner sum."""
     width = len(np.unique(low.offsets[:, 2]))
@@ -130,7 +138,7 @@ def panel_lanes(O: int, itemsize: int) -> int:
     return lanes if lanes >= O else TILE_VECTORS * lanes
 
 
-def _pixels(low: Lowered, budget: int, extra: int) -> tuple[int, int]:
+def _pixels(low: Lowered, lanes: int, budget: int, extra: int) -> tuple[int, int]:
     """Rows and columns of an item: a strip within `budget` elements, and enough items for every thread."""
     (D, H, W), (_, sh, sw), (_, OH, OW) = low.span, low.stride, low.out
 
@@ -146,7 +154,8 @@ def _pixels(low: Lowered, budget: int, extra: int) -> tuple[int, int]:
     while rows > 1 and size(rows, cols) > budget:
         rows = -(-rows // 2)
     worth_sharing = low.work > WANTED_TASKS * settings.serial_flops
-    planes = low.N * low.out[0]
+    panels = -(-low.O // lanes)
+    planes = low.N * low.out[0] * max(1, panels // _least_panels(low, panels))
     while worth_sharing and rows > least and planes * -(-OW // cols) * -(-OH // rows) < WANTED_TASKS:
         rows = max(least, -(-rows // 2))
     while worth_sharing and OH == 1 and cols > 4 * tile_rows() and planes * -(-OW // cols) < WANTED_TASKS:
@@ -160,7 +169,11 @@ def _group(low: Lowered, items: int, panels: int, pixels: int, lane_bytes: int, 
     if panels * len(low.taps) * low.C * lane_bytes > settings.tile_bytes:
         fitting = max(1, 2 * settings.tile_bytes // max(1, strip))
         together = min(items, fitting, max(1, 256 // pixels))
-    tasks = low.groups * -(-items // together)
-    wanted = max(1, WANTED_TASKS // tasks)
-    least = min(panels, max(1, -(-36 // len(low.taps))))  # each task packs its strips again: let it earn that
-    return together, max(least, -(-panels // wanted))
+    blocks = 1 << (-(-items // together) - 1).bit_length()  # a power of two shares evenly
+    wanted = max(1, WANTED_TASKS // (low.groups * blocks))
+    return -(-items // blocks), max(_least_panels(low, panels), -(-panels // wanted))
+
+
+def _least_panels(low: Lowered, panels: int) -> int:
+    """Panels that a task should at least do: it packs its strips for them, and should earn that."""
+    return min(panels, max(1, -(-36 // len(low.taps))))

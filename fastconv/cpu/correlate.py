@@ -11,8 +11,8 @@ import numpy as np
 
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import BIAS, ZERO, multiply_tile, tile_address
-from ..simd.vector import copy, lanes_of
+from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tile, tile_address
+from ..simd.vector import copy, lanes_of, prefetch
 from ..threads import team
 from .blocking import cut, locate
 from .lowering import Lowered, WeightStrides
@@ -49,7 +49,7 @@ def correlate(
         pack_bias(b, low.groups, low.O, block.lanes, x.dtype),
         y.reshape(-1),
         (low.y_start, *low.y_strides),
-        (low.C, low.O, block.lanes, block.depth),
+        (low.C, low.O, block.lanes, block.depth, block.round_terms),
         block.grid,
         low.stride,
         (low.span[0] + 1, low.span[1] + 1, low.span[2] + 1),
@@ -72,7 +72,7 @@ def _correlate(
     memory, tap_offsets, a_offsets, b_offsets, row_terms, own, planar, relu, tile,
 ):  # fmt: skip
     """Each task: pack (and unfold) its items, then sweep each of its panels over them."""
-    C, O, lanes, depth = channels
+    C, O, lanes, depth, round_terms = channels
     items, panels, all_items, all_panels, item_blocks, panel_blocks = grid[:6]
     item_size, unfolded, spare = memory
     scratch_ = own[thread]
@@ -92,7 +92,10 @@ def _correlate(
             w0 = place * C * tap_offsets.size
             columns = min(lanes, O - panel * lanes)
             channel = group * O + panel * lanes
-            for item in range(item0, item1):
+            # Rounds: a part of a large panel's terms stays in the cache while all items use it.
+            for i in range((item1 - item0) * -(-a_offsets.size // round_terms)):
+                item, term0 = item0 + i % (item1 - item0), i // (item1 - item0) * round_terms
+                term1 = min(a_offsets.size, term0 + round_terms)
                 n, od, row0, rows, col0, cols = locate(item, grid)
                 y0 = y_strides[0] + n * y_strides[1] + channel * y_strides[2]
                 y0 += od * y_strides[3] + row0 * y_strides[4] + col0 * y_strides[5]
@@ -103,19 +106,20 @@ def _correlate(
                     a0 += row0 * steps[0] + col0 * steps[1]
                 c, c_steps = y, (y_strides[4], y_strides[5])
                 if planar:
-                    c, c0, c_steps = scratch_, spare, (cols * lanes, lanes)
+                    c, c0, c_steps = scratch_, spare + (item - item0) * grid[6] * grid[7] * lanes, (cols * lanes, lanes)
                 else:
                     c0 = y0
                 if unfolded:
                     steps = grid[7] * unfolded, unfolded
                     if cols == grid[7] and c_steps[0] == cols * c_steps[1]:  # adjoining rows: one row of pixels
                         rows, cols = 1, rows * cols
+                fetch = depth if not item_size and panel == panel0 and term0 == 0 else 0
                 _sweep(
-                    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-                    c, c0, c_steps, columns, bias, place, relu, tile,
+                    rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
+                    c, c0, c_steps, columns, bias, place, relu, fetch, tile,
                 )  # fmt: skip
-                if planar:
-                    _unstage(scratch_, spare, lanes, columns, locate(item, grid), y, y0, y_strides)
+                if planar and term1 == a_offsets.size:
+                    _unstage(scratch_, c0, lanes, columns, locate(item, grid), y, y0, y_strides)
 
 
 @kernel
@@ -139,20 +143,31 @@ def gather_item(
 
 @kernel
 def _sweep(
-    rows, cols, terms, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-    c, c0, c_steps, columns, bias, bias0, relu, tile,
+    rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
+    c, c0, c_steps, columns, bias, bias0, relu, fetch, tile,
 ):  # fmt: skip
-    """One panel over one item, in tiles of neighbouring pixels of a row, as equal as they can be."""
+    """Terms term0..term1-1 of one panel over one item, in tiles of neighbouring pixels of a row, of about equal size.
+
+    The first terms that a row meets start its sums, later ones add to them. `fetch` elements of each pixel of the next
+    tile are asked for ahead of time: where x is read in place, its rows come from memory in short pieces.
+    """
     vectors = 1 if columns <= lanes_of(a) else 2
-    start = BIAS if bias.size else ZERO
     tiles = -(-cols // TILE_ROWS)
     for r in range(rows):
+        low, high = max(term0, terms[r, 0]), min(term1, terms[r, 0] + terms[r, 1])
+        if high <= low:
+            continue
+        start = ACCUMULATE if low > terms[r, 0] else BIAS if bias.size else ZERO
+        clip = relu and high == terms[r, 0] + terms[r, 1]
         for j in range(tiles):
             q, end = cols * j // tiles, cols * (j + 1) // tiles
+            if fetch and j + 1 < tiles:
+                for pixel in range(end, cols * (j + 2) // tiles):
+                    prefetch(a, a0 + r * steps[0] + pixel * steps[1], fetch)
             multiply_tile(
-                tile, end - q, vectors, terms[r, 1], a_offsets, terms[r, 0], b_offsets, terms[r, 0], depth,
+                tile, end - q, vectors, high - low, a_offsets, low, b_offsets, low, depth,
                 a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
-                c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, relu,
+                c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, clip,
             )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ class Emitter:
         if not host().fma:
             return self.builder.fadd(self.builder.fmul(a, b), c)
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        return self.builder.call(self._declare(f"llvm.fma.{self.suffix}", kind), [a, b, c])
+        return self.builder.call(self.declare(f"llvm.fma.{self.suffix}", kind), [a, b, c])
 
     def first_lanes(self, count: Any) -> Any:
         """The mask of the first `count` lanes; a count outside 0..lanes means none or all."""
@@ -80,14 +80,14 @@ class Emitter:
         address = self.builder.bitcast(pointer, self.vector.as_pointer())
         kind = ir.FunctionType(self.vector, [address.type, I32, mask.type, self.vector])
         name = f"llvm.masked.load.{self.suffix}.p0"
-        return self.builder.call(self._declare(name, kind), [address, I32(self.itemsize), mask, self.zero])
+        return self.builder.call(self.declare(name, kind), [address, I32(self.itemsize), mask, self.zero])
 
     def masked_store(self, value: Any, pointer: Any, mask: Any) -> None:
         """Write the lanes under `mask`; touches no other memory."""
         address = self.builder.bitcast(pointer, self.vector.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [self.vector, address.type, I32, mask.type])
         name = f"llvm.masked.store.{self.suffix}.p0"
-        self.builder.call(self._declare(name, kind), [value, address, I32(self.itemsize), mask])
+        self.builder.call(self.declare(name, kind), [value, address, I32(self.itemsize), mask])
 
     def transpose(self, rows: list[Any]) -> list[Any]:
         """Transpose lanes x lanes in registers: log2(lanes) rounds of exchanges between rows 1, 2, 4, ... apart."""
@@ -109,7 +109,8 @@ class Emitter:
     def _lane_list(self, lanes: list[int]) -> Any:
         return ir.Constant(ir.VectorType(I32, self.lanes), lanes)
 
-    def _declare(self, name: str, kind: Any) -> Any:
+    def declare(self, name: str, kind: Any) -> Any:
+        """A function of LLVM's by its name."""
         return cgutils.get_or_insert_function(self.builder.module, kind, name)
 
 
@@ -153,6 +154,24 @@ def clear(typingctx, dst, d, count):
         return context.get_dummy_value()
 
     return types.void(dst, INTP, INTP), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, offset, count):
+    """Ask for array[offset : offset+count] to be brought to the second-level cache; changes nothing."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(context, builder, signature.args[0])
+        byte = ir.IntType(8).as_pointer()
+        first = builder.bitcast(emit.pointer(signature.args[0], args[0], args[1]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        ask = emit.declare("llvm.prefetch.p0", kind)
+        size = builder.mul(args[2], I64(emit.itemsize))
+        with cgutils.for_range_slice(builder, I64(0), size, I64(64), intp=I64) as (at, _):
+            builder.call(ask, [builder.gep(first, [at]), I32(0), I32(2), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, INTP, INTP), codegen
 
 
 @intrinsic
