@@ -51,7 +51,7 @@ def argmax(
     C, sizes, channels_last = shape_of(x, channels_last)
     flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
     rows, work = y.size // (C * len(windows[2])), y.size * taps_of(windows)
-    unit = np.dtype(np.int32 if math.prod(sizes) <= NARROW else np.int64).type(0)
+    unit = np.int32(0) if math.prod(sizes) <= NARROW else np.int64(0)
     if channels_last:
         block = channel_block(rows, C)
         tasks, run = rows * -(-C // block), longest_run(windows[2])
