@@ -22,6 +22,7 @@ Supports = Callable[[Any], str | None]
 
 METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
+LEAST_COLUMNS = 8  # output channels per group below which the tiles of im2col on a GPU would be mostly empty
 SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
 
 
@@ -88,6 +89,8 @@ def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
     if isinstance(spec, ConvSpec) and "fft" in able and _fft_cost(spec) < _direct_cost(op, spec):
         return "fft"
+    if device == "cuda" and "im2col" in able and isinstance(spec, ConvSpec) and spec.O // spec.groups >= LEAST_COLUMNS:
+        return "im2col"  # the tiled kernel; direct is a thread per output
     return "direct"
 
 

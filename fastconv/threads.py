@@ -97,7 +97,9 @@ def team(tasks: int, work: int) -> int:
     return min(get_num_threads(), tasks)
 
 
-def run(serial: Callable[..., Any], parallel: Callable[..., Any], members: int, tasks: int, args: tuple[Any, ...]) -> None:
+def run(
+    serial: Callable[..., Any], parallel: Callable[..., Any], members: int, tasks: int, args: tuple[Any, ...]
+) -> None:
     """Run ``serial(thread, first, last, *args)`` over all tasks, on `members` threads (from `team`).
 
     Numba's workqueue layer aborts the process on concurrent entry: there, and until the layer is known, one caller

@@ -101,7 +101,7 @@ class Operands:
             from ..cuda import backend
 
             if self._given is not None and out is None:
-                return backend.like(y, self._given)
+                return backend.like(y, self._given, self.result)
             y = backend.to_host(y)
         if out is None:
             return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
@@ -185,16 +185,18 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def is_device_array(value: Any) -> bool:
-    """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba)."""
-    if isinstance(value, np.ndarray) or value is None:
+    """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba, DLPack); loads no CUDA library."""
+    if value is None or isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
         return False
-    try:
-        return hasattr(value, "__cuda_array_interface__")
-    except Exception:  # some libraries raise on access instead of hiding the attribute
-        return False
+    from ..cuda import interop
+
+    return interop.is_device_array(value)
 
 
 def _dtype_of(value: Any) -> np.dtype:
     if isinstance(value, np.ndarray):
         return value.dtype
-    return np.dtype(value.__cuda_array_interface__["typestr"])
+    from ..cuda import backend
+
+    backend.require()
+    return np.dtype(backend.as_device(value).dtype)

@@ -21,14 +21,20 @@ def is_complex(operands: Operands) -> bool:
 
 
 def by_parts(
-    run: Callable[..., None], factors: tuple[np.ndarray, np.ndarray], y: np.ndarray, b: Any = None, activation: Any = None
+    run: Callable[..., None],
+    factors: tuple[np.ndarray, np.ndarray],
+    y: np.ndarray,
+    b: Any = None,
+    activation: Any = None,
 ) -> None:
     """Write the product of two complex factors to y with four calls of ``run(p, q, b, part_of_y)``.
 
     Four real products, not three: the three of Karatsuba's trick lose digits where parts differ in size.
     """
     if activation is not None:
-        raise InvalidArgument(f"activation is {activation!r} but the arrays are complex; apply a function of your own to y")
+        raise InvalidArgument(
+            f"activation is {activation!r} but the arrays are complex; apply a function of your own to y"
+        )
     (pr, pi), (qr, qi) = ((np.ascontiguousarray(f.real), np.ascontiguousarray(f.imag)) for f in factors)
     b = np.zeros(0) if b is None else b
     biases = (np.ascontiguousarray(b.real), np.ascontiguousarray(b.imag)) if b.size else (None, None)

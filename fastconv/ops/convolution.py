@@ -187,4 +187,3 @@ def _conv(
     else:
         run(x, w, b, y)
     return operands.finish(y, out)
-
