@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from .config import settings
 from .errors import InvalidArgument, Unsupported
 from .spec import ConvSpec, PoolSpec
 
@@ -23,6 +24,7 @@ Supports = Callable[[Any], str | None]
 METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # output channels per group below which the tiles of im2col on a GPU would be mostly empty
+WORTH_PLANNING = 1e5  # nanoseconds: smaller problems are not worth the time it takes to plan a transform
 SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
 
 
@@ -87,8 +89,10 @@ def _find(op: str, spec: Spec, method: str, device: str) -> Row:
 def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
     """The fastest method for finite data by a model of the work; pure, so the choice can be tested."""
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
-    if isinstance(spec, ConvSpec) and "fft" in able and _fft_cost(spec) < _direct_cost(op, spec):
-        return "fft"
+    if isinstance(spec, ConvSpec) and "fft" in able:
+        direct = _direct_cost(op, spec)
+        if direct > WORTH_PLANNING and _fft_cost(op, spec) < direct:
+            return "fft"
     if device == "cuda" and "im2col" in able and isinstance(spec, ConvSpec) and spec.O // spec.groups >= LEAST_COLUMNS:
         return "im2col"  # the tiled kernel; direct is a thread per output
     return "direct"
@@ -107,18 +111,17 @@ def load_name(text: str) -> Callable[..., Any]:
 
 
 def _direct_cost(op: str, spec: ConvSpec) -> float:
-    """Time of the direct kernel in units of one multiply-add at full speed: lanes without an output channel idle."""
-    per_group = (spec.O if op != "conv_input_grad" else spec.C) // spec.groups
+    """Nanoseconds of one core for the direct kernel: lanes without an output channel idle (docs/decisions/0004)."""
+    per_group = (spec.C if op == "conv_input_grad" else spec.O) // spec.groups
     lanes = 64 // spec.itemsize
     idle = math.ceil(per_group / lanes) * lanes / per_group
-    dense = spec.flops / 2 * idle
-    return dense * (math.prod(spec.stride) if op == "conv_input_grad" else 1)
+    few = max(1.0, 4 / (spec.C // spec.groups)) if op == "conv_weight_grad" else 1.0
+    return 0.018 * spec.itemsize / 4 * spec.flops / 2 * idle * few
 
 
-def _fft_cost(spec: ConvSpec) -> float:
-    """Time of the tiled FFT in the same unit; the factors were measured with scipy.fft (see docs/decisions/0003)."""
-    points = spec.N * math.prod(spec.padded)
-    transforms = points * (spec.C + spec.O) * 40.0 * math.log2(max(2, *spec.padded))
-    products = points * spec.C * (spec.O // spec.groups) * 12.0
-    weights = spec.O * (spec.C // spec.groups) * 64**2 * 40.0
-    return transforms + products + weights
+def _fft_cost(op: str, spec: ConvSpec) -> float:
+    """Nanoseconds of one core for the tiled transform."""
+    return load_name("fastconv.cpu.fft_plan:cost")(
+        op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
+        groups=spec.groups, itemsize=spec.itemsize, budget=settings.scratch_bytes,
+    )  # fmt: skip
