@@ -163,7 +163,7 @@ SCRIPT = """
     expected = fc.conv2d(x, w, method="direct")
 
     def check(_):
-        for method in ("direct", "im2col"):
+        for method in ("direct", "im2col", "fft"):
             y = fc.conv2d(x, w, method=method)
             np.testing.assert_allclose(y, expected, atol=1e-4)
         dw = fc.conv2d_weight_grad(x, expected, w.shape)
