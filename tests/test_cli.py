@@ -188,6 +188,26 @@ def test_bench_tells_of_wrong_results(run, monkeypatch):
     assert "n/a" in result.stdout
 
 
+def test_bench_interrupted_shows_what_it_has(run, monkeypatch, tmp_path):
+    from fastconv import measure
+
+    compare, done = measure.compare, []
+
+    def interrupted(problem, *rest, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(problem)
+        return compare(problem, *rest, **options)
+
+    monkeypatch.setattr(measure, "compare", interrupted)
+    words = ["--problem", TINY, "--problem", "n1c2w9_o2k3", "--seconds", "0.01", "--against", "none"]
+    result = run("bench", *words, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 130
+    assert "Interrupted after 1 of 2" in result.stderr
+    assert TINY in result.stdout
+    assert len(json.loads((tmp_path / "bench.json").read_text())["rows"]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
