@@ -33,7 +33,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_num_threads() -> int:
-    """Threads that kernels called from this thread may use."""
+    """Threads that kernels called from this thread may use.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> with fc.threads(2):
+    ...     fc.get_num_threads()
+    2
+    """
     return getattr(_local, "count", _default)
 
 

@@ -14,6 +14,7 @@ from ..errors import InvalidArgument
 from . import memory
 
 FLOATS = ("float32", "float64")
+NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "bias")  # operands that may be None
 
 
@@ -115,7 +116,7 @@ def _are_ready(values: tuple[Any, ...], count: int) -> bool:
     if values[-1] is None:
         count -= 1
     first = values[0]
-    if type(first) is not np.ndarray or first.dtype.char not in "fd":
+    if type(first) is not np.ndarray or first.dtype not in NATIVE:
         return False
     dtype = first.dtype
     return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.carray for a in values[:count])
