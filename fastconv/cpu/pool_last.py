@@ -53,19 +53,19 @@ def _reduce_run(x, y, at, o, pixels, hop, C, channels, count, stride, code, divi
 
 @inlined
 def _each_pixel(window, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    """Channels four vectors at a time, then one, then part of one."""
-    many, one, lanes = zeros(x, 4), zeros(x, 1), lanes_of(x)
-    mask = first_lanes((channels[1] - channels[0]) % lanes, one)
+    """Channels four vectors at a time, then two, then part of two."""
+    many, two, lanes = zeros(x, 4), zeros(x, 2), lanes_of(x)
+    mask = first_lanes((channels[1] - channels[0]) % (2 * lanes), two)
     for _ in range(pixels):
         c = channels[0]
         while c + 4 * lanes <= channels[1]:
             store(y, o + c, window(many, None, x, at + c, count, stride, code, divisor), None)
             c += 4 * lanes
-        while c + lanes <= channels[1]:
-            store(y, o + c, window(one, None, x, at + c, count, stride, code, divisor), None)
-            c += lanes
+        while c + 2 * lanes <= channels[1]:
+            store(y, o + c, window(two, None, x, at + c, count, stride, code, divisor), None)
+            c += 2 * lanes
         if c < channels[1]:
-            store(y, o + c, window(one, mask, x, at + c, count, stride, code, divisor), mask)
+            store(y, o + c, window(two, mask, x, at + c, count, stride, code, divisor), mask)
         at += hop
         o += C
 
