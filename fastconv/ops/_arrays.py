@@ -34,7 +34,8 @@ class Operands:
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
         self.names = names.split()
-        if device is None and _are_ready(values, len(values)):
+        absent = values[-1] is None and self.names[-1] in OPTIONAL
+        if device is None and _are_ready(values[:-1] if absent else values):
             self.arrays, self.device, self._given = list(values), "cpu", None
             self.result = self.compute = values[0].dtype
             return
@@ -111,15 +112,13 @@ class Operands:
         return out
 
 
-def _are_ready(values: tuple[Any, ...], count: int) -> bool:
-    """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them; only the last may be None."""
-    if values[-1] is None:
-        count -= 1
+def _are_ready(values: tuple[Any, ...]) -> bool:
+    """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them."""
     first = values[0]
     if type(first) is not np.ndarray or first.dtype not in NATIVE:
         return False
     dtype = first.dtype
-    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.carray for a in values[:count])
+    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.carray for a in values)
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
