@@ -60,9 +60,9 @@ def conv2d_input_grad(
     Examples
     --------
     >>> import numpy as np, fastconv as fc
-    >>> fc.conv2d_input_grad(np.ones((1, 1, 1, 1)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), (1, 1, 2, 3))
-    array([[[[1., 2., 0.],
-             [3., 4., 0.]]]])
+    >>> fc.conv2d_input_grad(np.ones((1, 1, 1, 2)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), (1, 1, 2, 3))
+    array([[[[1., 3., 2.],
+             [3., 7., 4.]]]])
     """
     return _input_grad(2, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
 
