@@ -41,7 +41,7 @@ for case in CASES[::int(sys.argv[2])]:
 """
 
 BUDGETS = {
-    "tiny": {"TILE_BYTES": 1, "SCRATCH_BYTES": 1, "SERIAL_FLOPS": 1, "NUM_THREADS": 3},
+    "tiny": {"TILE_BYTES": 1, "SCRATCH_BYTES": 1, "SERIAL_FLOPS": 1, "NUM_THREADS": 1},
     "small": {"TILE_BYTES": 3000, "SCRATCH_BYTES": 9000, "SERIAL_FLOPS": 1, "NUM_THREADS": 2},
     "huge": {"TILE_BYTES": 2**30, "SCRATCH_BYTES": 2**40, "SERIAL_FLOPS": 2**60, "NUM_THREADS": 1},
 }
