@@ -1,4 +1,4 @@
-"""What every test shares: a seeded hypothesis profile and a clean number of threads.
+"""What every test shares: a seeded hypothesis profile, seeded numbers, threads that do not spin.
 
 Compiled kernels are kept in the user's cache folder, or in `FASTCONV_CACHE_DIR` where that is set. Long tests carry the
 marker ``slow``.
@@ -10,6 +10,10 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests share the smallest problems among threads, thousands of times: on a busy machine a team that spins while it waits
+# takes ten times as long. OpenMP reads this once, before the first kernel; tests' child processes inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile(
     "fastconv",
@@ -26,12 +30,3 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastconv"))
 def rng(request):
     """Random numbers that depend on the test's name alone, so tests may run in any order."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
-
-
-@pytest.fixture
-def two_threads():
-    """Run the test with two threads, whatever the machine has."""
-    import fastconv as fc
-
-    with fc.threads(2):
-        yield
