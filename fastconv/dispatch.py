@@ -47,10 +47,22 @@ def _fft(spec: ConvSpec) -> str | None:
     return None if spec.taps > 1 else "a filter of one tap gains nothing from a Fourier transform"
 
 
+def _winograd(spec: ConvSpec) -> str | None:
+    """Winograd's F(2x2, 3x3) and F(4x4, 3x3): 3x3 filters that move by one pixel."""
+    kernel, stride, dilation = spec.kernel, spec.stride[1:], spec.dilation[1:]
+    if kernel == (1, 3, 3) and stride == dilation == (1, 1):
+        return None
+    this = f"{'x'.join(map(str, kernel[3 - max(spec.rank, 2) :]))}"
+    this += f", stride {'x'.join(map(str, stride))}" if stride != (1, 1) else ""
+    this += f", dilation {'x'.join(map(str, dilation))}" if dilation != (1, 1) else ""
+    return f"winograd serves 3x3 filters of stride 1 without dilation; this one is {this}"
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
+    rows += [Row("conv", "winograd", "cpu", "fastconv.cpu.winograd:conv", _winograd)]
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]
