@@ -1,30 +1,59 @@
 """How Winograd's method cuts a lowered problem: the tile size, blocks of tiles, and where everything lies in scratch.
 
 An *item* is a rectangle of tiles of one plane, a *block* a run of items; the products of a block are t*t matrix products
-with a row per tile. Small filters banks (U, the transformed filters) are kept whole: each task transforms a block,
-multiplies and transforms back, all in its core's cache (*fused*). Large ones never lie in memory: a first region
-transforms the inputs of a round of blocks, a second one takes panel by panel of output channels, transforms a chunk of
-filters at a time, and uses it for a whole block (*phased*).
+with a row per tile. Few filters are transformed once and kept: each task then transforms a block, multiplies and
+transforms back, all in its core's cache (*fused*). Many filters never lie in memory as a whole: one region transforms the
+inputs of a round of blocks, a second one takes panel by panel of output channels, transforms a chunk of filters at a
+time, and uses it for a whole block (*phased*).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from ..borders import frozen
+from ..borders import counting_index, frozen
 from ..config import settings
 from ..simd.host import host, tile_rows
 from .blocking import WANTED_TASKS, panel_lanes
-from .lowering import Lowered
+from .lowering import Lowered, Triple
 from .winograd_transforms import NOWHERE
 
 FUSED_FILTERS = 3 << 20  # bytes of transformed filters that every block may read again
-PHASED_TILES = 64  # tiles of a block whose filters are transformed on the fly: enough to earn that
-CHUNK = 64  # input channels whose filters are transformed at a time
+PHASED_TILES = 128  # tiles of a block whose filters are transformed on the fly: enough to earn that
+CHUNK = 128  # input channels whose filters are transformed at a time
+MOST_ROUNDS = 4  # of the micro-kernel's rows in a fused block
+MOST_POINTS = 6  # rows of the largest tile of inputs
+LINE = 64  # bytes
+
+Grid = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """How tiles of an activation are read: in place through tables of offsets, or by way of a packed strip."""
+
+    strides: tuple[int, int, int, int, int]
+    channels: int
+    pixel: int  # pitch of a tile's channels in a plane, and of the pixels of a strip
+    plane_step: int
+    halo: int  # what a tile reads beyond its m rows and columns
+    index: tuple[np.ndarray, np.ndarray, np.ndarray]
+    interior: tuple[int, int]
+    row_at: np.ndarray
+    col_at: np.ndarray
+    strip: Triple
+    strip_size: int
+
+    def arguments(self, array: np.ndarray, m: int) -> tuple[Any, ...]:
+        """What `winograd_tiles.transform_item` must know of it."""
+        sizes = (m, self.channels, self.pixel, int(self.strip_size == 0), self.plane_step, self.halo)
+        return (
+            array.reshape(-1), self.strides, self.index, self.interior, self.row_at, self.col_at, self.strip, sizes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,119 +64,156 @@ class Plan:
     lanes: int
     panels: int
     phased: bool
-    grid: tuple[int, ...]
+    grid: Grid
     tiles: int  # of a block, at most
-    blocks: int
-    pixel: int  # pitch of the pixels of a strip, and of the rows of a plane of V
-    plane: int  # pitch of V's planes in a block
-    m_plane: int
-    u_plane: int
+    x: Side
     chunk: int
-    strip: tuple[int, int, int]
-    strip_size: int
     staging_size: int
-    index: tuple[np.ndarray, np.ndarray, np.ndarray]
-    row_at: np.ndarray
-    col_at: np.ndarray
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of one group."""
+        return self.grid[4]
 
     @property
     def frequencies(self) -> int:
+        """Products per tile and pair of channels."""
         return (self.m + 2) ** 2
 
-    @property
-    def v_size(self) -> int:
-        """V of one block."""
-        return self.frequencies * self.plane
+    def plane(self, size: int) -> int:
+        """The pitch of planes of `size` elements: not a multiple of 2 KiB, so that they spread over the cache sets."""
+        return -(-size // 16) * 16 + 16
 
     @property
-    def m_size(self) -> int:
-        """The products of one block with one panel."""
-        return self.frequencies * self.m_plane
+    def v_plane(self) -> int:
+        """Pitch of the planes of a block's transformed inputs."""
+        return self.plane(self.tiles * self.x.pixel)
 
     @property
-    def u_size(self) -> int:
-        """The transformed filters of one panel, or of one chunk of it."""
-        return self.frequencies * self.u_plane
+    def p_plane(self) -> int:
+        """Pitch of the planes of a block's products with one panel."""
+        return self.plane(self.tiles * self.lanes)
+
+    @property
+    def u_plane(self) -> int:
+        """Pitch of the planes of the transformed filters of one panel, or of one chunk of it."""
+        return self.plane(self.chunk * self.lanes)
+
+    def rounds(self, groups: int, itemsize: int) -> int:
+        """Blocks whose transformed inputs a phased call keeps at once."""
+        return max(1, min(self.blocks, settings.scratch_bytes // (groups * self.frequencies * self.v_plane * itemsize)))
 
 
-def output_tile(out: tuple[int, int, int]) -> int:
+def output_tile(out: Triple) -> int:
     """2 or 4: the m of F(m x m, 3x3) that takes fewer multiplications; the more accurate 2 if that is no loss."""
     return min((2, 4), key=lambda m: (tile_count(out, m) * (m + 2) ** 2, m))
 
 
-def tile_count(out: tuple[int, int, int], m: int) -> int:
+def tile_count(out: Triple, m: int) -> int:
     """Tiles of one image."""
     return out[0] * -(-out[1] // m) * -(-out[2] // m)
 
 
 @lru_cache(maxsize=512)
 def plan(low: Lowered, itemsize: int, m: int = 0) -> Plan:
-    """Choose tile size (unless `m` forces it) and blocks."""
+    """Choose the tile size (unless `m` forces it) and the blocks."""
     m = m or output_tile(low.out)
-    lanes, vector = panel_lanes(low.O, itemsize), host().lanes(itemsize)
-    panels, t = -(-low.O // lanes), m + 2
-    pixel = _spread(-(-low.C // vector) * vector, itemsize)
-    phased = t * t * low.C * panels * lanes * itemsize > FUSED_FILTERS
-    wanted = PHASED_TILES if phased else _fused_tiles(t * t * (pixel + lanes) * itemsize)
-    TH, TW = -(-low.out[1] // m), -(-low.out[2] // m)
-    rows, cols, items = _blocks(low, TH, TW, wanted, phased)
-    row_blocks, col_blocks = -(-TH // rows), -(-TW // cols)
-    all_items = low.N * low.out[0] * row_blocks * col_blocks
-    blocks = -(-all_items // items)
-    tiles = items * rows * cols
-    line = 64 // itemsize
-    in_place = low.C == 1 or low.x_strides[1] == 1
-    height, width = rows * m + 2, cols * m + 2
-    strip = (height * width * pixel, width * pixel, pixel)
-    chunk = min(low.C, CHUNK) if phased else low.C
+    lanes = panel_lanes(low.O, itemsize)
+    panels, frequencies = -(-low.O // lanes), (m + 2) ** 2
+    phased = frequencies * low.C * panels * lanes * itemsize > FUSED_FILTERS
+    each = frequencies * (_pitch(low.C, itemsize) + lanes) * itemsize
+    rows, cols, items = blocks(low, m, PHASED_TILES if phased else fused_tiles(each), 1 if phased else WANTED_TASKS)
+    planar = low.O > 1 and low.y_strides[1] != 1
     return Plan(
         m=m,
         lanes=lanes,
         panels=panels,
         phased=phased,
-        grid=(items, panels, all_items, panels, blocks, 1, rows, cols, row_blocks, col_blocks, low.out[0], TH, TW),
-        tiles=tiles,
-        blocks=blocks,
-        pixel=pixel,
-        plane=tiles * pixel + line,
-        m_plane=tiles * lanes + line,
-        u_plane=chunk * lanes + line,
-        chunk=chunk,
-        strip=strip,
-        strip_size=0 if in_place else strip[0] + vector * pixel,
-        staging_size=0 if low.O == 1 or low.y_strides[1] == 1 else rows * cols * m * m * lanes,
-        index=(low.index[0], _longer(low.index[1], TH * m + 2), _longer(low.index[2], TW * m + 2)),
-        row_at=_offsets(low.index[1], low.x_strides[3], TH * m + 2) if in_place else _count(height, strip[1]),
-        col_at=_offsets(low.index[2], low.x_strides[4], TW * m + 2) if in_place else _count(width, pixel),
+        grid=grid(low, m, rows, cols, items, panels),
+        tiles=items * rows * cols,
+        x=input_side(low, m, rows, cols, itemsize),
+        chunk=min(low.C, CHUNK) if phased else low.C,
+        staging_size=rows * cols * m * m * lanes if planar else 0,
     )
 
 
-def _fused_tiles(each: int) -> int:
-    """Tiles of a fused block, of `each` bytes of V and products: whole rounds of the micro-kernel's rows."""
-    return tile_rows() * min(4, max(1, 3 * settings.tile_bytes // 2 // (tile_rows() * each)))
+def fused_tiles(each: int) -> int:
+    """Tiles of a fused block, of `each` bytes in all planes: whole rounds of the micro-kernel's rows that fit."""
+    return tile_rows() * min(MOST_ROUNDS, max(1, 3 * settings.tile_bytes // 2 // (tile_rows() * each)))
 
 
-def _blocks(low: Lowered, TH: int, TW: int, wanted: int, phased: bool) -> tuple[int, int, int]:
-    """Rows and columns of tiles of an item, and items of a block."""
-    cols = -(-TW // -(-TW // wanted))
-    rows = min(TH, max(1, wanted // cols))
-    rows = -(-TH // -(-TH // rows))
-    planes = low.N * low.out[0]
-    if low.work > WANTED_TASKS * settings.serial_flops and not phased:
-        while rows > 1 and low.groups * planes * -(-TH // rows) * -(-TW // cols) < WANTED_TASKS:
-            rows = -(-rows // 2)
-        while cols > 4 and low.groups * planes * -(-TH // rows) * -(-TW // cols) < WANTED_TASKS:
-            cols = -(-cols // 2)
-    items = planes * -(-TH // rows) * -(-TW // cols)
-    together = max(1, wanted // (rows * cols))
-    if not phased:
-        together = min(together, max(1, items * low.groups // WANTED_TASKS))
-    return rows, cols, -(-items // -(-items // together))
+def blocks(low: Lowered, m: int, most: int, wanted: int) -> tuple[int, int, int]:
+    """Rows and columns of tiles of an item, and items of a block of at most `most` tiles; if possible `wanted` blocks."""
+    TH, TW, planes = -(-low.out[1] // m), -(-low.out[2] // m), low.N * low.out[0]
+    if low.work < WANTED_TASKS * settings.serial_flops:
+        wanted = 1
+    cols = -(-TW // -(-TW // most))
+    rows = -(-TH // -(-TH // min(TH, max(1, most // cols))))
+
+    def items() -> int:
+        return planes * -(-TH // rows) * -(-TW // cols)
+
+    while rows > 1 and low.groups * items() < wanted:
+        rows = -(-rows // 2)
+    while cols > 4 and low.groups * items() < wanted:
+        cols = -(-cols // 2)
+    together = max(1, min(most // (rows * cols), items() * low.groups // wanted))
+    return rows, cols, -(-items() // -(-items() // together))
 
 
-def _spread(length: int, itemsize: int) -> int:
-    """A pitch for `length` elements: a multiple of 2 KiB would put all rows into a few cache sets."""
-    return length + 64 // itemsize if length * itemsize % 2048 == 0 else length
+def grid(low: Lowered, m: int, rows: int, cols: int, items: int, panels: int) -> Grid:
+    """The blocks in the form of `blocking.locate`, which counts tiles here."""
+    TH, TW = -(-low.out[1] // m), -(-low.out[2] // m)
+    row_blocks, col_blocks = -(-TH // rows), -(-TW // cols)
+    all_items = low.N * low.out[0] * row_blocks * col_blocks
+    item_blocks = -(-all_items // items)
+    return (
+        items, panels, all_items, panels, item_blocks, 1, rows, cols, row_blocks, col_blocks, low.out[0], TH, TW,
+    )  # fmt: skip
+
+
+def input_side(low: Lowered, m: int, rows: int, cols: int, itemsize: int) -> Side:
+    """How items of rows x cols tiles read x."""
+    return _side(low.x_strides, low.C, low.stride[0], 2, low.index, low.interior, low.out, m, rows, cols, itemsize)
+
+
+def output_side(low: Lowered, m: int, rows: int, cols: int, itemsize: int) -> Side:
+    """How items of rows x cols tiles read an output gradient."""
+    index = counting_index(low.out[0]), counting_index(low.out[1]), counting_index(low.out[2])
+    return _side(low.y_strides, low.O, 1, 0, index, (0, low.out[2]), low.out, m, rows, cols, itemsize)
+
+
+def _side(
+    strides: tuple[int, int, int, int, int], channels: int, plane_step: int, halo: int,
+    index: tuple[np.ndarray, np.ndarray, np.ndarray], interior: tuple[int, int], out: Triple, m: int, rows: int,
+    cols: int, itemsize: int,
+) -> Side:  # fmt: skip
+    in_place = channels == 1 or strides[1] == 1
+    pixel = _pitch(channels, itemsize)
+    height, width = rows * m + halo, cols * m + halo
+    strip = height * width * pixel, width * pixel, pixel
+    longest = [-(-n // m) * m + halo for n in out[1:]]
+    index = index[0], _longer(index[1], longest[0]), _longer(index[2], longest[1])
+    return Side(
+        strides=strides,
+        channels=channels,
+        pixel=pixel,
+        plane_step=plane_step,
+        halo=halo,
+        index=index,
+        interior=interior,
+        row_at=_offsets(index[1], strides[3]) if in_place else frozen(np.arange(height) * strip[1]),
+        col_at=_offsets(index[2], strides[4]) if in_place else frozen(np.arange(width) * pixel),
+        strip=strip,
+        strip_size=0 if in_place else strip[0] + host().lanes(itemsize) * pixel,  # the last transpose may run over
+    )
+
+
+def _pitch(channels: int, itemsize: int) -> int:
+    """Whole vectors; but rows a multiple of 2 KiB apart would share a few cache sets."""
+    lanes = host().lanes(itemsize)
+    pitch = -(-channels // lanes) * lanes
+    return pitch + LINE // itemsize if pitch * itemsize % 2048 == 0 else pitch
 
 
 def _longer(index: np.ndarray, size: int) -> np.ndarray:
@@ -155,33 +221,7 @@ def _longer(index: np.ndarray, size: int) -> np.ndarray:
     return frozen(np.concatenate([index[:size], np.full(max(0, size - len(index)), -1, np.int64)]))
 
 
-def _offsets(index: np.ndarray, stride: int, size: int) -> np.ndarray:
-    """Where each padded row or column lies; then once more a tile of nothing, for planes that are border."""
-    index = _longer(index, size)
-    offsets = np.where(index < 0, NOWHERE, index * stride)
-    return frozen(np.concatenate([offsets, np.full(6, NOWHERE, np.int64)]))
-
-
-def _count(size: int, pitch: int) -> np.ndarray:
-    return frozen(np.arange(size, dtype=np.int64) * pitch)
-
-
-def zeros_size(low: Lowered, p: Plan) -> int:
-    """Elements that stand for a pixel of the border, or for an absent bias."""
-    return max(p.pixel, p.lanes)
-
-
-def rounds(p: Plan, groups: int, itemsize: int) -> int:
-    """Blocks whose V a phased call keeps at once."""
-    return max(1, min(p.blocks, settings.scratch_bytes // (groups * p.v_size * itemsize)))
-
-
-def taps_table(taps: np.ndarray, tap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets of the rows and columns of a filter whose taps are `tap` apart, from the order they are summed in."""
-    order = np.asarray(taps).reshape(3, 3)
-    rows, cols = (order[:, 0] - order[:, 0].min()) * tap, (order[0] - order[0].min()) * tap
-    return frozen(rows), frozen(cols)
-
-
-def sizes(low: Lowered) -> int:
-    return math.prod(low.out)
+def _offsets(index: np.ndarray, stride: int) -> np.ndarray:
+    """Where each padded row or column lies; then a tile of nothing, for planes that are border."""
+    nothing = np.full(MOST_POINTS, NOWHERE, np.int64)
+    return frozen(np.concatenate([np.where(index < 0, NOWHERE, index * stride), nothing]))
