@@ -62,7 +62,7 @@ def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
-    rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions[:2]]
+    rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]

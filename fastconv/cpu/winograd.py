@@ -7,6 +7,7 @@ from . import winograd_sweep
 from .operators import Geometry
 from .lowering import lower_conv, weight_strides, spatial, lower_input_grad
 from .winograd_sweep import sweep
+from .winograd_weight_grad import accumulate
 from ..borders import fold_border
 
 def prepare(w, x_shape, y_shape, *, stride, dilation, padding, padding_mode, groups, channels_last, m=0):
@@ -41,3 +42,10 @@ def conv_input_grad(dy, w, dx, *, stride, dilation, padding, padding_mode, group
     for low in problems:
         if len(low.taps):
             sweep(low, dy, w, at, None, dx, relu=False, m=m)
+
+
+def conv_weight_grad(x, dy, dw, *, stride, dilation, padding, padding_mode, groups, channels_last, m=0):
+    """Write the gradient to the weights to dw."""
+    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
+    at = weight_strides(dw.shape, groups, channels_last)
+    accumulate(geometry.lower(x, dw, dy), x, dy, dw, at, m)

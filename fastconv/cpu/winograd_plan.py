@@ -80,28 +80,29 @@ class Plan:
         """Products per tile and pair of channels."""
         return (self.m + 2) ** 2
 
-    def plane(self, size: int) -> int:
-        """The pitch of planes of `size` elements: not a multiple of 2 KiB, so that they spread over the cache sets."""
-        return -(-size // 16) * 16 + 16
-
     @property
     def v_plane(self) -> int:
         """Pitch of the planes of a block's transformed inputs."""
-        return self.plane(self.tiles * self.x.pixel)
+        return plane_pitch(self.tiles * self.x.pixel)
 
     @property
     def p_plane(self) -> int:
         """Pitch of the planes of a block's products with one panel."""
-        return self.plane(self.tiles * self.lanes)
+        return plane_pitch(self.tiles * self.lanes)
 
     @property
     def u_plane(self) -> int:
         """Pitch of the planes of the transformed filters of one panel, or of one chunk of it."""
-        return self.plane(self.chunk * self.lanes)
+        return plane_pitch(self.chunk * self.lanes)
 
     def rounds(self, groups: int, itemsize: int) -> int:
         """Blocks whose transformed inputs a phased call keeps at once."""
         return max(1, min(self.blocks, settings.scratch_bytes // (groups * self.frequencies * self.v_plane * itemsize)))
+
+
+def plane_pitch(size: int) -> int:
+    """The distance of planes of `size` elements: an odd number of cache lines, so that they spread over the cache."""
+    return (-(-size // 16) | 1) * 16
 
 
 def output_tile(out: Triple) -> int:

@@ -1,0 +1,316 @@
+"""The weight gradient by Winograd's method, F(3x3, m x m): products of transformed inputs and output gradients.
+
+    dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
+
+The filter and the output have changed places (the transpose of the forward algorithm), so per frequency a matrix product
+sums over tiles. Small gradients (*fused*): a task takes a run of blocks, transforms both sides in its core's cache and
+adds up all products. Large ones (*phased*): one region transforms a round of blocks, a second one takes panels and blocks
+of input channels, whose products never leave the cache. Either way a part's products are transformed back at once, and
+the parts are added in order: same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..config import settings
+from ..simd.jit import kernel, parallel_kernel
+from ..simd.lane_math import add
+from ..simd.lanes import load, store, zeros
+from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
+from ..simd.vector import clear, copy, lanes_of
+from ..threads import team
+from .blocking import WANTED_TASKS, panel_lanes
+from .lowering import Lowered, WeightStrides
+from .pack import scratch, unpack_planar
+from .winograd_filters import TAPS
+from .winograd_plan import Grid, Side, blocks, grid, input_side, output_side, output_tile, plane_pitch
+from .winograd_sweep import parts
+from .winograd_tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
+from .winograd_transforms import gradient_address, input_address, invoke, place, weights_address
+
+FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again
+FUSED_TILES = 4 * TILE_ROWS  # tiles of a fused block: long sums between loading and storing the products
+ROUND_BLOCKS = 5 * TILE_ROWS  # input channels of a phased task
+
+
+@dataclass(frozen=True, eq=False)
+class GradPlan:
+    """The cut of one weight gradient; sizes count elements."""
+
+    m: int
+    lanes: int
+    panels: int
+    phased: bool
+    grid: Grid
+    tiles: int  # of a block, at most
+    x: Side
+    dy: Side
+    parts: int  # partial gradients: runs of blocks, or rounds
+    channels: int  # input channels of one task's products
+
+    @property
+    def frequencies(self) -> int:
+        return (self.m + 2) ** 2
+
+    @property
+    def round_blocks(self) -> int:
+        """Blocks of one round."""
+        return -(-self.grid[4] // self.parts)
+
+    @property
+    def together(self) -> int:
+        """Tiles whose transforms are there at once."""
+        return self.tiles * (self.round_blocks if self.phased else 1)
+
+    @property
+    def planes(self) -> tuple[int, int, int]:
+        """Pitches of the planes of inputs, output gradients and products."""
+        x, dy = self.together * self.x.pixel, self.together * self.dy.pixel
+        return plane_pitch(x), plane_pitch(dy), plane_pitch(self.channels * self.lanes)
+
+    @property
+    def part_size(self) -> int:
+        """Elements of one panel of a partial gradient, [c][tap][lane]."""
+        return self.x.channels * TAPS * self.lanes
+
+
+@lru_cache(maxsize=256)
+def plan(low: Lowered, itemsize: int, m: int = 0) -> GradPlan:
+    """Choose the tile size (unless `m` forces it) and the blocks."""
+    m = m or output_tile(low.out)
+    lanes = panel_lanes(low.O, itemsize)
+    panels, frequencies = -(-low.O // lanes), (m + 2) ** 2
+    phased = frequencies * low.C * panels * lanes * itemsize > FUSED_PRODUCTS
+    rows, cols, items = blocks(low, m, FUSED_TILES, WANTED_TASKS)
+    cut, tiles = grid(low, m, rows, cols, items, panels), items * rows * cols
+    x, dy = input_side(low, m, rows, cols, itemsize), output_side(low, m, rows, cols, itemsize)
+    if phased:
+        each = low.groups * frequencies * tiles * (x.pixel + dy.pixel) * itemsize
+        count = -(-cut[4] // max(1, settings.scratch_bytes // each))
+        channels = -(-low.C // -(-low.C // ROUND_BLOCKS))
+    else:
+        size = low.groups * panels * low.C * TAPS * lanes * itemsize
+        count = min(cut[4], -(-WANTED_TASKS // low.groups), max(1, settings.scratch_bytes // size))
+        channels = low.C
+    return GradPlan(m, lanes, panels, phased, cut, tiles, x, dy, max(1, count), channels)
+
+
+def accumulate(low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides, m: int = 0) -> None:
+    """Write one lowered problem's weight gradient to dw."""
+    if low.N == 0:
+        dw[...] = 0
+        return
+    p = plan(low, x.itemsize, m)
+    partial = scratch(p.parts * low.groups * p.panels * p.part_size, x.dtype)
+    (_phased if p.phased else _fused)(low, p, x, dy, partial)
+    chunk = max(1, 4096 // (TAPS * p.lanes))
+    chunks = -(-low.C // chunk)
+    tasks = low.groups * p.panels * chunks
+    sizes = (p.parts, low.C, low.O, p.lanes, p.panels, chunk, chunks)
+    members = team(tasks, partial.size)
+    _reduce(members, tasks, partial, sizes, (at.group, at.tap, at.c, at.o), dw.reshape(-1))
+
+
+def _fused(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
+    tasks = low.groups * p.parts
+    members = team(tasks, low.work)
+    strip = max(p.x.strip_size, p.dy.strip_size)
+    v_size, d_size, p_size = (p.frequencies * plane for plane in p.planes)
+    places = parts(max(p.x.pixel, p.dy.pixel, p.lanes), strip, v_size, d_size, p.panels * p_size)
+    _sum_blocks(
+        members,
+        tasks,
+        *p.x.arguments(x, p.m),
+        *p.dy.arguments(dy, p.m),
+        p.grid,
+        (p.parts, low.groups, p.lanes, *p.planes),
+        places,
+        scratch(members * places[-1], x.dtype).reshape(members, -1),
+        partial,
+        ORIGIN,
+        (input_address(x.itemsize), gradient_address(x.itemsize), tile_address(x.itemsize),
+         weights_address(x.itemsize)),
+    )  # fmt: skip
+
+
+@parallel_kernel
+def _sum_blocks(
+    thread, first, last, x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
+    dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
+    grid, sizes, places, own, partial, origin, addresses,
+):  # fmt: skip
+    """Each task sums over one run of blocks of one group and writes one partial gradient of all its panels."""
+    inputs = (x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
+    gradients = (dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes)
+    runs, groups, lanes, v_plane, d_plane, p_plane = sizes
+    m, C, x_pixel, O, dy_pixel = x_sizes[0], x_sizes[1], x_sizes[2], dy_sizes[1], dy_sizes[2]
+    border, strip, v, d, p, _ = places
+    panels, all_blocks = grid[3], grid[4]
+    mine, p_size = own[thread], (m + 2) * (m + 2) * p_plane
+    clear(mine, border, strip - border)
+    for task in range(first, last):
+        run, group = task % runs, task // runs
+        block0, block1 = all_blocks * run // runs, all_blocks * (run + 1) // runs
+        for block in range(block0, block1):
+            item0 = block * grid[0]
+            item1, tile0 = min(grid[2], item0 + grid[0]), tiles_before(item0, grid)
+            for item in range(item0, item1):
+                t = tiles_before(item, grid) - tile0
+                transform_item(
+                    inputs, group, item, grid, mine, border, strip, mine, v + t * x_pixel, v_plane, addresses[0]
+                )
+                transform_item(
+                    gradients, group, item, grid, mine, border, strip, mine, d + t * dy_pixel, d_plane, addresses[1]
+                )
+            tiles, start = tiles_before(item1, grid) - tile0, ZERO if block == block0 else ACCUMULATE
+            for panel in range(panels):
+                _multiply(
+                    m, mine, v, x_pixel, v_plane, tiles, C, mine, d + panel * lanes, dy_pixel, d_plane, lanes,
+                    min(lanes, O - panel * lanes), mine, p + panel * p_size, p_plane, start, origin, addresses[2],
+                )  # fmt: skip
+        for panel in range(panels):
+            at = ((run * groups + group) * panels + panel) * C * TAPS * lanes
+            _finish(m, mine, p + panel * p_size, p_plane, C, lanes, partial, at, border, addresses[3])
+
+
+@kernel
+def _multiply(
+    m, v, v_at, x_pixel, v_plane, tiles, C, d, d_at, dy_pixel, d_plane, lanes, columns, p, p_at, p_plane, start, origin,
+    tile,
+):  # fmt: skip
+    """P[f] (+)= V[f]^T @ D[f] for all frequencies f: a row per input channel, summed over tiles, one panel."""
+    vectors = 1 if columns <= lanes_of(v) else 2
+    rows = -(-C // TILE_ROWS)
+    for f in range((m + 2) * (m + 2)):
+        for j in range(rows):
+            c, end = C * j // rows, C * (j + 1) // rows
+            multiply_tile(
+                tile, end - c, vectors, 1, origin, 0, origin, 0, tiles, v, v_at + f * v_plane + c, 1, x_pixel,
+                d, d_at + f * d_plane, dy_pixel, p, p_at + f * p_plane + c * lanes, lanes, lanes, start, p, 0, False,
+            )  # fmt: skip
+
+
+@kernel
+def _finish(m, mine, p, p_plane, C, lanes, partial, at, border, transform):
+    """Transform the products of C input channels with one panel back, to partial[at:] as [c][tap][lane]."""
+    step = TAPS * lanes
+    invoke(
+        transform,
+        (m, place(mine, p), lanes, p_plane, C, place(partial, at), step, 3 * lanes, lanes, lanes, place(mine, border)),
+    )
+
+
+def _phased(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
+    v_plane, d_plane, p_plane = p.planes
+    v_size, d_size = p.frequencies * v_plane, p.frequencies * d_plane
+    x_places = parts(max(p.x.pixel, p.dy.pixel), max(p.x.strip_size, p.dy.strip_size))
+    p_places = parts(p.lanes, p.frequencies * p_plane)
+    channel_blocks = -(-low.C // p.channels)
+    members = team(low.groups * max(2 * p.grid[2], p.panels * channel_blocks), low.work)
+    own = scratch(members * max(x_places[-1], p_places[-1]), x.dtype).reshape(members, -1)
+    vd = scratch(low.groups * (v_size + d_size), x.dtype)
+    for part in range(p.parts):
+        item0 = part * p.round_blocks * p.grid[0]
+        item1 = min(p.grid[2], item0 + p.round_blocks * p.grid[0])
+        tasks = 2 * low.groups * (item1 - item0)
+        _spread(
+            min(members, tasks),
+            tasks,
+            *p.x.arguments(x, p.m),
+            *p.dy.arguments(dy, p.m),
+            p.grid,
+            (item0, item1, low.groups, v_plane, d_plane),
+            x_places,
+            own,
+            vd,
+            (input_address(x.itemsize), gradient_address(x.itemsize)),
+        )
+        tasks = low.groups * p.panels * channel_blocks
+        _sum_round(
+            min(members, tasks),
+            tasks,
+            vd,
+            p.grid,
+            (p.m, low.groups, low.C, low.O, p.lanes, p.channels, channel_blocks, p.x.pixel, p.dy.pixel, *p.planes),
+            (item0, item1),
+            p_places,
+            own,
+            partial[part * low.groups * p.panels * p.part_size :],
+            ORIGIN,
+            (tile_address(x.itemsize), weights_address(x.itemsize)),
+        )
+
+
+@parallel_kernel
+def _spread(
+    thread, first, last, x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
+    dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
+    grid, cuts, places, own, vd, addresses,
+):  # fmt: skip
+    """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
+    inputs = (x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
+    gradients = (dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes)
+    item0, item1, groups, v_plane, d_plane = cuts
+    frequencies = (x_sizes[0] + 2) * (x_sizes[0] + 2)
+    border, strip, _ = places
+    mine = own[thread]
+    clear(mine, border, strip - border)
+    for task in range(first, last):
+        item, group, side = task // 2 % (item1 - item0) + item0, task // 2 // (item1 - item0), task % 2
+        t = tiles_before(item, grid) - tiles_before(item0, grid)
+        if side == 0:
+            at = group * frequencies * v_plane + t * x_sizes[2]
+            transform_item(inputs, group, item, grid, mine, border, strip, vd, at, v_plane, addresses[0])
+        else:
+            at = frequencies * (groups * v_plane + group * d_plane) + t * dy_sizes[2]
+            transform_item(gradients, group, item, grid, mine, border, strip, vd, at, d_plane, addresses[1])
+
+
+@parallel_kernel
+def _sum_round(thread, first, last, vd, grid, sizes, items, places, own, partial, origin, addresses):
+    """Each task sums over all tiles of a round, for a block of input channels and one panel."""
+    m, groups, C, O, lanes, channels, channel_blocks, x_pixel, dy_pixel, v_plane, d_plane, p_plane = sizes
+    frequencies, panels = (m + 2) * (m + 2), grid[3]
+    border, p, _ = places
+    mine = own[thread]
+    clear(mine, border, p - border)
+    tiles = tiles_before(items[1], grid) - tiles_before(items[0], grid)
+    for task in range(first, last):
+        c0, panel = task % channel_blocks * channels, task // channel_blocks % panels
+        group = task // channel_blocks // panels
+        count = min(C - c0, channels)
+        d = frequencies * (groups * v_plane + group * d_plane) + panel * lanes
+        _multiply(
+            m, vd, group * frequencies * v_plane + c0, x_pixel, v_plane, tiles, count, vd, d, dy_pixel, d_plane, lanes,
+            min(lanes, O - panel * lanes), mine, p, p_plane, ZERO, origin, addresses[0],
+        )  # fmt: skip
+        at = ((group * panels + panel) * C + c0) * TAPS * lanes
+        _finish(m, mine, p, p_plane, count, lanes, partial, at, border, addresses[1])
+
+
+@parallel_kernel
+def _reduce(thread, first, last, partial, sizes, strides, dw):
+    """Each task adds up, in order, the parts of some input channels of one panel, and writes them where they belong."""
+    runs, C, O, lanes, panels, chunk, chunks = sizes
+    group_at, tap_at, c_at, o_at = strides
+    one, size = zeros(partial, 1), partial.size // runs
+    for task in range(first, last):
+        c0, panel, group = task % chunks * chunk, task // chunks % panels, task // chunks // panels
+        count, columns = min(C - c0, chunk), min(lanes, O - panel * lanes)
+        at = ((group * panels + panel) * C + c0) * TAPS * lanes
+        for i in range(at, at + count * TAPS * lanes, lanes_of(partial)):
+            total = load(partial, i, one, None)
+            for run in range(1, runs):
+                total = add(total, load(partial, run * size + i, one, None))
+            store(partial, i, total, None)
+        to = group * group_at + c0 * c_at + panel * lanes * o_at
+        if o_at == 1:
+            for c in range(count):
+                for tap in range(TAPS):
+                    copy(dw, to + c * c_at + tap * tap_at, partial, at + (c * TAPS + tap) * lanes, columns)
+        else:
+            unpack_planar(partial, at, lanes, columns, count * TAPS, dw, to, o_at, 1)
