@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
-from ..ops.memory import recycled
+from ..memory import recycled
 from . import activations, losses, optimizers
 from .batches import as_samples, batches, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines

@@ -48,7 +48,10 @@ class ParallelKernel:
 
     def __call__(self, members: int, tasks: int, *args: Any) -> None:
         """Run all tasks on `members` threads (from `threads.team`)."""
-        run(self.serial, self._parallel, members, tasks, args)
+        if members < 2:
+            self.serial(0, 0, tasks, *args)
+        else:
+            run(self.serial, self._parallel, members, tasks, args)
 
     def _parallel(self, members: int, tasks: int, *args: Any) -> None:
         kinds = tuple(map(_kind, args))
