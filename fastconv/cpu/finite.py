@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..simd.jit import parallel_kernel
 from ..threads import team
 
 BLOCK = 1 << 15  # elements of one task
-EXPONENT = {4: np.uint32(0x7F800000), 8: np.uint64(0x7FF0000000000000)}
+EXPONENT: dict[int, Any] = {4: np.uint32(0x7F800000), 8: np.uint64(0x7FF0000000000000)}
 
 
 def is_finite(x: np.ndarray) -> bool:

@@ -6,6 +6,7 @@ Numba compile another version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Operands:
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
         self.names = names.split()
+        self.arrays: Sequence[Any]
         absent = values[-1] is None and self.names[-1] in OPTIONAL
         if device is None and _are_ready(values[:-1] if absent else values):
             self.arrays, self.device, self._given = values, "cpu", None
