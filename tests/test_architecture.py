@@ -19,6 +19,7 @@ LAYERS = [
     {"spec"},
     {"threads", "memory"},
     {"simd", "cpu", "cuda"},
+    {"rates"},
     {"dispatch"},
     {"ops"},
     {"signal", "ndimage", "autograd", "njit", "warming"},

@@ -51,6 +51,11 @@ class Problem:
         return f"{self.op}:{self.spec if isinstance(self.spec, ConvSpec) else _pool_text(self.spec)}"
 
     @property
+    def table_op(self) -> str:
+        """The dispatch table's name for the operation."""
+        return f"conv_{self.op}" if self.op in CONVOLUTIONS[1:] else self.op
+
+    @property
     def layout(self) -> str:
         """The arrays' layout, such as "NHWC"."""
         return LAYOUTS[self.spec.rank][self.spec.channels_last]

@@ -151,7 +151,7 @@ def _transposed(
     )  # fmt: skip
     activation = check_activation(activation)
     y = operands.output(spec.x_shape, out)
-    kernel, _, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, x, w)
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, x, w)
 
     def run(x: Any, w: Any, b: Any, y: Any) -> None:
         kernel(x.reshape(y_shape), w.reshape(w_shape), y.reshape(x_shape), **geometry)
