@@ -20,7 +20,7 @@ def sweep_work(
     """Counts of one call of direct, or with `unfold` of im2col."""
     inner, outer, taps = C // groups, O // groups, math.prod(kernel)
     x, y, w = N * C * math.prod(size), N * O * math.prod(out), O * inner * taps
-    columns, width = (inner, size[2] // stride[2]) if op == "conv_input_grad" else (outer, out[2])
+    columns, width = (inner, max(1, size[2] // stride[2])) if op == "conv_input_grad" else (outer, out[2])
     vectors = -(-columns // host().lanes(itemsize))
     rows = inner if op == "conv_weight_grad" else math.prod(out) if unfold else width
     idle = vectors * host().lanes(itemsize) / columns * max(1.0, IN_FLIGHT / (_tile(rows) * min(TILE_VECTORS, vectors)))

@@ -8,7 +8,7 @@ from .comparison import compare, our_call
 from .explanation import Candidate, Explanation, explain, explain_problem
 from .machine import Peaks, environment, info, measure_peaks
 from .oracle import Expected, expect, make_arrays
-from .problems import Problem, parse_problem, shrink
+from .problems import Problem, in_dtype, in_layout, parse_problem, shrink
 from .rivals import RIVALS, Rival, find_rivals
 from .rows import METHODS, Entry, Row, summary
 from .suites import SUITES, suite
@@ -37,6 +37,8 @@ __all__ = [
     "explain_problem",
     "find_rivals",
     "geometric_mean",
+    "in_dtype",
+    "in_layout",
     "info",
     "interleave",
     "make_arrays",

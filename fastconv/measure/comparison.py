@@ -12,7 +12,7 @@ import numpy as np
 from .. import ops
 from ..dispatch import choose_method
 from ..errors import Unsupported
-from ..spec import ConvSpec
+from ..spec import ConvSpec, PoolSpec
 from ..threads import get_num_threads
 from .oracle import Arrays, Expected, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem
@@ -31,18 +31,9 @@ def our_call(
 ) -> Callable[[], np.ndarray]:
     """The call a user of fastconv would write for a problem: NumPy in, NumPy out; `prepared` with a plan's weights."""
     spec = problem.spec
-    first = 3 - spec.rank
-    window: dict[str, Any] = {
-        "stride": spec.stride[first:],
-        "padding": spec.padding[first:],
-        "dilation": spec.dilation[first:],
-        "layout": problem.layout,
-    }
     if not isinstance(spec, ConvSpec):
-        pooling = getattr(ops, f"{problem.op}{spec.rank}d")
-        if problem.op == "avg_pool":
-            window["count_include_pad"] = True
-        return lambda: pooling(arrays["x"], spec.window[first:], **window)
+        return _our_pool(problem, spec, arrays)
+    window = _window(problem)
     window |= {"groups": spec.groups, "padding_mode": spec.padding_mode, "method": method}
     x, w, dy = arrays["x"], arrays["w"], arrays["dy"]
     if prepared:
@@ -55,6 +46,29 @@ def our_call(
     if problem.op == "input_grad":
         return lambda: gradient(dy, w, x.shape, **window)
     return lambda: gradient(x, dy, w.shape, **window)
+
+
+def _our_pool(problem: Problem, spec: PoolSpec, arrays: Arrays) -> Callable[[], np.ndarray]:
+    size, window, x = spec.window[3 - spec.rank :], _window(problem), arrays["x"]
+    if problem.op.startswith("avg"):
+        window["count_include_pad"] = True
+    pooling = getattr(ops, f"{problem.op.replace('pool', f'pool{spec.rank}d')}")
+    if problem.op == "max_pool_grad":
+        _, indices = getattr(ops, f"max_pool{spec.rank}d")(x, size, return_indices=True, **window)
+        return lambda: pooling(arrays["dy"], indices, x.shape, layout=problem.layout)
+    if problem.op == "avg_pool_grad":
+        return lambda: pooling(arrays["dy"], x.shape, size, **window)
+    return lambda: pooling(x, size, **window)
+
+
+def _window(problem: Problem) -> dict[str, Any]:
+    """The arguments that say how windows lie on the input."""
+    spec = problem.spec
+    first = 3 - spec.rank
+    options = {"stride": spec.stride, "padding": spec.padding, "dilation": spec.dilation}
+    if problem.op.startswith("avg"):
+        del options["dilation"]
+    return {**{name: value[first:] for name, value in options.items()}, "layout": problem.layout}
 
 
 def compare(
