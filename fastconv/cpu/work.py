@@ -1,4 +1,4 @@
-"""What a method does to solve a problem, in numbers that a cost model turns into time."""
+"""What a method will have to do for a problem, counted: the cost model turns the counts into a time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,27 @@ from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """Operations, bytes and parallel regions of one call."""
+    """Counts of one call; they depend on the problem and the host's vectors only.
 
-    tile: float  # operations of the micro-kernel, idle lanes and rows included
-    vector: float  # operations of vectorised transforms and elementwise code
-    cached: float  # bytes moved in a core's cache
-    memory: float  # bytes to and from memory
-    regions: int  # parallel regions entered
-    extra: int  # bytes of memory beyond the operands, at the peak
+    Attributes
+    ----------
+    tile : float
+        Operations of the micro-kernel, those of idle lanes and rows included.
+    vector : float
+        Operations of vectorised transforms and passes.
+    cached : float
+        Bytes moved inside a core's cache.
+    memory : float
+        Bytes read from and written to memory.
+    regions : int
+        Parallel regions entered.
+    extra : int
+        Bytes of memory needed beside the operands and the result, at the peak.
+    """
+
+    tile: float
+    vector: float
+    cached: float
+    memory: float
+    regions: int
+    extra: int
