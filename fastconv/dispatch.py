@@ -47,14 +47,10 @@ def _fft(spec: ConvSpec) -> str | None:
 
 
 def _winograd(spec: ConvSpec) -> str | None:
-    """Winograd's F(2x2, 3x3) and F(4x4, 3x3): 3x3 filters that move by one pixel."""
-    kernel, stride, dilation = spec.kernel, spec.stride[1:], spec.dilation[1:]
-    if kernel == (1, 3, 3) and stride == dilation == (1, 1):
+    if spec.kernel == (1, 3, 3) and spec.stride[1:] == (1, 1):
         return None
-    this = f"{'x'.join(map(str, kernel[3 - max(spec.rank, 2) :]))}"
-    this += f", stride {'x'.join(map(str, stride))}" if stride != (1, 1) else ""
-    this += f", dilation {'x'.join(map(str, dilation))}" if dilation != (1, 1) else ""
-    return f"winograd serves 3x3 filters of stride 1 without dilation; this one is {this}"
+    window, step = ("x".join(map(str, sizes[3 - max(spec.rank, 2) :])) for sizes in (spec.kernel, spec.stride))
+    return f"winograd serves 3x3 filters of stride 1; this one is {window}, stride {step}"
 
 
 def _table() -> tuple[Row, ...]:

@@ -11,16 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..borders import frozen
+from ..memory import scratch
 from ..simd.host import host
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.vector import copy
 from ..threads import team
 from .lowering import Lowered, WeightStrides
-from .pack import pack_planar, scratch
-from .winograd_plan import CHUNK, Plan
+from .pack import pack_planar
+from .winograd_plan import CHUNK, TAPS, Cut
 from .winograd_transforms import filter_address, invoke, place
-
-TAPS = 9
 
 
 class Filters(NamedTuple):
@@ -44,26 +43,26 @@ def _tap_offsets(taps: np.ndarray, tap: int) -> tuple[np.ndarray, np.ndarray]:
     return frozen(order[:, 0] - order[:, 0].min()), frozen(order[0] - order[0].min())
 
 
-def pack_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Plan) -> Filters:
+def pack_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Cut) -> Filters:
     """A copy of the filters that a phased sweep reads fast: [group][panel][c][tap][lane]."""
     panel = low.C * TAPS * p.lanes
-    packed = scratch(low.groups * p.panels * panel, w.dtype)
+    packed = scratch((low.groups * p.panels * panel,), w.dtype)
     given = as_given(w, at, low, p.lanes)
     _each_chunk(low, p, w, given, packed, TAPS * p.lanes, panel, 0, 0)
     strides = (p.panels * panel, panel, p.lanes, TAPS * p.lanes, 1)
     return Filters(packed, strides, *_tap_offsets(low.taps, p.lanes))
 
 
-def transform_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Plan) -> np.ndarray:
+def transform_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Cut) -> np.ndarray:
     """All filters transformed, as a fused sweep reads them: [group][panel][frequency][c][lane]."""
-    panel = p.frequencies * p.u_plane
-    u = scratch(low.groups * p.panels * panel, w.dtype)
-    _each_chunk(low, p, w, as_given(w, at, low, p.lanes), u, p.lanes, panel, p.u_plane, filter_address(w.itemsize))
+    panel, plane = p.sizes[2], p.planes[2]
+    u = scratch((low.groups * p.panels * panel,), w.dtype)
+    _each_chunk(low, p, w, as_given(w, at, low, p.lanes), u, p.lanes, panel, plane, filter_address(w.itemsize))
     return u
 
 
 def _each_chunk(
-    low: Lowered, p: Plan, w: np.ndarray, filters: Filters, out: np.ndarray, step: int, panel: int, plane: int,
+    low: Lowered, p: Cut, w: np.ndarray, filters: Filters, out: np.ndarray, step: int, panel: int, plane: int,
     transform: int,
 ) -> None:  # fmt: skip
     chunk = min(low.C, CHUNK)
@@ -72,7 +71,7 @@ def _each_chunk(
     members = team(tasks, 8 * out.size)
     room = packed_size(p.lanes, chunk, w.itemsize)
     cuts = (low.C, low.O, chunk, chunks, p.panels, p.lanes, step, panel, plane)
-    own = scratch(members * room, w.dtype).reshape(members, room)
+    own = scratch((members, room), w.dtype)
     _chunks(members, tasks, p.m, *filters, cuts, own, out, transform)
 
 

@@ -1,22 +1,25 @@
-"""The engine of Winograd's method: blocks of tiles are transformed, multiplied frequency by frequency, transformed back.
+"""The engine of Winograd's method: blocks of tiles are transformed, multiplied by frequencies, transformed back.
 
 A task owns whole output tiles of some panels: sums run in one order whatever the number of threads.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..memory import scratch
 from ..simd.jit import parallel_kernel
 from ..simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ..simd.vector import clear
 from ..threads import team
 from .lowering import Lowered, WeightStrides
-from .pack import pack_bias, scratch
+from .pack import pack_bias
 from .winograd_filters import Filters, as_given, pack_filters, packed_size, transform_chunk, transform_filters
-from .winograd_plan import Plan, plan
+from .winograd_plan import Cut, Shape, cut
+from .winograd_sides import Side, input_side
 from .winograd_tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
 from .winograd_transforms import filter_address, input_address, output_address
 
@@ -25,12 +28,28 @@ class Prepared(NamedTuple):
     """Filters brought into the form that the sweep of one problem wants, and the tile size they are for."""
 
     m: int
-    filters: np.ndarray | Filters
+    filters: Any  # an array of transformed filters, or packed ones for a phased sweep
+
+
+class Plan(NamedTuple):
+    """All that a lowered problem's calls have in common; made once by `plan`."""
+
+    low: Lowered
+    cut: Cut
+    x: Side
+
+
+@lru_cache(maxsize=512)
+def plan(low: Lowered, itemsize: int, m: int) -> Plan:
+    """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
+    shape = Shape.of(low, itemsize)
+    p = cut(shape, m)
+    return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]))
 
 
 def prepare(low: Lowered, w: np.ndarray, at: WeightStrides, m: int = 0) -> Prepared:
     """Transform the filters, or where that would take too much memory, pack them."""
-    p = plan(low, w.itemsize, m)
+    p = plan(low, w.itemsize, m).cut
     return Prepared(p.m, (pack_filters if p.phased else transform_filters)(w, at, low, p))
 
 
@@ -46,15 +65,16 @@ def sweep(
     prepared: Prepared | None = None,
     m: int = 0,
 ) -> None:
-    """Write one lowered problem of a 3x3 filter to y."""
+    """Write one lowered problem of an undilated 3x3 filter to y."""
     if low.N == 0:
         return
-    p = plan(low, x.itemsize, prepared.m if prepared else m)
-    filters: Any = prepared.filters if prepared else None
-    if p.phased:
-        _sweep_phased(low, p, x, filters or as_given(w, at, low, p.lanes), b, y, relu)
+    planned = plan(low, x.itemsize, prepared.m if prepared else m)
+    p = planned.cut
+    if prepared:
+        filters = prepared.filters
     else:
-        _sweep_fused(low, p, x, transform_filters(w, at, low, p) if filters is None else filters, b, y, relu)
+        filters = as_given(w, at, low, p.lanes) if p.phased else transform_filters(w, at, low, p)
+    (_sweep_phased if p.phased else _sweep_fused)(planned, x, filters, b, y, relu)
 
 
 def parts(*sizes: int) -> tuple[int, ...]:
@@ -65,36 +85,35 @@ def parts(*sizes: int) -> tuple[int, ...]:
     return tuple(ends)
 
 
-def _bias(b: np.ndarray | None, low: Lowered, p: Plan, dtype: np.dtype) -> np.ndarray:
+def _bias(b: np.ndarray | None, low: Lowered, p: Cut, dtype: np.dtype) -> np.ndarray:
     if b is None:
         return np.zeros(low.groups * p.panels * p.lanes, dtype)
     return pack_bias(b, low.groups, low.O, p.lanes, dtype)
 
 
-def _target(low: Lowered, p: Plan, y: np.ndarray, relu: bool) -> tuple[Any, ...]:
+def _target(low: Lowered, p: Cut, y: np.ndarray, relu: bool) -> tuple[Any, ...]:
     """What `finish_item` must know of the output."""
     sizes = (p.m, low.O, p.lanes, low.out[1], low.out[2], p.staging_size, int(relu))
     return y.reshape(-1), (low.y_start, *low.y_strides), sizes
 
 
-def _sweep_fused(
-    low: Lowered, p: Plan, x: np.ndarray, u: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool
-) -> None:
+def _sweep_fused(planned: Plan, x: np.ndarray, u: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
+    low, p, side = planned
     tasks = low.groups * p.blocks
     members = team(tasks, low.work)
-    v_size, p_size = p.frequencies * p.v_plane, p.frequencies * p.p_plane
-    places = parts(p.x.pixel, p.lanes, p.x.strip_size, p.staging_size, v_size, p_size)
+    v_size, p_size, _ = p.sizes
+    places = parts(p.pixel, p.lanes, p.strip_size, p.staging_size, v_size, p_size)
     _fused(
         members,
         tasks,
-        *p.x.arguments(x, p.m),
+        *side.arguments(x, p.m),
         u,
         _bias(b, low, p, x.dtype),
         *_target(low, p, y, relu),
         p.grid,
-        (p.x.pixel, p.v_plane, p.p_plane, p.u_plane, low.C),
+        p.planes,
         places,
-        scratch(members * places[-1], x.dtype).reshape(members, -1),
+        scratch((members, places[-1]), x.dtype),
         ORIGIN,
         (input_address(x.itemsize), tile_address(x.itemsize), output_address(x.itemsize)),
     )
@@ -102,12 +121,16 @@ def _sweep_fused(
 
 @parallel_kernel
 def _fused(
-    thread, first, last, x, x_strides, index, interior, row_at, col_at, pitch, x_sizes, u, bias, y, y_strides, y_sizes,
-    grid, sizes, places, own, origin, addresses,
+    thread, first, last, x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes, u, bias,
+    y, y_strides, y_sizes, grid, planes, places, own, origin, addresses,
 ):  # fmt: skip
     """Each task does one block of tiles of one group with all panels, in its thread's scratch."""
-    source, target = (x, x_strides, index, interior, row_at, col_at, pitch, x_sizes), (y, y_strides, y_sizes)
-    pixel, v_plane, p_plane, u_plane, C = sizes
+    source, target = (
+        (x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes),
+        (y, y_strides, y_sizes),
+    )
+    C, pixel = x_sizes[1], x_sizes[2]
+    v_plane, p_plane, u_plane = planes
     m, O, lanes = y_sizes[0], y_sizes[1], y_sizes[2]
     zeros, dump, strip, staging, v, p, _ = places
     panels, blocks = grid[3], grid[4]
@@ -132,21 +155,21 @@ def _fused(
 
 
 def _sweep_phased(
-    low: Lowered, p: Plan, x: np.ndarray, filters: Filters, b: np.ndarray | None, y: np.ndarray, relu: bool
+    planned: Plan, x: np.ndarray, filters: Filters, b: np.ndarray | None, y: np.ndarray, relu: bool
 ) -> None:
-    together = p.rounds(low.groups, x.itemsize)
+    low, p, side = planned
+    v_size, p_size, u_size = p.sizes
     room = 0 if filters.strides[4] == 1 else packed_size(p.lanes, p.chunk, x.itemsize)
-    u_size, p_size = p.frequencies * p.u_plane, p.frequencies * p.p_plane
-    x_places, y_places = parts(p.x.pixel, p.x.strip_size), parts(p.lanes, p.staging_size, p_size, u_size, room)
+    x_places, y_places = parts(p.pixel, p.strip_size), parts(p.lanes, p.staging_size, p_size, u_size, room)
     members = team(low.groups * max(p.grid[2], p.panels * p.blocks), low.work)
-    own = scratch(members * max(x_places[-1], y_places[-1]), x.dtype).reshape(members, -1)
-    v = scratch(low.groups * together * p.frequencies * p.v_plane, x.dtype)
-    source, target, bias = p.x.arguments(x, p.m), _target(low, p, y, relu), _bias(b, low, p, x.dtype)
-    for block0 in range(0, p.blocks, together):
-        count = min(together, p.blocks - block0)
+    own = scratch((members, max(x_places[-1], y_places[-1])), x.dtype)
+    v = scratch((low.groups * p.together * v_size,), x.dtype)
+    source, target, bias = side.arguments(x, p.m), _target(low, p, y, relu), _bias(b, low, p, x.dtype)
+    for block0 in range(0, p.blocks, p.together):
+        count = min(p.together, p.blocks - block0)
         items = min(p.grid[2], (block0 + count) * p.grid[0]) - block0 * p.grid[0]
         tasks = low.groups * items
-        cuts = (p.x.pixel, p.v_plane, block0, together, items)
+        cuts = (p.planes[0], block0, p.together, items)
         _spread(min(members, tasks), tasks, *source, p.grid, cuts, x_places, own, v, input_address(x.itemsize))
         tasks = low.groups * p.panels * count
         _products(
@@ -157,7 +180,8 @@ def _sweep_phased(
             bias,
             *target,
             p.grid,
-            (p.x.pixel, p.v_plane, p.p_plane, p.u_plane, low.C, p.chunk, block0, count, together),
+            p.planes,
+            (p.pixel, low.C, p.chunk, block0, count, p.together),
             y_places,
             own,
             ORIGIN,
@@ -167,13 +191,13 @@ def _sweep_phased(
 
 @parallel_kernel
 def _spread(
-    thread, first, last, x, x_strides, index, interior, row_at, col_at, pitch, x_sizes, grid, cuts, places, own, v,
-    transform,
+    thread, first, last, x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes, grid,
+    cuts, places, own, v, transform,
 ):  # fmt: skip
     """Each task transforms one item of a round to its place in v, [group][block][frequency][tile][c]."""
-    source = (x, x_strides, index, interior, row_at, col_at, pitch, x_sizes)
-    pixel, v_plane, block0, together, items = cuts
-    m, each = x_sizes[0], grid[0]
+    source = (x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes)
+    v_plane, block0, together, items = cuts
+    m, pixel, each = x_sizes[0], x_sizes[2], grid[0]
     zeros, strip, _ = places
     mine = own[thread]
     clear(mine, zeros, pixel)
@@ -187,12 +211,13 @@ def _spread(
 
 @parallel_kernel
 def _products(
-    thread, first, last, v, w, w_strides, tap_rows, tap_cols, bias, y, y_strides, y_sizes, grid, cuts, places, own,
-    origin, addresses,
+    thread, first, last, v, w, w_strides, tap_rows, tap_cols, bias, y, y_strides, y_sizes, grid, planes, cuts,
+    places, own, origin, addresses,
 ):  # fmt: skip
     """Each task does one block of a round with one panel of output channels, chunk by chunk of input channels."""
     target = (y, y_strides, y_sizes)
-    pixel, v_plane, p_plane, u_plane, C, chunk, block0, count, together = cuts
+    v_plane, p_plane, u_plane = planes
+    pixel, C, chunk, block0, count, together = cuts
     m, O, lanes, panels = y_sizes[0], y_sizes[1], y_sizes[2], grid[3]
     dump, staging, p, u, packed, _ = places
     mine = own[thread]

@@ -10,7 +10,7 @@ from ..simd.microkernel import multiply_tile
 from ..simd.vector import lanes_of
 from .blocking import locate
 from .pack import pack_strip, unpack_planar
-from .winograd_plan import MOST_POINTS
+from .winograd_sides import MOST_POINTS
 from .winograd_transforms import invoke, place
 
 TILE_ROWS = tile_rows()
@@ -30,18 +30,19 @@ def tiles_before(item, grid):
 def transform_item(source, group, item, grid, mine, zeros, strip, v, at, plane, transform):
     """Transform the tiles of one item to v[at:], planes `plane` apart.
 
-    `source` is `Side.arguments`; mine[zeros:] holds a pixel of the border, mine[strip:] has room for a strip.
+    `source` is what `winograd_sides.Side.arguments` gives; mine[zeros:] holds a pixel of the border, mine[strip:] has
+    room for a strip.
     """
-    x, x_strides, index, interior, row_at, col_at, pitch, sizes = source
-    m, C, pixel, in_place, plane_step, halo = sizes
+    x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, sizes = source
+    m, C, pixel, in_place, plane_step, halo, start = sizes
     n, od, row0, rows, col0, cols = locate(item, grid)
-    x0 = n * x_strides[0] + group * C * x_strides[1]
-    depth, first, col = index[0][od * plane_step], row0 * m, col0 * m
+    x0 = start + n * x_strides[0] + group * C * x_strides[1]
+    depth, first, col = planes_at[od * plane_step], row0 * m, col0 * m
     if in_place:
         here = place(x, x0 + max(depth, 0) * x_strides[2])
     else:
         corner, size = (od * plane_step, first, col), (np.int64(1), rows * m + halo, cols * m + halo)
-        pack_strip(x, x0, x_strides, C, index, corner, size, interior, mine, strip, pitch)
+        pack_strip(x, x0, x_strides, C, (planes_at, rows_at, cols_at), corner, size, interior, mine, strip, pitch)
         here, first, col = place(mine, strip), 0, 0
     for r in range(rows):
         row = row_at.size - MOST_POINTS if in_place and depth < 0 else first + r * m

@@ -1,8 +1,8 @@
 """The 2-D transforms of Winograd's method, compiled once per dtype and called by address: vectors run along channels.
 
-A *plane* holds one of the t*t frequencies of all tiles: planes are `plane` elements apart, tiles `step`. Going to planes
-(`input_address`, `filter_address`, `gradient_address`) and coming from them (`output_address`, `weights_address`) differ
-in their 1-D transforms only (winograd_points), as do F(2x2, 3x3) and F(4x4, 3x3).
+A *plane* holds one of the t*t frequencies of all tiles: planes are `plane` elements apart, tiles `step`. Going to
+planes (`input_address`, `filter_address`, `gradient_address`) and coming from them (`output_address`,
+`weights_address`) differ in their 1-D transforms only (winograd_points), as do F(2x2, 3x3) and F(4x4, 3x3).
 """
 
 from __future__ import annotations
@@ -159,9 +159,7 @@ def _from_planes(
         transform, size = _scheme(role_, m_)
         _, _, v_, v_at_, plane_, y_, at_, y_row_, y_col_, rows_, cols_, columns_, bias_, relu_, dump_ = args
         source, target = emit.at(v_, v_at_), emit.at(y_, at_)
-        in_row, in_column = (
-            [builder.icmp_signed("<", I64(i), count) for i in range(size)] for count in (rows_, cols_)
-        )
+        in_row, in_column = ([builder.icmp_signed("<", I64(i), count) for i in range(size)] for count in (rows_, cols_))
         places = {
             (i, j): builder.select(
                 builder.and_(in_row[i], in_column[j]),

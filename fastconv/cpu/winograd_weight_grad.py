@@ -2,134 +2,92 @@
 
     dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
 
-The filter and the output have changed places (the transpose of the forward algorithm), so per frequency a matrix product
-sums over tiles. Small gradients (*fused*): a task takes a run of blocks, transforms both sides in its core's cache and
-adds up all products. Large ones (*phased*): one region transforms a round of blocks, a second one takes panels and blocks
-of input channels, whose products never leave the cache. Either way a part's products are transformed back at once, and
-the parts are added in order: same bits for any number of threads.
+The filter and the output have changed places (the transpose of the forward algorithm), so the matrix product of each
+frequency sums over tiles. A part of the tiles (a run of blocks, or a round of them: `winograd_grad_plan`) has its
+products transformed back at once, and the parts are added in order: same bits for any number of threads.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from ..config import settings
+from ..memory import scratch
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.lane_math import add
 from ..simd.lanes import load, store, zeros
 from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ..simd.vector import clear, copy, lanes_of
 from ..threads import team
-from .blocking import WANTED_TASKS, panel_lanes
 from .lowering import Lowered, WeightStrides
-from .pack import scratch, unpack_planar
-from .winograd_filters import TAPS
-from .winograd_plan import Grid, Side, blocks, grid, input_side, output_side, output_tile, plane_pitch
+from .pack import unpack_planar
+from .winograd_grad_plan import GradCut, cut
+from .winograd_plan import TAPS, Shape
+from .winograd_sides import Side, input_side, output_side
 from .winograd_sweep import parts
 from .winograd_tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
 from .winograd_transforms import gradient_address, input_address, invoke, place, weights_address
 
-FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again
-FUSED_TILES = 4 * TILE_ROWS  # tiles of a fused block: long sums between loading and storing the products
-ROUND_BLOCKS = 5 * TILE_ROWS  # input channels of a phased task
 
+class Plan(NamedTuple):
+    """All that the calls of one lowered problem have in common; made once by `plan`."""
 
-@dataclass(frozen=True, eq=False)
-class GradPlan:
-    """The cut of one weight gradient; sizes count elements."""
-
-    m: int
-    lanes: int
-    panels: int
-    phased: bool
-    grid: Grid
-    tiles: int  # of a block, at most
+    low: Lowered
+    cut: GradCut
     x: Side
     dy: Side
-    parts: int  # partial gradients: runs of blocks, or rounds
-    channels: int  # input channels of one task's products
-
-    @property
-    def frequencies(self) -> int:
-        return (self.m + 2) ** 2
-
-    @property
-    def round_blocks(self) -> int:
-        """Blocks of one round."""
-        return -(-self.grid[4] // self.parts)
-
-    @property
-    def together(self) -> int:
-        """Tiles whose transforms are there at once."""
-        return self.tiles * (self.round_blocks if self.phased else 1)
-
-    @property
-    def planes(self) -> tuple[int, int, int]:
-        """Pitches of the planes of inputs, output gradients and products."""
-        x, dy = self.together * self.x.pixel, self.together * self.dy.pixel
-        return plane_pitch(x), plane_pitch(dy), plane_pitch(self.channels * self.lanes)
-
-    @property
-    def part_size(self) -> int:
-        """Elements of one panel of a partial gradient, [c][tap][lane]."""
-        return self.x.channels * TAPS * self.lanes
 
 
 @lru_cache(maxsize=256)
-def plan(low: Lowered, itemsize: int, m: int = 0) -> GradPlan:
-    """Choose the tile size (unless `m` forces it) and the blocks."""
-    m = m or output_tile(low.out)
-    lanes = panel_lanes(low.O, itemsize)
-    panels, frequencies = -(-low.O // lanes), (m + 2) ** 2
-    phased = frequencies * low.C * panels * lanes * itemsize > FUSED_PRODUCTS
-    rows, cols, items = blocks(low, m, FUSED_TILES, WANTED_TASKS)
-    cut, tiles = grid(low, m, rows, cols, items, panels), items * rows * cols
-    x, dy = input_side(low, m, rows, cols, itemsize), output_side(low, m, rows, cols, itemsize)
-    if phased:
-        each = low.groups * frequencies * tiles * (x.pixel + dy.pixel) * itemsize
-        count = -(-cut[4] // max(1, settings.scratch_bytes // each))
-        channels = -(-low.C // -(-low.C // ROUND_BLOCKS))
-    else:
-        size = low.groups * panels * low.C * TAPS * lanes * itemsize
-        count = min(cut[4], -(-WANTED_TASKS // low.groups), max(1, settings.scratch_bytes // size))
-        channels = low.C
-    return GradPlan(m, lanes, panels, phased, cut, tiles, x, dy, max(1, count), channels)
+def plan(low: Lowered, itemsize: int, m: int) -> Plan:
+    """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
+    shape = Shape.of(low, itemsize)
+    p = cut(shape, m)
+    sides = (make(low, shape, p.m, p.grid[6], p.grid[7]) for make in (input_side, output_side))
+    return Plan(low, p, *sides)
 
 
-def accumulate(low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides, m: int = 0) -> None:
-    """Write one lowered problem's weight gradient to dw."""
+def accumulate(
+    problems: Sequence[Lowered], x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides, m: int = 0
+) -> None:
+    """Write the sum of the weight gradients of lowered problems, phases of one convolution, to dw."""
+    low = problems[0]
     if low.N == 0:
         dw[...] = 0
         return
-    p = plan(low, x.itemsize, m)
-    partial = scratch(p.parts * low.groups * p.panels * p.part_size, x.dtype)
-    (_phased if p.phased else _fused)(low, p, x, dy, partial)
+    plans = [plan(each, x.itemsize, m) for each in problems]
+    p = plans[0].cut
+    size = low.groups * p.panels * low.C * TAPS * p.lanes
+    partial = scratch((sum(each.cut.parts for each in plans) * size,), x.dtype)
+    done = 0
+    for each in plans:
+        (_phased if each.cut.phased else _fused)(each, x, dy, partial[done:])
+        done += each.cut.parts * size
     chunk = max(1, 4096 // (TAPS * p.lanes))
     chunks = -(-low.C // chunk)
     tasks = low.groups * p.panels * chunks
-    sizes = (p.parts, low.C, low.O, p.lanes, p.panels, chunk, chunks)
-    members = team(tasks, partial.size)
-    _reduce(members, tasks, partial, sizes, (at.group, at.tap, at.c, at.o), dw.reshape(-1))
+    sizes = (size, low.C, low.O, p.lanes, p.panels, chunk, chunks)
+    _reduce(team(tasks, partial.size), tasks, partial, sizes, (at.group, at.tap, at.c, at.o), dw.reshape(-1))
 
 
-def _fused(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
+def _fused(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
+    low, p, inputs, gradients = planned
     tasks = low.groups * p.parts
     members = team(tasks, low.work)
-    strip = max(p.x.strip_size, p.dy.strip_size)
-    v_size, d_size, p_size = (p.frequencies * plane for plane in p.planes)
-    places = parts(max(p.x.pixel, p.dy.pixel, p.lanes), strip, v_size, d_size, p.panels * p_size)
+    v_size, d_size, p_size = p.sizes
+    places = parts(max(*p.pixels, p.lanes), p.strip_size, v_size, d_size, p.panels * p_size)
     _sum_blocks(
         members,
         tasks,
-        *p.x.arguments(x, p.m),
-        *p.dy.arguments(dy, p.m),
+        *inputs.arguments(x, p.m),
+        *gradients.arguments(dy, p.m),
         p.grid,
         (p.parts, low.groups, p.lanes, *p.planes),
         places,
-        scratch(members * places[-1], x.dtype).reshape(members, -1),
+        scratch((members, places[-1]), x.dtype),
         partial,
         ORIGIN,
         (input_address(x.itemsize), gradient_address(x.itemsize), tile_address(x.itemsize),
@@ -139,13 +97,25 @@ def _fused(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: np
 
 @parallel_kernel
 def _sum_blocks(
-    thread, first, last, x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
-    dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
+    thread, first, last,
+    x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
+    dy, dy_strides, dy_planes_at, dy_rows_at, dy_cols_at, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
     grid, sizes, places, own, partial, origin, addresses,
 ):  # fmt: skip
     """Each task sums over one run of blocks of one group and writes one partial gradient of all its panels."""
-    inputs = (x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
-    gradients = (dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes)
+    inputs = (x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
+    gradients = (
+        dy,
+        dy_strides,
+        dy_planes_at,
+        dy_rows_at,
+        dy_cols_at,
+        dy_interior,
+        dy_row_at,
+        dy_col_at,
+        dy_pitch,
+        dy_sizes,
+    )
     runs, groups, lanes, v_plane, d_plane, p_plane = sizes
     m, C, x_pixel, O, dy_pixel = x_sizes[0], x_sizes[1], x_sizes[2], dy_sizes[1], dy_sizes[2]
     border, strip, v, d, p, _ = places
@@ -204,15 +174,15 @@ def _finish(m, mine, p, p_plane, C, lanes, partial, at, border, transform):
     )
 
 
-def _phased(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
-    v_plane, d_plane, p_plane = p.planes
-    v_size, d_size = p.frequencies * v_plane, p.frequencies * d_plane
-    x_places = parts(max(p.x.pixel, p.dy.pixel), max(p.x.strip_size, p.dy.strip_size))
-    p_places = parts(p.lanes, p.frequencies * p_plane)
+def _phased(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
+    low, p, inputs, gradients = planned
+    v_size, d_size, p_size = p.sizes
+    x_places, p_places = parts(max(p.pixels), p.strip_size), parts(p.lanes, p_size)
     channel_blocks = -(-low.C // p.channels)
     members = team(low.groups * max(2 * p.grid[2], p.panels * channel_blocks), low.work)
-    own = scratch(members * max(x_places[-1], p_places[-1]), x.dtype).reshape(members, -1)
-    vd = scratch(low.groups * (v_size + d_size), x.dtype)
+    own = scratch((members, max(x_places[-1], p_places[-1])), x.dtype)
+    vd = scratch((low.groups * (v_size + d_size),), x.dtype)
+    part_size = low.groups * p.panels * low.C * TAPS * p.lanes
     for part in range(p.parts):
         item0 = part * p.round_blocks * p.grid[0]
         item1 = min(p.grid[2], item0 + p.round_blocks * p.grid[0])
@@ -220,10 +190,10 @@ def _phased(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: n
         _spread(
             min(members, tasks),
             tasks,
-            *p.x.arguments(x, p.m),
-            *p.dy.arguments(dy, p.m),
+            *inputs.arguments(x, p.m),
+            *gradients.arguments(dy, p.m),
             p.grid,
-            (item0, item1, low.groups, v_plane, d_plane),
+            (item0, item1, low.groups, *p.planes[:2]),
             x_places,
             own,
             vd,
@@ -235,11 +205,11 @@ def _phased(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: n
             tasks,
             vd,
             p.grid,
-            (p.m, low.groups, low.C, low.O, p.lanes, p.channels, channel_blocks, p.x.pixel, p.dy.pixel, *p.planes),
+            (p.m, low.groups, low.C, low.O, p.lanes, p.channels, channel_blocks, *p.pixels, *p.planes),
             (item0, item1),
             p_places,
             own,
-            partial[part * low.groups * p.panels * p.part_size :],
+            partial[part * part_size : (part + 1) * part_size],
             ORIGIN,
             (tile_address(x.itemsize), weights_address(x.itemsize)),
         )
@@ -247,13 +217,25 @@ def _phased(low: Lowered, p: GradPlan, x: np.ndarray, dy: np.ndarray, partial: n
 
 @parallel_kernel
 def _spread(
-    thread, first, last, x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
-    dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
+    thread, first, last,
+    x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
+    dy, dy_strides, dy_planes_at, dy_rows_at, dy_cols_at, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
     grid, cuts, places, own, vd, addresses,
 ):  # fmt: skip
     """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
-    inputs = (x, x_strides, x_index, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
-    gradients = (dy, dy_strides, dy_index, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes)
+    inputs = (x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
+    gradients = (
+        dy,
+        dy_strides,
+        dy_planes_at,
+        dy_rows_at,
+        dy_cols_at,
+        dy_interior,
+        dy_row_at,
+        dy_col_at,
+        dy_pitch,
+        dy_sizes,
+    )
     item0, item1, groups, v_plane, d_plane = cuts
     frequencies = (x_sizes[0] + 2) * (x_sizes[0] + 2)
     border, strip, _ = places
@@ -295,9 +277,9 @@ def _sum_round(thread, first, last, vd, grid, sizes, items, places, own, partial
 @parallel_kernel
 def _reduce(thread, first, last, partial, sizes, strides, dw):
     """Each task adds up, in order, the parts of some input channels of one panel, and writes them where they belong."""
-    runs, C, O, lanes, panels, chunk, chunks = sizes
+    size, C, O, lanes, panels, chunk, chunks = sizes
     group_at, tap_at, c_at, o_at = strides
-    one, size = zeros(partial, 1), partial.size // runs
+    one, runs = zeros(partial, 1), partial.size // size
     for task in range(first, last):
         c0, panel, group = task % chunks * chunk, task // chunks % panels, task // chunks // panels
         count, columns = min(C - c0, chunk), min(lanes, O - panel * lanes)
