@@ -18,6 +18,7 @@ points are those of `winograd_points`.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ from .operators import Geometry
 from .winograd_sides import phases
 from .winograd_sweep import Prepared, sweep
 from .winograd_weight_grad import accumulate
+from .winograd_work import work
+
+__all__ = ["conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
 
 
 def conv(
@@ -55,7 +59,7 @@ def conv(
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     at = weight_strides(w.shape, groups, channels_last)
     problems = phases(geometry.lower(x.shape, w.shape, y.shape))
-    for low, ready in zip(problems, prepared or [None] * len(problems), strict=True):
+    for low, ready in zip(problems, prepared or itertools.repeat(None, len(problems)), strict=True):
         sweep(low, x, w, at, b, y, relu=activation == "relu", prepared=ready, m=tile)
     if activation is not None and activation != "relu":
         activations.apply(y, activation)

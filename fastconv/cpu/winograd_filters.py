@@ -12,7 +12,6 @@ import numpy as np
 
 from ..borders import frozen
 from ..memory import scratch
-from ..simd.host import host
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.vector import copy
 from ..threads import team
@@ -69,15 +68,9 @@ def _each_chunk(
     chunks = -(-low.C // chunk)
     tasks = low.groups * p.panels * chunks
     members = team(tasks, 8 * out.size)
-    room = packed_size(p.lanes, chunk, w.itemsize)
     cuts = (low.C, low.O, chunk, chunks, p.panels, p.lanes, step, panel, plane)
-    own = scratch((members, room), w.dtype)
+    own = scratch((members, p.packed_size), w.dtype)
     _chunks(members, tasks, p.m, *filters, cuts, own, out, transform)
-
-
-def packed_size(lanes: int, chunk: int, itemsize: int) -> int:
-    """Elements of scratch for a packed chunk; the last transpose may run over."""
-    return (chunk * TAPS + host().lanes(itemsize) * TAPS) * lanes
 
 
 @parallel_kernel

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ..config import settings
 from ..simd.host import tile_rows
 from .blocking import WANTED_TASKS, Grid
-from .winograd_plan import TAPS, Shape, item_blocks, output_tile, plane_pitch, tile_grid
+from .winograd_plan import TAPS, Shape, item_blocks, output_tile, parts, plane_pitch, tile_grid
 
 FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again
 FUSED_TILES = 4 * tile_rows()  # tiles of a fused block: long sums between loading and storing the products
@@ -64,6 +64,14 @@ class GradCut:
         v, d, p = self.planes
         return self.frequencies * v, self.frequencies * d, self.frequencies * p
 
+    @property
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        """Where things lie in a thread's scratch (see `winograd_plan.parts`): for each parallel region."""
+        v, d, p = self.sizes
+        if not self.phased:
+            return (parts(max(*self.pixels, self.lanes), self.strip_size, v, d, self.panels * p),)
+        return parts(max(self.pixels), self.strip_size), parts(self.lanes, p)
+
 
 @lru_cache(maxsize=512)
 def cut(shape: Shape, m: int = 0) -> GradCut:
@@ -76,10 +84,10 @@ def cut(shape: Shape, m: int = 0) -> GradCut:
     pixels = shape.pitch(C), shape.pitch(shape.O)
     if phased:
         each = shape.groups * frequencies * tiles * sum(pixels) * shape.itemsize
-        runs = -(-grid[4] // max(1, settings.scratch_bytes // each))
+        runs = -(-grid[4] // max(1, settings.scratch_bytes // 2 // each))
     else:
         size = shape.groups * panels * C * TAPS * lanes * shape.itemsize
-        runs = min(grid[4], -(-WANTED_TASKS // shape.groups), max(1, settings.scratch_bytes // size))
+        runs = min(grid[4], -(-WANTED_TASKS // shape.groups), max(1, settings.scratch_bytes // 2 // size))
     strips = [] if shape.in_place else [shape.strip_size(rows * m + 2, cols * m + 2, C)]
     strips += [shape.strip_size(rows * m, cols * m, shape.O)] if shape.staged else []
     return GradCut(

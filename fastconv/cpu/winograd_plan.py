@@ -89,6 +89,7 @@ class Cut:
     tiles: int  # of a block, at most
     pixel: int  # pitch of a tile's channels
     chunk: int  # input channels whose filters are transformed at a time
+    packed_size: int  # scratch for packing the filters of a chunk
     strip_size: int
     staging_size: int
     together: int  # blocks of a round
@@ -122,6 +123,23 @@ class Cut:
         v, p, u = self.planes
         return self.frequencies * v, self.frequencies * p, self.frequencies * u
 
+    @property
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        """Where things lie in a thread's scratch (see `parts`): for each parallel region."""
+        v, p, u = self.sizes
+        if not self.phased:
+            return (parts(self.pixel, self.lanes, self.strip_size, self.staging_size, v, p),)
+        products = parts(self.lanes, self.staging_size, p, u, self.packed_size)
+        return parts(self.pixel, self.strip_size), products
+
+
+def parts(*sizes: int) -> tuple[int, ...]:
+    """Where parts of scratch of the given sizes begin, on cache lines, and where the last one ends."""
+    ends = [0]
+    for size in sizes:
+        ends.append(ends[-1] + -(-size // 16) * 16)
+    return tuple(ends)
+
 
 def plane_pitch(size: int) -> int:
     """The distance of planes of `size` elements: an odd number of cache lines, so that they spread over the cache."""
@@ -144,6 +162,7 @@ def cut(shape: Shape, m: int = 0) -> Cut:
     grid = tile_grid(shape, m, rows, cols, items)
     tiles = items * rows * cols
     v_size = frequencies * plane_pitch(tiles * pixel) * shape.itemsize
+    chunk = min(shape.C, CHUNK)
     return Cut(
         m=m,
         lanes=lanes,
@@ -151,10 +170,11 @@ def cut(shape: Shape, m: int = 0) -> Cut:
         grid=grid,
         tiles=tiles,
         pixel=pixel,
-        chunk=min(shape.C, CHUNK) if phased else shape.C,
+        chunk=chunk if phased else shape.C,
+        packed_size=(chunk + host().lanes(shape.itemsize)) * TAPS * lanes,  # the last transpose may run over
         strip_size=0 if shape.in_place else shape.strip_size(rows * m + 2, cols * m + 2, shape.C),
         staging_size=rows * cols * m * m * lanes if shape.staged else 0,
-        together=max(1, min(grid[4], settings.scratch_bytes // (shape.groups * v_size))),
+        together=max(1, min(grid[4], settings.scratch_bytes // 2 // (shape.groups * v_size))),
     )
 
 

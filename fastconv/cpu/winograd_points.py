@@ -19,6 +19,7 @@ The points ±3/4 and ±3/2 of F(4, 3) keep all these numbers near 1: the roundin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import IntEnum
 from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
@@ -113,6 +114,30 @@ def combine(m: int, size: int, scaled: bool) -> Transform:
         return Part(inputs, outputs, compute)
 
     return half(0), half(1)
+
+
+class Role(IntEnum):
+    """What a 2-D transform is for."""
+
+    INPUT = 0  # B^T
+    FILTER = 1  # G
+    GRADIENT = 2  # A, of output gradients
+    OUTPUT = 3  # A^T
+    WEIGHTS = 4  # G^T, to weight gradients
+
+
+def scheme(role: Role, m: int) -> tuple[Transform, int, int]:
+    """The 1-D transform of a role, how many values it gives, and from how many."""
+    t = m + 2
+    if role is Role.INPUT:
+        return spread(m), t, t
+    if role is Role.FILTER:
+        return evaluate(m, TAPS, scaled=True), t, TAPS
+    if role is Role.GRADIENT:
+        return evaluate(m, m, scaled=False), t, m
+    if role is Role.OUTPUT:
+        return combine(m, m, scaled=False), m, t
+    return combine(m, TAPS, scaled=True), TAPS, t
 
 
 def sandwich(

@@ -17,7 +17,7 @@ from ..simd.vector import clear
 from ..threads import team
 from .lowering import Lowered, WeightStrides
 from .pack import pack_bias
-from .winograd_filters import Filters, as_given, pack_filters, packed_size, transform_chunk, transform_filters
+from .winograd_filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
 from .winograd_plan import Cut, Shape, cut
 from .winograd_sides import Side, input_side
 from .winograd_tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
@@ -77,14 +77,6 @@ def sweep(
     (_sweep_phased if p.phased else _sweep_fused)(planned, x, filters, b, y, relu)
 
 
-def parts(*sizes: int) -> tuple[int, ...]:
-    """Where parts of scratch of the given sizes begin, on cache lines, and where the last one ends."""
-    ends = [0]
-    for size in sizes:
-        ends.append(ends[-1] + -(-size // 16) * 16)
-    return tuple(ends)
-
-
 def _bias(b: np.ndarray | None, low: Lowered, p: Cut, dtype: np.dtype) -> np.ndarray:
     if b is None:
         return np.zeros(low.groups * p.panels * p.lanes, dtype)
@@ -101,8 +93,7 @@ def _sweep_fused(planned: Plan, x: np.ndarray, u: np.ndarray, b: np.ndarray | No
     low, p, side = planned
     tasks = low.groups * p.blocks
     members = team(tasks, low.work)
-    v_size, p_size, _ = p.sizes
-    places = parts(p.pixel, p.lanes, p.strip_size, p.staging_size, v_size, p_size)
+    (places,) = p.places
     _fused(
         members,
         tasks,
@@ -158,12 +149,10 @@ def _sweep_phased(
     planned: Plan, x: np.ndarray, filters: Filters, b: np.ndarray | None, y: np.ndarray, relu: bool
 ) -> None:
     low, p, side = planned
-    v_size, p_size, u_size = p.sizes
-    room = 0 if filters.strides[4] == 1 else packed_size(p.lanes, p.chunk, x.itemsize)
-    x_places, y_places = parts(p.pixel, p.strip_size), parts(p.lanes, p.staging_size, p_size, u_size, room)
+    x_places, y_places = p.places
     members = team(low.groups * max(p.grid[2], p.panels * p.blocks), low.work)
     own = scratch((members, max(x_places[-1], y_places[-1])), x.dtype)
-    v = scratch((low.groups * p.together * v_size,), x.dtype)
+    v = scratch((low.groups * p.together * p.sizes[0],), x.dtype)
     source, target, bias = side.arguments(x, p.m), _target(low, p, y, relu), _bias(b, low, p, x.dtype)
     for block0 in range(0, p.blocks, p.together):
         count = min(p.together, p.blocks - block0)

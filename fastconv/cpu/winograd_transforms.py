@@ -16,25 +16,10 @@ from numba.extending import intrinsic
 
 from ..simd.jit import c_function
 from ..simd.vector import I64, INTP, Emitter
-from .winograd_points import TAPS, Transform, combine, evaluate, sandwich, spread
+from .winograd_points import Role, sandwich, scheme
 
 NOWHERE = -(1 << 62)  # the offset of a row or column that is all zero
-
-# Which transform: B^T of inputs, G of filters, A of output gradients; A^T to outputs, G^T to weight gradients.
-INPUT, FILTER, GRADIENT, OUTPUT, WEIGHTS = range(5)
-
-
-def _scheme(role: int, m: int) -> tuple[Transform, int]:
-    """The 1-D transform, and the rows and columns of what is not planes."""
-    if role == INPUT:
-        return spread(m), m + 2
-    if role == FILTER:
-        return evaluate(m, TAPS, scaled=True), TAPS
-    if role == GRADIENT:
-        return evaluate(m, m, scaled=False), m
-    if role == OUTPUT:
-        return combine(m, m, scaled=False), m
-    return combine(m, TAPS, scaled=True), TAPS
+INPUT, FILTER, GRADIENT, OUTPUT, WEIGHTS = map(int, Role)  # literals in kernels
 
 
 @intrinsic
@@ -75,7 +60,7 @@ def _to_planes(typingctx, role, m, x, at, rows, cols, col, zeros, depth, v, v_at
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         emit = Emitter(context, builder, x)
-        transform, size = _scheme(role_, m_)
+        transform, _, size = scheme(Role(role_), m_)
         _, _, x_, at_, rows_, cols_, col_, zeros_, depth_, v_, v_at_, plane_ = args
         source, target = emit.at(x_, at_), emit.at(v_, v_at_)
         row = [builder.load(emit.at(rows_, i)) for i in range(size)]
@@ -156,7 +141,7 @@ def _from_planes(
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         emit = Emitter(context, builder, v)
-        transform, size = _scheme(role_, m_)
+        transform, size, planes = scheme(Role(role_), m_)
         _, _, v_, v_at_, plane_, y_, at_, y_row_, y_col_, rows_, cols_, columns_, bias_, relu_, dump_ = args
         source, target = emit.at(v_, v_at_), emit.at(y_, at_)
         in_row, in_column = ([builder.icmp_signed("<", I64(i), count) for i in range(size)] for count in (rows_, cols_))
@@ -186,7 +171,7 @@ def _from_planes(
                     emit.masked_store(value, place, mask)
 
             offset = emit.load(emit.at(bias_, k))
-            sandwich(emit, transform, m_ + 2, load, store)
+            sandwich(emit, transform, planes, load, store)
 
         _each_vector(emit, columns_, block)
         return context.get_dummy_value()

@@ -27,7 +27,6 @@ from .pack import unpack_planar
 from .winograd_grad_plan import GradCut, cut
 from .winograd_plan import TAPS, Shape
 from .winograd_sides import Side, input_side, output_side
-from .winograd_sweep import parts
 from .winograd_tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
 from .winograd_transforms import gradient_address, input_address, invoke, place, weights_address
 
@@ -77,8 +76,7 @@ def _fused(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) ->
     low, p, inputs, gradients = planned
     tasks = low.groups * p.parts
     members = team(tasks, low.work)
-    v_size, d_size, p_size = p.sizes
-    places = parts(max(*p.pixels, p.lanes), p.strip_size, v_size, d_size, p.panels * p_size)
+    (places,) = p.places
     _sum_blocks(
         members,
         tasks,
@@ -176,8 +174,8 @@ def _finish(m, mine, p, p_plane, C, lanes, partial, at, border, transform):
 
 def _phased(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
     low, p, inputs, gradients = planned
-    v_size, d_size, p_size = p.sizes
-    x_places, p_places = parts(max(p.pixels), p.strip_size), parts(p.lanes, p_size)
+    v_size, d_size, _ = p.sizes
+    x_places, p_places = p.places
     channel_blocks = -(-low.C // p.channels)
     members = team(low.groups * max(2 * p.grid[2], p.panels * channel_blocks), low.work)
     own = scratch((members, max(x_places[-1], p_places[-1])), x.dtype)
