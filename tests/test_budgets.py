@@ -53,7 +53,7 @@ def test_cases(step, budget):
     here = Path(__file__).parent
     variables = {f"FASTCONV_{name}": str(value) for name, value in BUDGETS[budget].items()}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(here), str(step), "direct", "im2col", "fft"],
+        [sys.executable, "-c", SCRIPT, str(here), str(step), "direct", "im2col", "fft", "winograd"],
         env={**os.environ, **variables, "PYTHONPATH": str(here.parent)},
         capture_output=True,
         text=True,
