@@ -203,7 +203,7 @@ def _fused_tiles(each: int) -> int:
 
 def item_blocks(shape: Shape, m: int, most: int, wanted: int) -> tuple[int, int, int]:
     """Rows and columns of tiles of an item, and items of a block: at most `most` tiles, if possible `wanted` blocks."""
-    TH, TW, planes = -(-shape.out[1] // m), -(-shape.out[2] // m), shape.N * shape.out[0]
+    TH, TW, planes = -(-shape.out[1] // m), -(-shape.out[2] // m), max(1, shape.N * shape.out[0])
     least = tile_rows() // 2  # smaller products would not keep the multiply-add units busy
     wanted = min(wanted, shape.operations // settings.serial_flops, shape.groups * shape.tiles(m) // least)
     cols = -(-TW // -(-TW // most))
