@@ -32,7 +32,7 @@ from numba.extending import intrinsic
 
 from .host import TILE_VECTORS, tile_rows
 from .jit import c_function
-from .vector import I64, INTP, Emitter, keep_rolled
+from .vector import I32, I64, INTP, Emitter, keep_rolled
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
@@ -183,6 +183,8 @@ class _Tile:
     def _start(self) -> list[Any]:
         """Accumulators as `start` wants them."""
         b, emit = self.builder, self.emit_
+        for i, j in self.cells:
+            self._prefetch(self._c(i, j), write=True)
         entry, add, bias, begin = b.block, self._block("accumulate"), self._block("bias"), self._block("begin")
         choice = b.switch(self.arg["start"], begin)
         choice.add_case(I64(ACCUMULATE), add)
@@ -211,6 +213,7 @@ class _Tile:
         a = emit.at(arg["a"], b.load(b.gep(arg["aoff"], [t])))
         vectors = emit.at(arg["b"], b.load(b.gep(arg["boff"], [t])))
         offsets = [b.mul(I64(i), arg["a_row"]) for i in range(self.m)]
+        a_next = emit.at(a, b.mul(I64(self.m), arg["a_row"]))
         b.branch(inner)
 
         b.position_at_end(inner)
@@ -218,6 +221,8 @@ class _Tile:
         for phi, first in ((k, I64(0)), (a_k, a), (b_k, vectors)):
             phi.add_incoming(first, outer)
         inner_sums = self._merge([(outer_sums, outer)])
+        ahead = emit.at(a_next, b.mul(k, I64(64 // emit.itemsize)))
+        self._prefetch(ahead, write=False)
         columns = [emit.load(emit.at(b_k, j * emit.lanes)) for j in range(self.v)]
         new = []
         for i in range(self.m):
@@ -239,6 +244,13 @@ class _Tile:
         keep_rolled(b, b.cbranch(b.icmp_signed("<", t_next, arg["terms"]), outer, done))
         b.position_at_end(done)
         return new
+
+    def _prefetch(self, pointer: Any, write: bool) -> None:
+        b = self.builder
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(_VOID, [byte, I32, I32, I32])
+        ask = self.emit_.declare("llvm.prefetch.p0", kind)
+        b.call(ask, [b.bitcast(pointer, byte), I32(int(write)), I32(3), I32(1)])
 
     def _relu(self, sums: list[Any]) -> list[Any]:
         b, emit = self.builder, self.emit_
