@@ -36,6 +36,7 @@ from .vector import I64, INTP, Emitter, keep_rolled
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
+AHEAD = 32  # steps of k by which memory is asked for before it is read
 
 _NAMES = (
     "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step",
@@ -261,8 +262,13 @@ class _Tile:
         a = emit.at(arg["a"], b.load(b.gep(arg["aoff"], [t])))
         vectors = emit.at(arg["b"], b.load(b.gep(arg["boff"], [t])))
         offsets = [b.mul(I64(i), arg["a_row"]) for i in range(self.m)]
-        # The next tile's rows of a follow on this one's where they are not apart: a cache line of them a step.
-        following = emit.at(a, b.mul(I64(self.m), arg["a_row"]))
+        # Where a row's k lie together (a_step 1) the next tile's rows follow: a cache line of them a step. Else what
+        # comes next is this tile's a some steps on.
+        rows = b.icmp_signed("==", arg["a_step"], I64(1))
+        later = b.add(b.mul(I64(AHEAD), arg["a_step"]), b.mul(I64(self.m - 1), arg["a_row"]))
+        distance = b.select(rows, b.mul(I64(self.m), arg["a_row"]), later)
+        stride = b.select(rows, I64(64 // emit.itemsize), arg["a_step"])
+        following = emit.at(a, distance)
         b.branch(inner)
 
         b.position_at_end(inner)
@@ -270,7 +276,7 @@ class _Tile:
         for phi, first in ((k, I64(0)), (a_k, a), (b_k, vectors)):
             phi.add_incoming(first, outer)
         inner_sums = self._merge([(outer_sums, outer)])
-        emit.prefetch(emit.at(following, b.mul(k, I64(64 // emit.itemsize))))
+        emit.prefetch(emit.at(following, b.mul(k, stride)))
         columns = [emit.load(emit.at(b_k, j * emit.lanes)) for j in range(self.v)]
         new = []
         for i in range(self.m):
