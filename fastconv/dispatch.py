@@ -46,10 +46,18 @@ def _fft(spec: ConvSpec) -> str | None:
     return None if spec.taps > 1 else "a filter of one tap gains nothing from a Fourier transform"
 
 
+def _winograd(spec: ConvSpec) -> str | None:
+    if spec.kernel == (1, 3, 3) and spec.stride[1:] == (1, 1):
+        return None
+    window, step = ("x".join(map(str, sizes[3 - max(spec.rank, 2) :])) for sizes in (spec.kernel, spec.stride))
+    return f"winograd serves 3x3 filters of stride 1; this one is {window}, stride {step}"
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
+    rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]
