@@ -6,6 +6,7 @@ all other cases a chunk is first transposed in registers to scratch that stays i
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,12 +34,14 @@ class Filters(NamedTuple):
 def as_given(w: np.ndarray, at: WeightStrides, low: Lowered, lanes: int) -> Filters:
     """The filters as the caller has them; the order of `low.taps` tells whether they are turned around."""
     tap = at.tap if at.o == 1 else lanes  # else they are read where they have been packed
-    return Filters(w.reshape(-1), (at.group, lanes * at.o, at.tap, at.c, at.o), *_tap_offsets(low.taps, tap))
+    strides = (at.group, lanes * at.o, at.tap, at.c, at.o)
+    return Filters(w.reshape(-1), strides, *_tap_offsets(tuple(low.taps.tolist()), tap))
 
 
-def _tap_offsets(taps: np.ndarray, tap: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=256)
+def _tap_offsets(taps: tuple[int, ...], tap: int) -> tuple[np.ndarray, np.ndarray]:
     """Offsets of the rows and columns of a filter whose taps are `tap` apart."""
-    order = np.asarray(taps).reshape(3, 3) * tap
+    order = np.array(taps).reshape(3, 3) * tap
     return frozen(order[:, 0] - order[:, 0].min()), frozen(order[0] - order[0].min())
 
 
@@ -49,7 +52,7 @@ def pack_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Cut) -> Filt
     given = as_given(w, at, low, p.lanes)
     _each_chunk(low, p, w, given, packed, TAPS * p.lanes, panel, 0, 0)
     strides = (p.panels * panel, panel, p.lanes, TAPS * p.lanes, 1)
-    return Filters(packed, strides, *_tap_offsets(low.taps, p.lanes))
+    return Filters(packed, strides, *_tap_offsets(tuple(low.taps.tolist()), p.lanes))
 
 
 def transform_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Cut) -> np.ndarray:

@@ -6,14 +6,14 @@ alike, without a padded copy. A tile that reaches beyond the padded input reads 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from ..borders import counting_index, frozen
-from .lowering import Lowered, Triple
+from .lowering import Lowered
 from .winograd_plan import Shape
 from .winograd_transforms import NOWHERE
 
@@ -21,29 +21,17 @@ MOST_POINTS = 6  # rows of the largest tile
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
+class Side(NamedTuple):
     """Inputs or output gradients, as `winograd_tiles.transform_item` reads them."""
 
-    start: int
-    strides: tuple[int, int, int, int, int]
-    channels: int
-    pixel: int  # pitch of a tile's channels in a plane, and of the pixels of a strip
-    plane_step: int
-    halo: int  # what a tile reads beyond its m rows and columns
-    index: Tables
-    interior: tuple[int, int]
-    row_at: np.ndarray
+    numbers: np.ndarray  # start, strides (5), interior (2), strip (3), m, channels, pixel, in place, plane step, halo
+    tables: Tables  # the border's, for strips
+    row_at: np.ndarray  # offsets of rows and columns, in place or in a strip
     col_at: np.ndarray
-    strip: Triple
-    in_place: bool
 
-    def arguments(self, array: np.ndarray, m: int) -> tuple[Any, ...]:
+    def arguments(self, array: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `transform_item` must know, in its order."""
-        sizes = (m, self.channels, self.pixel, int(self.in_place), self.plane_step, self.halo, self.start)
-        return (
-            array.reshape(-1), self.strides, *self.index, self.interior, self.row_at, self.col_at, self.strip, sizes,
-        )  # fmt: skip
+        return (array.reshape(-1), self.numbers, *self.tables, self.row_at, self.col_at)
 
 
 def input_side(low: Lowered, shape: Shape, m: int, rows: int, cols: int) -> Side:
@@ -74,19 +62,12 @@ def _side(
         _longer(table, -(-n // m) * m + halo) for table, n in zip((rows_at, cols_at), shape.out[1:], strict=True)
     )
     strip = height * width * pixel, width * pixel, pixel
+    numbers = start, *strides, *interior, *strip, m, channels, pixel, in_place, plane_step, halo
     return Side(
-        start=start,
-        strides=strides,
-        channels=channels,
-        pixel=pixel,
-        plane_step=plane_step,
-        halo=halo,
-        index=(planes_at, rows_at, cols_at),
-        interior=interior,
+        frozen(np.array(numbers, np.int64)),
+        (planes_at, rows_at, cols_at),
         row_at=_offsets(rows_at, strides[3]) if in_place else frozen(np.arange(height) * strip[1]),
         col_at=_offsets(cols_at, strides[4]) if in_place else frozen(np.arange(width) * pixel),
-        strip=strip,
-        in_place=in_place,
     )
 
 

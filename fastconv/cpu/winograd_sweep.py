@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..memory import scratch
 from ..simd.jit import parallel_kernel
@@ -37,6 +38,8 @@ class Plan(NamedTuple):
     low: Lowered
     cut: Cut
     x: Side
+    # y's start and strides (5), m, O, lanes, OH, OW, staged; grid (13); planes (3), pixel, C, chunk; places
+    numbers: np.ndarray
 
 
 @lru_cache(maxsize=512)
@@ -44,7 +47,10 @@ def plan(low: Lowered, itemsize: int, m: int) -> Plan:
     """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
     shape = Shape.of(low, itemsize)
     p = cut(shape, m)
-    return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]))
+    target = low.y_start, *low.y_strides, p.m, low.O, p.lanes, low.out[1], low.out[2], p.staging_size
+    places = [place for region in p.places for place in region]
+    numbers = np.array([*target, *p.grid, *p.planes, p.pixel, low.C, p.chunk, *places], np.int64)
+    return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]), numbers)
 
 
 def prepare(low: Lowered, w: np.ndarray, at: WeightStrides, m: int = 0) -> Prepared:
@@ -83,47 +89,29 @@ def _bias(b: np.ndarray | None, low: Lowered, p: Cut, dtype: np.dtype) -> np.nda
     return pack_bias(b, low.groups, low.O, p.lanes, dtype)
 
 
-def _target(low: Lowered, p: Cut, y: np.ndarray, relu: bool) -> tuple[Any, ...]:
-    """What `finish_item` must know of the output."""
-    sizes = (p.m, low.O, p.lanes, low.out[1], low.out[2], p.staging_size, int(relu))
-    return y.reshape(-1), (low.y_start, *low.y_strides), sizes
-
-
 def _sweep_fused(planned: Plan, x: np.ndarray, u: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
-    low, p, side = planned
+    low, p, side, numbers = planned
     tasks = low.groups * p.blocks
     members = team(tasks, low.work)
-    (places,) = p.places
+    own = scratch((members, p.places[0][-1]), x.dtype)
+    bias = _bias(b, low, p, x.dtype)
+    to_planes, tile, from_planes = (address(x.itemsize) for address in (input_address, tile_address, output_address))
     _fused(
-        members,
-        tasks,
-        *side.arguments(x, p.m),
-        u,
-        _bias(b, low, p, x.dtype),
-        *_target(low, p, y, relu),
-        p.grid,
-        p.planes,
-        places,
-        scratch((members, places[-1]), x.dtype),
-        ORIGIN,
-        (input_address(x.itemsize), tile_address(x.itemsize), output_address(x.itemsize)),
-    )
+        members, tasks, *side.arguments(x), u, bias, y.reshape(-1), numbers, own, ORIGIN, int(relu), to_planes, tile,
+        from_planes,
+    )  # fmt: skip
 
 
 @parallel_kernel
 def _fused(
-    thread, first, last, x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes, u, bias,
-    y, y_strides, y_sizes, grid, planes, places, own, origin, addresses,
+    thread, first, last, x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at, u, bias, y, numbers, own, origin,
+    relu, to_planes, tile, from_planes,
 ):  # fmt: skip
     """Each task does one block of tiles of one group with all panels, in its thread's scratch."""
-    source, target = (
-        (x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes),
-        (y, y_strides, y_sizes),
-    )
-    C, pixel = x_sizes[1], x_sizes[2]
-    v_plane, p_plane, u_plane = planes
-    m, O, lanes = y_sizes[0], y_sizes[1], y_sizes[2]
-    zeros, dump, strip, staging, v, p, _ = places
+    source, target = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at), (y, numbers)
+    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], to_fixed_tuple(numbers[12:], 13)
+    v_plane, p_plane, u_plane, pixel, C, _ = to_fixed_tuple(numbers[25:], 6)
+    zeros, dump, strip, staging, v, p = to_fixed_tuple(numbers[31:], 6)
     panels, blocks = grid[3], grid[4]
     mine = own[thread]
     clear(mine, zeros, pixel)
@@ -132,83 +120,71 @@ def _fused(
         item1, tile0 = min(grid[2], item0 + grid[0]), tiles_before(item0, grid)
         for item in range(item0, item1):
             at = v + (tiles_before(item, grid) - tile0) * pixel
-            transform_item(source, group, item, grid, mine, zeros, strip, mine, at, v_plane, addresses[0])
+            transform_item(source, group, item, grid, mine, zeros, strip, mine, at, v_plane, to_planes)
         tiles = tiles_before(item1, grid) - tile0
         for panel in range(panels):
             u_at = (group * panels + panel) * (m + 2) * (m + 2) * u_plane
             multiply_block(
                 m, mine, v, pixel, v_plane, tiles, C, u, u_at, u_plane, lanes, min(lanes, O - panel * lanes),
-                mine, p, p_plane, ZERO, origin, addresses[1],
+                mine, p, p_plane, ZERO, origin, tile,
             )  # fmt: skip
             for item in range(item0, item1):
                 at = p + (tiles_before(item, grid) - tile0) * lanes
-                finish_item(target, group, panel, item, grid, bias, mine, at, p_plane, staging, dump, addresses[2])
+                finish_item(target, group, panel, item, grid, bias, mine, at, p_plane, staging, dump, relu, from_planes)
 
 
 def _sweep_phased(
     planned: Plan, x: np.ndarray, filters: Filters, b: np.ndarray | None, y: np.ndarray, relu: bool
 ) -> None:
-    low, p, side = planned
-    x_places, y_places = p.places
+    low, p, side, numbers = planned
     members = team(low.groups * max(p.grid[2], p.panels * p.blocks), low.work)
-    own = scratch((members, max(x_places[-1], y_places[-1])), x.dtype)
+    own = scratch((members, max(region[-1] for region in p.places)), x.dtype)
     v = scratch((low.groups * p.together * p.sizes[0],), x.dtype)
-    source, target, bias = side.arguments(x, p.m), _target(low, p, y, relu), _bias(b, low, p, x.dtype)
+    source, bias, out = side.arguments(x), _bias(b, low, p, x.dtype), y.reshape(-1)
+    to_planes, of_filters, tile, from_planes = (
+        address(x.itemsize) for address in (input_address, filter_address, tile_address, output_address)
+    )
     for block0 in range(0, p.blocks, p.together):
         count = min(p.together, p.blocks - block0)
         items = min(p.grid[2], (block0 + count) * p.grid[0]) - block0 * p.grid[0]
         tasks = low.groups * items
-        cuts = (p.planes[0], block0, p.together, items)
-        _spread(min(members, tasks), tasks, *source, p.grid, cuts, x_places, own, v, input_address(x.itemsize))
+        _spread(min(members, tasks), tasks, *source, numbers, block0, p.together, items, own, v, to_planes)
         tasks = low.groups * p.panels * count
         _products(
-            min(members, tasks),
-            tasks,
-            v,
-            *filters,
-            bias,
-            *target,
-            p.grid,
-            p.planes,
-            (p.pixel, low.C, p.chunk, block0, count, p.together),
-            y_places,
-            own,
-            ORIGIN,
-            (filter_address(x.itemsize), tile_address(x.itemsize), output_address(x.itemsize)),
-        )
+            min(members, tasks), tasks, v, *filters, bias, out, numbers, block0, count, p.together, own, ORIGIN,
+            int(relu), of_filters, tile, from_planes,
+        )  # fmt: skip
 
 
 @parallel_kernel
 def _spread(
-    thread, first, last, x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes, grid,
-    cuts, places, own, v, transform,
+    thread, first, last, x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at, numbers, block0, together, items,
+    own, v, to_planes,
 ):  # fmt: skip
     """Each task transforms one item of a round to its place in v, [group][block][frequency][tile][c]."""
-    source = (x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, x_sizes)
-    v_plane, block0, together, items = cuts
-    m, pixel, each = x_sizes[0], x_sizes[2], grid[0]
-    zeros, strip, _ = places
-    mine = own[thread]
+    source = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at)
+    m, grid, v_plane, pixel = numbers[6], to_fixed_tuple(numbers[12:], 13), numbers[25], numbers[28]
+    zeros, strip = numbers[31], numbers[32]
+    mine, each = own[thread], grid[0]
     clear(mine, zeros, pixel)
     for task in range(first, last):
         group, item = task // items, block0 * each + task % items
         block = item // each
         at = (group * together + block - block0) * (m + 2) * (m + 2) * v_plane
         at += (tiles_before(item, grid) - tiles_before(block * each, grid)) * pixel
-        transform_item(source, group, item, grid, mine, zeros, strip, v, at, v_plane, transform)
+        transform_item(source, group, item, grid, mine, zeros, strip, v, at, v_plane, to_planes)
 
 
 @parallel_kernel
 def _products(
-    thread, first, last, v, w, w_strides, tap_rows, tap_cols, bias, y, y_strides, y_sizes, grid, planes, cuts,
-    places, own, origin, addresses,
+    thread, first, last, v, w, w_strides, tap_rows, tap_cols, bias, y, numbers, block0, count, together, own, origin,
+    relu, of_filters, tile, from_planes,
 ):  # fmt: skip
     """Each task does one block of a round with one panel of output channels, chunk by chunk of input channels."""
-    target = (y, y_strides, y_sizes)
-    v_plane, p_plane, u_plane = planes
-    pixel, C, chunk, block0, count, together = cuts
-    m, O, lanes, panels = y_sizes[0], y_sizes[1], y_sizes[2], grid[3]
-    dump, staging, p, u, packed, _ = places
+    target, grid = (y, numbers), to_fixed_tuple(numbers[12:], 13)
+    m, O, lanes, panels = numbers[6], numbers[7], numbers[8], grid[3]
+    v_plane, p_plane, u_plane, pixel, C, chunk = to_fixed_tuple(numbers[25:], 6)
+    dump, staging, p, u, packed = to_fixed_tuple(numbers[34:], 5)
     mine = own[thread]
     for task in range(first, last):
         block, panel, group = task % count, task // count % panels, task // count // panels
@@ -221,12 +197,12 @@ def _products(
             depth = min(C - c, chunk)
             transform_chunk(
                 m, w, w_strides, tap_rows, tap_cols, group, panel, columns, c, depth, lanes, mine, packed, mine, u,
-                u_plane, addresses[0],
+                u_plane, of_filters,
             )  # fmt: skip
             multiply_block(
                 m, v, v_at + c, pixel, v_plane, tiles, depth, mine, u, u_plane, lanes, columns, mine, p, p_plane,
-                ACCUMULATE if c else ZERO, origin, addresses[1],
+                ACCUMULATE if c else ZERO, origin, tile,
             )  # fmt: skip
         for item in range(item0, item1):
             at = p + (tiles_before(item, grid) - tile0) * lanes
-            finish_item(target, group, panel, item, grid, bias, mine, at, p_plane, staging, dump, addresses[2])
+            finish_item(target, group, panel, item, grid, bias, mine, at, p_plane, staging, dump, relu, from_planes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..simd.host import tile_rows
 from ..simd.jit import kernel
@@ -33,8 +34,9 @@ def transform_item(source, group, item, grid, mine, zeros, strip, v, at, plane, 
     `source` is what `winograd_sides.Side.arguments` gives; mine[zeros:] holds a pixel of the border, mine[strip:] has
     room for a strip.
     """
-    x, x_strides, planes_at, rows_at, cols_at, interior, row_at, col_at, pitch, sizes = source
-    m, C, pixel, in_place, plane_step, halo, start = sizes
+    x, numbers, planes_at, rows_at, cols_at, row_at, col_at = source
+    start, x_strides, m, C = numbers[0], to_fixed_tuple(numbers[1:], 5), numbers[11], numbers[12]
+    pixel, in_place, plane_step, halo = to_fixed_tuple(numbers[13:], 4)
     n, od, row0, rows, col0, cols = locate(item, grid)
     x0 = start + n * x_strides[0] + group * C * x_strides[1]
     depth, first, col = planes_at[od * plane_step], row0 * m, col0 * m
@@ -42,6 +44,7 @@ def transform_item(source, group, item, grid, mine, zeros, strip, v, at, plane, 
         here = place(x, x0 + max(depth, 0) * x_strides[2])
     else:
         corner, size = (od * plane_step, first, col), (np.int64(1), rows * m + halo, cols * m + halo)
+        interior, pitch = to_fixed_tuple(numbers[6:], 2), to_fixed_tuple(numbers[8:], 3)
         pack_strip(x, x0, x_strides, C, (planes_at, rows_at, cols_at), corner, size, interior, mine, strip, pitch)
         here, first, col = place(mine, strip), 0, 0
     for r in range(rows):
@@ -70,13 +73,15 @@ def multiply_block(
 
 
 @kernel
-def finish_item(target, group, panel, item, grid, bias, mine, p_at, p_plane, staging, dump, transform):
+def finish_item(target, group, panel, item, grid, bias, mine, p_at, p_plane, staging, dump, relu, transform):
     """Transform the products of one item with one panel, mine[p_at:], back to y.
 
-    Channels-first outputs go by way of mine[staging:]; mine[dump:] takes what lies beyond the output's edge.
+    `target` is y and the numbers of a `winograd_sweep.Plan`. Channels-first outputs go by way of mine[staging:];
+    mine[dump:] takes what lies beyond the output's edge.
     """
-    y, y_strides, sizes = target
-    m, O, lanes, OH, OW, staged, relu = sizes
+    y, numbers = target
+    y_strides = to_fixed_tuple(numbers, 6)
+    m, O, lanes, OH, OW, staged = to_fixed_tuple(numbers[6:], 6)
     n, od, row0, rows, col0, cols = locate(item, grid)
     height, width = min(rows * m, OH - row0 * m), min(cols * m, OW - col0 * m)
     columns = min(lanes, O - panel * lanes)

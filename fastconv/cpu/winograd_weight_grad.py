@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..memory import scratch
 from ..simd.jit import kernel, parallel_kernel
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     cut: GradCut
     x: Side
     dy: Side
+    numbers: np.ndarray  # grid (13); planes (3); m, groups, C, O, lanes, channels, pixels (2), parts; places
 
 
 @lru_cache(maxsize=256)
@@ -45,8 +47,10 @@ def plan(low: Lowered, itemsize: int, m: int) -> Plan:
     """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
     shape = Shape.of(low, itemsize)
     p = cut(shape, m)
-    sides = (make(low, shape, p.m, p.grid[6], p.grid[7]) for make in (input_side, output_side))
-    return Plan(low, p, *sides)
+    x, dy = (make(low, shape, p.m, p.grid[6], p.grid[7]) for make in (input_side, output_side))
+    sizes = p.m, low.groups, low.C, low.O, p.lanes, p.channels, *p.pixels, p.parts
+    places = [place for region in p.places for place in region]
+    return Plan(low, p, x, dy, np.array([*p.grid, *p.planes, *sizes, *places], np.int64))
 
 
 def accumulate(
@@ -73,50 +77,34 @@ def accumulate(
 
 
 def _fused(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
-    low, p, inputs, gradients = planned
+    low, p, inputs, gradients, numbers = planned
     tasks = low.groups * p.parts
     members = team(tasks, low.work)
-    (places,) = p.places
+    own = scratch((members, p.places[0][-1]), x.dtype)
     _sum_blocks(
-        members,
-        tasks,
-        *inputs.arguments(x, p.m),
-        *gradients.arguments(dy, p.m),
-        p.grid,
-        (p.parts, low.groups, p.lanes, *p.planes),
-        places,
-        scratch((members, places[-1]), x.dtype),
-        partial,
-        ORIGIN,
-        (input_address(x.itemsize), gradient_address(x.itemsize), tile_address(x.itemsize),
-         weights_address(x.itemsize)),
+        members, tasks, *inputs.arguments(x), *gradients.arguments(dy), numbers, own, partial, ORIGIN,
+        *_addresses(x.itemsize),
+    )  # fmt: skip
+
+
+def _addresses(itemsize: int) -> tuple[int, ...]:
+    return (
+        input_address(itemsize), gradient_address(itemsize), tile_address(itemsize), weights_address(itemsize),
     )  # fmt: skip
 
 
 @parallel_kernel
 def _sum_blocks(
-    thread, first, last,
-    x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
-    dy, dy_strides, dy_planes_at, dy_rows_at, dy_cols_at, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
-    grid, sizes, places, own, partial, origin, addresses,
+    thread, first, last, x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at,
+    dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at,
+    numbers, own, partial, origin, of_inputs, of_gradients, tile, to_weights,
 ):  # fmt: skip
     """Each task sums over one run of blocks of one group and writes one partial gradient of all its panels."""
-    inputs = (x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
-    gradients = (
-        dy,
-        dy_strides,
-        dy_planes_at,
-        dy_rows_at,
-        dy_cols_at,
-        dy_interior,
-        dy_row_at,
-        dy_col_at,
-        dy_pitch,
-        dy_sizes,
-    )
-    runs, groups, lanes, v_plane, d_plane, p_plane = sizes
-    m, C, x_pixel, O, dy_pixel = x_sizes[0], x_sizes[1], x_sizes[2], dy_sizes[1], dy_sizes[2]
-    border, strip, v, d, p, _ = places
+    inputs = (x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at)
+    gradients = (dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at)
+    grid, (v_plane, d_plane, p_plane) = to_fixed_tuple(numbers, 13), to_fixed_tuple(numbers[13:], 3)
+    m, groups, C, O, lanes, _, x_pixel, dy_pixel, runs = to_fixed_tuple(numbers[16:], 9)
+    border, strip, v, d, p = to_fixed_tuple(numbers[25:], 5)
     panels, all_blocks = grid[3], grid[4]
     mine, p_size = own[thread], (m + 2) * (m + 2) * p_plane
     clear(mine, border, strip - border)
@@ -128,21 +116,18 @@ def _sum_blocks(
             item1, tile0 = min(grid[2], item0 + grid[0]), tiles_before(item0, grid)
             for item in range(item0, item1):
                 t = tiles_before(item, grid) - tile0
-                transform_item(
-                    inputs, group, item, grid, mine, border, strip, mine, v + t * x_pixel, v_plane, addresses[0]
-                )
-                transform_item(
-                    gradients, group, item, grid, mine, border, strip, mine, d + t * dy_pixel, d_plane, addresses[1]
-                )
+                v_at, d_at = v + t * x_pixel, d + t * dy_pixel
+                transform_item(inputs, group, item, grid, mine, border, strip, mine, v_at, v_plane, of_inputs)
+                transform_item(gradients, group, item, grid, mine, border, strip, mine, d_at, d_plane, of_gradients)
             tiles, start = tiles_before(item1, grid) - tile0, ZERO if block == block0 else ACCUMULATE
             for panel in range(panels):
                 _multiply(
                     m, mine, v, x_pixel, v_plane, tiles, C, mine, d + panel * lanes, dy_pixel, d_plane, lanes,
-                    min(lanes, O - panel * lanes), mine, p + panel * p_size, p_plane, start, origin, addresses[2],
+                    min(lanes, O - panel * lanes), mine, p + panel * p_size, p_plane, start, origin, tile,
                 )  # fmt: skip
         for panel in range(panels):
             at = ((run * groups + group) * panels + panel) * C * TAPS * lanes
-            _finish(m, mine, p + panel * p_size, p_plane, C, lanes, partial, at, border, addresses[3])
+            _finish(m, mine, p + panel * p_size, p_plane, C, lanes, partial, at, border, to_weights)
 
 
 @kernel
@@ -173,92 +158,61 @@ def _finish(m, mine, p, p_plane, C, lanes, partial, at, border, transform):
 
 
 def _phased(planned: Plan, x: np.ndarray, dy: np.ndarray, partial: np.ndarray) -> None:
-    low, p, inputs, gradients = planned
-    v_size, d_size, _ = p.sizes
-    x_places, p_places = p.places
+    low, p, inputs, gradients, numbers = planned
     channel_blocks = -(-low.C // p.channels)
     members = team(low.groups * max(2 * p.grid[2], p.panels * channel_blocks), low.work)
-    own = scratch((members, max(x_places[-1], p_places[-1])), x.dtype)
-    vd = scratch((low.groups * (v_size + d_size),), x.dtype)
+    own = scratch((members, max(region[-1] for region in p.places)), x.dtype)
+    vd = scratch((low.groups * sum(p.sizes[:2]),), x.dtype)
+    of_inputs, of_gradients, tile, to_weights = _addresses(x.itemsize)
     part_size = low.groups * p.panels * low.C * TAPS * p.lanes
     for part in range(p.parts):
         item0 = part * p.round_blocks * p.grid[0]
         item1 = min(p.grid[2], item0 + p.round_blocks * p.grid[0])
         tasks = 2 * low.groups * (item1 - item0)
         _spread(
-            min(members, tasks),
-            tasks,
-            *inputs.arguments(x, p.m),
-            *gradients.arguments(dy, p.m),
-            p.grid,
-            (item0, item1, low.groups, *p.planes[:2]),
-            x_places,
-            own,
-            vd,
-            (input_address(x.itemsize), gradient_address(x.itemsize)),
-        )
+            min(members, tasks), tasks, *inputs.arguments(x), *gradients.arguments(dy), numbers, item0, item1, own, vd,
+            of_inputs, of_gradients,
+        )  # fmt: skip
         tasks = low.groups * p.panels * channel_blocks
-        _sum_round(
-            min(members, tasks),
-            tasks,
-            vd,
-            p.grid,
-            (p.m, low.groups, low.C, low.O, p.lanes, p.channels, channel_blocks, *p.pixels, *p.planes),
-            (item0, item1),
-            p_places,
-            own,
-            partial[part * part_size : (part + 1) * part_size],
-            ORIGIN,
-            (tile_address(x.itemsize), weights_address(x.itemsize)),
-        )
+        mine = partial[part * part_size : (part + 1) * part_size]
+        _sum_round(min(members, tasks), tasks, vd, numbers, item0, item1, own, mine, ORIGIN, tile, to_weights)
 
 
 @parallel_kernel
 def _spread(
-    thread, first, last,
-    x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes,
-    dy, dy_strides, dy_planes_at, dy_rows_at, dy_cols_at, dy_interior, dy_row_at, dy_col_at, dy_pitch, dy_sizes,
-    grid, cuts, places, own, vd, addresses,
+    thread, first, last, x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at,
+    dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at,
+    numbers, item0, item1, own, vd, of_inputs, of_gradients,
 ):  # fmt: skip
     """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
-    inputs = (x, x_strides, x_planes_at, x_rows_at, x_cols_at, x_interior, x_row_at, x_col_at, x_pitch, x_sizes)
-    gradients = (
-        dy,
-        dy_strides,
-        dy_planes_at,
-        dy_rows_at,
-        dy_cols_at,
-        dy_interior,
-        dy_row_at,
-        dy_col_at,
-        dy_pitch,
-        dy_sizes,
-    )
-    item0, item1, groups, v_plane, d_plane = cuts
-    frequencies = (x_sizes[0] + 2) * (x_sizes[0] + 2)
-    border, strip, _ = places
-    mine = own[thread]
+    inputs = (x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at)
+    gradients = (dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at)
+    grid, v_plane, d_plane = to_fixed_tuple(numbers, 13), numbers[13], numbers[14]
+    m, groups, x_pixel, dy_pixel = numbers[16], numbers[17], numbers[22], numbers[23]
+    border, strip = numbers[25], numbers[26]
+    frequencies, mine = (m + 2) * (m + 2), own[thread]
     clear(mine, border, strip - border)
     for task in range(first, last):
         item, group, side = task // 2 % (item1 - item0) + item0, task // 2 // (item1 - item0), task % 2
         t = tiles_before(item, grid) - tiles_before(item0, grid)
         if side == 0:
-            at = group * frequencies * v_plane + t * x_sizes[2]
-            transform_item(inputs, group, item, grid, mine, border, strip, vd, at, v_plane, addresses[0])
+            at = group * frequencies * v_plane + t * x_pixel
+            transform_item(inputs, group, item, grid, mine, border, strip, vd, at, v_plane, of_inputs)
         else:
-            at = frequencies * (groups * v_plane + group * d_plane) + t * dy_sizes[2]
-            transform_item(gradients, group, item, grid, mine, border, strip, vd, at, d_plane, addresses[1])
+            at = frequencies * (groups * v_plane + group * d_plane) + t * dy_pixel
+            transform_item(gradients, group, item, grid, mine, border, strip, vd, at, d_plane, of_gradients)
 
 
 @parallel_kernel
-def _sum_round(thread, first, last, vd, grid, sizes, items, places, own, partial, origin, addresses):
+def _sum_round(thread, first, last, vd, numbers, item0, item1, own, partial, origin, tile, to_weights):
     """Each task sums over all tiles of a round, for a block of input channels and one panel."""
-    m, groups, C, O, lanes, channels, channel_blocks, x_pixel, dy_pixel, v_plane, d_plane, p_plane = sizes
-    frequencies, panels = (m + 2) * (m + 2), grid[3]
-    border, p, _ = places
+    grid, (v_plane, d_plane, p_plane) = to_fixed_tuple(numbers, 13), to_fixed_tuple(numbers[13:], 3)
+    m, groups, C, O, lanes, channels, x_pixel, dy_pixel, _ = to_fixed_tuple(numbers[16:], 9)
+    border, p = numbers[28], numbers[29]
+    frequencies, panels, channel_blocks = (m + 2) * (m + 2), grid[3], -(-C // channels)
     mine = own[thread]
     clear(mine, border, p - border)
-    tiles = tiles_before(items[1], grid) - tiles_before(items[0], grid)
+    tiles = tiles_before(item1, grid) - tiles_before(item0, grid)
     for task in range(first, last):
         c0, panel = task % channel_blocks * channels, task // channel_blocks % panels
         group = task // channel_blocks // panels
@@ -266,10 +220,10 @@ def _sum_round(thread, first, last, vd, grid, sizes, items, places, own, partial
         d = frequencies * (groups * v_plane + group * d_plane) + panel * lanes
         _multiply(
             m, vd, group * frequencies * v_plane + c0, x_pixel, v_plane, tiles, count, vd, d, dy_pixel, d_plane, lanes,
-            min(lanes, O - panel * lanes), mine, p, p_plane, ZERO, origin, addresses[0],
+            min(lanes, O - panel * lanes), mine, p, p_plane, ZERO, origin, tile,
         )  # fmt: skip
         at = ((group * panels + panel) * C + c0) * TAPS * lanes
-        _finish(m, mine, p, p_plane, count, lanes, partial, at, border, addresses[1])
+        _finish(m, mine, p, p_plane, count, lanes, partial, at, border, to_weights)
 
 
 @parallel_kernel
