@@ -121,7 +121,7 @@ def _direct_cost(op: str, spec: ConvSpec) -> float:
 
 def _fft_cost(op: str, spec: ConvSpec) -> float:
     """Nanoseconds of one core for the tiled transform."""
-    return load_name("fastconv.cpu.fft_plan:cost")(
+    return load_name("fastconv.cpu.fft.plan:cost")(
         op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
         groups=spec.groups, itemsize=spec.itemsize, budget=settings.scratch_bytes,
     )  # fmt: skip

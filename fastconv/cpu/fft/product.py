@@ -13,11 +13,11 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..simd.host import TILE_VECTORS, host, tile_rows
-from ..simd.jit import parallel_kernel
-from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
-from ..simd.vector import I32, INTP, Emitter, lanes_of
-from ..threads import team
+from ...simd.host import TILE_VECTORS, host, tile_rows
+from ...simd.jit import parallel_kernel
+from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
+from ...simd.vector import I32, INTP, Emitter, lanes_of
+from ...threads import team
 
 ROWS = tile_rows()
 DEPTH = 128  # complex terms of one panel: 64 KiB at the widest vectors
