@@ -30,6 +30,9 @@ _PUBLIC = {
         "conv3d_weight_grad",
         "choose_method",
         "matmul",
+        "plan_conv1d",
+        "plan_conv2d",
+        "plan_conv3d",
         *(
             f"{name}_pool{rank}d{suffix}"
             for rank in (1, 2, 3)

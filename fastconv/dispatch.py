@@ -66,17 +66,20 @@ def rows(op: str, device: str = "cpu") -> list[Row]:
     return [row for row in TABLE if row.op == op and row.device == device]
 
 
-def find(op: str, spec: Spec, method: str, device: str) -> Row:
-    """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`."""
+def find(op: str, spec: Spec, method: str, device: str, *, prepared: bool = False) -> Row:
+    """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`.
+
+    `prepared` says that the weights are packed or transformed already, as in a plan.
+    """
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    return _find(op, spec, method, device)
+    return _find(op, spec, method, device, prepared)
 
 
 @lru_cache(maxsize=1024)
-def _find(op: str, spec: Spec, method: str, device: str) -> Row:
+def _find(op: str, spec: Spec, method: str, device: str, prepared: bool) -> Row:
     if method == "auto":
-        method = choose_method(op, spec, device)
+        method = choose_method(op, spec, device, prepared=prepared)
     candidates = rows(op, device)
     reasons = {row.method: row.supports(spec) for row in candidates}
     if reasons.get(method, "") is None:
@@ -86,7 +89,7 @@ def _find(op: str, spec: Spec, method: str, device: str) -> Row:
     raise Unsupported(f"method {method!r} cannot serve {op} of {spec}: {why}; methods that can: {able}")
 
 
-def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
+def choose_method(op: str, spec: Spec, device: str = "cpu", *, prepared: bool = False) -> str:
     """The fastest method for finite data by a model of the work; pure, so the choice can be tested."""
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
     if isinstance(spec, ConvSpec) and "fft" in able:

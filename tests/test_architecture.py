@@ -17,7 +17,7 @@ LAYERS = [
     {"config"},
     {"borders", "arguments"},
     {"spec"},
-    {"threads"},
+    {"threads", "memory"},
     {"simd", "cpu", "cuda"},
     {"dispatch"},
     {"ops"},
@@ -29,7 +29,7 @@ LAYERS = [
 ]
 #: Kernels take arrays and plain integers: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "borders", "threads"}
+KERNELS_SEE = {"errors", "config", "borders", "threads", "memory"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 
 MOST_LINES_OF_A_FILE = 400

@@ -70,7 +70,7 @@ def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     unfolded = _spread(taps * low.C, itemsize) if unfold else 0
     rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded)
     row_blocks, col_blocks = -(-low.out[1] // rows), -(-low.out[2] // cols)
-    all_items, all_panels = low.N * low.out[0] * row_blocks * col_blocks, -(-low.O // lanes)
+    all_items, all_panels = max(1, low.N) * low.out[0] * row_blocks * col_blocks, -(-low.O // lanes)
     pitch, strip_size = low.x_strides[2:], 0
     if unfold or not low.reads_in_place:
         pixel = _spread(low.C, itemsize)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import operators
+from .lowering import Shape
 from .operators import Geometry
 
 
@@ -30,10 +31,28 @@ def conv(
     groups: int,
     channels_last: bool,
     activation: Any,
+    prepared: np.ndarray | None = None,
 ) -> None:
-    """Write the convolution of x with w, plus b, through the activation, to y."""
+    """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    operators.convolve(x, w, b, y, geometry, activation, unfold=True)
+    operators.convolve(x, w, b, y, geometry, activation, unfold=True, prepared=prepared)
+
+
+def prepare(
+    w: np.ndarray,
+    x_shape: Shape,
+    y_shape: Shape,
+    *,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+) -> np.ndarray:
+    """The weights as `conv` needs them, packed in panels: for calls that share weights and shapes."""
+    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
+    return operators.prepare(w, x_shape, y_shape, geometry, unfold=True)
 
 
 def conv_input_grad(
