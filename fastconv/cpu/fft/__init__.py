@@ -10,9 +10,10 @@ import numpy as np
 from ...borders import fold_border
 from ...config import settings
 from .. import activation as activations
-from ..lowering import Pairs, Triple, spatial
-from . import run_planes
-from .problem import Options, convolution, transposed
+from ..lowering import Pairs, Shape, Triple, spatial
+from . import run_channels, run_planes
+from .channels_plan import ChannelsPlan
+from .problem import Options, Problem, convolution, transposed
 
 
 def conv(
@@ -34,9 +35,10 @@ def conv(
     if y.size == 0:
         return
     options = Options(stride, dilation, padding, padding_mode, groups, channels_last)
-    problem = convolution(x.shape, w.shape, y.shape, options, x.itemsize, settings.scratch_bytes)
-    spectra = run_planes._filter_spectra(problem, w) if prepared is None else prepared
-    run_planes.convolve(problem, x, spectra, b, y)
+    problem = convolution(
+        x.shape, w.shape, y.shape, options, x.itemsize, settings.scratch_bytes, prepared=prepared is not None
+    )
+    _runner(problem).convolve(problem, x, w, prepared, b, y)
     activations.apply(y, activation)
 
 
@@ -68,7 +70,7 @@ def conv_input_grad(
     options = Options(stride, dilation, padding, "zeros", groups, channels_last)
     problem = transposed(dy.shape, w.shape, dx.shape, options, dy.itemsize, settings.scratch_bytes)
     dx[...] = 0
-    run_planes.convolve(problem, dy, run_planes._filter_spectra(problem, w), None, dx)
+    _runner(problem).convolve(problem, dy, w, None, None, dx)
 
 
 def conv_weight_grad(
@@ -89,4 +91,26 @@ def conv_weight_grad(
         return
     options = Options(stride, dilation, padding, padding_mode, groups, channels_last)
     problem = convolution(x.shape, dw.shape, dy.shape, options, x.itemsize, settings.scratch_bytes, gradient=True)
-    run_planes.correlate(problem, x, dy, dw)
+    _runner(problem).correlate(problem, x, dy, dw)
+
+
+def prepare(
+    w: np.ndarray,
+    x_shape: Shape,
+    y_shape: Shape,
+    *,
+    stride: Triple,
+    dilation: Triple,
+    padding: Pairs,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+) -> list[np.ndarray]:
+    """The spectra of the filters, for `conv` to use again and again."""
+    options = Options(stride, dilation, padding, padding_mode, groups, channels_last)
+    problem = convolution(x_shape, w.shape, y_shape, options, w.itemsize, settings.scratch_bytes, prepared=True)
+    return _runner(problem).filter_spectra(problem, w)
+
+
+def _runner(problem: Problem) -> Any:
+    return run_channels if isinstance(problem.plan, ChannelsPlan) else run_planes

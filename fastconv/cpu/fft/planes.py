@@ -23,7 +23,7 @@ from ...borders import frozen
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.vector import clear, lanes_of, transpose
-from .plan import Tile
+from .tiling import Tile
 from .points import multiply_points, turn_points
 from .tiles import gather_tile, scatter_tile
 from .transform import BACK, FORWARD, frequencies, passes, transform

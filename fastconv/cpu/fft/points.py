@@ -60,3 +60,54 @@ def _load(emit: Emitter, pointer: Any) -> tuple[Any, Any]:
 def _store(emit: Emitter, value: tuple[Any, Any], pointer: Any) -> None:
     emit.store(value[0], pointer)
     emit.store(value[1], emit.at(pointer, emit.lanes))
+
+
+@intrinsic
+def tell_apart(typingctx, t, p, q, z, a, b):  # type: ignore[no-untyped-def]
+    """From the points of a frequency (t[p:]) and its negative (t[q:]) twice the spectra of both parts, to z[a:], z[b:].
+
+    With p and q exchanged these are the conjugate spectra. If a == b only the first part's is kept.
+    """
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        emit, kinds = Emitter(context, builder, signature.args[0]), signature.args
+        z1, z2 = (_load(emit, emit.pointer(kinds[0], args[0], args[i])) for i in (1, 2))
+        first = builder.fadd(z1[0], z2[0]), builder.fsub(z1[1], z2[1])
+        second = builder.fadd(z1[1], z2[1]), builder.fsub(z2[0], z1[0])
+        _store(emit, second, emit.pointer(kinds[3], args[3], args[5]))
+        _store(emit, first, emit.pointer(kinds[3], args[3], args[4]))
+        return context.get_dummy_value()
+
+    return types.void(t, INTP, INTP, z, INTP, INTP), codegen
+
+
+@intrinsic
+def join_points(typingctx, z, a, b, t, p, q):  # type: ignore[no-untyped-def]
+    """From the spectra of two real parts at a frequency the points of the frequency, t[p:], and its negative, t[q:]."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        emit, kinds = Emitter(context, builder, signature.args[0]), signature.args
+        z1, z2 = (_load(emit, emit.pointer(kinds[0], args[0], args[i])) for i in (1, 2))
+        plus = builder.fsub(z1[0], z2[1]), builder.fadd(z1[1], z2[0])
+        minus = builder.fadd(z1[0], z2[1]), builder.fsub(z2[0], z1[1])
+        _store(emit, minus, emit.pointer(kinds[3], args[3], args[5]))
+        _store(emit, plus, emit.pointer(kinds[3], args[3], args[4]))
+        return context.get_dummy_value()
+
+    return types.void(z, INTP, INTP, t, INTP, INTP), codegen
+
+
+@intrinsic(prefer_literal=True)
+def spread_point(typingctx, panel, upper, lower, z, a, sign):  # type: ignore[no-untyped-def]
+    """The rows that multiply real and imaginary parts: with z[a:] = [r, i], [r, sign*i] and [-sign*i, r]."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        emit, kinds = Emitter(context, builder, signature.args[0]), signature.args
+        r, i = _load(emit, emit.pointer(kinds[3], args[3], args[4]))
+        j = builder.fneg(i)
+        rows = ((r, i), (j, r)) if sign.literal_value > 0 else ((r, j), (i, r))
+        for row, place in zip(rows, args[1:3], strict=True):
+            _store(emit, row, emit.pointer(kinds[0], args[0], place))
+        return context.get_dummy_value()
+
+    return types.void(panel, INTP, INTP, z, INTP, sign), codegen

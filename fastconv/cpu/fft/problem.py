@@ -18,7 +18,10 @@ from ..lowering import Pairs, Shape, Triple, channels, spatial, weight_strides
 from .filters import Taps, taps_of
 from .lattice import Axis, Lattice, lattice
 from .phases import Phases, phases
-from .plan import Plan, Size, make_plan
+from .channels_plan import ChannelsPlan
+from .plan import make_plan
+from .planes_plan import PlanesPlan
+from .tiling import Size, triple
 
 
 class Options(NamedTuple):
@@ -33,14 +36,14 @@ class Options(NamedTuple):
 
     def kernel(self, w_shape: Shape) -> Triple:
         """(KD, KH, KW) of the weights."""
-        return _triple(w_shape[:3] if self.channels_last else w_shape[2:])
+        return triple(w_shape[:3] if self.channels_last else w_shape[2:])
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Source, taps and target of one operation, and its plan."""
 
-    plan: Plan
+    plan: PlanesPlan | ChannelsPlan
     parts: Phases
     taps: Taps
     source: Lattice
@@ -49,7 +52,8 @@ class Problem:
 
 @lru_cache(maxsize=128)
 def convolution(
-    x_shape: Shape, w_shape: Shape, y_shape: Shape, options: Options, itemsize: int, budget: int, gradient: bool = False
+    x_shape: Shape, w_shape: Shape, y_shape: Shape, options: Options, itemsize: int, budget: int, gradient: bool = False,
+    prepared: bool = False,
 ) -> Problem:
     """A convolution of x to y; with `gradient` the one of x with dy whose result are the filters."""
     kernel, out, last = options.kernel(w_shape), spatial(y_shape, options.channels_last), options.channels_last
@@ -58,7 +62,7 @@ def convolution(
     size = Size(
         x_shape[0], out, parts.extent, options.groups, inner, outer, parts.count, 1, itemsize, gradient=gradient
     )
-    plan = make_plan(size, budget)
+    plan = make_plan(size, budget, prepared)
     axes = _padded(spatial(x_shape, last), options, parts)
     return Problem(
         plan,
@@ -88,9 +92,9 @@ def transposed(
         axes.append(Axis(_border(before), n, _border(0), parts.offsets(a), options.stride[a]))
         out.append(-(-(before + n) // options.stride[a]))
     inner, outer = (channels(s, last) // options.groups for s in (dy_shape, dx_shape))
-    size = Size(dy_shape[0], _triple(out), parts.extent, options.groups, inner, outer, 1, parts.count, itemsize)
+    size = Size(dy_shape[0], triple(out), parts.extent, options.groups, inner, outer, 1, parts.count, itemsize)
     plan = make_plan(size, budget)
-    zeros = _triple(extent - 1 - f for extent, f in zip(parts.extent, first, strict=True))
+    zeros = triple(extent - 1 - f for extent, f in zip(parts.extent, first, strict=True))
     return Problem(
         plan,
         parts,
@@ -121,7 +125,3 @@ def _padded(size: Triple, options: Options, parts: Phases) -> tuple[Axis, ...]:
 def _border(n: int) -> np.ndarray:
     return np.full(n, -1, dtype=np.int64)
 
-
-def _triple(values: Iterable[int]) -> Triple:
-    a, b, c = values
-    return a, b, c

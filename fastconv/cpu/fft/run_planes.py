@@ -10,9 +10,9 @@ import numpy as np
 
 from ...config import settings
 from ...threads import team
-from ..pack import scratch
+from ...memory import scratch
 from . import planes
-from .plan import Chunk, Plan, plane_strides
+from .planes_plan import Chunk, PlanesPlan, plane_strides
 from .problem import Problem
 from .tiles import ADD, WRITE
 from .transform import transform_address
@@ -25,9 +25,10 @@ def filter_spectra(problem: Problem, w: np.ndarray) -> list[np.ndarray]:
 
 def _filter_spectra(problem: Problem, w: np.ndarray) -> Iterator[np.ndarray]:
     plan, dtype = problem.plan, w.dtype
+    assert isinstance(plan, PlanesPlan)
     for chunk in plan.chunks():
         filters = chunk.groups * chunk.sources * plan.size.source_phases * chunk.targets * plan.size.target_phases
-        h = scratch(filters * 2 * plan.tile.points, dtype)
+        h = scratch((filters * 2 * plan.tile.points,), dtype)
         members, each, buffers = _threads(plan, filters, 20 * h.size, dtype)
         planes.spectra(
             members, filters, w.reshape(-1), *_filters(problem), h, *_tile(plan, dtype), _counts(problem, chunk, each),
@@ -36,9 +37,14 @@ def _filter_spectra(problem: Problem, w: np.ndarray) -> Iterator[np.ndarray]:
         yield h
 
 
-def convolve(problem: Problem, x: np.ndarray, spectra: Any, b: np.ndarray | None, y: np.ndarray) -> None:
-    """Write the convolution of x with the filters of these spectra (an iterable, one array a chunk), plus b, to y."""
+def convolve(
+    problem: Problem, x: np.ndarray, w: np.ndarray, prepared: list[np.ndarray] | None, b: np.ndarray | None,
+    y: np.ndarray,
+) -> None:  # fmt: skip
+    """Write the convolution of x with w, whose spectra may be `prepared`, plus b, to y."""
     plan, size, dtype = problem.plan, problem.plan.size, x.dtype
+    assert isinstance(plan, PlanesPlan)
+    spectra = _filter_spectra(problem, w) if prepared is None else prepared
     nothing = np.empty(0, dtype)
     v, tile = plan.pitch, plan.tile
     keep = (tile.shape[2], tile.shape[1]) if tile.folded else (v[2], v[1])
@@ -59,9 +65,10 @@ def convolve(problem: Problem, x: np.ndarray, spectra: Any, b: np.ndarray | None
 def correlate(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the weight gradient to dw, as a fixed number of partial sums over runs of tiles."""
     plan, size, dtype = problem.plan, problem.plan.size, x.dtype
+    assert isinstance(plan, PlanesPlan)
     for chunk in plan.chunks():
         filters = chunk.groups * chunk.sources * size.source_phases * chunk.targets
-        totals = scratch(plan.parts * filters * 2 * plan.tile.points, dtype)
+        totals = scratch((plan.parts * filters * 2 * plan.tile.points,), dtype)
         tasks = chunk.groups * plan.parts
         members, each, buffers = _threads(plan, max(tasks, filters), 20 * plan.pairs * plan.tile.points, dtype)
         tile = _tile(plan, dtype)
@@ -83,14 +90,14 @@ def correlate(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -
         )  # fmt: skip
 
 
-def _threads(plan: Plan, tasks: int, work: int, dtype: np.dtype) -> tuple[int, int, np.ndarray]:
+def _threads(plan: PlanesPlan, tasks: int, work: int, dtype: np.dtype) -> tuple[int, int, np.ndarray]:
     """Threads, the elements of scratch each has, and the scratch."""
     members = plan.members(team(tasks, work), settings.scratch_bytes)
     each = plan.each // dtype.itemsize
-    return members, each, scratch(members * each, dtype)
+    return members, each, scratch((members * each,), dtype)
 
 
-def _tile(plan: Plan, dtype: np.dtype) -> tuple[Any, ...]:
+def _tile(plan: PlanesPlan, dtype: np.dtype) -> tuple[Any, ...]:
     tile, itemsize = plan.tile, dtype.itemsize
     shape = *tile.shape, *plane_strides(tile, itemsize)
     return shape, planes.lines(tile, itemsize), *planes.twist(tile, itemsize)
@@ -110,11 +117,11 @@ def _counts(problem: Problem, chunk: Chunk, each: int) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _spread(plan: Plan) -> tuple[int, int]:
+def _spread(plan: PlanesPlan) -> tuple[int, int]:
     """Rows and columns that repeat a filter: all of an axis that is not transformed."""
     _, T1, T2 = plan.tile.shape
     return 1 if plan.tile.mixed[1] else T1, 1 if plan.tile.mixed[2] else T2
 
 
-def _scale(plan: Plan) -> float:
+def _scale(plan: PlanesPlan) -> float:
     return 1 / math.prod(plan.tile.transformed)
