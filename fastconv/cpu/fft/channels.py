@@ -25,6 +25,7 @@ import numpy as np
 from ...borders import frozen
 from ...simd.host import host, tile_rows
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import peek, poke
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
 from ...simd.vector import clear, lanes_of
 from .tiling import Triple
@@ -240,12 +241,41 @@ def multiply_tiles(thread, first, last, x, x_layout, z, z_layout, d, counts, til
 
 
 @kernel
-def tap_place(u0, u1, u2, axes, cell, cells, pitch):
-    """Where a tap stands in its tile, or -1 where it belongs to another phase."""
+def place_taps(w, at, strides, axes, cells, cell, count, t, begin, pitch, scale):
+    """Put the taps of one phase of `count` neighbouring filters, times `scale`, where they stand in a tile of zeros."""
     a0, a1, a2 = axes
-    if (a0[0, u0] * cells[1] + a1[0, u1]) * cells[2] + a2[0, u2] != cell:
-        return -1
-    return a0[1, u0] * pitch[0] + a1[1, u1] * pitch[1] + a2[1, u2] * pitch[2]
+    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
+    phases, places, step = a2[0], a2[1], strides[3]
+    for u0 in range(a0.shape[1]):
+        for u1 in range(a1.shape[1]):
+            if a0[0, u0] != r0 or a1[0, u1] != r1:
+                continue
+            line = begin + a0[1, u0] * pitch[0] + a1[1, u1] * pitch[1]
+            for u2 in range(places.size):
+                if phases[u2] == r2:
+                    source = at + ((u0 * a1.shape[1] + u1) * places.size + u2) * strides[1]
+                    to = line + places[u2] * pitch[2]
+                    for i in range(count):
+                        poke(t, to + i, peek(w, source + i * step) * scale)
+
+
+@kernel
+def read_taps(t, begin, pitch, axes, cells, cell, count, w, at, strides, scale):
+    """The way back: taps from their places to `count` neighbouring filters."""
+    a0, a1, a2 = axes
+    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
+    phases, places, step = a2[0], a2[1], strides[3]
+    for u0 in range(a0.shape[1]):
+        for u1 in range(a1.shape[1]):
+            if a0[0, u0] != r0 or a1[0, u1] != r1:
+                continue
+            line = begin + a0[1, u0] * pitch[0] + a1[1, u1] * pitch[1]
+            for u2 in range(places.size):
+                if phases[u2] == r2:
+                    target = at + ((u0 * a1.shape[1] + u1) * places.size + u2) * strides[1]
+                    source = line + places[u2] * pitch[2]
+                    for i in range(count):
+                        poke(w, target + i * step, peek(t, source + i) * scale)
 
 
 @parallel_kernel
@@ -257,7 +287,6 @@ def filter_spectra(
     lanes, pitch = lanes_of(scratch), (shape[3], shape[4], shape[5])
     pairs = (blocks + 1) // 2
     t = scratch[thread * each : (thread + 1) * each]
-    a0, a1, a2 = axes
     for task in range(first, last):
         k, block = task // pairs, task % pairs * 2
         other = min(block + 1, blocks - 1)
@@ -265,14 +294,8 @@ def filter_spectra(
         for o in range(block, other + 1):
             cell, channel, count = find_block(o, blocks, to_cells, targets, lanes)
             at = base + k % sources * strides[2] + (target0 + channel) * strides[3]
-            for u0 in range(a0.shape[1]):
-                for u1 in range(a1.shape[1]):
-                    for u2 in range(a2.shape[1]):
-                        to = tap_place(u0, u1, u2, axes, cell + k // sources, cells, pitch)
-                        if to >= 0:
-                            source = at + ((u0 * a1.shape[1] + u1) * a2.shape[1] + u2) * strides[1]
-                            for i in range(count):
-                                t[to + (o - block) * lanes + i] = w[source + i * strides[3]] * scale
+            begin = (o - block) * lanes
+            place_taps(w, at, strides, axes, cells, cell + k // sources, count, t, begin, pitch, scale)
         forward(fft, t, shape, lines, rows)
         for f in range(half.size // 2):
             a, b = (f * blocks + block) * inner + k, (f * blocks + other) * inner + k
@@ -288,7 +311,6 @@ def read_filters(
     lanes, pitch = lanes_of(scratch), (shape[3], shape[4], shape[5])
     pairs = (blocks + 1) // 2
     t = scratch[thread * each : (thread + 1) * each]
-    a0, a1, a2 = axes
     for task in range(first, last):
         k, block = task // pairs, task % pairs * 2
         other = min(block + 1, blocks - 1)
@@ -299,11 +321,5 @@ def read_filters(
         for o in range(block, other + 1):
             cell, channel, count = find_block(o, blocks, to_cells, targets, lanes)
             at = base + k % sources * strides[2] + (target0 + channel) * strides[3]
-            for u0 in range(a0.shape[1]):
-                for u1 in range(a1.shape[1]):
-                    for u2 in range(a2.shape[1]):
-                        source = tap_place(u0, u1, u2, axes, cell + k // sources, cells, pitch)
-                        if source >= 0:
-                            to = at + ((u0 * a1.shape[1] + u1) * a2.shape[1] + u2) * strides[1]
-                            for i in range(count):
-                                dw[to + i * strides[3]] = t[source + (o - block) * lanes + i] * scale
+            begin = (o - block) * lanes
+            read_taps(t, begin, pitch, axes, cells, cell + k // sources, count, dw, at, strides, scale)

@@ -16,14 +16,15 @@ from .channels import padded, pitches
 from .tiling import RATIOS, WORKERS, Cut, Size, Tile, Triple, lengths_for
 
 # Nanoseconds of one Zen 4 core with vectors of 64 bytes; only their ratios matter.
-LEVEL = 0.85  # one point (two vectors) of a tile, one level of a transform
-MOVE = 8.0  # one point of a pair of blocks gathered or scattered, and its spectrum kept or read
-FLOP = 0.0105  # one operation of the micro-kernel
-SPREAD = 8.0  # one point of a filter read for one batch of tiles
-FILTER = 12.0  # one point of a filter put in place and its spectrum kept
+LEVEL = 1.1  # one point (two vectors) of a tile, one level of a transform
+MOVE = 9.0  # one point of a pair of blocks gathered or scattered, and its spectrum kept or read
+FLOP = 0.0135  # one operation of the micro-kernel
+SPREAD = 5.0  # one point of a filter read for one batch of tiles
+FILTER = 15.0  # one point of a filter put in place and its spectrum kept
+AWAY = 2.0  # more of `MOVE` where a batch does not stay in the last-level cache
 REGION = 20_000.0  # entering a parallel region
 
-BATCH_BYTES = 16 << 20
+CACHE_BYTES = 8 << 20  # spectra of a batch that stay in the last-level cache
 UNIT = 4
 
 
@@ -91,10 +92,11 @@ def _plans(size: Size, budget: int, tile: Tile, prepared: bool) -> Iterator[Chan
     while True:
         held, per_tile = _bytes(size, tile, targets, prepared)
         each = size.itemsize * tile.shape[0] * pitches(tile.shape, size.itemsize)[0]
-        room = min(budget - held - WORKERS * each, max(BATCH_BYTES, per_tile)) // per_tile
-        if room > 0 and tiles > 0:
-            batches = -(-tiles // min(tiles, room))
-            yield _plan(size, tile, -(-tiles // batches), targets, prepared)
+        for most in (CACHE_BYTES, budget):
+            room = min(budget - held - WORKERS * each, max(most, per_tile)) // per_tile
+            if room > 0 and tiles > 0:
+                batches = -(-tiles // min(tiles, room))
+                yield _plan(size, tile, -(-tiles // batches), targets, prepared)
         if targets <= lanes or prepared:
             return
         targets = -(-targets // 2 // lanes) * lanes
@@ -130,8 +132,9 @@ def _cost(size: Size, tile: Tile, tiles: int, batch: int, targets: int, prepared
     made = 0 if prepared else size.inner * -(-outer // 2) * chunks * (1 if size.gradient or chunks == 1 else batches)
     levels = tile.levels * LEVEL
     width = host().vector_bytes / 64
+    move = MOVE + AWAY * (batch * _bytes(size, tile, targets, prepared)[1] > CACHE_BYTES)
     total = (
-        signals * tile.points * (levels + MOVE)
+        signals * tile.points * (levels + move)
         + made * tile.points * (levels + FILTER)
         + frequencies * chunks * batches * (
             8 * rows * size.inner * outer * lanes * FLOP / width + size.inner * outer * SPREAD

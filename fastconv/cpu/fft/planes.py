@@ -22,6 +22,7 @@ import numpy as np
 from ...borders import frozen
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import peek, poke
 from ...simd.vector import clear, lanes_of, transpose
 from .tiling import Tile
 from .points import multiply_points, turn_points
@@ -181,12 +182,12 @@ def convolve(
                 begin, at = q * lanes // T1 * plane + q * lanes % T1 * row, q * lanes * T2 * 2
                 if one:
                     rows_forward(fft, t, begin, shape, lines, coarse, fine, q, s, 0)
-                    multiply_points(s, 0, s, 0, h, g * 2 * points + at, T2, False, False)
+                    multiply_points(s, 0, s, 0, h, g * 2 * points + at, T2, True, False)
                 else:
                     clear(s, 0, 2 * lanes * T2)
                     for k in range(inner):
                         factor = ((g * inner + k) * outer + o) * 2 * points + at
-                        multiply_points(s, 0, spectra, k * 2 * points + at, h, factor, T2, False, True)
+                        multiply_points(s, 0, spectra, k * 2 * points + at, h, factor, T2, True, True)
                 if bias.size > 0 and q * lanes < rows:
                     add_constant(s, 0, bias[channel], rows - q * lanes, columns)
                 rows_back(fft, s, 0, lines, coarse, fine, q, keep, t, begin, shape)
@@ -231,49 +232,72 @@ def correlate(
 
 
 @kernel
-def place(u0, u1, u2, axes, cell, cells, folded, shape):
-    """Where a tap stands in its tile, or -1 where it belongs to another phase."""
+def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, scale):
+    """Put the taps of one phase of a filter, times `scale`, where they stand in a tile of zeros."""
     a0, a1, a2 = axes
-    if (a0[0, u0] * cells[1] + a1[0, u1]) * cells[2] + a2[0, u2] != cell:
-        return -1
-    i2 = a2[1, u2]
-    if folded:
-        return i2 // shape[2] * shape[4] + i2 % shape[2]
-    return a0[1, u0] * shape[3] + a1[1, u1] * shape[4] + i2
+    T2, plane, row = shape[2], shape[3], shape[4]
+    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
+    phases, places = a2[0], a2[1]
+    for u0 in range(a0.shape[1]):
+        for u1 in range(a1.shape[1]):
+            if a0[0, u0] != r0 or a1[0, u1] != r1:
+                continue
+            source = at + (u0 * a1.shape[1] + u1) * places.size * step
+            begin = a0[1, u0] * plane + a1[1, u1] * row
+            for u2 in range(places.size):
+                if phases[u2] != r2:
+                    continue
+                to = begin + (places[u2] // T2 * row + places[u2] % T2 if folded else places[u2])
+                value = peek(w, source + u2 * step) * scale
+                poke(t, to, value)
+                if rows * columns > 1:  # an axis that is not transformed: the filter is the same everywhere on it
+                    for i in range(rows * columns):
+                        poke(t, to + i // columns * row + i % columns, value)
+
+
+@kernel
+def read_taps(t, shape, axes, cells, cell, folded, rows, columns, w, at, step, scale):
+    """The way back: taps from their places, summed over axes that are not transformed."""
+    a0, a1, a2 = axes
+    T2, plane, row = shape[2], shape[3], shape[4]
+    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
+    phases, places = a2[0], a2[1]
+    for u0 in range(a0.shape[1]):
+        for u1 in range(a1.shape[1]):
+            if a0[0, u0] != r0 or a1[0, u1] != r1:
+                continue
+            target = at + (u0 * a1.shape[1] + u1) * places.size * step
+            begin = a0[1, u0] * plane + a1[1, u1] * row
+            for u2 in range(places.size):
+                if phases[u2] != r2:
+                    continue
+                source = begin + (places[u2] // T2 * row + places[u2] % T2 if folded else places[u2])
+                total = peek(t, source)
+                for i in range(1, rows * columns):
+                    total += peek(t, source + i // columns * row + i % columns)
+                poke(w, target + u2 * step, total * scale)
 
 
 @parallel_kernel
 def spectra(
     thread, first, last, w, strides, axes, cells, h, shape, lines, coarse, fine, counts, scratch, fft, scale
 ):  # fmt: skip
-    """One task: the conjugate spectrum of one filter, with the scale of the transform back."""
+    """One task: the spectrum of one filter, with the scale of the transform back."""
     T0, T1, T2, plane, row, imaginary = shape
     sources, from_cells, targets, to_cells, group0, source0, target0, rows, columns, used, folded, each = counts
     lanes = lanes_of(scratch)
     inner, outer, points = sources * from_cells, targets * to_cells, T0 * T1 * T2
     t = scratch[thread * each : (thread + 1) * each]
-    a0, a1, a2 = axes
     for task in range(first, last):
         g, k, o = task // (inner * outer), task // outer % inner, task % outer
         cell = k // sources + o // targets  # one of the two has but one phase
         at = (group0 + g) * strides[0] + (source0 + k % sources) * strides[2] + (target0 + o % targets) * strides[3]
         clear(t, 0, imaginary + T0 * plane)
-        for u0 in range(a0.shape[1]):
-            for u1 in range(a1.shape[1]):
-                for u2 in range(a2.shape[1]):
-                    to = place(u0, u1, u2, axes, cell, cells, folded, shape)
-                    if to >= 0:
-                        value = w[at + ((u0 * a1.shape[1] + u1) * a2.shape[1] + u2) * strides[1]] * scale
-                        for r in range(rows):
-                            for i in range(columns):
-                                t[to + r * row + i] = value
+        place_taps(w, at, strides[1], axes, cells, cell, folded, rows, columns, t, shape, scale)
         transform_columns(fft, FORWARD, t, shape, lines, used, T1)
         for q in range(T0 * T1 // lanes):
             begin, to = q * lanes // T1 * plane + q * lanes % T1 * row, task * 2 * points + q * lanes * T2 * 2
             rows_forward(fft, t, begin, shape, lines, coarse, fine, q, h, to)
-        for i in range(points // lanes):
-            for lane in range(lanes):
-                h[task * 2 * points + (2 * i + 1) * lanes + lane] *= -1
 
 
 @parallel_kernel
@@ -286,7 +310,6 @@ def read_filters(
     lanes = lanes_of(scratch)
     inner, points = sources * from_cells, T0 * T1 * T2
     t = scratch[thread * each : (thread + 1) * each]
-    a0, a1, a2 = axes
     for task in range(first, last):
         g, k, o = task // (inner * targets), task // targets % inner, task % targets
         at = (group0 + g) * strides[0] + (source0 + k % sources) * strides[2] + (target0 + o) * strides[3]
@@ -294,13 +317,4 @@ def read_filters(
             begin, begin_at = q * lanes // T1 * plane + q * lanes % T1 * row, task * 2 * points + q * lanes * T2 * 2
             rows_back(fft, totals, begin_at, lines, coarse, fine, q, used, t, begin, shape)
         transform_columns(fft, BACK, t, shape, lines, used, T1)
-        for u0 in range(a0.shape[1]):
-            for u1 in range(a1.shape[1]):
-                for u2 in range(a2.shape[1]):
-                    source = place(u0, u1, u2, axes, k // sources, cells, folded, shape)
-                    if source >= 0:
-                        total = t[source] * 0
-                        for r in range(rows):
-                            for i in range(columns):
-                                total += t[source + r * row + i]
-                        dw[at + ((u0 * a1.shape[1] + u1) * a2.shape[1] + u2) * strides[1]] = total * scale
+        read_taps(t, shape, axes, cells, k // sources, folded, rows, columns, dw, at, strides[1], scale)

@@ -16,15 +16,19 @@ from ...simd.host import host
 from .tiling import RATIOS, WORKERS, Cut, Size, Tile, Triple, fast_length, lengths_for, rounded
 
 # Nanoseconds of one Zen 4 core for float32; only their ratios matter.
-LEVEL = 0.055  # one point (complex) of a tile, one level of a transform (log2 of its points)
-TURN = 0.5  # one point from rows to lanes and back
-MOVE = 0.5  # one point gathered and scattered
-ROW = 50.0  # one row of a tile gathered or scattered
+LEVEL = 0.043  # one point (complex) of a line, one level of its transform (log2 of the line's points)
+LONG = 0.15  # the same on top where a line of all lanes leaves the first-level cache
+ALIAS = 0.6  # and where the legs of its butterflies lie a multiple of 4 KiB apart
+TURN = 0.25  # one point from rows to lanes or back
+MOVE = 0.6  # one point gathered or scattered
+ROW = 15.0  # one row of a tile gathered or scattered
 MULTIPLY = 0.25  # one point times one of a filter's
-SPILL = 0.6  # one point moved once through a tile that does not stay in a core's cache
-FILTER = 1.5  # one point of a filter put in place, on top of its transform
+SPILL = 0.45  # one point of a tile, for each time that it is twice as large as a core's cache
+FILTER = 1.0  # one point of a filter put in place, on top of its transform
+REGION = 10_000.0  # entering a parallel region
 
 CACHE_BYTES = 768 << 10
+LINE_BYTES = 24 << 10
 PARTS = 8  # partial sums of a weight gradient
 
 
@@ -160,15 +164,23 @@ def _cost(size: Size, tile: Tile, pairs: int, groups: int, sources: int, targets
     again_inner, again_outer = -(-size.targets // targets), -(-size.sources // sources)
     signals = pairs * size.groups * (size.inner * again_inner + size.outer * again_outer)
     products, filters = pairs * size.groups * size.inner * size.outer, size.groups * size.inner * size.outer
-    spills = 2 * SPILL if 2 * tile.points * size.itemsize > CACHE_BYTES else 0.0
-    lanes_ratio = 64 / host().vector_bytes  # narrower vectors take as much longer
-    point = (LEVEL * tile.levels + TURN / 2) * lanes_ratio + MOVE / 2 + spills
-    idle = WORKERS * -(-pairs * size.groups // WORKERS) / (pairs * size.groups) if pairs else 1.0
+    narrow = 64 / host().vector_bytes  # narrower vectors take as much longer
+    point = _transform_cost(tile, size.itemsize) * narrow + MOVE
+    idle = 1 + WORKERS / 2 / max(1, pairs * size.groups)  # the last tasks leave threads without work
     total = (
         signals * (point * tile.points + 2 * tile.shape[0] * tile.shape[1] * ROW)
-        + products * tile.points * MULTIPLY * lanes_ratio
+        + products * tile.points * MULTIPLY * narrow
         + filters * (point + FILTER) * tile.points
     )
-    return total * idle * size.itemsize / 4
+    return total * idle * size.itemsize / 4 + 2 * again_inner * again_outer * REGION
 
 
+def _transform_cost(tile: Tile, itemsize: int) -> float:
+    """Nanoseconds for one point of a tile, one way."""
+    lines = (n for n in tile.transformed if n > 1)
+    line_bytes = 2 * host().vector_bytes
+    spent = sum(
+        LEVEL * math.log2(n) + LONG * (n * line_bytes > LINE_BYTES) + ALIAS * (n % 512 == 0) for n in lines
+    )  # fmt: skip
+    folded = 2 * MULTIPLY if tile.folded else 0.0
+    return spent + TURN + folded + SPILL * max(0.0, math.log2(2 * tile.points * itemsize / CACHE_BYTES))

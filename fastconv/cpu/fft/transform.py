@@ -32,11 +32,14 @@ from numba.extending import intrinsic
 from ...borders import frozen
 from ...simd.host import host
 from ...simd.jit import c_function
+from ...simd.lanes import inlined
 from ...simd.vector import I64, INTP, Emitter, keep_rolled
 
 RADICES = (2, 3, 4, 5, 8)
 FORWARD, BACK = 0, 1
+CACHE_BYTES = 40 << 10  # points that stay in a core's first-level cache while all passes go over them
 _VOID = ir.VoidType()
+_HEAD = 3  # numbers that begin a table: its passes, how many of them go over all points at once, the parts after that
 _PASS = 4  # numbers that describe a pass: its function, its butterflies, their repetitions, where its twiddles begin
 
 
@@ -76,7 +79,11 @@ def passes(n: int, itemsize: int) -> Passes:
             used += part.size
         length = m
     factor = np.concatenate([*twiddles, np.ones(1)]).astype(f"f{itemsize}")
-    return Passes(n, radices, frozen(np.array([len(radices), *table], np.int64)), frozen(factor))
+    # What the first pass leaves are independent transforms: where all points do not fit in the first-level cache, they
+    # are finished one by one.
+    large = len(radices) > 2 and 2 * n * host().vector_bytes > CACHE_BYTES
+    head = (len(radices), 1, radices[0]) if large else (len(radices), 0, 1)
+    return Passes(n, radices, frozen(np.array([*head, *table], np.int64)), frozen(factor))
 
 
 @lru_cache(maxsize=256)
@@ -141,12 +148,27 @@ def transform_address(itemsize: int) -> int:
 
 
 def _transform(back, table, twiddles, data, count, hop, step, imaginary):
-    number = table[0]
+    number, whole, parts = table[0], table[1], table[2]
+    leg = table[_HEAD + 1] * step if parts > 1 else 0
     for q in range(count):
-        for i in range(number):
-            at = 1 + _PASS * (number - 1 - i if back else i)
-            m, repeats = table[at + 1], table[at + 2]
-            _pass(2 * table[at] + back, data, q * hop, twiddles, table[at + 3], m, repeats, step, imaginary)
+        if back == FORWARD:
+            for i in range(whole):
+                _run_pass(i, 1, back, table, twiddles, data, q * hop, step, imaginary)
+        for part in range(parts):
+            for i in range(whole, number):
+                j = number - 1 - i + whole if back == BACK else i
+                _run_pass(j, parts, back, table, twiddles, data, q * hop + part * leg, step, imaginary)
+        if back == BACK:
+            for i in range(whole):
+                _run_pass(i, 1, back, table, twiddles, data, q * hop, step, imaginary)
+
+
+@inlined
+def _run_pass(i, parts, back, table, twiddles, data, base, step, imaginary):
+    """Pass `i` over one of `parts` equal parts of the points."""
+    at = _HEAD + _PASS * i
+    repeats = table[at + 2] // parts
+    _pass(2 * table[at] + back, data, base, twiddles, table[at + 3], table[at + 1], repeats, step, imaginary)
 
 
 @intrinsic
