@@ -33,6 +33,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compile(function)
 
 
+def part(function: Callable[..., Any]) -> Any:
+    """Compile a function that other kernels only call: no entry from Python or C, which take longer than the body."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
 class ParallelKernel:
     """A kernel whose work is a row of independent tasks; made by `parallel_kernel`.
 

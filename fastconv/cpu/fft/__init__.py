@@ -13,7 +13,10 @@ from .. import activation as activations
 from ..lowering import Pairs, Shape, Triple, spatial
 from . import run_channels, run_planes
 from .channels_plan import ChannelsPlan
+from .counts import work
 from .problem import Options, Problem, convolution, transposed
+
+__all__ = ["conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
 
 
 def conv(

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...borders import frozen
 from ...simd.host import host
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import parallel_kernel, part
 from ...simd.lanes import peek, poke
 from ...simd.vector import clear, lanes_of, transpose
 from .tiling import Tile
@@ -58,23 +58,31 @@ def twist(tile: Tile, itemsize: int) -> tuple[np.ndarray, np.ndarray]:
     return factors[0], factors[1]
 
 
-@kernel
-def transform_columns(fft, back, t, shape, lines, columns, rows):
-    """Transform a pair of tiles at t[0:] along planes and rows; only the first columns (and rows) matter."""
-    T0, T1, T2, plane, row, imaginary = shape
+@part
+def columns_forward(fft, t, shape, lines, columns):
+    """Transform a pair of tiles at t[0:] along planes and rows; only the first columns hold anything."""
+    T0, T1, _, plane, row, imaginary = shape
     lanes = lanes_of(t)
     sets = -(-columns // lanes)
-    if back == BACK:
-        for a0 in range(T0):
-            transform(fft, BACK, lines[2], lines[3], t, a0 * plane, sets, lanes, row, imaginary)
+    for a1 in range(T1):
+        transform(fft, FORWARD, lines[0], lines[1], t, a1 * row, sets, lanes, plane, imaginary)
+    for a0 in range(T0):
+        transform(fft, FORWARD, lines[2], lines[3], t, a0 * plane, sets, lanes, row, imaginary)
+
+
+@part
+def columns_back(fft, t, shape, lines, columns, rows):
+    """Transform a pair of tiles at t[0:] back along rows and planes; only the first columns and rows are wanted."""
+    T0, _, _, plane, row, imaginary = shape
+    lanes = lanes_of(t)
+    sets = -(-columns // lanes)
+    for a0 in range(T0):
+        transform(fft, BACK, lines[2], lines[3], t, a0 * plane, sets, lanes, row, imaginary)
     for a1 in range(rows):
-        transform(fft, back, lines[0], lines[1], t, a1 * row, sets, lanes, plane, imaginary)
-    if back == FORWARD:
-        for a0 in range(T0):
-            transform(fft, FORWARD, lines[2], lines[3], t, a0 * plane, sets, lanes, row, imaginary)
+        transform(fft, BACK, lines[0], lines[1], t, a1 * row, sets, lanes, plane, imaginary)
 
 
-@kernel
+@part
 def rows_forward(fft, t, first, shape, lines, coarse, fine, group, s, at):
     """Take L rows from t[first:] to s[at:], lanes now, and transform them."""
     T2, row, imaginary = shape[2], shape[4], shape[5]
@@ -89,7 +97,7 @@ def rows_forward(fft, t, first, shape, lines, coarse, fine, group, s, at):
     transform(fft, FORWARD, lines[4], lines[5], s, at, 1, 0, 2 * lanes, lanes)
 
 
-@kernel
+@part
 def rows_back(fft, s, at, lines, coarse, fine, group, columns, t, first, shape):
     """Transform L rows at s[at:] back and put their first columns to t[first:] as rows again."""
     T2, row, imaginary = shape[2], shape[4], shape[5]
@@ -104,19 +112,20 @@ def rows_back(fft, s, at, lines, coarse, fine, group, columns, t, first, shape):
         transpose(t, first + imaginary + i, row, s, begin + lanes, 2 * lanes)
 
 
-@kernel
+@part
 def gather_pair(x, tables, side, grid, pair, tiles, cell, channel, t, shape):
     """Two tiles of one channel, or one and zeros, to t."""
     index0, index1, starts, indices = tables
     pitch = (shape[3], shape[4], 1)
-    gather_tile(x, index0, index1, starts, indices, side, grid, 2 * pair, cell, channel, 1, t, 0, pitch)
-    if 2 * pair + 1 < tiles:
-        gather_tile(x, index0, index1, starts, indices, side, grid, 2 * pair + 1, cell, channel, 1, t, shape[5], pitch)
-    else:
-        clear(t, shape[5], shape[0] * shape[3])
+    for tile in range(2 * pair, 2 * pair + 2):
+        begin = (tile - 2 * pair) * shape[5]
+        if tile < tiles:
+            gather_tile(x, index0, index1, starts, indices, side, grid, tile, cell, channel, 1, t, begin, pitch)
+        else:
+            clear(t, begin, shape[0] * shape[3])
 
 
-@kernel
+@part
 def scatter_pair(y, tables, side, grid, pair, tiles, cell, channel, t, shape, how):
     """The results of two tiles of one channel from t."""
     index0, index1, starts, indices = tables
@@ -126,19 +135,23 @@ def scatter_pair(y, tables, side, grid, pair, tiles, cell, channel, t, shape, ho
         scatter_tile(y, index0, index1, starts, indices, side, grid, tile, cell, channel, 1, t, begin, pitch, how)
 
 
-@kernel
-def tile_spectrum(fft, x, tables, side, grid, pair, tiles, cell, channel, t, shape, lines, coarse, fine, s, at):
-    """The spectrum of a pair of tiles to s[at:]."""
-    T0, T1, T2, plane, row, _ = shape
+@part
+def tile_spectrum(fft, x, tables, side, grid, pair, tiles, cell, channel, t, shape, lines, coarse, fine, at):
+    """The spectrum of a pair of tiles to t[at:]."""
     lanes = lanes_of(t)
     gather_pair(x, tables, side, grid, pair, tiles, cell, channel, t, shape)
-    transform_columns(fft, FORWARD, t, shape, lines, T2, T1)
-    for q in range(T0 * T1 // lanes):
-        first = q * lanes // T1 * plane + q * lanes % T1 * row
-        rows_forward(fft, t, first, shape, lines, coarse, fine, q, s, at + q * lanes * T2 * 2)
+    columns_forward(fft, t, shape, lines, shape[2])
+    for q in range(shape[0] * shape[1] // lanes):
+        rows_forward(fft, t, first_of(q, shape, lanes), shape, lines, coarse, fine, q, t, at + q * lanes * shape[2] * 2)
 
 
-@kernel
+@part
+def first_of(q, shape, lanes):
+    """Where the first of the q-th group of rows lies."""
+    return q * lanes // shape[1] * shape[3] + q * lanes % shape[1] * shape[4]
+
+
+@part
 def add_constant(s, at, value, rows, columns):
     """Add a constant to what a spectrum stands for: to its first position on transformed axes, else to all."""
     lanes = lanes_of(s)
@@ -154,44 +167,40 @@ def convolve(
     counts, scratch, fft,
 ):  # fmt: skip
     """One task: a pair of tiles of one group, all its channels."""
-    T0, T1, T2, plane, row, imaginary = shape
+    T0, T1, T2, _, _, imaginary = shape
     (tiles, sources, from_cells, targets, to_cells, group0, source0, target0, from_group, to_group, how, rows, columns,
      keep, keep_rows, each) = counts  # fmt: skip
     lanes = lanes_of(scratch)
     pairs, inner, outer, points = (tiles + 1) // 2, sources * from_cells, targets * to_cells, T0 * T1 * T2
-    groups_of_rows = T0 * T1 // lanes
+    one = inner == 1 and outer == 1
     t = scratch[thread * each : (thread + 1) * each]
-    s = t[2 * imaginary :]
-    spectra = s[2 * lanes * T2 :]
+    s = 2 * imaginary  # a group of rows; then spectra of all source channels
+    spectra = s + 2 * lanes * T2
     for task in range(first, last):
         g, pair = task // pairs, task % pairs
-        one = inner == 1 and outer == 1
         for k in range(inner):
             cell, channel = k // sources, (group0 + g) * from_group + source0 + k % sources
-            if one:
-                gather_pair(x, from_tables, from_side, grid, pair, tiles, cell, channel, t, shape)
-                transform_columns(fft, FORWARD, t, shape, lines, T2, T1)
-            else:
-                tile_spectrum(
-                    fft, x, from_tables, from_side, grid, pair, tiles, cell, channel, t, shape, lines, coarse, fine,
-                    spectra, k * 2 * points,
-                )  # fmt: skip
+            gather_pair(x, from_tables, from_side, grid, pair, tiles, cell, channel, t, shape)
+            columns_forward(fft, t, shape, lines, shape[2])
+            for q in range(0 if one else T0 * T1 // lanes):
+                at = spectra + k * 2 * points + q * lanes * T2 * 2
+                rows_forward(fft, t, first_of(q, shape, lanes), shape, lines, coarse, fine, q, t, at)
         for o in range(outer):
             cell, channel = o // targets, (group0 + g) * to_group + target0 + o % targets
-            for q in range(groups_of_rows):
-                begin, at = q * lanes // T1 * plane + q * lanes % T1 * row, q * lanes * T2 * 2
+            for q in range(T0 * T1 // lanes):
+                begin, at = first_of(q, shape, lanes), q * lanes * T2 * 2
                 if one:
-                    rows_forward(fft, t, begin, shape, lines, coarse, fine, q, s, 0)
-                    multiply_points(s, 0, s, 0, h, g * 2 * points + at, T2, True, False)
+                    rows_forward(fft, t, begin, shape, lines, coarse, fine, q, t, s)
+                    multiply_points(t, s, t, s, h, g * 2 * points + at, T2, True, False)
                 else:
-                    clear(s, 0, 2 * lanes * T2)
+                    clear(t, s, 2 * lanes * T2)
                     for k in range(inner):
                         factor = ((g * inner + k) * outer + o) * 2 * points + at
-                        multiply_points(s, 0, spectra, k * 2 * points + at, h, factor, T2, True, True)
+                        multiply_points(t, s, t, spectra + k * 2 * points + at, h, factor, T2, True, True)
                 if bias.size > 0 and q * lanes < rows:
-                    add_constant(s, 0, bias[channel], rows - q * lanes, columns)
-                rows_back(fft, s, 0, lines, coarse, fine, q, keep, t, begin, shape)
-            transform_columns(fft, BACK, t, shape, lines, keep, keep_rows)
+                    add_constant(t, s, bias[channel], rows - q * lanes, columns)
+                rows_back(fft, t, s, lines, coarse, fine, q, keep, t, begin, shape)
+            columns_back(fft, t, shape, lines, keep, keep_rows)
             scatter_pair(y, to_tables, to_side, grid, pair, tiles, cell, channel, t, shape, how)
 
 
@@ -206,7 +215,7 @@ def correlate(
     lanes = lanes_of(scratch)
     pairs, inner, points = (tiles + 1) // 2, sources * cells, T0 * T1 * T2
     t = scratch[thread * each : (thread + 1) * each]
-    s = t[2 * imaginary + 2 * lanes * T2 :]
+    s = 2 * imaginary + 2 * lanes * T2
     for task in range(first, last):
         g, part = task // parts, task % parts
         total = (part * groups + g) * inner * targets * 2 * points
@@ -216,22 +225,22 @@ def correlate(
                 channel = (group0 + g) * from_group + source0 + k % sources
                 tile_spectrum(
                     fft, x, from_tables, from_side, grid, pair, tiles, k // sources, channel, t, shape, lines,
-                    coarse, fine, s, k * 2 * points,
+                    coarse, fine, s + k * 2 * points,
                 )  # fmt: skip
             for o in range(targets):
                 channel = (group0 + g) * to_group + target0 + o
                 tile_spectrum(
-                    fft, dy, to_tables, to_side, grid, pair, tiles, 0, channel, t, shape, lines,
-                    coarse, fine, s, inner * 2 * points,
+                    fft, dy, to_tables, to_side, grid, pair, tiles, g * 0, channel, t, shape, lines,
+                    coarse, fine, s + inner * 2 * points,
                 )  # fmt: skip
                 for k in range(inner):
                     at = total + (k * targets + o) * 2 * points
                     multiply_points(
-                        totals, at, s, k * 2 * points, s, inner * 2 * points, points // lanes, True, True
+                        totals, at, t, s + k * 2 * points, t, s + inner * 2 * points, points // lanes, True, True
                     )  # fmt: skip
 
 
-@kernel
+@part
 def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, scale):
     """Put the taps of one phase of a filter, times `scale`, where they stand in a tile of zeros."""
     a0, a1, a2 = axes
@@ -255,7 +264,7 @@ def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, 
                         poke(t, to + i // columns * row + i % columns, value)
 
 
-@kernel
+@part
 def read_taps(t, shape, axes, cells, cell, folded, rows, columns, w, at, step, scale):
     """The way back: taps from their places, summed over axes that are not transformed."""
     a0, a1, a2 = axes
@@ -283,7 +292,7 @@ def spectra(
     thread, first, last, w, strides, axes, cells, h, shape, lines, coarse, fine, counts, scratch, fft, scale
 ):  # fmt: skip
     """One task: the spectrum of one filter, with the scale of the transform back."""
-    T0, T1, T2, plane, row, imaginary = shape
+    T0, T1, T2, plane, _, imaginary = shape
     sources, from_cells, targets, to_cells, group0, source0, target0, rows, columns, used, folded, each = counts
     lanes = lanes_of(scratch)
     inner, outer, points = sources * from_cells, targets * to_cells, T0 * T1 * T2
@@ -294,10 +303,10 @@ def spectra(
         at = (group0 + g) * strides[0] + (source0 + k % sources) * strides[2] + (target0 + o % targets) * strides[3]
         clear(t, 0, imaginary + T0 * plane)
         place_taps(w, at, strides[1], axes, cells, cell, folded, rows, columns, t, shape, scale)
-        transform_columns(fft, FORWARD, t, shape, lines, used, T1)
+        columns_forward(fft, t, shape, lines, used)
         for q in range(T0 * T1 // lanes):
-            begin, to = q * lanes // T1 * plane + q * lanes % T1 * row, task * 2 * points + q * lanes * T2 * 2
-            rows_forward(fft, t, begin, shape, lines, coarse, fine, q, h, to)
+            to = task * 2 * points + q * lanes * T2 * 2
+            rows_forward(fft, t, first_of(q, shape, lanes), shape, lines, coarse, fine, q, h, to)
 
 
 @parallel_kernel
@@ -305,7 +314,7 @@ def read_filters(
     thread, first, last, totals, dw, strides, axes, cells, shape, lines, coarse, fine, counts, scratch, fft, scale
 ):  # fmt: skip
     """One task: one filter's gradient from its spectrum, which is overwritten."""
-    T0, T1, T2, plane, row, _ = shape
+    T0, T1, T2, _, _, _ = shape
     sources, from_cells, targets, _, group0, source0, target0, rows, columns, used, folded, each = counts
     lanes = lanes_of(scratch)
     inner, points = sources * from_cells, T0 * T1 * T2
@@ -314,7 +323,7 @@ def read_filters(
         g, k, o = task // (inner * targets), task // targets % inner, task % targets
         at = (group0 + g) * strides[0] + (source0 + k % sources) * strides[2] + (target0 + o) * strides[3]
         for q in range(T0 * T1 // lanes):
-            begin, begin_at = q * lanes // T1 * plane + q * lanes % T1 * row, task * 2 * points + q * lanes * T2 * 2
-            rows_back(fft, totals, begin_at, lines, coarse, fine, q, used, t, begin, shape)
-        transform_columns(fft, BACK, t, shape, lines, used, T1)
+            at_row = task * 2 * points + q * lanes * T2 * 2
+            rows_back(fft, totals, at_row, lines, coarse, fine, q, used, t, first_of(q, shape, lanes), shape)
+        columns_back(fft, t, shape, lines, used, T1)
         read_taps(t, shape, axes, cells, k // sources, folded, rows, columns, dw, at, strides[1], scale)

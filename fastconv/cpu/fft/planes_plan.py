@@ -17,13 +17,11 @@ from .tiling import RATIOS, WORKERS, Cut, Size, Tile, Triple, fast_length, lengt
 
 # Nanoseconds of one Zen 4 core for float32; only their ratios matter.
 LEVEL = 0.043  # one point (complex) of a line, one level of its transform (log2 of the line's points)
-LONG = 0.15  # the same on top where a line of all lanes leaves the first-level cache
-ALIAS = 0.6  # and where the legs of its butterflies lie a multiple of 4 KiB apart
+STRAIN = 0.15  # one point, each time that it is moved more often, see `strain`
 TURN = 0.25  # one point from rows to lanes or back
 MOVE = 0.6  # one point gathered or scattered
 ROW = 15.0  # one row of a tile gathered or scattered
 MULTIPLY = 0.25  # one point times one of a filter's
-SPILL = 0.45  # one point of a tile, for each time that it is twice as large as a core's cache
 FILTER = 1.0  # one point of a filter put in place, on top of its transform
 REGION = 10_000.0  # entering a parallel region
 
@@ -177,10 +175,13 @@ def _cost(size: Size, tile: Tile, pairs: int, groups: int, sources: int, targets
 
 def _transform_cost(tile: Tile, itemsize: int) -> float:
     """Nanoseconds for one point of a tile, one way."""
-    lines = (n for n in tile.transformed if n > 1)
-    line_bytes = 2 * host().vector_bytes
-    spent = sum(
-        LEVEL * math.log2(n) + LONG * (n * line_bytes > LINE_BYTES) + ALIAS * (n % 512 == 0) for n in lines
-    )  # fmt: skip
-    folded = 2 * MULTIPLY if tile.folded else 0.0
-    return spent + TURN + folded + SPILL * max(0.0, math.log2(2 * tile.points * itemsize / CACHE_BYTES))
+    return LEVEL * tile.levels + TURN + STRAIN * strain(tile, itemsize)
+
+
+def strain(tile: Tile, itemsize: int) -> float:
+    """How many times more each point is moved than in a small tile of short lines."""
+    lines = [n for n in tile.transformed if n > 1]
+    long = sum(n * 2 * host().vector_bytes > LINE_BYTES for n in lines)
+    alias = sum(n % 512 == 0 for n in lines)  # the legs of butterflies lie a multiple of 4 KiB apart
+    spilled = max(0.0, math.log2(2 * tile.points * itemsize / CACHE_BYTES))
+    return 1.0 * long + 4.0 * alias + 3.0 * spilled + 3.0 * tile.folded
