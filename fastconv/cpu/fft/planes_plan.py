@@ -25,7 +25,7 @@ MULTIPLY = 0.25  # one point times one of a filter's
 FILTER = 1.0  # one point of a filter put in place, on top of its transform
 REGION = 10_000.0  # entering a parallel region
 
-CACHE_BYTES = 768 << 10
+CACHE_BYTES = 896 << 10
 LINE_BYTES = 24 << 10
 PARTS = 8  # partial sums of a weight gradient
 
@@ -183,5 +183,5 @@ def strain(tile: Tile, itemsize: int) -> float:
     lines = [n for n in tile.transformed if n > 1]
     long = sum(n * 2 * host().vector_bytes > LINE_BYTES for n in lines)
     alias = sum(n % 512 == 0 for n in lines)  # the legs of butterflies lie a multiple of 4 KiB apart
-    spilled = max(0.0, math.log2(2 * tile.points * itemsize / CACHE_BYTES))
+    spilled = max(0.0, math.log2(4 * tile.points * itemsize / CACHE_BYTES))  # a pair of tiles, a filter's spectrum
     return 1.0 * long + 4.0 * alias + 3.0 * spilled + 3.0 * tile.folded
