@@ -28,9 +28,9 @@ from ...simd.jit import parallel_kernel, part
 from ...simd.lanes import peek, poke
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
 from ...simd.vector import clear, lanes_of
-from .tiling import Triple
 from .points import join_points, spread_point, tell_apart
 from .tiles import gather_tile, scatter_tile
+from .tiling import Triple
 from .transform import BACK, FORWARD, frequencies, transform
 
 ROWS = tile_rows()

@@ -13,7 +13,7 @@ from itertools import product
 
 from ...simd.host import host, tile_rows
 from .channels import padded, pitches
-from .tiling import RATIOS, WORKERS, Cut, Size, Tile, Triple, lengths_for
+from .tiling import RATIOS, WORKERS, Cut, Size, Tile, Triple, lengths_for, triple
 
 # Nanoseconds of one Zen 4 core with vectors of 64 bytes; only their ratios matter.
 LEVEL = 1.1  # one point (two vectors) of a tile, one level of a transform
@@ -81,7 +81,7 @@ def _tiles(size: Size) -> Iterator[Tile]:
     ratios = RATIOS[:: 2 if mixed[0] else 1]
     lengths = [lengths_for(n, e, UNIT, ratios) if e > 1 else [1] for n, e in zip(size.out, size.extent, strict=True)]
     for shape in product(*lengths):
-        yield Tile(shape, mixed)
+        yield Tile(triple(shape), mixed)
 
 
 def _plans(size: Size, budget: int, tile: Tile, prepared: bool) -> Iterator[ChannelsPlan]:

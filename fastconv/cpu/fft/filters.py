@@ -30,7 +30,7 @@ class Taps:
 
 def taps_of(parts: Phases, kernel: Triple, at: WeightStrides, swapped: bool = False) -> Taps:
     """The taps of a filter that `parts` spreads over phases."""
-    axes = []
+    axes: list[np.ndarray] = []
     for axis, k in zip(parts.axes, kernel, strict=True):
         table = np.empty((2, k), np.int64)
         positions = np.arange(max(1, parts.extent[len(axes)]))

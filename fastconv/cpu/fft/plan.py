@@ -52,5 +52,3 @@ def size_of(
 def cost(*args: Any, budget: int, **options: Any) -> float:
     """Nanoseconds by the model of an operation on one core; the arguments are those of `size_of`."""
     return make_plan(size_of(*args, **options), budget).cost
-
-

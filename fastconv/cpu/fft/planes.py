@@ -24,9 +24,9 @@ from ...simd.host import host
 from ...simd.jit import parallel_kernel, part
 from ...simd.lanes import peek, poke
 from ...simd.vector import clear, lanes_of, transpose
-from .tiling import Tile
 from .points import multiply_points, turn_points
 from .tiles import gather_tile, scatter_tile
+from .tiling import Tile
 from .transform import BACK, FORWARD, frequencies, passes, transform
 
 Lines = tuple[np.ndarray, ...]

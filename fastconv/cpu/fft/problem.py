@@ -6,7 +6,6 @@ shapes and options only and is worked out once for each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,10 +14,10 @@ import numpy as np
 
 from ...borders import border_index
 from ..lowering import Pairs, Shape, Triple, channels, spatial, weight_strides
+from .channels_plan import ChannelsPlan
 from .filters import Taps, taps_of
 from .lattice import Axis, Lattice, lattice
 from .phases import Phases, phases
-from .channels_plan import ChannelsPlan
 from .plan import make_plan
 from .planes_plan import PlanesPlan
 from .tiling import Size, triple
@@ -52,7 +51,13 @@ class Problem:
 
 @lru_cache(maxsize=128)
 def convolution(
-    x_shape: Shape, w_shape: Shape, y_shape: Shape, options: Options, itemsize: int, budget: int, gradient: bool = False,
+    x_shape: Shape,
+    w_shape: Shape,
+    y_shape: Shape,
+    options: Options,
+    itemsize: int,
+    budget: int,
+    gradient: bool = False,
     prepared: bool = False,
 ) -> Problem:
     """A convolution of x to y; with `gradient` the one of x with dy whose result are the filters."""
@@ -124,4 +129,3 @@ def _padded(size: Triple, options: Options, parts: Phases) -> tuple[Axis, ...]:
 
 def _border(n: int) -> np.ndarray:
     return np.full(n, -1, dtype=np.int64)
-

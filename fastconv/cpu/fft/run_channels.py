@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...config import settings
+from ...memory import Pool, scratch
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ...threads import team
-from ...memory import scratch
 from . import channels
 from .channels_plan import ChannelsPlan
 from .lattice import Lattice
@@ -40,6 +40,7 @@ class _Call:
         """Threads for `tasks` transforms, and scratch for them."""
         wanted = self.plan.members(team(tasks, 40 * tasks * self.plan.tile.points), settings.scratch_bytes)
         if wanted * self.each > self.buffers.size:
+            self.buffers = self.buffers[:0].copy()  # the old ones are free before there are new ones
             self.buffers = scratch((wanted * self.each,), self.dtype)
         return wanted
 
@@ -78,16 +79,18 @@ def filter_spectra(problem: Problem, w: np.ndarray) -> list[np.ndarray]:
     """The spectra of all filters: for each group, chunk by chunk."""
     call = _Call(problem, w.dtype)
     return [
-        _chunk_spectra(call, w, group, first, count)
+        _chunk_spectra(call, w, group, first, count, Pool().empty)
         for group in range(call.plan.size.groups)
         for first, count in call.plan.chunks()
     ]
 
 
-def _chunk_spectra(call: _Call, w: np.ndarray, group: int, first: int, count: int) -> np.ndarray:
+def _chunk_spectra(
+    call: _Call, w: np.ndarray, group: int, first: int, count: int, allocate: Any = None
+) -> np.ndarray:
     plan = call.plan
     tasks, where, counts = call.filters(group, first, count)
-    h = scratch((call.frequencies * plan.size.inner * plan.target_blocks(count) * 2 * call.lanes,), w.dtype)
+    h = (allocate or scratch)((call.frequencies * plan.size.inner * plan.target_blocks(count) * 2 * call.lanes,), w.dtype)
     # Spectra of tiles and of filters are told apart without their factor of one half.
     scale = w.dtype.type(0.25 / plan.tile.points)
     channels.filter_spectra(
@@ -104,18 +107,28 @@ def convolve(
     """Write the convolution of x with w, whose spectra may be `prepared`, plus b, to y."""
     call = _Call(problem, x.dtype)
     plan, chunks = call.plan, list(call.plan.chunks())
-    inner, _ = plan.blocks
     for group in range(plan.size.groups):
         kept: Any = prepared[group * len(chunks) : (group + 1) * len(chunks)] if prepared is not None else None
         if prepared is None and len(chunks) == 1:
             kept = [_chunk_spectra(call, w, group, *chunks[0])]
         for batch in plan.batches():
-            of = inner, plan.size.source_phases, plan.size.sources, 0
-            z, layout = call.spectra(problem.source, x, plan.tile.lengths, group, batch, of)
-            for i, chunk in enumerate(chunks):
-                h = kept[i] if kept is not None else _chunk_spectra(call, w, group, *chunk)
-                _finish(call, z, layout, h, group, batch, chunk, b, y)
-                del h
+            _convolve_batch(call, x, w, kept, b, y, group, batch)
+
+
+# Nothing but its result outlives the functions that do one batch or chunk: the plan's bound counts on it.
+
+
+def _convolve_batch(
+    call: _Call, x: np.ndarray, w: np.ndarray, kept: list[np.ndarray] | None, b: np.ndarray | None, y: np.ndarray,
+    group: int, batch: tuple[int, int],
+) -> None:  # fmt: skip
+    plan = call.plan
+    of = plan.blocks[0], plan.size.source_phases, plan.size.sources, 0
+    z, layout = call.spectra(call.problem.source, x, plan.tile.lengths, group, batch, of)
+    for i, chunk in enumerate(plan.chunks()):
+        h = _chunk_spectra(call, w, group, *chunk) if kept is None else kept[i]
+        _finish(call, z, layout, h, group, batch, chunk, b, y)
+        del h
 
 
 def _finish(
@@ -148,28 +161,42 @@ def _finish(
 def correlate(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the weight gradient to dw: batches of tiles are summed one after the other."""
     call = _Call(problem, x.dtype)
+    for group in range(call.plan.size.groups):
+        for chunk in call.plan.chunks():
+            _correlate_chunk(call, x, dy, dw, group, chunk)
+
+
+def _correlate_chunk(
+    call: _Call, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, group: int, chunk: tuple[int, int]
+) -> None:
     plan, size = call.plan, call.plan.size
-    inner, _ = plan.blocks
-    for group in range(size.groups):
-        for first, count in plan.chunks():
-            blocks = plan.target_blocks(count)
-            d = scratch((call.frequencies * size.inner * blocks * 2 * call.lanes,), call.dtype)
-            for batch in plan.batches():
-                of = inner, size.source_phases, size.sources, 0
-                z, layout = call.spectra(problem.source, x, plan.tile.lengths, group, batch, of)
-                v, v_layout = call.spectra(problem.target, dy, plan.pitch, group, batch, (blocks, 1, count, first))
-                counts = (
-                    batch[1], size.inner, inner, size.source_phases, size.sources, blocks, channels.TOGETHER,
-                    ACCUMULATE if batch[0] else ZERO,
-                )  # fmt: skip
-                work = 8 * batch[1] * size.inner * blocks * call.lanes * call.frequencies
-                channels.multiply_tiles(
-                    team(call.groups_of_frequencies, work), call.groups_of_frequencies, z, layout, v, v_layout, d,
-                    counts, tile_address(call.dtype.itemsize),
-                )  # fmt: skip
-                del z, v
-            tasks, where, numbers = call.filters(group, first, count)
-            channels.read_filters(
-                call.members(tasks), tasks, d, call.half, dw.reshape(-1), *where, call.shape, call.lines, numbers,
-                call.buffers, call.fft, call.dtype.type(0.25 / math.prod(plan.tile.shape)),
-            )  # fmt: skip
+    blocks = plan.target_blocks(chunk[1])
+    d = scratch((call.frequencies * size.inner * blocks * 2 * call.lanes,), call.dtype)
+    for batch in plan.batches():
+        _add_batch(call, x, dy, d, group, batch, chunk)
+    tasks, where, numbers = call.filters(group, *chunk)
+    channels.read_filters(
+        call.members(tasks), tasks, d, call.half, dw.reshape(-1), *where, call.shape, call.lines, numbers,
+        call.buffers, call.fft, call.dtype.type(0.25 / math.prod(plan.tile.shape)),
+    )  # fmt: skip
+
+
+def _add_batch(
+    call: _Call, x: np.ndarray, dy: np.ndarray, d: np.ndarray, group: int, batch: tuple[int, int],
+    chunk: tuple[int, int],
+) -> None:  # fmt: skip
+    """Add a batch's products to the spectra d of a chunk of filters' gradients."""
+    plan, size, problem = call.plan, call.plan.size, call.problem
+    inner, blocks = plan.blocks[0], plan.target_blocks(chunk[1])
+    of = inner, size.source_phases, size.sources, 0
+    z, layout = call.spectra(problem.source, x, plan.tile.lengths, group, batch, of)
+    v, v_layout = call.spectra(problem.target, dy, plan.pitch, group, batch, (blocks, 1, chunk[1], chunk[0]))
+    counts = (
+        batch[1], size.inner, inner, size.source_phases, size.sources, blocks, channels.TOGETHER,
+        ACCUMULATE if batch[0] else ZERO,
+    )  # fmt: skip
+    work = 8 * batch[1] * size.inner * blocks * call.lanes * call.frequencies
+    channels.multiply_tiles(
+        team(call.groups_of_frequencies, work), call.groups_of_frequencies, z, layout, v, v_layout, d, counts,
+        tile_address(call.dtype.itemsize),
+    )  # fmt: skip
