@@ -24,8 +24,8 @@ from fastconv.borders import border_index
 from fastconv.config import settings
 from fastconv.cpu import activation, fft
 from fastconv.cpu.fft import plan as planning
-from fastconv.cpu.fft import run_channels, run_planes
 from fastconv.cpu.fft import problem as problems
+from fastconv.cpu.fft import run_channels, run_planes
 from fastconv.cpu.fft.channels_plan import ChannelsPlan
 from fastconv.cpu.fft.lattice import Axis
 from fastconv.cpu.fft.phases import phases
