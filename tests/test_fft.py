@@ -23,7 +23,6 @@ import fastconv as fc
 from fastconv.borders import border_index
 from fastconv.config import settings
 from fastconv.cpu import activation, fft
-from fastconv.cpu.fft import plan as planning
 from fastconv.cpu.fft import problem as problems
 from fastconv.cpu.fft import run_channels, run_planes
 from fastconv.cpu.fft.channels_plan import ChannelsPlan
@@ -370,18 +369,6 @@ def test_prepared_filters_save_work():
         ready, anew = work_of("conv", case, prepared=True), work_of("conv", case)
         assert ready.vector < anew.vector
         assert ready.regions < anew.regions
-
-
-def test_cost_is_that_of_the_plan():
-    options = {"stride": (1, 1, 1), "dilation": (1, 1, 1), "groups": 1, "itemsize": 4, "budget": 32 << 20}
-    image = (1, 512, 512)
-    costs = [planning.cost("conv", 1, 1, 1, image, image, (1, k, k), **options) for k in (5, 31, 127)]
-    assert costs == sorted(costs)
-    size = Size(1, image, (1, 31, 31), 1, 1, 1, 1, 1, 4)
-    assert costs[1] == make_plan(size, 32 << 20).cost
-    for op in OPS:
-        options["stride"] = (1, 2, 2)
-        assert planning.cost(op, 4, 8, 16, image, (1, 250, 250), (1, 13, 13), **options) > 0
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

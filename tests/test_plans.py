@@ -59,8 +59,7 @@ def test_prepared_weights_are_not_read_again(method, rng):
 @pytest.mark.parametrize("method", sorted(set(METHODS) & set(dispatch.SPREADING)))
 def test_auto_keeps_bad_numbers_where_they_belong(method, bad, rng, monkeypatch):
     monkeypatch.setattr(dispatch, "choose_method", lambda *args, **options: method)
-    dispatch._find.cache_clear()
-    fc.ops._kernels._bind.cache_clear()
+    dispatch.forget()
     try:
         x, w = rng.random(IMAGES, np.float32), rng.random(FILTERS, np.float32)
         plan = fc.plan_conv2d(w, x.shape, padding=1, activation="relu")
@@ -73,8 +72,7 @@ def test_auto_keeps_bad_numbers_where_they_belong(method, bad, rng, monkeypatch)
         x[1, 2, 4, 4] = 0.5
         assert plan(x).shape == clean.shape
     finally:
-        dispatch._find.cache_clear()
-        fc.ops._kernels._bind.cache_clear()
+        dispatch.forget()
 
 
 def test_out_and_threads(rng):

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from . import operators
-from .lowering import Shape
+from .lowering import Shape, Triple
 from .operators import Geometry
+from .sweep_work import sweep_work
+from .work import Work
 
 
 def conv(
@@ -87,3 +89,14 @@ def conv_weight_grad(
     """Write the gradient to the weights to dw."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     operators.weight_grad(x, dy, dw, geometry, unfold=False)
+
+
+def work(
+    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
+    groups: int, itemsize: int, channels_last: bool, prepared: bool,
+) -> Work:  # fmt: skip
+    """What a call has to do, for the cost model."""
+    return sweep_work(
+        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
+        channels_last=channels_last, prepared=prepared, unfold=False,
+    )  # fmt: skip

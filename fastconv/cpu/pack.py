@@ -48,7 +48,7 @@ def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pit
                     for q in range(right - left):
                         copy(dst, inner + q * pixel, x, start + q * sw, C)
                 else:
-                    _pack_planar(x, start, sc, sw, C, right - left, dst, inner, pixel)
+                    pack_planar(x, start, sc, sw, C, right - left, dst, inner, pixel)
             _pack_border(x, line, sc, sw, C, cols_at, right, col1, dst, at + (right - col0) * pixel, pixel)
 
 
@@ -65,7 +65,7 @@ def _pack_border(x, line, sc, sw, C, cols_at, first, last, dst, at, pixel):
 
 
 @kernel
-def _pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
+def pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
     """Channels-first to channels-last: transposes of lanes x lanes, whose last one may run over the end."""
     lanes = lanes_of(x)
     if lanes > C or sw != 1:

@@ -29,8 +29,8 @@ def lifted(array: Any, rank: int, channels_last: bool) -> Any:
 class Bound(NamedTuple):
     """A kernel, found for a problem, and what it takes beside the arrays."""
 
+    row: dispatch.Row
     kernel: Callable[..., Any]
-    method: str
     x_shape: tuple[int, ...]  # of x, w and y with three spatial axes
     w_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
@@ -39,20 +39,21 @@ class Bound(NamedTuple):
 
 def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
     """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
-    bound = _bind(op, spec, method, operands.device, prepared)
-    if method == "auto" and bound.method in dispatch.SPREADING and not all(map(is_finite, inputs)):
-        return _bind(op, spec, "direct", operands.device, prepared)
-    return bound
+    device = operands.device
+    chosen = dispatch.find(op, spec, method, device, prepared=prepared).method
+    if method == "auto" and chosen in dispatch.SPREADING and not all(map(is_finite, inputs)):
+        chosen = "direct"
+    return _bind(op, spec, chosen, device)
 
 
 @lru_cache(maxsize=1024)
-def _bind(op: str, spec: ConvSpec, method: str, device: str, prepared: bool) -> Bound:
-    row = dispatch.find(op, spec, method, device, prepared=prepared)
+def _bind(op: str, spec: ConvSpec, method: str, device: str) -> Bound:
+    row = dispatch.find(op, spec, method, device)
     last = spec.channels_last
     x_shape, y_shape = (arrange(spec.N, c, n, last) for c, n in ((spec.C, spec.size), (spec.O, spec.out)))
     inner = spec.C // spec.groups
     w_shape = (*spec.kernel, inner, spec.O) if last else (spec.O, inner, *spec.kernel)
-    return Bound(dispatch.load(row), row.method, x_shape, w_shape, y_shape, geometry(spec))
+    return Bound(row, dispatch.load(row), x_shape, w_shape, y_shape, geometry(spec))
 
 
 def geometry(spec: ConvSpec) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _conv(
     )
     activation = check_activation(activation)
     y = operands.output(spec.y_shape, out)
-    kernel, _, x_shape, w_shape, y_shape, geometry = bind("conv", spec, method, operands, x, w)
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv", spec, method, operands, x, w)
 
     def run(x: Any, w: Any, b: Any, y: Any) -> None:
         x, w, y = x.reshape(x_shape), w.reshape(w_shape), y.reshape(y_shape)

@@ -233,7 +233,7 @@ def _input_grad(
     spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
     _check_dy(dy, spec)
     dx = operands.empty(spec.x_shape)
-    kernel, _, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, dy, w)
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, dy, w)
 
     def run(dy: Any, w: Any, _: Any, dx: Any) -> None:
         kernel(dy.reshape(y_shape), w.reshape(w_shape), dx.reshape(x_shape), **geometry)
@@ -255,7 +255,7 @@ def _weight_grad(
     spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
     _check_dy(dy, spec)
     dw = operands.empty(spec.w_shape)
-    kernel, _, x_shape, w_shape, y_shape, geometry = bind("conv_weight_grad", spec, method, operands, x, dy)
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_weight_grad", spec, method, operands, x, dy)
 
     def run(x: Any, dy: Any, _: Any, dw: Any) -> None:
         kernel(x.reshape(x_shape), dy.reshape(y_shape), dw.reshape(w_shape), **geometry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -38,13 +37,13 @@ class ConvPlan:
         self._spec, self._operands, self._activation = spec, operands, activation
         self._w, self._b = w.copy(), None if b is None else b.copy()
         self._bound = bind("conv", spec, method, operands, self._w, prepared=True)
-        self._guarded = method == "auto" and self._bound.method in dispatch.SPREADING
+        self._guarded = method == "auto" and self.method in dispatch.SPREADING
         self._ready = self._prepare(self._bound)
         self._safe: tuple[Bound, Any] | None = None
 
     @property
     def method(self) -> str:
-        return self._bound.method
+        return self._bound.row.method
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -89,7 +88,7 @@ class ConvPlan:
         return x if x.dtype == self._w.dtype else x.astype(self._w.dtype)
 
     def _prepare(self, bound: Bound) -> Any:
-        prepare = import_module(bound.kernel.__module__).prepare
+        prepare = dispatch.companion(bound.row, "prepare")
         return prepare(self._w.reshape(bound.w_shape), bound.x_shape, bound.y_shape, **bound.geometry)
 
     def _direct(self) -> tuple[Bound, Any]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from ...borders import frozen
 from ...simd.host import host, tile_rows
-from ...simd.jit import parallel_kernel, part
+from ...simd.jit import kernel, parallel_kernel
 from ...simd.lanes import peek, poke
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
 from ...simd.vector import clear, lanes_of
@@ -66,7 +66,7 @@ def padded(frequency_count: int, rows: int, blocks: int, lanes: int) -> tuple[in
     return -(-frequency_count // TOGETHER) * rows * row, rows * row, row
 
 
-@part
+@kernel
 def forward(fft, t, shape, lines, rows):
     """Transform a tile at t[0:] along its three axes; only the first `rows` rows of a plane hold anything."""
     T0, T1, T2, plane, row, point = shape
@@ -78,7 +78,7 @@ def forward(fft, t, shape, lines, rows):
         transform(fft, FORWARD, lines[0], lines[1], t, a1 * row, T2, point, plane, lanes)
 
 
-@part
+@kernel
 def back(fft, t, shape, lines, planes, rows):
     """Transform a tile at t[0:] back; only the first planes and rows are wanted."""
     T0, T1, T2, plane, row, point = shape
@@ -90,7 +90,7 @@ def back(fft, t, shape, lines, planes, rows):
         transform(fft, BACK, lines[4], lines[5], t, a0 * plane, rows, row, point, lanes)
 
 
-@part
+@kernel
 def find_block(block, blocks, cells, channels, lanes):
     """Phase, first channel and number of channels of a block; a phase has ``blocks // cells`` of them."""
     per_cell = blocks // cells
@@ -155,7 +155,7 @@ def tile_results(
             )  # fmt: skip
 
 
-@part
+@kernel
 def spread_panel(panel, row, z, begin, step, count, sign):
     """`count` complex rows of z to a panel from `row` on: real parts' rows [r, sign*i], then [-sign*i, r]."""
     width = 2 * lanes_of(z)
@@ -240,7 +240,7 @@ def multiply_tiles(thread, first, last, x, x_layout, z, z_layout, d, counts, til
                         )  # fmt: skip
 
 
-@part
+@kernel
 def place_taps(w, at, strides, axes, cells, cell, count, t, begin, pitch, scale):
     """Put the taps of one phase of `count` neighbouring filters, times `scale`, where they stand in a tile of zeros."""
     a0, a1, a2 = axes
@@ -259,7 +259,7 @@ def place_taps(w, at, strides, axes, cells, cell, count, t, begin, pitch, scale)
                         poke(t, to + i, peek(w, source + i * step) * scale)
 
 
-@part
+@kernel
 def read_taps(t, begin, pitch, axes, cells, cell, count, w, at, strides, scale):
     """The way back: taps from their places to `count` neighbouring filters."""
     a0, a1, a2 = axes

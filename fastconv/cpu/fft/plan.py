@@ -6,7 +6,6 @@ A plan depends on the problem, the byte budget and the host's vectors, never on 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from .channels_plan import ChannelsPlan, plan_channels
 from .phases import phases
@@ -47,8 +46,3 @@ def size_of(
         points = triple(-(-n // s) for n, s in zip(size, stride, strict=True))
         return Size(images, points, parts.extent, groups, outer, inner, 1, parts.count, itemsize)
     return Size(images, out, parts.extent, groups, inner, outer, parts.count, 1, itemsize, op == "conv_weight_grad")
-
-
-def cost(*args: Any, budget: int, **options: Any) -> float:
-    """Nanoseconds by the model of an operation on one core; the arguments are those of `size_of`."""
-    return make_plan(size_of(*args, **options), budget).cost

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...borders import frozen
 from ...simd.host import host
-from ...simd.jit import parallel_kernel, part
+from ...simd.jit import kernel, parallel_kernel
 from ...simd.lanes import peek, poke
 from ...simd.vector import clear, lanes_of, transpose
 from .points import multiply_points, turn_points
@@ -58,7 +58,7 @@ def twist(tile: Tile, itemsize: int) -> tuple[np.ndarray, np.ndarray]:
     return factors[0], factors[1]
 
 
-@part
+@kernel
 def columns_forward(fft, t, shape, lines, columns):
     """Transform a pair of tiles at t[0:] along planes and rows; only the first columns hold anything."""
     T0, T1, _, plane, row, imaginary = shape
@@ -70,7 +70,7 @@ def columns_forward(fft, t, shape, lines, columns):
         transform(fft, FORWARD, lines[2], lines[3], t, a0 * plane, sets, lanes, row, imaginary)
 
 
-@part
+@kernel
 def columns_back(fft, t, shape, lines, columns, rows):
     """Transform a pair of tiles at t[0:] back along rows and planes; only the first columns and rows are wanted."""
     T0, _, _, plane, row, imaginary = shape
@@ -82,7 +82,7 @@ def columns_back(fft, t, shape, lines, columns, rows):
         transform(fft, BACK, lines[0], lines[1], t, a1 * row, sets, lanes, plane, imaginary)
 
 
-@part
+@kernel
 def rows_forward(fft, t, first, shape, lines, coarse, fine, group, s, at):
     """Take L rows from t[first:] to s[at:], lanes now, and transform them."""
     T2, row, imaginary = shape[2], shape[4], shape[5]
@@ -97,7 +97,7 @@ def rows_forward(fft, t, first, shape, lines, coarse, fine, group, s, at):
     transform(fft, FORWARD, lines[4], lines[5], s, at, 1, 0, 2 * lanes, lanes)
 
 
-@part
+@kernel
 def rows_back(fft, s, at, lines, coarse, fine, group, columns, t, first, shape):
     """Transform L rows at s[at:] back and put their first columns to t[first:] as rows again."""
     T2, row, imaginary = shape[2], shape[4], shape[5]
@@ -112,7 +112,7 @@ def rows_back(fft, s, at, lines, coarse, fine, group, columns, t, first, shape):
         transpose(t, first + imaginary + i, row, s, begin + lanes, 2 * lanes)
 
 
-@part
+@kernel
 def gather_pair(x, tables, side, grid, pair, tiles, cell, channel, t, shape):
     """Two tiles of one channel, or one and zeros, to t."""
     index0, index1, starts, indices = tables
@@ -125,7 +125,7 @@ def gather_pair(x, tables, side, grid, pair, tiles, cell, channel, t, shape):
             clear(t, begin, shape[0] * shape[3])
 
 
-@part
+@kernel
 def scatter_pair(y, tables, side, grid, pair, tiles, cell, channel, t, shape, how):
     """The results of two tiles of one channel from t."""
     index0, index1, starts, indices = tables
@@ -135,7 +135,7 @@ def scatter_pair(y, tables, side, grid, pair, tiles, cell, channel, t, shape, ho
         scatter_tile(y, index0, index1, starts, indices, side, grid, tile, cell, channel, 1, t, begin, pitch, how)
 
 
-@part
+@kernel
 def tile_spectrum(fft, x, tables, side, grid, pair, tiles, cell, channel, t, shape, lines, coarse, fine, at):
     """The spectrum of a pair of tiles to t[at:]."""
     lanes = lanes_of(t)
@@ -145,13 +145,13 @@ def tile_spectrum(fft, x, tables, side, grid, pair, tiles, cell, channel, t, sha
         rows_forward(fft, t, first_of(q, shape, lanes), shape, lines, coarse, fine, q, t, at + q * lanes * shape[2] * 2)
 
 
-@part
+@kernel
 def first_of(q, shape, lanes):
     """Where the first of the q-th group of rows lies."""
     return q * lanes // shape[1] * shape[3] + q * lanes % shape[1] * shape[4]
 
 
-@part
+@kernel
 def add_constant(s, at, value, rows, columns):
     """Add a constant to what a spectrum stands for: to its first position on transformed axes, else to all."""
     lanes = lanes_of(s)
@@ -240,7 +240,7 @@ def correlate(
                     )  # fmt: skip
 
 
-@part
+@kernel
 def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, scale):
     """Put the taps of one phase of a filter, times `scale`, where they stand in a tile of zeros."""
     a0, a1, a2 = axes
@@ -264,7 +264,7 @@ def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, 
                         poke(t, to + i // columns * row + i % columns, value)
 
 
-@part
+@kernel
 def read_taps(t, shape, axes, cells, cell, folded, rows, columns, w, at, step, scale):
     """The way back: taps from their places, summed over axes that are not transformed."""
     a0, a1, a2 = axes

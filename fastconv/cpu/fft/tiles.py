@@ -10,7 +10,7 @@ v0, v1, v2, T0, T1, T2, folded)``: how many tiles there are along each axis, and
 
 from __future__ import annotations
 
-from ...simd.jit import part
+from ...simd.jit import kernel
 from ...simd.lane_math import add
 from ...simd.lanes import address, first_lanes, inlined, load, peek, poke, store, zeros
 from ...simd.vector import clear, copy, lanes_of, transpose
@@ -18,14 +18,14 @@ from ...simd.vector import clear, copy, lanes_of, transpose
 WRITE, ADD = 0, 1
 
 
-@part
+@kernel
 def locate(tile, grid):
     """Image of a tile, and where the tile begins on each axis."""
     n0, n1, n2, v0, v1, v2, _, _, _, _ = grid
     return tile // (n0 * n1 * n2), tile // (n1 * n2) % n0 * v0, tile // n2 % n1 * v1, tile % n2 * v2
 
 
-@part
+@kernel
 def gather_tile(x, index0, index1, starts, indices, side, grid, tile, cell, channel, channels, dst, begin, pitch):
     """Fill a tile at dst[begin:] with `channels` channels of one phase (`cell`), zeros where there is no element."""
     sn, sc, s0, s1, s2, step, fill0, fill1, fill2 = side
@@ -58,7 +58,7 @@ def gather_tile(x, index0, index1, starts, indices, side, grid, tile, cell, chan
             _clear_run(dst, row + stop * pitch[2], pitch[2], T2 - stop)
 
 
-@part
+@kernel
 def scatter_tile(y, index0, index1, starts, indices, side, grid, tile, cell, channel, channels, src, begin, pitch, how):
     """Write (or add) the tile's first v0 x v1 x v2 positions to the elements of y that they stand for."""
     sn, sc, s0, s1, s2, step, _, _, _ = side
@@ -98,7 +98,7 @@ def find(starts, phase, position):
     return low
 
 
-@part
+@kernel
 def _clear_run(dst, begin, pitch, count):
     if pitch == 1:
         clear(dst, begin, count)
@@ -108,7 +108,7 @@ def _clear_run(dst, begin, pitch, count):
         store(dst, begin + i * pitch, nothing, None)
 
 
-@part
+@kernel
 def _read_run(x, source, next_channel, next_position, channels, dst, begin, pitch, count):
     """`count` positions of `channels` channels (at most a vector) of x to dst; lanes left over become zero."""
     if pitch == 1:
@@ -140,7 +140,7 @@ def _read_run(x, source, next_channel, next_position, channels, dst, begin, pitc
             poke(dst, begin + i * pitch + c, peek(x, source + c * next_channel + i * next_position))
 
 
-@part
+@kernel
 def _write_run(src, begin, pitch, count, y, place, next_channel, next_position, channels, how):
     """`count` positions of `channels` channels from src to y."""
     lanes = lanes_of(src)
@@ -174,7 +174,7 @@ def _write_run(src, begin, pitch, count, y, place, next_channel, next_position, 
             poke(y, to, peek(y, to) + value if how == ADD else value)
 
 
-@part
+@kernel
 def _add_run(src, begin, count, y, place):
     nothing = zeros(src, 1)
     lanes = lanes_of(src)
