@@ -72,8 +72,21 @@ class ChannelsPlan(Cut):
 
 def plan_channels(size: Size, budget: int, prepared: bool) -> ChannelsPlan | None:
     """The cheapest plan that keeps the budget, if there is one; `prepared` spectra of filters cost nothing."""
-    plans = (plan for tile in _tiles(size) for plan in _plans(size, budget, tile, prepared))
-    return min(plans, key=lambda plan: plan.rank(budget), default=None)
+    tiles = [(_least_cost(size, tile, prepared), tile.shape, tile) for tile in _tiles(size)]
+    best: ChannelsPlan | None = None
+    for bound, _, tile in sorted(tiles, key=lambda item: item[:2]):
+        if best is not None and best.cost <= bound:
+            break  # cutting batches or channels only adds to the cost
+        for plan in _plans(size, budget, tile, prepared):
+            if best is None or plan.cost < best.cost:
+                best = plan
+    return best
+
+
+def _least_cost(size: Size, tile: Tile, prepared: bool) -> float:
+    """The cost of a tile if memory did not matter."""
+    tiles = size.images * math.prod(Cut.spread(size, tile)[0])
+    return _cost(size, tile, tiles, max(1, tiles), size.targets, prepared, MOVE)
 
 
 def _tiles(size: Size) -> Iterator[Tile]:
@@ -117,22 +130,22 @@ def _plan(size: Size, tile: Tile, batch: int, targets: int, prepared: bool) -> C
     counts, pitch = Cut.spread(size, tile)
     filters, per_tile = _bytes(size, tile, targets, prepared)
     each = size.itemsize * tile.shape[0] * pitches(tile.shape, size.itemsize)[0]
-    spent = _cost(size, tile, size.images * math.prod(counts), batch, targets, prepared)
+    move = MOVE + AWAY * (batch * per_tile > CACHE_BYTES)
+    spent = _cost(size, tile, size.images * math.prod(counts), batch, targets, prepared, move)
     return ChannelsPlan(size, tile, pitch, counts, filters + batch * per_tile, each, spent, batch, targets, prepared)
 
 
-def _cost(size: Size, tile: Tile, tiles: int, batch: int, targets: int, prepared: bool) -> float:
+def _cost(size: Size, tile: Tile, tiles: int, batch: int, targets: int, prepared: bool, move: float) -> float:
     """Nanoseconds by the model on one core."""
     lanes, frequencies = host().lanes(size.itemsize), _half_count(tile.shape)
     inner, outer = _blocks(size, targets)
     chunks, batches = -(-size.targets // targets), -(-tiles // batch)
-    rows = batch if size.gradient else -(-batch // tile_rows()) * 0.35 * tile_rows() + 0.65 * batch
+    rows = batch if size.gradient else 0.35 * (-(-batch // tile_rows()) * tile_rows()) + 0.65 * batch
     again = chunks if size.gradient else 1
     signals = -(-batch * inner // 2) * batches * again + -(-batch * outer // 2) * batches * chunks
     made = 0 if prepared else size.inner * -(-outer // 2) * chunks * (1 if size.gradient or chunks == 1 else batches)
     levels = tile.levels * LEVEL
     width = host().vector_bytes / 64
-    move = MOVE + AWAY * (batch * _bytes(size, tile, targets, prepared)[1] > CACHE_BYTES)
     total = (
         signals * tile.points * (levels + move)
         + made * tile.points * (levels + FILTER)

@@ -13,6 +13,8 @@ from .plan import make_plan, size_of
 from .planes_plan import PlanesPlan, strain
 from .tiling import Triple
 
+APART = 20  # bytes that an element costs beyond its own where elements of a channel are not neighbours
+
 
 def work(
     op: str,
@@ -31,8 +33,9 @@ def work(
     prepared: bool,
 ) -> Work:
     """Count what `op` ("conv", "conv_input_grad" or "conv_weight_grad") does; `extra` is for the threads in use."""
+    apart = channels_last and max(C, O) > 1
     return _work(
-        op, N, C, O, size, out, kernel, stride, dilation, groups, itemsize, prepared, settings.scratch_bytes,
+        op, N, C, O, size, out, kernel, stride, dilation, groups, itemsize, apart, prepared, settings.scratch_bytes,
         get_num_threads(),
     )  # fmt: skip
 
@@ -40,7 +43,7 @@ def work(
 @lru_cache(maxsize=512)
 def _work(
     op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, stride: Triple, dilation: Triple,
-    groups: int, itemsize: int, prepared: bool, budget: int, threads: int,
+    groups: int, itemsize: int, apart: bool, prepared: bool, budget: int, threads: int,
 ) -> Work:  # fmt: skip
     problem = size_of(
         op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize
@@ -49,6 +52,8 @@ def _work(
     moved = N * (C * math.prod(size) + O * math.prod(out)) * itemsize
     if isinstance(plan, ChannelsPlan):
         return _channels(plan, moved, plan.members(threads, budget))
+    if apart:  # a tile of one channel takes a few numbers from each line of the cache
+        moved += N * (C * math.prod(size) + O * math.prod(out)) * APART
     return _planes(plan, moved, plan.members(min(threads, plan.pairs * plan.groups), budget), prepared)
 
 

@@ -5,6 +5,7 @@ A plan depends on the problem, the byte budget and the host's vectors, never on 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 from .channels_plan import ChannelsPlan, plan_channels
@@ -16,10 +17,12 @@ from .tiling import Size, Triple, triple
 @lru_cache(maxsize=256)
 def make_plan(size: Size, budget: int, prepared: bool = False) -> PlanesPlan | ChannelsPlan:
     """The cheapest plan that keeps the budget, or the one that misses it least."""
-    planes, channels = plan_planes(size, budget), None
-    if size.inner > 1 and size.outer > 1:
-        channels = plan_channels(size, budget, prepared)
-    return channels if channels is not None and channels.rank(budget) < planes.rank(budget) else planes
+    channels = plan_channels(size, budget, prepared) if size.inner > 1 and size.outer > 1 else None
+    planes = plan_planes(size, budget, channels.cost if channels is not None else math.inf)
+    if channels is None or (planes is not None and planes.rank(budget) < channels.rank(budget)):
+        assert planes is not None
+        return planes
+    return channels
 
 
 def size_of(

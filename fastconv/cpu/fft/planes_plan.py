@@ -76,18 +76,17 @@ class PlanesPlan(Cut):
             yield Chunk(g, groups, s, min(self.sources, size.sources - s), t, targets)
 
 
-def plan_planes(size: Size, budget: int) -> PlanesPlan:
-    """The cheapest plan that keeps the budget, or the one that misses it least."""
+def plan_planes(size: Size, budget: int, limit: float = math.inf) -> PlanesPlan | None:
+    """The cheapest plan that keeps the budget, or the one that misses it least; None if all cost more than `limit`."""
     whole = (size.groups, size.sources, size.targets)
-    least = sorted(((_plan(size, tile, *whole).cost, i, tile) for i, tile in enumerate(_tiles(size))))
+    least = sorted((_plan(size, tile, *whole).cost, i, tile) for i, tile in enumerate(_tiles(size)))
     best: PlanesPlan | None = None
     for bound, _, tile in least:
-        if best is not None and best.bytes(1) <= budget and best.cost <= bound:
+        if bound >= limit or (best is not None and best.bytes(1) <= budget and best.cost <= bound):
             break  # cutting channels only adds to the cost
         found = min(_plans(size, budget, tile), key=lambda plan: plan.rank(budget))
         if best is None or found.rank(budget) < best.rank(budget):
             best = found
-    assert best is not None
     return best
 
 

@@ -85,12 +85,12 @@ def filter_spectra(problem: Problem, w: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _chunk_spectra(
-    call: _Call, w: np.ndarray, group: int, first: int, count: int, allocate: Any = None
-) -> np.ndarray:
+def _chunk_spectra(call: _Call, w: np.ndarray, group: int, first: int, count: int, allocate: Any = None) -> np.ndarray:
     plan = call.plan
     tasks, where, counts = call.filters(group, first, count)
-    h = (allocate or scratch)((call.frequencies * plan.size.inner * plan.target_blocks(count) * 2 * call.lanes,), w.dtype)
+    h = (allocate or scratch)(
+        (call.frequencies * plan.size.inner * plan.target_blocks(count) * 2 * call.lanes,), w.dtype
+    )
     # Spectra of tiles and of filters are told apart without their factor of one half.
     scale = w.dtype.type(0.25 / plan.tile.points)
     channels.filter_spectra(
