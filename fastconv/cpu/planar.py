@@ -8,8 +8,10 @@ from ..simd.filter_tile import BROADCAST, FIELDS, LANES, filter_address
 from ..threads import team
 from .lowering import Lowered, WeightStrides
 from .pack import scratch
-from .planar_blocking import Lanes, bias_panels, by_channels, by_pixels, cut, weight_panels
+from .planar_blocking import Lanes, bias_order, by_channels, by_pixels, cut, weight_order
 from .planar_kernels import sweep
+
+NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
 
 
 def lanes_for(low: Lowered, itemsize: int) -> Lanes | None:
@@ -24,14 +26,17 @@ def filter_planes(low: Lowered, lanes: Lanes, x, w, at: WeightStrides, b, y, *, 
     if low.N == 0:
         return
     plan = cut(low, lanes, x.itemsize)
-    tasks = low.N * int(np.prod(plan.grid[:4]))
-    members = team(tasks, low.work)
+    members = team(plan.tasks, low.work)
+    bias = NO_BIAS[x.itemsize]
+    if b is not None:
+        order = bias_order(low, plan)
+        bias = b if order is None else b[order]
     sweep(
-        members, tasks, x.reshape(-1), low.x_strides, low.index, low.interior, weight_panels(low, plan, w, at),
-        bias_panels(low, plan, b, x.dtype), y.reshape(-1), (low.y_start, *low.y_strides),
+        members, plan.tasks, x.reshape(-1), low.x_strides, low.index, low.interior,
+        w.reshape(-1).take(weight_order(low, plan, at)), bias, y.reshape(-1), (low.y_start, *low.y_strides),
         (low.C, low.O, low.groups * low.O), plan.grid, plan.edges, (*plan.tile, lanes.repeat), plan.weights, plan.band,
-        (int(lanes.staged), plan.band_size, *plan.staging), (low.stride, low.span, plan.taps[2].step),
-        plan.template, plan.starts, np.empty((members, 2 * FIELDS * plan.entries), np.int64),
+        (int(lanes.staged), plan.band_size, *plan.staging), low.stride, low.span, plan.template, plan.starts,
+        np.empty((members, 2 * FIELDS * plan.entries), np.int64),
         scratch(members * (2 * plan.band_size + plan.staging_size), x.dtype).reshape(members, -1), relu,
         filter_address(x.itemsize),
     )  # fmt: skip

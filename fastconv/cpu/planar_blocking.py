@@ -73,13 +73,11 @@ class Planar:
     staging_size: int
     template: np.ndarray
     starts: np.ndarray
-
-    @property
-    def entries(self) -> int:
-        """Most entries of a tile."""
-        return int(np.diff(self.starts).max())
+    entries: int
+    tasks: int
 
 
+@lru_cache(maxsize=512)
 def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along a row; x's columns must be neighbours."""
     rows_shared = min(low.out[1], FILTER_ROWS) > 1 and len(np.unique(low.offsets[:, 1])) > 1
@@ -90,10 +88,11 @@ def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, low.stride[2] == 1, staged)
 
 
+@lru_cache(maxsize=512)
 def by_channels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along the channels of a depthwise problem (C = 1); channels-first ones are transposed by blocks."""
     vector, channels = host().lanes(itemsize), low.groups * low.O
-    if low.x_strides[1] != 1 and low.groups > 1:
+    if low.groups > 1 and (low.x_strides[1] != 1 or low.y_strides[1] != 1):
         pixel = min(CHANNEL_VECTORS * vector, -(-channels // vector) * vector)
         return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), False, True)
     unit = vector // math.gcd(channels, vector)
@@ -143,12 +142,14 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
             x_step, vector if flat else lanes.unit * sw * lanes.pixel, *column, *inner,
         ),  # fmt: skip
         weights=(w_step, w_row, w_channel, low.C * w_channel * (lanes.inner if flat else 1)),
-        band=(pitch_c, height * pitch_r, pitch_r, run, phases, lanes.pixel, 1 if flat else sw * lanes.pixel, round_),
+        band=(pitch_c, height * pitch_r, pitch_r, run, phases, lanes.pixel, 1 if flat else sw * lanes.pixel, round_, dw),
         band_size=pitch_c * round_ + 2 * filter_vectors() * vector + vector * lanes.pixel,
         staging=stage,
         staging_size=rows * cols * (low.O if flat else lanes.pixel) if lanes.staged else 0,
         template=template,
         starts=starts,
+        entries=int(np.diff(starts).max()),
+        tasks=low.N * lanes.blocks * OD * -(-OH // rows) * -(-OW // cols),
     )
 
 
@@ -197,8 +198,9 @@ def _edges(low: Lowered, lanes: Lanes, cols: int, vector: int) -> tuple[np.ndarr
     edges, reads = [], 0
     for col0 in range(0, OW, cols):
         units = -(-min(cols, OW - col0) // lanes.unit)
-        tiles = -(-units // filter_vectors())
-        bounds = [units * j // tiles * lanes.unit for j in range(tiles + 1)]
+        vectors = _even(units, filter_vectors())
+        tiles = -(-units // vectors)
+        bounds = [min(units, j * vectors) * lanes.unit for j in range(tiles + 1)]
         inside = [
             (col0 + bounds[j]) * sw >= first and (col0 + bounds[j + 1] - 1) * sw + span + beyond < last
             for j in range(tiles)
@@ -240,44 +242,36 @@ def _template(
                         entries.append((c, d * dd, m * dh, place, w_at, code, count))
                         before += count
         starts.append(len(entries))
-    return np.array(entries, dtype=np.int64), np.array(starts, dtype=np.int64)
+    return np.array(entries, dtype=np.int64).reshape(-1), np.array(starts, dtype=np.int64)
 
 
-def weight_panels(low: Lowered, plan: Planar, w: np.ndarray, at: WeightStrides) -> np.ndarray:
-    """Weights in the order in which tiles read them, zeros where lanes or rows of a tile have none: flat."""
+@lru_cache(maxsize=512)
+def weight_order(low: Lowered, plan: Planar, at: WeightStrides) -> np.ndarray:
+    """Which weight comes where tiles read: int64 offsets into w; lanes and rows that are not stored get any."""
     lanes, (KD, KH, KW) = plan.lanes, (axis.count for axis in plan.taps)
-    taps = 1 + (w.size - 1 - at.group * (low.groups - 1) - at.c * (low.C - 1) - at.o * (low.O - 1)) // at.tap
-    steps = tuple(s * w.itemsize for s in (at.group, at.o, at.c, at.tap))
-    view = np.lib.stride_tricks.as_strided(w, (low.groups, low.O, low.C, taps), steps)[..., low.taps]
-    view = view.reshape(low.groups, low.O, low.C, KD, KH, KW)
+    g, o, c = np.arange(low.groups) * at.group, np.arange(low.O) * at.o, np.arange(low.C) * at.c
+    where = g[:, None, None, None] + o[:, None, None] + c[:, None] + low.taps * at.tap
+    where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)
     if lanes.kind == LANES:
-        view = view.reshape(low.groups * low.O, KD, KH, KW)
-        view = np.concatenate([view] * lanes.unit) if lanes.unit > 1 else view
-        wide = plan.weights[0]
-        panels = np.zeros((lanes.blocks, KD, KH, KW, wide), w.dtype)
-        for block in range(lanes.blocks):
-            part = view[block * wide : (block + 1) * wide]
-            panels[block, ..., : len(part)] = np.moveaxis(part, 0, -1)
-        return panels.reshape(-1)
-    phases = plan.band[4]
-    order = [j for p in range(phases) for j in range(p, KW, phases)]
-    view = view[..., order]
-    if not lanes.together:
-        return np.ascontiguousarray(view.transpose(0, 1, 2, 3, 5, 4)).reshape(-1)
-    panels = np.zeros((low.groups, lanes.inner * lanes.together, low.C, KD, KH, KW), w.dtype)
-    panels[:, : low.O] = view
-    panels = panels.reshape(low.groups, lanes.inner, lanes.together, low.C, KD, KH, KW)
-    return np.ascontiguousarray(panels.transpose(0, 1, 3, 4, 6, 5, 2)).reshape(-1)
+        where = where.reshape(low.groups * low.O, KD, KH, KW)
+        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * plan.weights[0])
+        where = np.moveaxis(where.reshape(lanes.blocks, -1, KD, KH, KW), 1, -1)
+    else:
+        phases, rows = plan.band[4], max(1, lanes.together)
+        where = where[..., [j for p in range(phases) for j in range(p, KW, phases)]]
+        where = _padded(where, 1, lanes.inner * rows).reshape(low.groups, lanes.inner, rows, low.C, KD, KH, KW)
+        where = where.transpose(0, 1, 3, 4, 6, 5, 2)
+    return np.ascontiguousarray(where).reshape(-1)
 
 
-def bias_panels(low: Lowered, plan: Planar, b: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
-    """Bias in the order in which tiles read it."""
-    lanes = plan.lanes
-    if b is None:
-        return np.empty(0, dtype)
-    if lanes.kind == BROADCAST:
-        return b
-    wide = plan.weights[0]
-    panels = np.zeros(lanes.blocks * wide, dtype)
-    panels[: len(b) * lanes.unit] = np.tile(b, lanes.unit)
-    return panels
+def bias_order(low: Lowered, plan: Planar) -> np.ndarray | None:
+    """Which bias comes where tiles read, as `weight_order`; None where it is b as it stands."""
+    if plan.lanes.kind == BROADCAST:
+        return None
+    return _padded(np.tile(np.arange(low.groups * low.O), plan.lanes.unit), 0, plan.lanes.blocks * plan.weights[0])
+
+
+def _padded(where: np.ndarray, axis: int, length: int) -> np.ndarray:
+    missing = [(0, 0)] * where.ndim
+    missing[axis] = (0, length - where.shape[axis])
+    return np.pad(where, missing)

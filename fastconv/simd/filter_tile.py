@@ -23,6 +23,7 @@ dtype and called by address.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,8 @@ FIELDS = 4  # of an entry: x_at, w_at, range code, count
 _NAMES = (
     "entries", "table", "x", "x_step", "x_vector", "w", "w_step", "w_row", "c", "c_row", "c_vector",
     "rows", "columns", "c_columns", "start", "bias", "bias_row", "relu",
+    "tiles", "x_tile", "c_tile", "columns_tile", "inner", "x_inner", "w_inner", "c_inner", "bias_inner",
+    "columns_inner",
 )  # fmt: skip
 _VOID = ir.VoidType()
 
@@ -57,27 +60,33 @@ def range_code(first: int, end: int) -> int:
 
 
 @intrinsic
-def filter_tile(
-    typingctx, tiles, kind, vectors, entries, table, table0, x, x0, x_step, x_vector, w, w0, w_step, w_row,
+def filter_tiles(
+    typingctx, address, kind, vectors, entries, table, table0, x, x0, x_step, x_vector, w, w0, w_step, w_row,
     c, c0, c_row, c_vector, rows, columns, c_columns, start, bias, bias0, bias_row, relu,
+    tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
+    columns_inner,
 ):  # fmt: skip
-    """Compute one tile with the function at address `tiles` (see `filter_address`); the module's docstring has the sum.
+    """Compute a run of tiles with the function at `address` (see `filter_address`); the module's docstring has the sum.
 
     ``table[table0:]`` holds `entries` (0 or more) of `FIELDS` integers; x0, w0, c0 and bias0 are offsets into flat
-    arrays. c[r, v] lies at c0 + r*c_row + v*c_vector; of vector v only the first columns - v*c_columns lanes are
-    stored, and loaded where `start` is ACCUMULATE. Every x (and w of kind LANES) is loaded in full. `start` is ZERO,
-    ACCUMULATE or BIAS: from bias[bias0 + r*bias_row] in all lanes (BROADCAST) or a vector there (LANES). `relu`
-    replaces negative sums by zero and keeps NaN.
+    arrays or addresses. c[r, v] lies at c0 + r*c_row + v*c_vector; of vector v only the first columns - v*c_columns
+    lanes are stored, and loaded where `start` is ACCUMULATE. Every x (and w of kind LANES) is loaded in full. `start`
+    is ZERO, ACCUMULATE or BIAS: from bias[bias0 + r*bias_row] in all lanes (BROADCAST) or a vector there (LANES).
+    `relu` replaces negative sums by zero and keeps NaN.
+
+    The run is `tiles` times `inner` tiles: `tiles` with x and c `x_tile` and `c_tile` further and `columns_tile` fewer
+    columns each; within each `inner` ones with x, w, c and bias `x_inner`, ... further, `columns_inner` fewer columns.
     """
     arrays = {4: table, 6: x, 10: w, 14: c, 22: bias}
-    signature = types.void(*(arrays.get(i, INTP) for i in range(25)), types.boolean)
+    signature = types.void(*(arrays.get(i, INTP) for i in range(25)), types.boolean, *(INTP,) * 10)
 
     def codegen(context, builder, signature, args):
         emit = Emitter(context, builder, signature.args[6])
         values = []
         for i, (kind_, value) in enumerate(zip(signature.args[1:], args[1:], strict=True), start=1):
             if i in arrays:
-                values.append(emit.pointer(kind_, value, args[i + 1]))
+                at = emit.pointer(kind_, value, args[i + 1]) if isinstance(kind_, types.Array) else value
+                values.append(at if isinstance(kind_, types.Array) else builder.gep(value, [args[i + 1]]))
             elif i - 1 not in arrays:  # the offsets are in the pointers now
                 values.append(builder.zext(value, I64) if kind_ is types.boolean else value)
         function = ir.FunctionType(_VOID, [value.type for value in values])
@@ -98,22 +107,26 @@ def filter_address(itemsize: int) -> int:
 
 def _tile(
     kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns, c_columns,
-    start, bias, bias_row, relu,
+    start, bias, bias_row, relu, tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
+    columns_inner,
 ):  # fmt: skip
     _switch(
-        kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns,
-        c_columns, start, bias, bias_row, relu,
+        kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns, c_columns,
+        start, bias, bias_row, relu, tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
+        columns_inner,
     )  # fmt: skip
 
 
 @intrinsic
 def _switch(
-    typingctx, kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns,
-    c_columns, start, bias, bias_row, relu,
+    typingctx,
+    kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns, c_columns,
+    start, bias, bias_row, relu, tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
+    columns_inner,
 ):  # fmt: skip
     """Call the function for one kind and number of vectors; all of them are emitted here."""
     pointers = {3: table, 4: x, 7: w, 10: c, 17: bias}
-    return types.void(*(pointers.get(i, INTP) for i in range(20))), _emit_switch
+    return types.void(*(pointers.get(i, INTP) for i in range(len(_NAMES) + 2))), _emit_switch
 
 
 def _emit_switch(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -153,7 +166,38 @@ class _Tile:
         self.cells = [(r, j) for r in range(FILTER_ROWS) for j in range(v)]
 
     def emit(self) -> None:
-        self._store(self._relu(self._entries(self._start())))
+        self._repeat(
+            "tiles",
+            {"x": "x_tile", "c": "c_tile", "columns": "columns_tile"},
+            lambda: self._repeat(
+                "inner",
+                {"x": "x_inner", "w": "w_inner", "c": "c_inner", "bias": "bias_inner", "columns": "columns_inner"},
+                lambda: self._store(self._relu(self._entries(self._start()))),
+            ),
+        )
+
+    def _repeat(self, times: str, steps: dict[str, str], body: Callable[[], None]) -> None:
+        """A loop over tiles; `steps` names what moves on and by how much."""
+        b, outer = self.builder, dict(self.arg)
+        before, loop, done = b.block, self._block(times), self._block(f"{times}_done")
+        b.branch(loop)
+        b.position_at_end(loop)
+        number = b.phi(I64)
+        number.add_incoming(I64(0), before)
+        for name in steps:
+            self.arg[name] = phi = b.phi(outer[name].type)
+            phi.add_incoming(outer[name], before)
+        moving = {name: self.arg[name] for name in steps}
+        body()
+        for name, phi in moving.items():
+            step = self.arg[steps[name]]
+            following = b.sub(phi, step) if name == "columns" else self.emit_.at(phi, step)
+            phi.add_incoming(following, b.block)
+        following = b.add(number, I64(1))
+        number.add_incoming(following, b.block)
+        keep_rolled(b, b.cbranch(b.icmp_signed("<", following, self.arg[times]), loop, done))
+        b.position_at_end(done)
+        self.arg = outer
 
     def _block(self, name: str) -> Any:
         return self.builder.append_basic_block(name)
