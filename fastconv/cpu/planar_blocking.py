@@ -3,6 +3,9 @@
 Lanes are neighbouring pixels of a row (kind BROADCAST: one weight serves all of them) or channels with a filter each
 (kind LANES). A tile's rows are output rows, or for filters of one row output channels. The cut depends on the problem
 and the host only, never on the number of threads. Sizes and offsets count elements.
+
+The kernel gets the whole cut as one array of integers, `Planar.numbers`: named places first (`KIND`, `UNIT`, ...), then
+the tables whose offsets are at `EDGES`, `STARTS` and `TEMPLATE`. Few arguments are what makes a small call quick.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import settings
-from ..simd.filter_tile import BROADCAST, FILTER_ROWS, LANES, filter_vectors, range_code
+from ..simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ..simd.host import host
 from .blocking import WANTED_TASKS
 from .lowering import Lowered, WeightStrides
@@ -23,6 +26,27 @@ from .lowering import Lowered, WeightStrides
 LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 CHANNEL_VECTORS = 4  # of a task, where channels must be transposed into lanes
+ROOM = 7  # integers of an entry of the template
+
+# Places in `Planar.numbers`. What lanes are: see `Lanes`.
+KIND, UNIT, PIXEL, REPEAT, INNER, TOGETHER, STAGED = range(7)
+# Channels: input and output ones of a group, lanes in all, input ones of a round.
+C_IN, C_OUT, CHANNELS, ROUND = range(7, 11)
+# Tasks: blocks of channels, planes, blocks of rows and columns, their sizes, the output's size.
+BLOCKS, OD, ROW_BLOCKS, COL_BLOCKS, ROWS, COLS, OH, OW = range(11, 19)
+# A tile: rows at most, output rows between them, x_step, x_vector; its columns, per column left, always, per vector.
+MOST, APART, X_STEP, X_VECTOR, PER_COLUMN, ALWAYS, PER_VECTOR = range(19, 26)
+# What an inner step adds to x, w, channels of c and bias, and takes from the columns.
+X_INNER, W_INNER, C_INNER, LANES_INNER = range(26, 30)
+# Weights: w_step, w_row, of a channel, of a block; bias of a block.
+W_STEP, W_ROW, W_CHANNEL, W_BLOCK, BIAS_BLOCK = range(30, 35)
+# A band: pitch of channels, planes, rows, phases; phases, of a column; elements of one; dilation of columns.
+BAND_C, BAND_D, BAND_H, BAND_P, PHASES, BAND_W, BAND_SIZE, DILATION = range(35, 43)
+# Strides of the staging, of x and of y (after where y starts); stride, span and interior of the problem.
+STAGE_C, STAGE_H, STAGE_W = range(43, 46)
+X_N, X_C, X_D, X_H, X_W, Y_0, Y_N, Y_C, Y_D, Y_H, Y_W = range(46, 57)
+STRIDE_D, STRIDE_H, STRIDE_W, SPAN_D, SPAN_H, SPAN_W, LEFT, RIGHT = range(57, 65)
+EDGES, STARTS, TEMPLATE, PLACES = range(65, 69)
 
 
 class Axis(NamedTuple):
@@ -59,20 +83,14 @@ class Lanes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Planar:
-    """The cut of one problem for `planar_kernels`, which says what the tuples mean."""
+    """The cut of one problem; a thread needs `own` elements of scratch and `entries` of a tile's table."""
 
     lanes: Lanes
     taps: tuple[Axis, Axis, Axis]
-    grid: tuple[int, ...]
-    edges: np.ndarray
-    tile: tuple[int, ...]
-    weights: tuple[int, int, int, int]
-    band: tuple[int, ...]
-    band_size: int
-    staging: tuple[int, int, int]
-    staging_size: int
-    template: np.ndarray
-    starts: np.ndarray
+    phases: int
+    wide: int
+    numbers: np.ndarray
+    own: int
     entries: int
     tasks: int
 
@@ -80,12 +98,11 @@ class Planar:
 @lru_cache(maxsize=512)
 def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along a row; x's columns must be neighbours."""
-    rows_shared = min(low.out[1], FILTER_ROWS) > 1 and len(np.unique(low.offsets[:, 1])) > 1
-    blocks = 1 if rows_shared or low.O == 1 else -(-low.O // FILTER_ROWS)
-    together = 0 if rows_shared or low.O == 1 else -(-low.O // blocks)
+    shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).count > 1
+    together = 0 if shares_rows or low.O == 1 else _even(low.O, FILTER_ROWS)
     inner = -(-low.O // together) if together else low.O
     staged = low.y_strides[4] != 1
-    return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, low.stride[2] == 1, staged)
+    return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, False, staged)
 
 
 @lru_cache(maxsize=512)
@@ -93,24 +110,21 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along the channels of a depthwise problem (C = 1); channels-first ones are transposed by blocks."""
     vector, channels = host().lanes(itemsize), low.groups * low.O
     if low.groups > 1 and (low.x_strides[1] != 1 or low.y_strides[1] != 1):
-        pixel = min(CHANNEL_VECTORS * vector, -(-channels // vector) * vector)
+        pixel = min(CHANNEL_VECTORS, -(-channels // vector)) * vector
         return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), False, True)
     unit = vector // math.gcd(channels, vector)
-    vectors = -(-channels // vector)
-    filled = low.out[2] * channels / (-(-low.out[2] // unit) * unit * channels)
-    if low.stride[2] != 1 or filled <= channels / (vectors * vector):
+    if low.stride[2] != 1 or low.out[2] / (-(-low.out[2] // unit) * unit) <= channels / _round_up(channels, vector):
         unit = 1
-    inner = -(-unit * channels // vector)
-    return Lanes(LANES, unit, channels, low.O, inner, 0, 1, low.O == 1, False)
+    return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, low.O == 1 and low.stride[2] > 1, False)
 
 
 @lru_cache(maxsize=512)
 def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     """Choose the blocks so that a task's rows stay in a core's own cache and every thread finds work."""
-    vector, flat = host().lanes(itemsize), lanes.kind == BROADCAST
+    vector, flat, pixel = host().lanes(itemsize), lanes.kind == BROADCAST, lanes.pixel
     taps = Axis.of(low.offsets[:, 0]), Axis.of(low.offsets[:, 1]), Axis.of(low.offsets[:, 2])
     (KD, _), (KH, dh), (KW, dw) = taps
-    (_, sh, sw), (OD, OH, OW), (spanD, spanH, spanW) = low.stride, low.out, low.span
+    (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
     common = math.gcd(sw, dw) if flat else sw
     phases = min(KW, sw // common)
     apart = 1 if lanes.together else dh // math.gcd(sh, dh)
@@ -118,44 +132,60 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     rows, cols = _block(low, lanes, apart, itemsize)
     edges, reads = _edges(low, lanes, cols, vector)
     # A band's columns: in runs of one phase each, or with the channels of a pixel together.
-    run = reads + spanW // sw + 1 if flat else ((reads - 1) * sw + spanW + 1) * lanes.pixel
-    run = _spread(run, itemsize)
-    pitch_c = (height := (rows - 1) * sh + spanH + 1) * (pitch_r := run * phases) * (spanD + 1)
+    run = _spread(reads + spanW // sw + 1 if flat else ((reads - 1) * sw + spanW + 1) * pixel, itemsize)
+    plane = ((rows - 1) * sh + spanH + 1) * run * phases
     depth = max(1, min(low.C, MOST_ENTRIES // (KD * (shift * (FILTER_ROWS - 1) + KH) * phases)))
-    round_ = _even(low.C, depth)
-    padded = -(-lanes.unit * lanes.pixel // vector) * vector
-    wide = max(1, lanes.together) if flat else padded
-    w_step, w_row = (KH * wide, -1 if lanes.together else shift) if flat else (wide, shift * KW * wide)
+    depth = _even(low.C, depth)
+    wide = max(1, lanes.together) if flat else _round_up(lanes.unit * pixel, vector)
+    template, starts = _template(taps, lanes, sw, shift, depth, plane * (spanD + 1), run, phases, wide)
+    band = plane * (spanD + 1) * depth + 2 * filter_vectors() * vector + vector * pixel
     w_channel = KD * KH * KW * wide
-    template, starts = _template(taps, lanes, sw, shift, round_, (pitch_c, run), phases, wide)
-    x_step = dw // common if flat else dw * lanes.pixel
-    column = (1, 0, vector) if flat else (lanes.pixel, 0, lanes.unit * lanes.pixel) if lanes.unit > 1 else (0, lanes.pixel, 0)
-    inner = (0, low.C * w_channel, wide, 0) if flat else (vector,) * 4
-    stage = (rows * cols, cols, 1) if flat else (1, cols * lanes.pixel, lanes.pixel)
+    blocks = -(-OH_ // rows), -(-OW_ // cols)
+    n = np.zeros(PLACES, np.int64)
+    n[[KIND, UNIT, PIXEL, REPEAT, INNER]] = lanes.kind, lanes.unit, pixel, lanes.repeat, lanes.inner
+    n[[TOGETHER, STAGED, C_IN, C_OUT]] = lanes.together, lanes.staged, low.C, low.O
+    n[[CHANNELS, ROUND, BLOCKS, OD]] = low.groups * low.O, depth, lanes.blocks, OD_
+    n[[ROW_BLOCKS, COL_BLOCKS, ROWS, COLS, OH, OW]] = *blocks, rows, cols, OH_, OW_
+    n[[MOST, APART, X_STEP]] = 1 if lanes.together else FILTER_ROWS, apart, dw // common if flat else dw * pixel
+    n[X_VECTOR] = vector if flat else lanes.unit * sw * pixel
+    if flat:
+        n[[PER_COLUMN, ALWAYS, PER_VECTOR]] = 1, 0, vector
+        n[[X_INNER, W_INNER, C_INNER, LANES_INNER]] = 0, low.C * w_channel, wide, 0
+        n[[W_STEP, W_ROW, W_BLOCK, BIAS_BLOCK]] = KH * wide, shift, low.C * w_channel * lanes.inner, low.O
+        n[[STAGE_C, STAGE_H, STAGE_W]] = rows * cols, cols, 1
+        if lanes.together:
+            n[W_ROW] = -1
+    else:
+        n[[PER_COLUMN, ALWAYS, PER_VECTOR]] = (pixel, 0, lanes.unit * pixel) if lanes.unit > 1 else (0, pixel, 0)
+        n[[X_INNER, W_INNER, C_INNER, LANES_INNER]] = vector
+        n[[W_STEP, W_ROW, W_BLOCK, BIAS_BLOCK]] = wide, shift * KW * wide, w_channel, wide
+        n[[STAGE_C, STAGE_H, STAGE_W]] = 1, cols * pixel, pixel
+    n[W_CHANNEL] = w_channel
+    n[[BAND_C, BAND_D, BAND_H, BAND_P, PHASES]] = plane * (spanD + 1), plane, run * phases, run, phases
+    n[[BAND_W, BAND_SIZE, DILATION]] = 1 if flat else sw * pixel, band, dw
+    n[X_N : Y_0 + 1] = *low.x_strides, low.y_start
+    n[Y_N : Y_W + 1] = low.y_strides
+    n[STRIDE_D : RIGHT + 1] = *low.stride, *low.span, *low.interior
+    n[[EDGES, STARTS, TEMPLATE]] = PLACES, PLACES + edges.size, PLACES + edges.size + starts.size
     return Planar(
         lanes=lanes,
         taps=taps,
-        grid=(lanes.blocks, OD, -(-OH // rows), -(-OW // cols), rows, cols, OH, OW),
-        edges=edges,
-        tile=(
-            lanes.kind, lanes.unit, lanes.inner, 1 if lanes.together else FILTER_ROWS, apart, lanes.together,
-            x_step, vector if flat else lanes.unit * sw * lanes.pixel, *column, *inner,
-        ),  # fmt: skip
-        weights=(w_step, w_row, w_channel, low.C * w_channel * (lanes.inner if flat else 1)),
-        band=(pitch_c, height * pitch_r, pitch_r, run, phases, lanes.pixel, 1 if flat else sw * lanes.pixel, round_, dw),
-        band_size=pitch_c * round_ + 2 * filter_vectors() * vector + vector * lanes.pixel,
-        staging=stage,
-        staging_size=rows * cols * (low.O if flat else lanes.pixel) if lanes.staged else 0,
-        template=template,
-        starts=starts,
+        phases=phases,
+        wide=wide,
+        numbers=np.concatenate([n, edges, starts, template]),
+        own=_round_up(2 * band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         entries=int(np.diff(starts).max()),
-        tasks=low.N * lanes.blocks * OD * -(-OH // rows) * -(-OW // cols),
+        tasks=low.N * lanes.blocks * OD_ * blocks[0] * blocks[1],
     )
 
 
 def _spread(length: int, itemsize: int) -> int:
     """Rows a multiple of 2 KiB apart would share a few cache sets."""
     return length + 64 // itemsize if length * itemsize % 2048 == 0 else length
+
+
+def _round_up(count: int, step: int) -> int:
+    return -(-count // step) * step
 
 
 def _even(count: int, most: int) -> int:
@@ -165,26 +195,25 @@ def _even(count: int, most: int) -> int:
 
 def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, int]:
     """Output rows and columns of a task."""
-    (_, sh, sw), (OD, OH, OW), (spanD, spanH, spanW) = low.stride, low.out, low.span
+    (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
     channels = min(low.C, 8) if lanes.kind == BROADCAST else lanes.pixel
     budget = settings.tile_bytes // itemsize // channels // (spanD + 1)
     whole = lanes.unit * filter_vectors()
-    planes = low.N * lanes.blocks * OD
-    worth_sharing = low.work > WANTED_TASKS * settings.serial_flops
+    planes = low.N * lanes.blocks * OD_
+    wanted = min(WANTED_TASKS, low.work // settings.serial_flops)
     least = FILTER_ROWS * apart
-    rows, cols = OH, OW
-    if (sh * least + spanH) * (sw * OW + spanW) > budget:
+    rows, cols = OH_, OW_
+    packed = min(OW_, 2 * whole) if lanes.in_place else OW_  # columns that a band holds, of a whole row
+    if (sh * least + spanH) * (sw * packed + spanW) > budget:
         cols = max(whole, (budget // (sh * least + spanH) - spanW) // sw // whole * whole)
-        cols = min(OW, cols)
-    while rows > least and (sh * rows + spanH) * (sw * cols + spanW) > budget:
+        cols = packed = min(OW_, cols)
+    while rows > least and (sh * rows + spanH) * (sw * packed + spanW) > budget:
         rows = -(-rows // 2)
-    while worth_sharing and rows > LEAST_ROWS * apart and planes * -(-OH // rows) * -(-OW // cols) < WANTED_TASKS:
+    while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
         rows = -(-rows // 2)
-    while worth_sharing and OH == 1 and cols > 2 * whole and planes * -(-OW // cols) < WANTED_TASKS:
-        cols = -(-cols // 2 // whole) * whole
-    if rows < OH:
-        rows = min(OH, -(-rows // least) * least)
-    return rows, cols
+    while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
+        cols = _round_up(-(-cols // 2), whole)
+    return min(OH_, _round_up(rows, least)) if rows < OH_ else rows, cols
 
 
 def _edges(low: Lowered, lanes: Lanes, cols: int, vector: int) -> tuple[np.ndarray, int]:
@@ -192,12 +221,12 @@ def _edges(low: Lowered, lanes: Lanes, cols: int, vector: int) -> tuple[np.ndarr
 
     A tile reads x in place where all its lanes, also those that are not stored, lie within the row.
     """
-    OW, sw, span = low.out[2], low.stride[2], low.span[2]
+    OW_, sw, span = low.out[2], low.stride[2], low.span[2]
     first, last = low.interior if lanes.in_place else (0, 0)
     beyond = 0 if lanes.unit > 1 or lanes.pixel % vector == 0 else -(-vector // lanes.pixel)
     edges, reads = [], 0
-    for col0 in range(0, OW, cols):
-        units = -(-min(cols, OW - col0) // lanes.unit)
+    for col0 in range(0, OW_, cols):
+        units = -(-min(cols, OW_ - col0) // lanes.unit)
         vectors = _even(units, filter_vectors())
         tiles = -(-units // vectors)
         bounds = [min(units, j * vectors) * lanes.unit for j in range(tiles + 1)]
@@ -207,13 +236,13 @@ def _edges(low: Lowered, lanes: Lanes, cols: int, vector: int) -> tuple[np.ndarr
         ]
         left = inside.index(True) if any(inside) else tiles
         right = tiles - inside[::-1].index(True) if any(inside) else tiles
-        edges.append((tiles, left, right))
+        edges += [tiles, left, right]
         reads = max(reads, bounds[left], bounds[tiles] - bounds[right])
     return np.array(edges, dtype=np.int64), reads
 
 
 def _template(
-    taps: tuple[Axis, Axis, Axis], lanes: Lanes, sw: int, shift: int, channels: int, pitch: tuple[int, int],
+    taps: tuple[Axis, Axis, Axis], lanes: Lanes, sw: int, shift: int, channels: int, channel: int, run: int,
     phases: int, wide: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Entries of a tile of 1, 2, ... rows, one after the other, and where each begins.
@@ -234,12 +263,11 @@ def _template(
                     before = 0
                     for p in range(phases):
                         count = -(-(KW - p) // phases)
-                        place = c * pitch[0] + (p * pitch[1] + p * dw // sw if phases > 1 else 0)
                         if lanes.kind == BROADCAST:
                             w_at = (((c * KD + d) * KW + before) * KH + m) * wide
                         else:
                             w_at = (d * KH + m) * KW * wide
-                        entries.append((c, d * dd, m * dh, place, w_at, code, count))
+                        entries.append((c, d * dd, m * dh, c * channel + p * run + p * dw // sw, w_at, code, count))
                         before += count
         starts.append(len(entries))
     return np.array(entries, dtype=np.int64).reshape(-1), np.array(starts, dtype=np.int64)
@@ -254,21 +282,23 @@ def weight_order(low: Lowered, plan: Planar, at: WeightStrides) -> np.ndarray:
     where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)
     if lanes.kind == LANES:
         where = where.reshape(low.groups * low.O, KD, KH, KW)
-        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * plan.weights[0])
+        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * plan.wide)
         where = np.moveaxis(where.reshape(lanes.blocks, -1, KD, KH, KW), 1, -1)
     else:
-        phases, rows = plan.band[4], max(1, lanes.together)
-        where = where[..., [j for p in range(phases) for j in range(p, KW, phases)]]
+        rows = max(1, lanes.together)
+        where = where[..., [j for p in range(plan.phases) for j in range(p, KW, plan.phases)]]
         where = _padded(where, 1, lanes.inner * rows).reshape(low.groups, lanes.inner, rows, low.C, KD, KH, KW)
         where = where.transpose(0, 1, 3, 4, 6, 5, 2)
     return np.ascontiguousarray(where).reshape(-1)
 
 
-def bias_order(low: Lowered, plan: Planar) -> np.ndarray | None:
-    """Which bias comes where tiles read, as `weight_order`; None where it is b as it stands."""
+@lru_cache(maxsize=512)
+def bias_order(low: Lowered, plan: Planar) -> np.ndarray:
+    """Which bias comes where tiles read, as `weight_order`."""
+    where = np.arange(low.groups * low.O)
     if plan.lanes.kind == BROADCAST:
-        return None
-    return _padded(np.tile(np.arange(low.groups * low.O), plan.lanes.unit), 0, plan.lanes.blocks * plan.weights[0])
+        return where
+    return _padded(np.tile(where, plan.lanes.unit), 0, plan.lanes.blocks * plan.wide)
 
 
 def _padded(where: np.ndarray, axis: int, length: int) -> np.ndarray:

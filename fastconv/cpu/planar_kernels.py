@@ -4,7 +4,8 @@ Each task owns a block of output rows and columns of one plane. It packs the col
 them, where x cannot be read in place) into bands in its thread's scratch and lets tiles run over bands and x alike:
 a table of entries says where each row of the input is, so borders of rows cost nothing in any padding mode.
 
-Helpers get addresses in place of arrays, which Numba would count in and out at every call.
+Helpers get addresses in place of arrays, which Numba would count in and out at every call; `n` is the address of
+`Planar.numbers`, `here` the block: plane, first row and rows, first column and columns, tiles and those in place.
 """
 
 from __future__ import annotations
@@ -13,97 +14,99 @@ from ..simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.lanes import address, copy_run, peek, poke
 from .pack import pack_strip, unpack_planar
-
-ROOM = 7  # integers of an entry of the template
+from .planar_blocking import (
+    ALWAYS, APART, BAND_C, BAND_D, BAND_H, BAND_P, BAND_SIZE, BAND_W, BIAS_BLOCK, BLOCKS, C_IN, C_INNER, C_OUT,
+    CHANNELS, COL_BLOCKS, COLS, DILATION, EDGES, INNER, KIND, LANES_INNER, LEFT, MOST, OD, OH, OW, PER_COLUMN,
+    PER_VECTOR, PHASES, PIXEL, REPEAT, RIGHT, ROOM, ROUND, ROW_BLOCKS, ROWS, SPAN_D, SPAN_H, SPAN_W, STAGE_C, STAGE_H,
+    STAGE_W, STAGED, STARTS, STRIDE_D, STRIDE_H, STRIDE_W, TEMPLATE, TOGETHER, UNIT, W_BLOCK, W_CHANNEL, W_INNER,
+    W_ROW, W_STEP, X_C, X_D, X_H, X_INNER, X_N, X_STEP, X_VECTOR, X_W, Y_0, Y_C, Y_D, Y_H, Y_N, Y_W,
+)  # fmt: skip
 
 
 @parallel_kernel
-def sweep(
-    thread, first, last, x, x_strides, index, interior, w, bias, y, y_strides, channels, grid, edges, shape, weights,
-    band, stage, stride, span, template, starts, tables, own, relu, tile,
-):  # fmt: skip
+def sweep(thread, first, last, x, w, bias, y, index, numbers, tables, own, relu, tile):
     """Each task: its rounds of input channels, one after the other; results that need it go through the staging."""
-    C, O, total = channels
-    blocks, OD, row_blocks, col_blocks, block_rows, block_cols, OH, OW = grid
-    kind, staged, pixel, round_ = shape[0], stage[0], band[5], band[7]
-    band_size, staging_at = stage[1], 2 * stage[1]
-    mine, table = own[thread], address(tables[thread])
-    planes_at, rows_at, cols_at = address(index[0]), address(index[1]), address(index[2])
-    half, C_in, C_out = tables.shape[1] // 2, C, O
-    if kind != BROADCAST:
-        C_in, C_out = pixel, pixel
+    n, mine = address(numbers), own[thread]
+    places = address(index[0]), address(index[1]), address(index[2])
+    by_pixel, pixel = numbers[KIND] == BROADCAST, numbers[PIXEL]
+    step_in, step_out = pixel, pixel
+    if by_pixel:
+        step_in, step_out = numbers[C_IN], numbers[C_OUT]
     for task in range(first, last):
-        cut = task % col_blocks
-        col0, row0 = cut * block_cols, task // col_blocks % row_blocks * block_rows
-        plane = task // col_blocks // row_blocks
-        od, block, n = plane % OD, plane // OD % blocks, plane // OD // blocks
-        here = od, row0, min(block_rows, OH - row0), col0, min(block_cols, OW - col0)
-        edge = edges[cut, 0], edges[cut, 1], edges[cut, 2]
-        x0 = n * x_strides[0] + block * C_in * x_strides[1]
-        y0 = y_strides[0] + n * y_strides[1] + block * C_out * y_strides[2]
-        y0 += od * y_strides[3] + row0 * y_strides[4] + col0 * y_strides[5]
-        count = min(pixel, total - block * pixel)
-        c, c0, c_steps = address(y), y0, (y_strides[2], y_strides[4], y_strides[5])
-        if staged:
-            c, c0, c_steps = address(mine), staging_at, (stage[2], stage[3], stage[4])
-        bias0 = block * (weights[0] if kind != BROADCAST else O)
-        for c_in in range(0, C, round_):
-            x_in, depth = x0 + c_in * x_strides[1], min(round_, C - c_in)
+        image, block, here = _locate(n, task)
+        x0 = image * numbers[X_N] + block * step_in * numbers[X_C]
+        y0 = numbers[Y_0] + image * numbers[Y_N] + block * step_out * numbers[Y_C]
+        y0 += here[0] * numbers[Y_D] + here[1] * numbers[Y_H] + here[3] * numbers[Y_W]
+        c, c0, c_steps = address(y), y0, (numbers[Y_C], numbers[Y_H], numbers[Y_W])
+        if numbers[STAGED]:
+            c, c0, c_steps = address(mine), 2 * numbers[BAND_SIZE], (numbers[STAGE_C], numbers[STAGE_H], numbers[STAGE_W])
+        count = min(pixel, numbers[CHANNELS] - block * pixel)
+        for c_in in range(0, numbers[C_IN], numbers[ROUND]):
+            depth, x_in = min(numbers[ROUND], numbers[C_IN] - c_in), x0 + c_in * numbers[X_C]
+            if by_pixel:
+                _pack_rows(n, address(x), x_in, places, index[2].size, here, depth, address(mine))
+            else:
+                _pack_pixels(numbers, x, x_in, index, here, count, mine)
             start = ACCUMULATE if c_in else BIAS if bias.size else ZERO
-            if kind != BROADCAST:
-                _pack_pixels(
-                    x, x_in, x_strides, index, interior, here, edge, shape, stride, span, band, count, mine, band_size
-                )
-            elif edge[1] > 0 or edge[2] < edge[0]:
-                _pack_rows(
-                    address(x), x_in, x_strides, planes_at, rows_at, cols_at, cols_at_size(index), interior, here,
-                    edge, shape, stride, span, band, depth, address(mine), band_size,
-                )  # fmt: skip
             _rows(
-                address(x), x_in, x_strides, planes_at, rows_at, cols_at, depth, O, here, edge, shape, address(w),
-                block * weights[3] + c_in * weights[2], weights, band, stride, address(mine), band_size, c, c0,
-                c_steps, address(template), address(starts), table, half, start, address(bias), bias0,
-                relu and c_in + round_ >= C, tile,
+                n, address(x), x_in, places, depth, here, address(w),
+                block * numbers[W_BLOCK] + c_in * numbers[W_CHANNEL], address(mine), c, c0, c_steps,
+                address(tables[thread]), tables.shape[1] // 2, start, address(bias), block * numbers[BIAS_BLOCK],
+                relu and c_in + numbers[ROUND] >= numbers[C_IN], tile,
             )  # fmt: skip
-        if staged:
-            _unstage(mine, staging_at, stage, kind, count, O, here, y, y0, y_strides)
+        if numbers[STAGED]:
+            _unstage(numbers, mine, count, here, y, y0)
 
 
 @kernel
-def cols_at_size(index):
-    """Padded columns."""
-    return index[2].size
+def _locate(n, task):
+    """Image, block of channels and block of pixels of a task."""
+    cut, rest = task % peek(n, COL_BLOCKS), task // peek(n, COL_BLOCKS)
+    row0, plane = rest % peek(n, ROW_BLOCKS) * peek(n, ROWS), rest // peek(n, ROW_BLOCKS)
+    col0, edge = cut * peek(n, COLS), peek(n, EDGES) + 3 * cut
+    rows, cols = min(peek(n, ROWS), peek(n, OH) - row0), min(peek(n, COLS), peek(n, OW) - col0)
+    tiles = peek(n, edge), peek(n, edge + 1), peek(n, edge + 2)
+    here = plane % peek(n, OD), row0, rows, col0, cols, tiles[0], tiles[1], tiles[2]
+    block = plane // peek(n, OD)
+    return block // peek(n, BLOCKS), block % peek(n, BLOCKS), here
 
 
 @kernel
-def _pack_rows(
-    x, x0, x_strides, planes_at, rows_at, cols_at, columns, interior, here, edge, shape, stride, span, band, depth,
-    dst, band_size,
-):  # fmt: skip
+def _side(n, here, side):
+    """First and past the last column, from the block's first, that the band of one side holds; and lanes beyond."""
+    units = -(-here[4] // peek(n, UNIT))
+    vectors = -(-units // here[5])
+    first, last = 0, here[6]
+    if side:
+        first, last = here[7], here[5]
+    return min(units, first * vectors) * peek(n, UNIT), min(units, last * vectors) * peek(n, UNIT)
+
+
+@kernel
+def _pack_rows(n, x, x0, places, columns, here, depth, dst):
     """Pack the padded columns of the tiles that do not read x in place, in runs of one phase of the stride each."""
-    od, row0, rows, col0, cols = here
-    units, sw, run = -(-cols // shape[1]), stride[2], band[3]
-    vectors = -(-units // edge[0])
+    planes_at, rows_at, cols_at = places
+    sw = peek(n, STRIDE_W)
     for side in range(2):
-        tile0, tile1 = (0, edge[1]) if side == 0 else (edge[2], edge[0])
-        q0, q1 = min(units, tile0 * vectors) * shape[1], min(units, tile1 * vectors) * shape[1]
+        q0, q1 = _side(n, here, side)
         if q0 == q1:
             continue
-        for phase in range(band[4]):
-            begin = (col0 + q0) * sw + phase * band[8] % sw
-            end = min(columns, begin + (q1 - q0 + span[2] // sw) * sw)
-            left = min(begin + -(-max(0, interior[0] - begin) // sw) * sw, end)
-            inner = max(0, (min(end, interior[1]) - left + sw - 1) // sw)
+        for phase in range(peek(n, PHASES)):
+            begin = (here[3] + q0) * sw + phase * peek(n, DILATION) % sw
+            end = min(columns, begin + (q1 - q0 + peek(n, SPAN_W) // sw) * sw)
+            left = min(begin + -(-max(0, peek(n, LEFT) - begin) // sw) * sw, end)
+            inner = max(0, (min(end, peek(n, RIGHT)) - left + sw - 1) // sw)
             right = left + inner * sw
             for c in range(depth):
-                for p in range(span[0] + 1):
-                    plane = peek(planes_at, od * stride[0] + p)
-                    for r in range((rows - 1) * stride[1] + span[1] + 1):
-                        row = peek(rows_at, row0 * stride[1] + r)
+                for p in range(peek(n, SPAN_D) + 1):
+                    plane = peek(planes_at, here[0] * peek(n, STRIDE_D) + p)
+                    for r in range((here[2] - 1) * peek(n, STRIDE_H) + peek(n, SPAN_H) + 1):
+                        row = peek(rows_at, here[1] * peek(n, STRIDE_H) + r)
                         if plane < 0 or row < 0:
                             continue  # no entry reads it
-                        line = x0 + c * x_strides[1] + plane * x_strides[2] + row * x_strides[3]
-                        at = side * band_size + c * band[0] + p * band[1] + r * band[2] + phase * run
+                        line = x0 + c * peek(n, X_C) + plane * peek(n, X_D) + row * peek(n, X_H)
+                        at = side * peek(n, BAND_SIZE) + c * peek(n, BAND_C) + p * peek(n, BAND_D)
+                        at += r * peek(n, BAND_H) + phase * peek(n, BAND_P)
                         _pack_border(x, line, cols_at, begin, left, sw, dst, at)
                         if inner:
                             _pack_inner(x, line + peek(cols_at, left), sw, inner, dst, at + (left - begin) // sw)
@@ -131,26 +134,27 @@ def _pack_inner(x, line, sw, count, dst, at):
 
 
 @kernel
-def _pack_pixels(x, x0, x_strides, index, interior, here, edge, shape, stride, span, band, count, dst, band_size):
+def _pack_pixels(numbers, x, x0, index, here, count, dst):
     """Pack the pixels of the tiles that do not read x in place, each channel as often as it has filters."""
-    od, row0, rows, col0, cols = here
-    vectors, repeat = -(-(-(-cols // shape[1])) // edge[0]), shape[15]
-    pitch = band[1], band[2], band[5]
+    n, repeat = address(numbers), numbers[REPEAT]
+    x_strides = numbers[X_N], numbers[X_C], numbers[X_D], numbers[X_H], numbers[X_W]
+    pitch = numbers[BAND_D], numbers[BAND_H], numbers[PIXEL]
+    sd, sh, sw = numbers[STRIDE_D], numbers[STRIDE_H], numbers[STRIDE_W]
     for side in range(2):
-        tile0, tile1 = (0, edge[1]) if side == 0 else (edge[2], edge[0])
-        q0 = tile0 * vectors * shape[1]
-        q1 = min(cols, tile1 * vectors * shape[1])
+        q0, q1 = _side(n, here, side)
+        q1 = min(q1, here[4])
         if q0 >= q1:
             continue
-        corner = od * stride[0], row0 * stride[1], (col0 + q0) * stride[2]
-        size = span[0] + 1, (rows - 1) * stride[1] + span[1] + 1, (q1 - q0 - 1) * stride[2] + span[2] + 1
+        size = numbers[SPAN_D] + 1, (here[2] - 1) * sh + numbers[SPAN_H] + 1, (q1 - q0 - 1) * sw + numbers[SPAN_W] + 1
+        at = side * numbers[BAND_SIZE]
         pack_strip(
-            x, x0, x_strides, count // repeat, index, corner, size, interior, dst, side * band_size, pitch
+            x, x0, x_strides, count // repeat, index, (here[0] * sd, here[1] * sh, (here[3] + q0) * sw), size,
+            (numbers[LEFT], numbers[RIGHT]), dst, at, pitch,
         )  # fmt: skip
         if repeat > 1:
             for p in range(size[0]):
                 for r in range(size[1]):
-                    _repeat(address(dst), side * band_size + p * pitch[0] + r * pitch[1], size[2], pitch[2], count, repeat)
+                    _repeat(address(dst), at + p * pitch[0] + r * pitch[1], size[2], pitch[2], count, repeat)
 
 
 @kernel
@@ -163,42 +167,39 @@ def _repeat(dst, at, pixels, pitch, count, repeat):
 
 @kernel
 def _rows(
-    x, x0, x_strides, planes_at, rows_at, cols_at, depth, O, here, edge, shape, w, w0, weights, band, stride, bands,
-    band_size, c, c0, c_steps, template, starts, table, half, start, bias, bias0, relu, tile,
+    n, x, x0, places, depth, here, w, w0, bands, c, c0, c_steps, table, half, start, bias, bias0, relu, tile
 ):  # fmt: skip
     """Tiles over the rows of a block, residue by residue of the distance of a tile's rows."""
-    rows, most, apart = here[2], shape[3], shape[4]
-    for residue in range(min(apart, rows)):
-        members = -(-(rows - residue) // apart)
-        tiles = -(-members // most)
+    apart, starts = peek(n, APART), peek(n, STARTS)
+    for residue in range(min(apart, here[2])):
+        members = -(-(here[2] - residue) // apart)
+        tiles = -(-members // peek(n, MOST))
         for t in range(tiles):
             r0, r1 = members * t // tiles, members * (t + 1) // tiles
             row = residue + r0 * apart
-            begin, end = peek(starts, r1 - r0), peek(starts, r1 - r0 + 1)
-            found = _entries(
-                template, begin, (end - begin) // band[7] * depth, x_strides, planes_at, rows_at, here, row, stride,
-                band, table, half,
-            )  # fmt: skip
+            begin, end = peek(n, starts + r1 - r0), peek(n, starts + r1 - r0 + 1)
+            found = _entries(n, begin, (end - begin) // peek(n, ROUND) * depth, places, here, row, table, half)
             _columns(
-                x, x0, x_strides, cols_at, O, here, row, r1 - r0, edge, shape, w, w0, weights, band, stride, bands,
-                band_size, c, c0, c_steps, table, half, found, start, bias, bias0, relu, tile,
+                n, x, x0, places[2], here, row, r1 - r0, w, w0, bands, c, c0, c_steps, table, half, found, start,
+                bias, bias0, relu, tile,
             )  # fmt: skip
 
 
 @kernel
-def _entries(template, begin, number, x_strides, planes_at, rows_at, here, row, stride, band, table, half):
+def _entries(n, begin, number, places, here, row, table, half):
     """The entries of a tile's rows that are not zero padding: for x in place, and from `half` on for a band."""
-    found = 0
-    for e in range(begin * ROOM, (begin + number) * ROOM, ROOM):
-        p, m = peek(template, e + 1), row * stride[1] + peek(template, e + 2)
-        plane, line = peek(planes_at, here[0] * stride[0] + p), peek(rows_at, here[1] * stride[1] + m)
+    template, found = peek(n, TEMPLATE), 0
+    for e in range(template + begin * ROOM, template + (begin + number) * ROOM, ROOM):
+        p, m = peek(n, e + 1), row * peek(n, STRIDE_H) + peek(n, e + 2)
+        plane = peek(places[0], here[0] * peek(n, STRIDE_D) + p)
+        line = peek(places[1], here[1] * peek(n, STRIDE_H) + m)
         if plane < 0 or line < 0:
             continue
         at = found * FIELDS
-        poke(table, at, peek(template, e) * x_strides[1] + plane * x_strides[2] + line * x_strides[3])
-        poke(table, half + at, peek(template, e + 3) + p * band[1] + m * band[2])
+        poke(table, at, peek(n, e) * peek(n, X_C) + plane * peek(n, X_D) + line * peek(n, X_H))
+        poke(table, half + at, peek(n, e + 3) + p * peek(n, BAND_D) + m * peek(n, BAND_H))
         for field in range(1, FIELDS):
-            value = peek(template, e + 3 + field)
+            value = peek(n, e + 3 + field)
             poke(table, at + field, value)
             poke(table, half + at + field, value)
         found += 1
@@ -207,57 +208,58 @@ def _entries(template, begin, number, x_strides, planes_at, rows_at, here, row, 
 
 @kernel
 def _columns(
-    x, x0, x_strides, cols_at, O, here, row, rows, edge, shape, w, w0, weights, band, stride, bands, band_size, c, c0,
-    c_steps, table, half, found, start, bias, bias0, relu, tile,
+    n, x, x0, cols_at, here, row, rows, w, w0, bands, c, c0, c_steps, table, half, found, start, bias, bias0, relu, tile
 ):  # fmt: skip
-    """Tiles over the columns of a block; those that read the same columns follow each other."""
-    unit, apart, together = shape[1], shape[4], shape[5]
+    """Tiles over the columns of a block, in runs: before, inside and after what is read in place, and the last one."""
+    unit, together, tiles = peek(n, UNIT), peek(n, TOGETHER), here[5]
     cols, units = here[4], -(-here[4] // unit)
-    vectors = -(-units // edge[0])
-    blocks, inner, c_row, bias_row = 1, shape[2], apart * c_steps[1], 0
+    vectors = -(-units // tiles)
+    groups, inner, c_row, bias_row = 1, peek(n, INNER), peek(n, APART) * c_steps[1], 0
     if together:
-        blocks, inner, c_row, bias_row = shape[2], 1, c_steps[0], 1
-    bounds = 0, edge[1], edge[2], edge[0]
-    for part in range(4):  # before, inside and after what is read in place, and the last tile, which may be smaller
-        t0, t1 = bounds[min(part, 2)], min(bounds[min(part + 1, 3)], edge[0] - 1)
+        groups, inner, c_row, bias_row = peek(n, INNER), 1, c_steps[0], 1
+    c_inner = peek(n, C_INNER) * c_steps[0]
+    even = units // vectors  # tiles before one that is smaller, if there is one
+    bounds = 0, here[6], here[7], tiles
+    for part in range(4):
+        t0, t1 = bounds[min(part, 2)], min(bounds[min(part + 1, 3)], even)
         if part == 3:
-            t0, t1 = edge[0] - 1, edge[0]
+            t0, t1 = even, tiles
         if t0 >= t1:
             continue
         q = t0 * vectors * unit
-        a, at, table0, hop = bands, q * band[6], half, band[6]
-        if t0 >= edge[2]:
-            at = band_size + (q - edge[2] * vectors * unit) * band[6]
-        elif t0 >= edge[1]:
-            a, table0, hop = x, 0, stride[2] * x_strides[4]
-            at = x0 + peek(cols_at, (here[3] + q) * stride[2]) * x_strides[4]
+        a, at, table0, hop = bands, q * peek(n, BAND_W), half, peek(n, BAND_W)
+        if t0 >= here[7]:
+            at = peek(n, BAND_SIZE) + (q - here[7] * vectors * unit) * hop
+        elif t0 >= here[6]:
+            a, table0, hop = x, 0, peek(n, STRIDE_W) * peek(n, X_W)
+            at = x0 + peek(cols_at, (here[3] + q) * peek(n, STRIDE_W)) * peek(n, X_W)
         wide = min(vectors, units - t0 * vectors)
-        for block in range(blocks):
+        columns = (cols - q) * peek(n, PER_COLUMN) + peek(n, ALWAYS)
+        for group in range(groups):
             if together:
-                rows = min(together, O - block * together)
+                rows = min(together, peek(n, C_OUT) - group * together)
             filter_tiles(
-                tile, shape[0], wide, found, table, table0, a, at, shape[6], shape[7],
-                w, w0 + block * shape[12], weights[0], weights[1],
-                c, c0 + row * c_steps[1] + q * c_steps[2] + block * shape[13] * c_steps[0], c_row, unit * c_steps[2],
-                rows, (cols - q) * shape[8] + shape[9], shape[10],
-                start, bias, bias0 + block * shape[13], bias_row, relu,
-                t1 - t0, wide * unit * hop, wide * unit * c_steps[2], wide * unit * shape[8],
-                inner, shape[11], shape[12], shape[13] * c_steps[0], shape[13], shape[14],
+                tile, peek(n, KIND), wide, found, table, table0, a, at, peek(n, X_STEP), peek(n, X_VECTOR),
+                w, w0 + group * peek(n, W_INNER), peek(n, W_STEP), peek(n, W_ROW),
+                c, c0 + row * c_steps[1] + q * c_steps[2] + group * c_inner, c_row, unit * c_steps[2],
+                rows, columns, peek(n, PER_VECTOR), start, bias, bias0 + group * peek(n, C_INNER), bias_row, relu,
+                t1 - t0, wide * unit * hop, wide * unit * c_steps[2], wide * unit * peek(n, PER_COLUMN),
+                inner, peek(n, X_INNER), peek(n, W_INNER), c_inner, peek(n, C_INNER), peek(n, LANES_INNER),
             )  # fmt: skip
 
 
 @kernel
-def _unstage(memory, staged, stage, kind, count, O, here, y, y0, y_strides):
+def _unstage(numbers, memory, count, here, y, y0):
     """A block's results from the staging to y."""
     rows, cols = here[2], here[4]
-    if kind != BROADCAST:
+    staged, yc, yh, yw = 2 * numbers[BAND_SIZE], numbers[Y_C], numbers[Y_H], numbers[Y_W]
+    if numbers[KIND] != BROADCAST:
         for r in range(rows):
-            at, to = staged + r * stage[3], y0 + r * y_strides[4]
-            unpack_planar(memory, at, stage[4], count, cols, y, to, y_strides[2], y_strides[5])
+            unpack_planar(memory, staged + r * numbers[STAGE_H], numbers[STAGE_W], count, cols, y, y0 + r * yh, yc, yw)
         return
     source, target = address(memory), address(y)
-    for o in range(O):
+    for o in range(numbers[C_OUT]):
         for r in range(rows):
-            at, to = staged + o * stage[2] + r * stage[3], y0 + o * y_strides[2] + r * y_strides[4]
+            at, to = staged + o * numbers[STAGE_C] + r * numbers[STAGE_H], y0 + o * yc + r * yh
             for q in range(cols):
-                poke(target, to + q * y_strides[5], peek(source, at + q))
+                poke(target, to + q * yw, peek(source, at + q))
