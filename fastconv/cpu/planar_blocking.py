@@ -5,11 +5,12 @@ Lanes are neighbouring pixels of a row (kind BROADCAST: one weight serves all of
 and the host only, never on the number of threads. Sizes and offsets count elements.
 
 The kernel gets the whole cut as one array of integers, `Planar.numbers`: named places first (`KIND`, `UNIT`, ...), then
-the tables whose offsets are at `EDGES`, `STARTS` and `TEMPLATE`. Few arguments are what makes a small call quick.
+the tables of tiles, whose offsets begin at place `STARTS`. Few arguments are what makes a small call quick.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,6 @@ from .lowering import Lowered, WeightStrides
 LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 CHANNEL_VECTORS = 4  # of a task, where channels must be transposed into lanes
-ROOM = 7  # integers of an entry of the template
 
 # Places in `Planar.numbers`. What lanes are: see `Lanes`.
 KIND, UNIT, PIXEL, REPEAT, INNER, TOGETHER, STAGED = range(7)
@@ -40,13 +40,14 @@ MOST, APART, X_STEP, X_VECTOR, PER_COLUMN, ALWAYS, PER_VECTOR = range(19, 26)
 X_INNER, W_INNER, C_INNER, LANES_INNER = range(26, 30)
 # Weights: w_step, w_row, of a channel, of a block; bias of a block.
 W_STEP, W_ROW, W_CHANNEL, W_BLOCK, BIAS_BLOCK = range(30, 35)
-# A band: pitch of channels, planes, rows, phases; phases, of a column; elements of one; dilation of columns.
-BAND_C, BAND_D, BAND_H, BAND_P, PHASES, BAND_W, BAND_SIZE, DILATION = range(35, 43)
+# The band: pitch of channels, planes, rows, phases and output columns; phases, elements, dilation of columns.
+BAND_C, BAND_D, BAND_H, BAND_P, BAND_W, PHASES, BAND_SIZE, DILATION = range(35, 43)
 # Strides of the staging, of x and of y (after where y starts); stride, span and interior of the problem.
 STAGE_C, STAGE_H, STAGE_W = range(43, 46)
 X_N, X_C, X_D, X_H, X_W, Y_0, Y_N, Y_C, Y_D, Y_H, Y_W = range(46, 57)
 STRIDE_D, STRIDE_H, STRIDE_W, SPAN_D, SPAN_H, SPAN_W, LEFT, RIGHT = range(57, 65)
-EDGES, STARTS, TEMPLATE, PLACES = range(65, 69)
+# Where the tables of tiles of 1, 2, ... rows begin, after these places.
+STARTS, PLACES = range(65, 67)
 
 
 class Axis(NamedTuple):
@@ -77,13 +78,12 @@ class Lanes(NamedTuple):
     inner: int
     together: int
     blocks: int
-    in_place: bool
     staged: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Planar:
-    """The cut of one problem; a thread needs `own` elements of scratch and `entries` of a tile's table."""
+    """The cut of one problem; a thread needs `own` elements of scratch."""
 
     lanes: Lanes
     taps: tuple[Axis, Axis, Axis]
@@ -91,7 +91,6 @@ class Planar:
     wide: int
     numbers: np.ndarray
     own: int
-    entries: int
     tasks: int
 
 
@@ -102,7 +101,7 @@ def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     together = 0 if shares_rows or low.O == 1 else _even(low.O, FILTER_ROWS)
     inner = -(-low.O // together) if together else low.O
     staged = low.y_strides[4] != 1
-    return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, False, staged)
+    return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, staged)
 
 
 @lru_cache(maxsize=512)
@@ -111,11 +110,11 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
     vector, channels = host().lanes(itemsize), low.groups * low.O
     if low.groups > 1 and (low.x_strides[1] != 1 or low.y_strides[1] != 1):
         pixel = min(CHANNEL_VECTORS, -(-channels // vector)) * vector
-        return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), False, True)
+        return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), True)
     unit = vector // math.gcd(channels, vector)
     if low.stride[2] != 1 or low.out[2] / (-(-low.out[2] // unit) * unit) <= channels / _round_up(channels, vector):
         unit = 1
-    return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, low.O == 1 and low.stride[2] > 1, False)
+    return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, False)
 
 
 @lru_cache(maxsize=512)
@@ -130,15 +129,15 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     apart = 1 if lanes.together else dh // math.gcd(sh, dh)
     shift = 0 if lanes.together else sh * apart // dh
     rows, cols = _block(low, lanes, apart, itemsize)
-    edges, reads = _edges(low, lanes, cols, vector)
-    # A band's columns: in runs of one phase each, or with the channels of a pixel together.
+    # The band's columns: in runs of one phase each, or with the channels of a pixel together.
+    reads = _round_up(cols, lanes.unit)
     run = _spread(reads + spanW // sw + 1 if flat else ((reads - 1) * sw + spanW + 1) * pixel, itemsize)
     plane = ((rows - 1) * sh + spanH + 1) * run * phases
     depth = max(1, min(low.C, MOST_ENTRIES // (KD * (shift * (FILTER_ROWS - 1) + KH) * phases)))
     depth = _even(low.C, depth)
     wide = max(1, lanes.together) if flat else _round_up(lanes.unit * pixel, vector)
-    template, starts = _template(taps, lanes, sw, shift, depth, plane * (spanD + 1), run, phases, wide)
-    band = plane * (spanD + 1) * depth + 2 * filter_vectors() * vector + vector * pixel
+    pitch = plane * (spanD + 1), plane, run * phases, run
+    band = pitch[0] * depth + filter_vectors() * vector + vector * pixel
     w_channel = KD * KH * KW * wide
     blocks = -(-OH_ // rows), -(-OW_ // cols)
     n = np.zeros(PLACES, np.int64)
@@ -161,20 +160,20 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
         n[[W_STEP, W_ROW, W_BLOCK, BIAS_BLOCK]] = wide, shift * KW * wide, w_channel, wide
         n[[STAGE_C, STAGE_H, STAGE_W]] = 1, cols * pixel, pixel
     n[W_CHANNEL] = w_channel
-    n[[BAND_C, BAND_D, BAND_H, BAND_P, PHASES]] = plane * (spanD + 1), plane, run * phases, run, phases
-    n[[BAND_W, BAND_SIZE, DILATION]] = 1 if flat else sw * pixel, band, dw
+    n[BAND_C : BAND_P + 1] = pitch
+    n[[BAND_W, PHASES, BAND_SIZE, DILATION]] = 1 if flat else sw * pixel, phases, band, dw
     n[X_N : Y_0 + 1] = *low.x_strides, low.y_start
     n[Y_N : Y_W + 1] = low.y_strides
     n[STRIDE_D : RIGHT + 1] = *low.stride, *low.span, *low.interior
-    n[[EDGES, STARTS, TEMPLATE]] = PLACES, PLACES + edges.size, PLACES + edges.size + starts.size
+    starts, tables = _tables(taps, lanes, sw, shift, depth, pitch, wide)
+    n[STARTS] = PLACES
     return Planar(
         lanes=lanes,
         taps=taps,
         phases=phases,
         wide=wide,
-        numbers=np.concatenate([n, edges, starts, template]),
-        own=_round_up(2 * band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
-        entries=int(np.diff(starts).max()),
+        numbers=np.concatenate([n, starts + PLACES + len(starts), tables]),
+        own=_round_up(band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         tasks=low.N * lanes.blocks * OD_ * blocks[0] * blocks[1],
     )
 
@@ -203,11 +202,10 @@ def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, 
     wanted = min(WANTED_TASKS, low.work // settings.serial_flops)
     least = FILTER_ROWS * apart
     rows, cols = OH_, OW_
-    packed = min(OW_, 2 * whole) if lanes.in_place else OW_  # columns that a band holds, of a whole row
-    if (sh * least + spanH) * (sw * packed + spanW) > budget:
+    if (sh * least + spanH) * (sw * OW_ + spanW) > budget:
         cols = max(whole, (budget // (sh * least + spanH) - spanW) // sw // whole * whole)
-        cols = packed = min(OW_, cols)
-    while rows > least and (sh * rows + spanH) * (sw * packed + spanW) > budget:
+        cols = min(OW_, cols)
+    while rows > least and (sh * rows + spanH) * (sw * cols + spanW) > budget:
         rows = -(-rows // 2)
     while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
         rows = -(-rows // 2)
@@ -216,61 +214,28 @@ def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, 
     return min(OH_, _round_up(rows, least)) if rows < OH_ else rows, cols
 
 
-def _edges(low: Lowered, lanes: Lanes, cols: int, vector: int) -> tuple[np.ndarray, int]:
-    """Per block of columns: its tiles, the first and past the last that read x in place; and most columns packed.
-
-    A tile reads x in place where all its lanes, also those that are not stored, lie within the row.
-    """
-    OW_, sw, span = low.out[2], low.stride[2], low.span[2]
-    first, last = low.interior if lanes.in_place else (0, 0)
-    beyond = 0 if lanes.unit > 1 or lanes.pixel % vector == 0 else -(-vector // lanes.pixel)
-    edges, reads = [], 0
-    for col0 in range(0, OW_, cols):
-        units = -(-min(cols, OW_ - col0) // lanes.unit)
-        vectors = _even(units, filter_vectors())
-        tiles = -(-units // vectors)
-        bounds = [min(units, j * vectors) * lanes.unit for j in range(tiles + 1)]
-        inside = [
-            (col0 + bounds[j]) * sw >= first and (col0 + bounds[j + 1] - 1) * sw + span + beyond < last
-            for j in range(tiles)
-        ]
-        left = inside.index(True) if any(inside) else tiles
-        right = tiles - inside[::-1].index(True) if any(inside) else tiles
-        edges += [tiles, left, right]
-        reads = max(reads, bounds[left], bounds[tiles] - bounds[right])
-    return np.array(edges, dtype=np.int64), reads
-
-
-def _template(
-    taps: tuple[Axis, Axis, Axis], lanes: Lanes, sw: int, shift: int, channels: int, channel: int, run: int,
-    phases: int, wide: int,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Entries of a tile of 1, 2, ... rows, one after the other, and where each begins.
-
-    An entry is (channel, plane, row, place in a band, w_at, range code, count); planes and rows are padded ones.
-    """
+def _tables(
+    taps: tuple[Axis, Axis, Axis], lanes: Lanes, sw: int, shift: int, channels: int, pitch: tuple[int, ...], wide: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entries (x_at, w_at, range code, count) of tiles of 1, 2, ... rows, and where those of each begin and end."""
     (KD, dd), (KH, dh), (KW, dw) = taps
+    phases = pitch[2] // pitch[3]
     entries: list[tuple[int, ...]] = []
-    starts = [0, 0]
+    starts = [0]
     for rows in range(1, 2 if lanes.together else FILTER_ROWS + 1):
-        for c in range(channels):
-            for d in range(KD):
-                for m in range((rows - 1) * shift + KH):
-                    met = [r for r in range(rows) if 0 <= m - r * shift < KH]
-                    if not met:
-                        continue
-                    code = range_code(0, lanes.together) if lanes.together else range_code(met[0], met[-1] + 1)
-                    before = 0
-                    for p in range(phases):
-                        count = -(-(KW - p) // phases)
-                        if lanes.kind == BROADCAST:
-                            w_at = (((c * KD + d) * KW + before) * KH + m) * wide
-                        else:
-                            w_at = (d * KH + m) * KW * wide
-                        entries.append((c, d * dd, m * dh, c * channel + p * run + p * dw // sw, w_at, code, count))
-                        before += count
+        for c, d, m in itertools.product(range(channels), range(KD), range((rows - 1) * shift + KH)):
+            met = [r for r in range(rows) if 0 <= m - r * shift < KH]
+            if not met:
+                continue
+            code = range_code(0, lanes.together) if lanes.together else range_code(met[0], met[-1] + 1)
+            x_at, before = c * pitch[0] + d * dd * pitch[1] + m * dh * pitch[2], 0
+            for p in range(phases):
+                count = -(-(KW - p) // phases)
+                w_at = (((c * KD + d) * KW + before) * KH + m if lanes.kind == BROADCAST else (d * KH + m) * KW) * wide
+                entries.append((x_at + p * pitch[3] + p * dw // sw, w_at, code, count))
+                before += count
         starts.append(len(entries))
-    return np.array(entries, dtype=np.int64).reshape(-1), np.array(starts, dtype=np.int64)
+    return FIELDS * np.array(starts, dtype=np.int64), np.array(entries, dtype=np.int64).reshape(-1)
 
 
 @lru_cache(maxsize=512)
