@@ -30,6 +30,9 @@ _PUBLIC = {
         "conv3d_weight_grad",
         "choose_method",
         "matmul",
+        "plan_conv1d",
+        "plan_conv2d",
+        "plan_conv3d",
         *(
             f"{name}_pool{rank}d{suffix}"
             for rank in (1, 2, 3)
@@ -50,7 +53,7 @@ _PUBLIC = {
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
     "warming": ("warmup",),
-    "measure": ("info",),
+    "measure": ("explain", "info"),
 }
 _MODULES = ("autograd", "measure", "nn", "ops")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from . import measure as measure
     from . import nn as nn
     from . import ops as ops
+    from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403
     from .warming import warmup as warmup

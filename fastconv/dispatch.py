@@ -7,14 +7,13 @@ every legal problem, so "auto" always finds one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from .config import settings
+from . import rates
 from .errors import InvalidArgument, Unsupported
 from .spec import ConvSpec, PoolSpec
 
@@ -24,7 +23,7 @@ Supports = Callable[[Any], str | None]
 METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # output channels per group below which the tiles of im2col on a GPU would be mostly empty
-WORTH_PLANNING = 1e5  # nanoseconds: smaller problems are not worth the time it takes to plan a transform
+WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
 SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
 
 
@@ -47,10 +46,18 @@ def _fft(spec: ConvSpec) -> str | None:
     return None if spec.taps > 1 else "a filter of one tap gains nothing from a Fourier transform"
 
 
+def _winograd(spec: ConvSpec) -> str | None:
+    if spec.kernel == (1, 3, 3) and spec.stride[1:] == (1, 1):
+        return None
+    window, step = ("x".join(map(str, sizes[3 - max(spec.rank, 2) :])) for sizes in (spec.kernel, spec.stride))
+    return f"winograd serves 3x3 filters of stride 1; this one is {window}, stride {step}"
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
+    rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]
@@ -66,17 +73,20 @@ def rows(op: str, device: str = "cpu") -> list[Row]:
     return [row for row in TABLE if row.op == op and row.device == device]
 
 
-def find(op: str, spec: Spec, method: str, device: str) -> Row:
-    """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`."""
+def find(op: str, spec: Spec, method: str, device: str, *, prepared: bool = False) -> Row:
+    """The row that serves `spec` by `method`; "auto" chooses, any other method serves or raises `Unsupported`.
+
+    `prepared` says that the weights are packed or transformed already, as in a plan.
+    """
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    return _find(op, spec, method, device)
+    return _find(op, spec, method, device, prepared)
 
 
 @lru_cache(maxsize=1024)
-def _find(op: str, spec: Spec, method: str, device: str) -> Row:
+def _find(op: str, spec: Spec, method: str, device: str, prepared: bool) -> Row:
     if method == "auto":
-        method = choose_method(op, spec, device)
+        method = choose_method(op, spec, device, prepared=prepared)
     candidates = rows(op, device)
     reasons = {row.method: row.supports(spec) for row in candidates}
     if reasons.get(method, "") is None:
@@ -86,21 +96,42 @@ def _find(op: str, spec: Spec, method: str, device: str) -> Row:
     raise Unsupported(f"method {method!r} cannot serve {op} of {spec}: {why}; methods that can: {able}")
 
 
-def choose_method(op: str, spec: Spec, device: str = "cpu") -> str:
-    """The fastest method for finite data by a model of the work; pure, so the choice can be tested."""
+def choose_method(op: str, spec: Spec, device: str = "cpu", *, prepared: bool = False) -> str:
+    """The fastest method for finite data by a model of the work; it depends on the arguments and the rates only."""
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
-    if isinstance(spec, ConvSpec) and "fft" in able:
-        direct = _direct_cost(op, spec)
-        if direct > WORTH_PLANNING and _fft_cost(op, spec) < direct:
-            return "fft"
-    if device == "cuda" and "im2col" in able and isinstance(spec, ConvSpec) and spec.O // spec.groups >= LEAST_COLUMNS:
-        return "im2col"  # the tiled kernel; direct is a thread per output
-    return "direct"
+    if not isinstance(spec, ConvSpec):
+        return able[-1]
+    if device == "cuda":  # the tiled kernel, unless its tiles would be mostly empty; direct is a thread per output
+        return "im2col" if "im2col" in able and spec.O // spec.groups >= LEAST_COLUMNS else "direct"
+    times = {"direct": predict(op, spec, "direct", prepared=prepared)}
+    for method in able:
+        if method not in times and not (method == "fft" and times["direct"] < WORTH_PLANNING):
+            times[method] = predict(op, spec, method, prepared=prepared)
+    return min(times, key=times.__getitem__)
+
+
+def predict(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> float:
+    """Seconds that a method of the CPU is expected to take: its counts of work at this machine's rates."""
+    return rates.rate(op, method).seconds(work(op, spec, method, prepared=prepared), spec.itemsize)
+
+
+def work(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> Any:
+    """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
+    row = next(row for row in rows(op) if row.method == method)
+    return companion(row, "work")(
+        op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
+        groups=spec.groups, itemsize=spec.itemsize, channels_last=spec.channels_last, prepared=prepared,
+    )  # fmt: skip
 
 
 def load(row: Row) -> Callable[..., Any]:
     """Import the kernel a row names."""
     return load_name(row.kernel)
+
+
+def companion(row: Row, name: str) -> Callable[..., Any]:
+    """What stands beside a row's kernel in its module: `prepare` makes weights ready, `work` counts."""
+    return load_name(f"{row.kernel.split(':')[0]}:{name}")
 
 
 @lru_cache(maxsize=64)
@@ -110,18 +141,6 @@ def load_name(text: str) -> Callable[..., Any]:
     return getattr(import_module(module), name)
 
 
-def _direct_cost(op: str, spec: ConvSpec) -> float:
-    """Nanoseconds of one core for the direct kernel: lanes without an output channel idle (docs/decisions/0004)."""
-    per_group = (spec.C if op == "conv_input_grad" else spec.O) // spec.groups
-    lanes = 64 // spec.itemsize
-    idle = math.ceil(per_group / lanes) * lanes / per_group
-    few = max(1.0, 4 / (spec.C // spec.groups)) if op == "conv_weight_grad" else 1.0
-    return 0.018 * spec.itemsize / 4 * spec.flops / 2 * idle * few
-
-
-def _fft_cost(op: str, spec: ConvSpec) -> float:
-    """Nanoseconds of one core for the tiled transform."""
-    return load_name("fastconv.cpu.fft_plan:cost")(
-        op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
-        groups=spec.groups, itemsize=spec.itemsize, budget=settings.scratch_bytes,
-    )  # fmt: skip
+def forget() -> None:
+    """Choose anew: the rates have changed."""
+    _find.cache_clear()

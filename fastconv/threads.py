@@ -108,14 +108,12 @@ def team(tasks: int, work: int) -> int:
 def run(
     serial: Callable[..., Any], parallel: Callable[..., Any], members: int, tasks: int, args: tuple[Any, ...]
 ) -> None:
-    """Run ``serial(thread, first, last, *args)`` over all tasks, on `members` threads (from `team`).
+    """Run ``serial(thread, first, last, *args)`` over all tasks, on `members` > 1 threads (from `team`).
 
     Numba's workqueue layer aborts the process on concurrent entry: there, and until the layer is known, one caller
     at a time goes parallel and the others run their tasks one after the other. The results are the same.
     """
-    if members < 2:
-        serial(0, 0, tasks, *args)
-    elif _concurrent_entry_is_safe():
+    if _concurrent_entry_is_safe():
         parallel(members, tasks, *args)
     elif _region.acquire(blocking=False):
         try:

@@ -69,7 +69,7 @@ def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lamb
 
 def _cached() -> int:
     """Compiled functions in the cache."""
-    return sum(1 for _ in kernel_cache_dir().glob("*.nbc"))
+    return sum(1 for _ in kernel_cache_dir().rglob("*.nbc"))
 
 
 def _inputs(dtype: str, layout: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:

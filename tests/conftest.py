@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests share the smallest problems among threads, thousands of times: on a busy machine a team that spins while it waits
+# Tests share the smallest problems among threads, thousands of times: on a busy machine a team that spins while waiting
 # takes ten times as long. OpenMP reads this once, before the first kernel; tests' child processes inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

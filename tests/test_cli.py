@@ -181,7 +181,8 @@ def test_bench_on_a_terminal(run, monkeypatch, width):
 def test_bench_tells_of_wrong_results(run, monkeypatch):
     from fastconv.measure import comparison
 
-    monkeypatch.setattr(comparison, "our_call", lambda problem, *_: lambda: np.zeros(problem.spec.y_shape, np.float32))
+    zeros = lambda problem, *_, **__: lambda: np.zeros(problem.spec.y_shape, np.float32)  # noqa: E731
+    monkeypatch.setattr(comparison, "our_call", zeros)
     result = run("bench", "--problem", TINY, "--seconds", "0.01", "--against", "none")
     assert result.exit_code == 1
     assert "wrong result" in result.stderr
@@ -326,7 +327,7 @@ def test_same_seed_same_history_whatever_the_threads(run, trained, tmp_path):
 
 
 def test_without_matplotlib(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("fastconv.cli.plots.available", lambda: False)
+    monkeypatch.setattr("fastconv.cli.figures.available", lambda: False)
     words = ["--epochs", 1, "--limit", 50, "--out", tmp_path / "out"]
     result = run("train", "fashion-sketch", *words)
     assert result.exit_code == 0

@@ -1,6 +1,7 @@
 """The dispatch table: every row leads to a kernel, auto always finds one, an explicit method never falls back."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from fastconv.spec import conv_spec
 CPU = [row for row in dispatch.TABLE if row.device == "cpu"]
 GEOMETRY = ["stride", "dilation", "padding", "padding_mode", "groups", "channels_last"]
 PARAMETERS = {
-    "conv": ["x", "w", "b", "y", *GEOMETRY, "activation"],
+    "conv": ["x", "w", "b", "y", *GEOMETRY, "activation", "prepared"],
     "conv_input_grad": ["dy", "w", "dx", *GEOMETRY],
     "conv_weight_grad": ["x", "dy", "dw", *GEOMETRY],
     "max_pool": ["x", "y", "indices", "windows", "step", "channels_last"],
@@ -126,3 +127,22 @@ def test_explicit_method_is_the_one_that_runs(monkeypatch):
     for method in ("direct", "im2col", "fft"):
         fc.conv2d(x, w, method=method)
     assert ran == [("conv", "direct"), ("conv", "im2col"), ("conv", "fft")]
+
+
+@pytest.mark.parametrize("row", [row for row in CPU if row.op in OPS], ids=lambda row: f"{row.op}-{row.method}")
+def test_work_is_counted(row):
+    for case in CASES:
+        for prepared in {row.op == "conv", False}:
+            spec = spec_of(case)
+            if row.supports(spec) is None:
+                work = dispatch.work(row.op, spec, row.method, prepared=prepared)
+                assert all(math.isfinite(count) and count >= 0 for count in work), case.name
+                assert dispatch.predict(row.op, spec, row.method, prepared=prepared) > 0
+
+
+def test_more_work_takes_longer():
+    for method in ("direct", "im2col", "fft"):
+        small, large = (conv_spec((n, 16, 32, 32), (16, 16, 5, 5), rank=2) for n in (8, 800))
+        assert dispatch.predict("conv", large, method) > 2 * dispatch.predict("conv", small, method)
+        double = conv_spec((8, 16, 32, 32), (16, 16, 5, 5), rank=2, dtype="float64")
+        assert dispatch.predict("conv", double, method) > dispatch.predict("conv", small, method)

@@ -523,7 +523,7 @@ def test_training_in_another_thread(images):
 
 
 def test_buffers_are_used_again():
-    from fastconv.ops.memory import Pool, empty, recycled
+    from fastconv.memory import Pool, empty, recycled
 
     pool = Pool()
     with recycled(pool):

@@ -1,4 +1,4 @@
-"""The command line: ``fastconv info``, ``warmup``, ``bench`` and ``train``. Commands parse and print, nothing else.
+"""The command line: ``fastconv info, warmup, bench, explain, train``. Commands parse and print, nothing else.
 
 Exit codes: 0 done; 1 a benchmark found a wrong result; 2 bad arguments, data, files or devices (one line says what);
 130 interrupted by Ctrl-C, after saving.
@@ -14,7 +14,7 @@ import click
 
 from ..errors import FastconvError
 
-COMMANDS = ("info", "warmup", "bench", "train")
+COMMANDS = ("info", "warmup", "bench", "explain", "train")
 INTERRUPTED = 130
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from . import plots
+from . import figures, plots
 from .console import check_writable, say, write_file, write_json
 
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
@@ -68,7 +68,7 @@ class OutputFolder:
         self, title: str, epochs: Sequence[Mapping[str, float]], counts: np.ndarray | None, names: Any
     ) -> None:
         """learning-curve.png and, where the test was done, confusion-matrix.png; a word where matplotlib is missing."""
-        if not plots.available():
+        if not figures.available():
             say(MATPLOTLIB_MISSING)
             return
         if epochs:

@@ -6,20 +6,21 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InvalidArgument
-from . import INTERRUPTED, use_threads
+from . import INTERRUPTED, figures, use_threads
 from .console import JSON_HELP, Column, check_writable, progress, say, show_table, write_json
 
 if TYPE_CHECKING:
     from ..measure import Entry, Peaks, Rival, Row
 
-SUITES = ("layers", "backward", "filters", "signal", "pool", "quick", "all")
+SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "quick", "all")
 AGAINST_HELP = "Rivals to time as well, by comma: torch, scipy, opencv; none for none.  [default: those installed]"
-METHOD_HELP = "fastconv's methods to time, by comma: auto, direct, im2col, winograd, fft."
+METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
 
 
 @click.command()
@@ -37,48 +38,53 @@ METHOD_HELP = "fastconv's methods to time, by comma: auto, direct, im2col, winog
     help="Problem such as conv:n8c64h56w56_o64k3s1p1 (repeatable).",
 )
 @click.option("--against", metavar="NAMES", help=AGAINST_HELP)
-@click.option("--method", "methods", metavar="NAMES", default="auto,direct", show_default=True, help=METHOD_HELP)
+@click.option("--method", "methods", metavar="NAMES", default="auto,plan,direct", show_default=True, help=METHOD_HELP)
 @click.option(
-    "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Layout of --problem."
+    "--layout",
+    type=click.Choice(["NHWC", "NCHW"]),
+    help="Layout of all problems.  [default: NHWC for --problem, a suite's own]",
 )
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64"]),
-    default="float32",
-    show_default=True,
-    help="Dtype of --problem.",
+    help="Dtype of all problems.  [default: float32 for --problem, a suite's own]",
 )
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="Time for each problem.  [default: 2; quick: 0.4]"
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads for fastconv and its rivals.  [default: all]")
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+@click.option("--plot", "plot_dir", metavar="DIR", help="Draw roofline.png and ratios.png into this folder.")
 def bench(
     quick: bool,
     suites: tuple[str, ...],
     problems: tuple[str, ...],
     against: str | None,
     methods: str,
-    layout: str,
-    dtype: str,
+    layout: str | None,
+    dtype: str | None,
     seconds: float | None,
     threads: int | None,
     json_file: str | None,
+    plot_dir: str | None,
 ) -> None:
     """Measure fastconv against PyTorch, SciPy and OpenCV on this machine.
 
     Every result is first checked against float64 values computed from the definition. Then all contenders take turns
-    in one process. A user's calls are timed: NumPy in, NumPy out, weights packed in every call; PyTorch gets tensors
-    prepared in both of its layouts, and the better one counts.
+    in one process. A user's calls are timed: NumPy in, NumPy out, weights packed in every call but those of "plan".
+    PyTorch gets tensors prepared in both of its layouts, and the better one counts.
     """
     from .. import measure
 
     check_writable(json_file)
+    _check_plots(plot_dir)
     use_threads(threads)
     if not suites and not problems:
         suites = ("quick",) if quick else ("layers",)
-    chosen = list(dict.fromkeys(p for name in suites for p in measure.suite(name)))
-    chosen += [measure.parse_problem(text, layout=layout, dtype=dtype) for text in problems]
+    chosen = [p for name in suites for p in measure.suite(name)]
+    chosen += [measure.parse_problem(text) for text in problems]
+    chosen = [measure.in_layout(p, layout) if layout else p for p in chosen]
+    chosen = list(dict.fromkeys(measure.in_dtype(p, dtype) if dtype else p for p in chosen))
     rivals, missing = measure.find_rivals(None if against is None else tuple(_names(against, none=True)))
     wanted = _methods(methods)
     rows: list[Row] = []
@@ -102,12 +108,35 @@ def bench(
         say(f"{rival.name} is not installed ({rival.install})")
     if json_file:
         write_json(_report(rows, peaks.values()), json_file)
+    if plot_dir and rows:
+        _draw(Path(plot_dir), rows, rivals, peaks)
     if interrupted:
         sys.exit(INTERRUPTED)
     _warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
     _warn_of_others("problems were timed", [row.disturbance for row in rows])
     if _complain(rows):
         sys.exit(1)
+
+
+def _check_plots(folder: str | None) -> None:
+    """Fail now, not after the work, if the pictures cannot be drawn."""
+    if folder is None:
+        return
+    if not figures.available():
+        raise InvalidArgument("--plot needs matplotlib, which is not installed: pip install 'fastconv[plots]'")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"--plot is {folder!r}, which is no folder and cannot be made one: {error}") from None
+
+
+def _draw(folder: Path, rows: list[Row], rivals: list[Rival], peaks: dict[str, Peaks]) -> None:
+    from .bench_plots import draw_ratios, draw_roofline
+
+    draw_roofline(folder / "roofline.png", rows, peaks)
+    seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
+    draw_ratios(folder / "ratios.png", rows, seen)
+    say(f"Drawn: {folder / 'roofline.png'}, {folder / 'ratios.png'}")
 
 
 def _names(text: str, none: bool = False) -> list[str]:
@@ -117,11 +146,12 @@ def _names(text: str, none: bool = False) -> list[str]:
 
 def _methods(text: str) -> list[str]:
     from ..dispatch import METHODS
+    from ..measure.rows import PLAN
 
     names = list(dict.fromkeys(_names(text)))
-    unknown = [name for name in names if name not in METHODS]
-    if unknown or not names:
-        raise InvalidArgument(f"--method is {text!r}; expected some of {', '.join(METHODS)}, by comma")
+    known = (*METHODS, PLAN)
+    if not names or not set(names) <= set(known):
+        raise InvalidArgument(f"--method is {text!r}; expected some of {', '.join(known)}, by comma")
     return names
 
 

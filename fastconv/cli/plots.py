@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .console import write_file
-
-TRAINING, TEST, GREY = "#1f6fb4", "#d1662b", "#5f6368"
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.titlesize": 11,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "grid.color": "#e4e6e8",
-}
-
-
-def available() -> bool:
-    """Whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
+from .figures import TEST, TRAINING, new_figure, save_figure
 
 
 def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], title: str) -> None:
     """Write loss and accuracy over the epochs, on the training and the test images, to a PNG file."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure((9.6, 4.0), 2)
+    figure, axes = new_figure((9.6, 4.0), 2)
     epochs = np.arange(1, len(history["loss"]) + 1)
     for ax, key, name in zip(axes, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
         ends = []
@@ -52,14 +34,14 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], titl
         ax.margins(y=0.12)
         _label_ends(ax, ends, ".3f")
     figure.suptitle(title, x=0.012, ha="left", fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_confusion_matrix(path: Path, counts: np.ndarray, names: Sequence[str], title: str) -> None:
     """Write the confusion matrix to a PNG file: counts in the cells, shaded by the share of the true class."""
     n = len(names)
     side = max(4.4, 0.62 * n + 2.2)
-    figure, (ax,) = _figure((side + 0.9, side), 1)
+    figure, (ax,) = new_figure((side + 0.9, side), 1)
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(n, n):
@@ -79,19 +61,7 @@ def draw_confusion_matrix(path: Path, counts: np.ndarray, names: Sequence[str], 
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     ax.set_title(title, loc="left", pad=10)
-    _save(figure, path)
-
-
-def _figure(size: tuple[float, float], panels: int) -> tuple[Any, list[Any]]:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.06))
-        FigureCanvasAgg(figure)  # no window, whatever backend the user's settings name
-        return figure, [figure.add_subplot(1, panels, i + 1) for i in range(panels)]
+    save_figure(figure, path)
 
 
 def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]], form: str) -> None:
@@ -107,8 +77,3 @@ def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]], form: str) -> 
             f"{label} {value:{form}}", (epoch, y), (8, 0), textcoords="offset points", va="center", color=color,
             annotation_clip=False,
         )  # fmt: skip
-
-
-def _save(figure: Any, path: Path) -> None:
-    options = {"dpi": 150, "format": "png", "bbox_inches": "tight", "pad_inches": 0.15}
-    write_file(path, lambda temporary: figure.savefig(temporary, **options))

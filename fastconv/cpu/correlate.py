@@ -7,74 +7,90 @@ with a row per output pixel. Sums run tap by tap, channel by channel, in one ord
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from ..memory import scratch
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tile, tile_address
-from ..simd.vector import copy, lanes_of, prefetch
+from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, tile_address
+from ..simd.vector import copy, lanes_of
 from ..threads import team
-from .blocking import cut, locate
+from .blocking import Blocking, cut, locate
 from .lowering import Lowered, WeightStrides
-from .pack import pack_bias, pack_panels, pack_strip, scratch, unpack_planar
+from .pack import pack_bias, pack_panels, pack_strip, unpack_planar
 
 TILE_ROWS = tile_rows()
 
 
+class Sweep(NamedTuple):
+    """All that a lowered problem's calls have in common; made once by `sweep`."""
+
+    low: Lowered
+    block: Blocking
+    planar: bool  # the output's channels do not lie together: results go by way of scratch
+    size: int  # elements of scratch that a thread needs
+    numbers: np.ndarray  # `_correlate`'s geometry in one array: tuples cost a call of a small problem a microsecond
+    tables: tuple[Any, ...]
+
+    def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
+        """The weights, packed; they serve any number of calls."""
+        low = self.low
+        return pack_panels(w, at, low.taps, low.groups, low.C, low.O, self.block.lanes)
+
+
+@lru_cache(maxsize=512)
+def sweep(low: Lowered, itemsize: int, unfold: bool) -> Sweep:
+    """Cut a lowered problem for `correlate`; with `unfold` by way of im2col's matrix."""
+    block = cut(low, itemsize, unfold)
+    numbers = (
+        *(low.C, low.O, block.lanes, block.depth, block.round_terms),
+        *(block.item_size, block.unfolded, block.items * block.item_size),
+        *(low.y_start, *low.y_strides),
+        *low.x_strides,
+        *low.interior,
+        *low.stride,
+        *(span + 1 for span in low.span),
+        *block.pitch,
+        *block.grid,
+    )
+    tables = (*low.index, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms)
+    planar = low.O > 1 and low.y_strides[1] != 1
+    return Sweep(low, block, planar, block.scratch_size(planar), np.array(numbers, np.int64), tables)
+
+
 def correlate(
-    low: Lowered,
-    x: np.ndarray,
-    w: np.ndarray,
-    at: WeightStrides,
-    b: np.ndarray | None,
-    y: np.ndarray,
-    *,
-    relu: bool,
-    unfold: bool,
+    swept: Sweep, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool
 ) -> None:
     """Write one lowered problem's outputs to y."""
+    low, block, planar, size, numbers, tables = swept
     if low.N == 0:
         return
-    block = cut(low, x.itemsize, unfold)
-    planar = low.O > 1 and low.y_strides[1] != 1
     members = team(block.tasks, low.work)
+    bias = pack_bias(b, low.groups, low.O, block.lanes, x.dtype)
+    own = scratch((members, size), x.dtype)
+    tile = tile_address(x.itemsize)
     _correlate(
-        members,
-        block.tasks,
-        x.reshape(-1),
-        low.x_strides,
-        low.index,
-        low.interior,
-        pack_panels(w, at, low.taps, low.groups, low.C, low.O, block.lanes),
-        pack_bias(b, low.groups, low.O, block.lanes, x.dtype),
-        y.reshape(-1),
-        (low.y_start, *low.y_strides),
-        (low.C, low.O, block.lanes, block.depth, block.round_terms),
-        block.grid,
-        low.stride,
-        (low.span[0] + 1, low.span[1] + 1, low.span[2] + 1),
-        block.pitch,
-        (block.item_size, block.unfolded, block.items * block.item_size),
-        block.tap_offsets,
-        block.a_offsets,
-        block.b_offsets,
-        block.row_terms,
-        scratch(members * block.scratch_size(planar), x.dtype).reshape(members, -1),
-        planar,
-        relu,
-        tile_address(x.itemsize),
+        members, block.tasks, x.reshape(-1), panels, bias, y.reshape(-1), numbers, *tables, own, planar, relu, tile
     )
 
 
 @parallel_kernel
 def _correlate(
-    thread, first, last, x, x_strides, index, interior, w, bias, y, y_strides, channels, grid, stride, reach, pitch,
-    memory, tap_offsets, a_offsets, b_offsets, row_terms, own, planar, relu, tile,
+    thread, first, last, x, w, bias, y, numbers, planes_at, rows_at, cols_at, tap_offsets, a_offsets, b_offsets,
+    row_terms, own, planar, relu, tile,
 ):  # fmt: skip
     """Each task: pack (and unfold) its items, then sweep each of its panels over them."""
-    C, O, lanes, depth, round_terms = channels
+    index = planes_at, rows_at, cols_at
+    C, O, lanes, depth, round_terms, item_size, unfolded, spare = to_fixed_tuple(numbers, 8)
+    y_strides, x_strides = to_fixed_tuple(numbers[8:], 6), to_fixed_tuple(numbers[14:], 5)
+    interior, stride = to_fixed_tuple(numbers[19:], 2), to_fixed_tuple(numbers[21:], 3)
+    reach, pitch = to_fixed_tuple(numbers[24:], 3), to_fixed_tuple(numbers[27:], 3)
+    grid = to_fixed_tuple(numbers[30:], 13)
     items, panels, all_items, all_panels, item_blocks, panel_blocks = grid[:6]
-    item_size, unfolded, spare = memory
     scratch_ = own[thread]
     for task in range(first, last):
         panel0, item0 = task % panel_blocks * panels, task // panel_blocks % item_blocks * items
@@ -113,10 +129,9 @@ def _correlate(
                     steps = grid[7] * unfolded, unfolded
                     if cols == grid[7] and c_steps[0] == cols * c_steps[1]:  # adjoining rows: one row of pixels
                         rows, cols = 1, rows * cols
-                fetch = depth if not item_size and panel == panel0 and term0 == 0 else 0
                 _sweep(
                     rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-                    c, c0, c_steps, columns, bias, place, relu, fetch, tile,
+                    c, c0, c_steps, columns, bias, place, relu, tile,
                 )  # fmt: skip
                 if planar and term1 == a_offsets.size:
                     _unstage(scratch_, c0, lanes, columns, locate(item, grid), y, y0, y_strides)
@@ -144,12 +159,11 @@ def gather_item(
 @kernel
 def _sweep(
     rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-    c, c0, c_steps, columns, bias, bias0, relu, fetch, tile,
+    c, c0, c_steps, columns, bias, bias0, relu, tile,
 ):  # fmt: skip
     """Terms term0..term1-1 of one panel over one item, in tiles of neighbouring pixels of a row, of about equal size.
 
-    The first terms that a row meets start its sums, later ones add to them. `fetch` elements of each pixel of the next
-    tile are asked for ahead of time: where x is read in place, its rows come from memory in short pieces.
+    The first terms that a row meets start its sums, later ones add to them.
     """
     vectors = 1 if columns <= lanes_of(a) else 2
     tiles = -(-cols // TILE_ROWS)
@@ -159,16 +173,14 @@ def _sweep(
             continue
         start = ACCUMULATE if low > terms[r, 0] else BIAS if bias.size else ZERO
         clip = relu and high == terms[r, 0] + terms[r, 1]
-        for j in range(tiles):
-            q, end = cols * j // tiles, cols * (j + 1) // tiles
-            if fetch and j + 1 < tiles:
-                for pixel in range(end, cols * (j + 2) // tiles):
-                    prefetch(a, a0 + r * steps[0] + pixel * steps[1], fetch)
-            multiply_tile(
-                tile, end - q, vectors, high - low, a_offsets, low, b_offsets, low, depth,
-                a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
-                c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, clip,
-            )  # fmt: skip
+        height, taller = cols // tiles, cols % tiles
+        for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
+            if count:
+                multiply_tiles(
+                    tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth,
+                    a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
+                    c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, clip, count,
+                )  # fmt: skip
 
 
 @kernel

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from . import operators
+from .lowering import Shape, Triple
 from .operators import Geometry
+from .sweep_work import sweep_work
+from .work import Work
 
 
 def conv(
@@ -30,10 +33,28 @@ def conv(
     groups: int,
     channels_last: bool,
     activation: Any,
+    prepared: np.ndarray | None = None,
 ) -> None:
-    """Write the convolution of x with w, plus b, through the activation, to y."""
+    """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    operators.convolve(x, w, b, y, geometry, activation, unfold=False)
+    operators.convolve(x, w, b, y, geometry, activation, unfold=False, prepared=prepared)
+
+
+def prepare(
+    w: np.ndarray,
+    x_shape: Shape,
+    y_shape: Shape,
+    *,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    padding_mode: str,
+    groups: int,
+    channels_last: bool,
+) -> np.ndarray:
+    """The weights as `conv` needs them, packed in panels: for calls that share weights and shapes."""
+    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
+    return operators.prepare(w, x_shape, y_shape, geometry, unfold=False)
 
 
 def conv_input_grad(
@@ -68,3 +89,14 @@ def conv_weight_grad(
     """Write the gradient to the weights to dw."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     operators.weight_grad(x, dy, dw, geometry, unfold=False)
+
+
+def work(
+    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
+    groups: int, itemsize: int, channels_last: bool, prepared: bool,
+) -> Work:  # fmt: skip
+    """What a call has to do, for the cost model."""
+    return sweep_work(
+        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
+        channels_last=channels_last, prepared=prepared, unfold=False,
+    )  # fmt: skip

@@ -35,10 +35,11 @@ from . import activation as activations
 from .fft_filters import Filters, taps_of
 from .fft_lattice import Axis, Batch, Lattice, lattice
 from .fft_phases import Phases, phases
-from .fft_plan import Chunk, Plan, Size, make_plan, spectrum_shape
+from .fft_plan import Chunk, Plan, Size, cost, make_plan, spectrum_shape
 from .fft_product import accumulate, multiply
 from .fft_tiles import ADD, WRITE, WRITE_BIAS, gather, scatter
 from .fft_transform import signals, spectra
+from .work import Work
 
 Triple = tuple[int, int, int]
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -251,3 +252,15 @@ def _padded(size: Triple, padding: Pairs, mode: str, parts: Phases, stride: Trip
 def _triple(values: Iterable[int]) -> Triple:
     a, b, c = values
     return a, b, c
+
+
+def work(
+    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
+    groups: int, itemsize: int, channels_last: bool, prepared: bool,
+) -> Work:  # fmt: skip
+    """What a call has to do, for the cost model."""
+    ns = cost(
+        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
+        budget=settings.scratch_bytes,
+    )  # fmt: skip
+    return Work(0.0, 50 * ns / (itemsize / 4), 0.0, 0.0, 1, settings.scratch_bytes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..borders import counting_index
 from . import activation as activations
-from .correlate import correlate
+from .correlate import correlate, sweep
 from .lowering import Lowered, WeightStrides
 
 
@@ -34,8 +34,8 @@ def matmul(
         y[...] = 0 if bias is None else bias
     elif y.size:
         at = WeightStrides(0, 0, 1, depth) if transpose_b else WeightStrides(0, 0, columns, 1)
-        low = _lower(rows, columns, depth, transpose_a)
-        correlate(low, a, b, at, bias, y, relu=activation == "relu", unfold=False)
+        swept = sweep(_lower(rows, columns, depth, transpose_a), a.itemsize, False)
+        correlate(swept, a, swept.panels(b, at), bias, y, relu=activation == "relu")
     if activation != "relu" or depth == 0:
         activations.apply(y, activation)
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..borders import fold_border
 from . import activation as activations
-from .correlate import correlate
-from .lowering import Lowered, Pairs, Triple, lower_conv, lower_input_grad, spatial, weight_strides
+from .correlate import Sweep, correlate, sweep
+from .lowering import (
+    Lowered,
+    Pairs,
+    Shape,
+    Triple,
+    WeightStrides,
+    lower_conv,
+    lower_input_grad,
+    spatial,
+    weight_strides,
+)
 from .weight_grad import accumulate_weights
 
 
@@ -23,16 +34,16 @@ class Geometry(NamedTuple):
     groups: int
     channels_last: bool
 
-    def kernel(self, w: np.ndarray) -> Triple:
+    def kernel(self, w_shape: Shape) -> Triple:
         """(KD, KH, KW) of the weights."""
-        d, h, w_ = w.shape[:3] if self.channels_last else w.shape[2:]
-        return d, h, w_
+        d, h, w = w_shape[:3] if self.channels_last else w_shape[2:]
+        return d, h, w
 
-    def lower(self, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> Lowered:
+    def lower(self, x_shape: Shape, w_shape: Shape, y_shape: Shape) -> Lowered:
         """The convolution of x with w to y as a lowered problem."""
         return lower_conv(
-            x.shape, y.shape, self.kernel(w), self.stride, self.dilation, self.padding, self.padding_mode, self.groups,
-            self.channels_last,
+            x_shape, y_shape, self.kernel(w_shape), self.stride, self.dilation, self.padding, self.padding_mode,
+            self.groups, self.channels_last,
         )  # fmt: skip
 
 
@@ -45,12 +56,29 @@ def convolve(
     activation: Any,
     *,
     unfold: bool,
+    prepared: np.ndarray | None = None,
 ) -> None:
     """Write the convolution of x with w, plus b, through the activation, to y."""
-    at = weight_strides(w.shape, geometry.groups, geometry.channels_last)
-    correlate(geometry.lower(x, w, y), x, w, at, b, y, relu=activation == "relu", unfold=unfold)
-    if activation != "relu":
+    swept, at = _forward(x.shape, w.shape, y.shape, geometry, x.itemsize, unfold)
+    panels = swept.panels(w, at) if prepared is None else prepared
+    correlate(swept, x, panels, b, y, relu=activation == "relu")
+    if activation is not None and activation != "relu":
         activations.apply(y, activation)
+
+
+def prepare(w: np.ndarray, x_shape: Shape, y_shape: Shape, geometry: Geometry, *, unfold: bool) -> np.ndarray:
+    """The weights as `convolve` needs them."""
+    swept, at = _forward(x_shape, w.shape, y_shape, geometry, w.itemsize, unfold)
+    return swept.panels(w, at)
+
+
+@lru_cache(maxsize=512)
+def _forward(
+    x_shape: Shape, w_shape: Shape, y_shape: Shape, geometry: Geometry, itemsize: int, unfold: bool
+) -> tuple[Sweep, WeightStrides]:
+    """A convolution, lowered and cut, and where its weights lie."""
+    at = weight_strides(w_shape, geometry.groups, geometry.channels_last)
+    return sweep(geometry.lower(x_shape, w_shape, y_shape), itemsize, unfold), at
 
 
 def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
@@ -65,16 +93,17 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
         return
     at = weight_strides(w.shape, groups, last, transposed=True)
     problems = lower_input_grad(
-        dy.shape, dx.shape, geometry.kernel(w), geometry.stride, geometry.dilation, padding, groups, last
+        dy.shape, dx.shape, geometry.kernel(w.shape), geometry.stride, geometry.dilation, padding, groups, last
     )
     if any(len(low.taps) == 0 for low in problems):
         dx[...] = 0
     for low in problems:
         if len(low.taps):
-            correlate(low, dy, w, at, None, dx, relu=False, unfold=unfold)
+            swept = sweep(low, dy.itemsize, unfold)
+            correlate(swept, dy, swept.panels(w, at), None, dx, relu=False)
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
     """Write the gradient to the weights to dw."""
     at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
-    accumulate_weights(geometry.lower(x, dw, dy), x, dy, dw, at, unfold=unfold)
+    accumulate_weights(geometry.lower(x.shape, dw.shape, dy.shape), x, dy, dw, at, unfold=unfold)

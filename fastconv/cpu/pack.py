@@ -7,8 +7,11 @@ side by side, zeros where there are fewer.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from ..memory import scratch
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
@@ -45,7 +48,7 @@ def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pit
                     for q in range(right - left):
                         copy(dst, inner + q * pixel, x, start + q * sw, C)
                 else:
-                    _pack_planar(x, start, sc, sw, C, right - left, dst, inner, pixel)
+                    pack_planar(x, start, sc, sw, C, right - left, dst, inner, pixel)
             _pack_border(x, line, sc, sw, C, cols_at, right, col1, dst, at + (right - col0) * pixel, pixel)
 
 
@@ -62,7 +65,7 @@ def _pack_border(x, line, sc, sw, C, cols_at, first, last, dst, at, pixel):
 
 
 @kernel
-def _pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
+def pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
     """Channels-first to channels-last: transposes of lanes x lanes, whose last one may run over the end."""
     lanes = lanes_of(x)
     if lanes > C or sw != 1:
@@ -97,32 +100,76 @@ def unpack_planar(src, s, pixel, C, pixels, dst, d, dst_c, dst_w):
             dst[d + c * dst_c + q * dst_w] = src[s + q * pixel + c]
 
 
+PACK_CHANNELS = 16  # input channels of one task of packing
+
+
 @parallel_kernel
 def _pack_panels(thread, first, last, w, strides, taps, C, O, panel_lanes, panels, wp):
-    """Each task packs one tap of one panel."""
+    """Each task packs some input channels of one panel, all taps."""
     group_at, tap_at, c_at, o_at = strides
-    lanes = lanes_of(w)
+    blocks = -(-C // PACK_CHANNELS)
+    block = np.empty(lanes_of(w) * lanes_of(w), w.dtype)
     for task in range(first, last):
-        t = task % taps.size
-        panel = task // taps.size % panels
-        group = task // taps.size // panels
+        c0 = task % blocks * PACK_CHANNELS
+        c1 = min(C, c0 + PACK_CHANNELS)
+        panel, group = task // blocks % panels, task // blocks // panels
         count = min(panel_lanes, O - panel * panel_lanes)
-        source = group * group_at + taps[t] * tap_at + panel * panel_lanes * o_at
-        d = task * C * panel_lanes
-        if count < panel_lanes:
-            clear(wp, d, C * panel_lanes)
-        if o_at == 1:
-            for c in range(C):
-                copy(wp, d + c * panel_lanes, w, source + c * c_at, count)
-        elif c_at == 1 and lanes <= C and count % lanes == 0:
-            for o in range(0, count, lanes):
-                for block in range(0, C, lanes):
-                    c = min(block, C - lanes)
-                    transpose(wp, d + c * panel_lanes + o, panel_lanes, w, source + o * o_at + c, o_at)
-        else:
-            for o in range(count):
-                for c in range(C):
-                    wp[d + c * panel_lanes + o] = w[source + o * o_at + c * c_at]
+        source = group * group_at + panel * panel_lanes * o_at
+        d = (task // blocks) * taps.size * C * panel_lanes
+        if tap_at == 1 and o_at != 1 and taps.size > 1:
+            for c in range(c0, c1):
+                at = source + c * c_at
+                _pack_taps(w, at, o_at, taps, count, wp, d + c * panel_lanes, C * panel_lanes, panel_lanes, block)
+            continue
+        for t in range(taps.size):
+            _pack_tap(w, source + taps[t] * tap_at, c_at, o_at, c0, c1, count, wp, d + t * C * panel_lanes, panel_lanes)
+
+
+@kernel
+def _pack_tap(w, s, c_at, o_at, c0, c1, count, wp, d, panel_lanes):
+    """Channels c0..c1-1 of one tap: wp[d + c*panel_lanes + o] = w[s + c*c_at + o*o_at], zero for o >= count."""
+    lanes = lanes_of(w)
+    if o_at == 1:
+        for c in range(c0, c1):
+            copy(wp, d + c * panel_lanes, w, s + c * c_at, count)
+            if count < panel_lanes:
+                clear(wp, d + c * panel_lanes + count, panel_lanes - count)
+        return
+    if count < panel_lanes:
+        clear(wp, d + c0 * panel_lanes, (c1 - c0) * panel_lanes)
+    if c_at == 1 and lanes <= c1 - c0 and count % lanes == 0:
+        for o in range(0, count, lanes):
+            for block in range(c0, c1, lanes):
+                c = min(block, c1 - lanes)
+                transpose(wp, d + c * panel_lanes + o, panel_lanes, w, s + o * o_at + c, o_at)
+        return
+    for o in range(count):
+        for c in range(c0, c1):
+            wp[d + c * panel_lanes + o] = w[s + c * c_at + o * o_at]
+
+
+@kernel
+def _pack_taps(w, s, o_at, taps, count, wp, d, tap_pitch, panel_lanes, block):
+    """All taps of one channel, which lie side by side, through `block`: wp[d + t*tap_pitch + o] = w[s + o*o_at + t]."""
+    lanes = lanes_of(w)
+    for o in range(0, panel_lanes, lanes):
+        rows = min(lanes, count - o)
+        for t0 in range(0, taps.size, lanes):
+            columns = min(lanes, taps.size - t0)
+            if rows == lanes and s + (o + lanes - 1) * o_at + taps[t0] + lanes <= w.size and _adjoin(taps, t0, columns):
+                transpose(block, 0, lanes, w, s + o * o_at + taps[t0], o_at)
+                for t in range(columns):
+                    copy(wp, d + (t0 + t) * tap_pitch + o, block, t * lanes, lanes)
+            else:
+                for t in range(t0, t0 + columns):
+                    for i in range(lanes):
+                        wp[d + t * tap_pitch + o + i] = w[s + (o + i) * o_at + taps[t]] if i < rows else 0
+
+
+@kernel
+def _adjoin(taps, first, count):
+    """True where `count` taps from `first` on are neighbours."""
+    return taps[first + count - 1] - taps[first] == count - 1 and (count < 2 or taps[first + 1] > taps[first])
 
 
 def pack_panels(
@@ -130,8 +177,8 @@ def pack_panels(
 ) -> np.ndarray:
     """Weights as panels of `lanes` output channels: flat, [group][panel][tap][c][lane]."""
     panels = -(-O // lanes)
-    tasks = groups * panels * len(taps)
-    wp = scratch(tasks * C * lanes, w.dtype)
+    tasks = groups * panels * -(-C // PACK_CHANNELS)
+    wp = scratch((groups * panels * len(taps) * C * lanes,), w.dtype)
     strides = (at.group, at.tap, at.c, at.o)
     _pack_panels(team(tasks, 8 * wp.size), tasks, w.reshape(-1), strides, taps, C, O, lanes, panels, wp)
     return wp
@@ -140,15 +187,12 @@ def pack_panels(
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:
     """Bias as panels, [group][panel][lane], zeros where there are fewer channels."""
     if b is None:
-        return np.empty(0, dtype)
+        return _no_bias(dtype)
     padded = np.zeros((groups, -(-O // lanes) * lanes), dtype)
     padded[:, :O] = b.reshape(groups, O)
     return padded.reshape(-1)
 
 
-def scratch(size: int, dtype: np.dtype) -> np.ndarray:
-    """An uninitialised flat array that starts on a cache line."""
-    item = np.dtype(dtype).itemsize
-    raw = np.empty(size * item + 64, np.uint8)
-    skip = -raw.__array_interface__["data"][0] % 64
-    return raw[skip : skip + size * item].view(dtype)
+@lru_cache(maxsize=8)
+def _no_bias(dtype: np.dtype) -> np.ndarray:
+    return np.empty(0, dtype)

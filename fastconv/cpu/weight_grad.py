@@ -10,6 +10,7 @@ import numpy as np
 
 from ..borders import counting_index
 from ..config import settings
+from ..memory import scratch
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
@@ -18,7 +19,7 @@ from ..threads import team
 from .blocking import WANTED_TASKS, cut, locate
 from .correlate import gather_item
 from .lowering import Lowered, WeightStrides
-from .pack import pack_strip, scratch
+from .pack import pack_strip
 
 TILE_ROWS = tile_rows()
 TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and storing the sums, where planes allow
@@ -52,7 +53,7 @@ def accumulate_weights(
     dy_plane = low.y_strides[0] if in_place else dy_size
     tasks = low.groups * parts * panel_blocks
     members = team(tasks, low.work)
-    partial = scratch(parts * size, x.dtype)
+    partial = scratch((parts * size,), x.dtype)
     dy_at = together * block.item_size
     spare = dy_at + together * dy_size
     own = spare + (block.strip_size if unfold else 0)
@@ -80,7 +81,7 @@ def accumulate_weights(
         block.a_offsets,
         _rows_of_planes(together, a_plane, rows, a_pitch[0]),
         _rows_of_planes(together, dy_plane, rows, dy_pitch[1]),
-        scratch(members * own, x.dtype).reshape(members, -1),
+        scratch((members, own), x.dtype),
         partial,
         tile_address(x.itemsize),
     )

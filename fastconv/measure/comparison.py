@@ -12,12 +12,12 @@ import numpy as np
 from .. import ops
 from ..dispatch import choose_method
 from ..errors import Unsupported
-from ..spec import ConvSpec
+from ..spec import ConvSpec, PoolSpec
 from ..threads import get_num_threads
 from .oracle import Arrays, Expected, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem
 from .rivals import Rival
-from .rows import METHODS, Entry, Row
+from .rows import METHODS, PLAN, Entry, Row
 from .timing import Disturbance, Timing, interleave
 
 Contender = tuple[Entry, Callable[[], Any] | None]  # without a call it is not timed
@@ -26,23 +26,19 @@ TRIES = 3
 QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
 
 
-def our_call(problem: Problem, arrays: Arrays, method: str = "auto") -> Callable[[], np.ndarray]:
-    """The call a user of fastconv would write for a problem: NumPy in, NumPy out."""
+def our_call(
+    problem: Problem, arrays: Arrays, method: str = "auto", *, prepared: bool = False
+) -> Callable[[], np.ndarray]:
+    """The call a user of fastconv would write for a problem: NumPy in, NumPy out; `prepared` with a plan's weights."""
     spec = problem.spec
-    first = 3 - spec.rank
-    window: dict[str, Any] = {
-        "stride": spec.stride[first:],
-        "padding": spec.padding[first:],
-        "dilation": spec.dilation[first:],
-        "layout": problem.layout,
-    }
     if not isinstance(spec, ConvSpec):
-        pooling = getattr(ops, f"{problem.op}{spec.rank}d")
-        if problem.op == "avg_pool":
-            window["count_include_pad"] = True
-        return lambda: pooling(arrays["x"], spec.window[first:], **window)
+        return _our_pool(problem, spec, arrays)
+    window = _window(problem)
     window |= {"groups": spec.groups, "padding_mode": spec.padding_mode, "method": method}
     x, w, dy = arrays["x"], arrays["w"], arrays["dy"]
+    if prepared:
+        plan = getattr(ops, f"plan_conv{spec.rank}d")(w, x.shape, **window)
+        return lambda: plan(x)
     if problem.op == "conv":
         conv = getattr(ops, f"conv{spec.rank}d")
         return lambda: conv(x, w, **window)
@@ -50,6 +46,29 @@ def our_call(problem: Problem, arrays: Arrays, method: str = "auto") -> Callable
     if problem.op == "input_grad":
         return lambda: gradient(dy, w, x.shape, **window)
     return lambda: gradient(x, dy, w.shape, **window)
+
+
+def _our_pool(problem: Problem, spec: PoolSpec, arrays: Arrays) -> Callable[[], np.ndarray]:
+    size, window, x = spec.window[3 - spec.rank :], _window(problem), arrays["x"]
+    if problem.op.startswith("avg"):
+        window["count_include_pad"] = True
+    pooling = getattr(ops, f"{problem.op.replace('pool', f'pool{spec.rank}d')}")
+    if problem.op == "max_pool_grad":
+        _, indices = getattr(ops, f"max_pool{spec.rank}d")(x, size, return_indices=True, **window)
+        return lambda: pooling(arrays["dy"], indices, x.shape, layout=problem.layout)
+    if problem.op == "avg_pool_grad":
+        return lambda: pooling(arrays["dy"], x.shape, size, **window)
+    return lambda: pooling(x, size, **window)
+
+
+def _window(problem: Problem) -> dict[str, Any]:
+    """The arguments that say how windows lie on the input."""
+    spec = problem.spec
+    first = 3 - spec.rank
+    options = {"stride": spec.stride, "padding": spec.padding, "dilation": spec.dilation}
+    if problem.op.startswith("avg"):
+        del options["dilation"]
+    return {**{name: value[first:] for name, value in options.items()}, "layout": problem.layout}
 
 
 def compare(
@@ -68,8 +87,7 @@ def compare(
     arrays = make_arrays(problem, seed)
     expected = expect(problem, arrays)
     chosen = _chosen(problem)
-    wanted = methods if problem.op in CONVOLUTIONS else ("auto",)
-    ours = {method: chosen if method == "auto" else method for method in wanted}
+    ours = {method: _variant(problem, method) for method in _wanted(problem, methods)}
     contenders, reference = _our_contenders(problem, arrays, expected, dict.fromkeys(ours.values()))
     for rival in rivals:
         contenders += _rival_contenders(rival, problem, arrays, expected, reference)
@@ -85,10 +103,22 @@ def compare(
     return Row(problem, chosen, expected.tolerance, own, others, disturbance)
 
 
-def _chosen(problem: Problem) -> str:
+def _chosen(problem: Problem, prepared: bool = False) -> str:
+    return choose_method(problem.table_op, problem.spec, prepared=prepared)
+
+
+def _wanted(problem: Problem, methods: Iterable[str]) -> Iterable[str]:
+    """Of the methods asked for those that make a difference: there are plans for convolutions, one way to pool."""
     if problem.op not in CONVOLUTIONS:
-        return "direct"
-    return choose_method("conv" if problem.op == "conv" else f"conv_{problem.op}", problem.spec)
+        return ("auto",)
+    return tuple(method for method in methods if method != PLAN or problem.op == "conv")
+
+
+def _variant(problem: Problem, method: str) -> str:
+    """How a method is named in a report: auto by what it chose."""
+    if method == PLAN:
+        return f"{PLAN}: {_chosen(problem, prepared=True)}"
+    return _chosen(problem) if method == "auto" else method
 
 
 def _judge(who: str, variant: str, result: np.ndarray, expected: Expected, reference: np.ndarray | None) -> Entry:
@@ -109,8 +139,9 @@ def _our_contenders(
     contenders: list[Contender] = []
     reference = None
     for method in methods:
-        call = our_call(problem, arrays, method)
+        planned = method.removeprefix(f"{PLAN}: ")
         try:
+            call = our_call(problem, arrays, planned, prepared=planned != method)
             result = call()
         except Unsupported as error:
             contenders.append((Entry("fastconv", method, note=str(error)), None))

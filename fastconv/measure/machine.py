@@ -120,7 +120,7 @@ def info() -> dict[str, Any]:
 
 def _cache() -> dict[str, Any]:
     folder = kernel_cache_dir()
-    files = [path.stat().st_size for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return {
         "kernels": str(folder),
         "files": len(files),

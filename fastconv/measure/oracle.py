@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 
 from ..spec import ConvSpec, PoolSpec
-from .problems import Problem
+from .problems import POOLS, Problem
 
 Arrays = dict[str, np.ndarray]
 SAMPLES = 64
 
 
 def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
-    """Standard normal x and, for convolutions, w and dy in the problem's layout and dtype."""
+    """Standard normal x and, but for a pooling, dy and a convolution's w, in the problem's layout and dtype."""
     rng = np.random.default_rng(seed)
     spec = problem.spec
     shapes = {"x": spec.x_shape}
     if isinstance(spec, ConvSpec):
-        shapes |= {"w": spec.w_shape, "dy": spec.y_shape}
+        shapes["w"] = spec.w_shape
+    if isinstance(spec, ConvSpec) or problem.op in POOLS[2:]:
+        shapes["dy"] = spec.y_shape
     draw = np.float64 if spec.dtype == "float64" else np.float32
     return {name: rng.standard_normal(shape, draw).astype(spec.dtype, copy=False) for name, shape in shapes.items()}
 
@@ -34,9 +36,9 @@ def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
 def result_shape(problem: Problem) -> tuple[int, ...]:
     """Shape of the operation's result."""
     spec = problem.spec
-    if isinstance(spec, PoolSpec) or problem.op == "conv":
-        return spec.y_shape
-    return spec.x_shape if problem.op == "input_grad" else spec.w_shape
+    if problem.op == "weight_grad" and isinstance(spec, ConvSpec):
+        return spec.w_shape
+    return spec.x_shape if problem.op.endswith("_grad") else spec.y_shape
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,11 @@ def expect(problem: Problem, arrays: Arrays, samples: int = SAMPLES, seed: int =
     for i, position in enumerate(zip(*positions, strict=True)):
         index = _lift(tuple(int(p) for p in position), spec, weights=op == "weight_grad")
         if isinstance(spec, PoolSpec):
-            values[i] = _pool(op, _planes(arrays["x"], spec), spec, index)
+            x = _planes(arrays["x"], spec)
+            if op in POOLS[2:]:
+                values[i] = _pool_grad(op, x, _planes(arrays["dy"], spec), spec, index)
+            else:
+                values[i] = _pool(op, x, spec, index)
         else:
             x, dy = _planes(arrays["x"], spec), _planes(arrays["dy"], spec)
             w = _planes(arrays["w"], spec, weights=True)
@@ -174,10 +180,33 @@ def _weight_grad(x: np.ndarray, dy: np.ndarray, spec: ConvSpec, index: tuple[int
 
 def _pool(op: str, x: np.ndarray, spec: PoolSpec, index: tuple[int, ...]) -> float:
     n, c, *at = index
+    picked, divisor = _window(spec, at)
+    window = x[n, c][np.ix_(*picked)].astype(np.float64)
+    return float(window.max(initial=-np.inf)) if op == "max_pool" else float(window.sum()) / divisor
+
+
+def _window(spec: PoolSpec, at: Sequence[int]) -> tuple[list[np.ndarray], int]:
+    """Where a window's elements lie along each axis, and what an average divides by."""
     picked, divisor = [], 1
     for a in range(3):
         taps = at[a] * spec.stride[a] - spec.padding[a][0] + np.arange(spec.window[a]) * spec.dilation[a]
         picked.append(taps[(taps >= 0) & (taps < spec.size[a])])
         divisor *= int(np.sum(taps < spec.size[a] + spec.padding[a][1]))
-    window = x[n, c][np.ix_(*picked)].astype(np.float64)
-    return float(window.max(initial=-np.inf)) if op == "max_pool" else float(window.sum()) / divisor
+    return picked, divisor
+
+
+def _pool_grad(op: str, x: np.ndarray, dy: np.ndarray, spec: PoolSpec, index: tuple[int, ...]) -> float:
+    """The sum over the windows that hold an element: where it is the largest, or dy shared evenly."""
+    n, c, *at = index
+    total = 0.0
+    holders = []
+    for a in range(3):
+        steps = at[a] + spec.padding[a][0] - spec.stride[a] * np.arange(spec.out[a])
+        tap, between = np.divmod(steps, spec.dilation[a])
+        holders.append(np.flatnonzero((between == 0) & (tap >= 0) & (tap < spec.window[a])).tolist())
+    for window_at in itertools.product(*holders):
+        picked, divisor = _window(spec, window_at)
+        value = float(dy[(n, c, *window_at)])
+        largest = x[(n, c, *at)] == x[n, c][np.ix_(*picked)].max()
+        total += value / divisor if op == "avg_pool_grad" else value * largest
+    return total

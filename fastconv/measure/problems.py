@@ -17,7 +17,7 @@ from ..errors import InvalidArgument
 from ..spec import LAYOUTS, ConvSpec, PoolSpec, conv_spec, pool_spec
 
 CONVOLUTIONS = ("conv", "input_grad", "weight_grad")
-POOLS = ("max_pool", "avg_pool")
+POOLS = ("max_pool", "avg_pool", "max_pool_grad", "avg_pool_grad")
 DEFAULT_LAYOUT = "NHWC"
 GRAMMAR = (
     "[OP:]nNcC[dD][hH]wW_oOkK[sSTRIDE][pPADDING][dDILATION][gGROUPS], such as conv:n8c16h32w32_o32k3s1p1 "
@@ -51,6 +51,11 @@ class Problem:
         return f"{self.op}:{self.spec if isinstance(self.spec, ConvSpec) else _pool_text(self.spec)}"
 
     @property
+    def table_op(self) -> str:
+        """The dispatch table's name for the operation."""
+        return f"conv_{self.op}" if self.op in CONVOLUTIONS[1:] else self.op
+
+    @property
     def layout(self) -> str:
         """The arrays' layout, such as "NHWC"."""
         return LAYOUTS[self.spec.rank][self.spec.channels_last]
@@ -65,7 +70,8 @@ class Problem:
         """Bytes that any method must read and write: input and output once (and the weights)."""
         spec = self.spec
         weights = math.prod(spec.w_shape) if isinstance(spec, ConvSpec) else 0
-        return (math.prod(spec.x_shape) + math.prod(spec.y_shape) + weights) * np.dtype(spec.dtype).itemsize
+        indices = 8 * math.prod(spec.y_shape) if self.op == "max_pool_grad" else 0
+        return (math.prod(spec.x_shape) + math.prod(spec.y_shape) + weights) * np.dtype(spec.dtype).itemsize + indices
 
     @property
     def label(self) -> str:
@@ -157,6 +163,16 @@ def pool(
     layout = layout or LAYOUTS[len(size)][True]
     x_shape = (N, *size, C) if layout[-1] == "C" else (N, C, *size)
     return Problem(op, pool_spec(x_shape, kernel, rank=len(size), layout=layout, **window))
+
+
+def in_layout(problem: Problem, layout: str) -> Problem:
+    """The problem with channels last, for a layout such as "NHWC", or first; of any number of axes."""
+    return replace(problem, spec=replace(problem.spec, channels_last=layout[-1] == "C"))
+
+
+def in_dtype(problem: Problem, dtype: str) -> Problem:
+    """The problem in another dtype."""
+    return replace(problem, spec=replace(problem.spec, dtype=dtype))
 
 
 def shrink(problem: Problem) -> Problem:

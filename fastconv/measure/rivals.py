@@ -95,14 +95,27 @@ def _torch_candidate(torch: Any, problem: Problem, arrays: Arrays, channels_last
             def call() -> Any:
                 return backward(dy, x, w, None, *window, False, zeros, groups, wanted)[which]
     else:
-        function = getattr(torch.nn.functional, f"{problem.op}{spec.rank}d")
-        stride, padding, dilation = window
-        options = {"dilation": dilation} if problem.op == "max_pool" else {}
-
-        def call() -> Any:
-            return function(x, spec.window[first:], stride, padding, **options)
-
+        dy = tensor("dy") if "dy" in arrays else None
+        call = _torch_pool(torch, problem.op, spec.rank, x, dy, spec.window[first:], *window)
     return Candidate("channels last" if channels_last else "channels first", call, to_numpy)
+
+
+def _torch_pool(
+    torch: Any, op: str, rank: int, x: Any, dy: Any, size: Any, stride: Any, padding: Any, dilation: Any
+) -> Callable[[], Any]:
+    if op == "max_pool":
+        pooling = getattr(torch.nn.functional, f"max_pool{rank}d")
+        return lambda: pooling(x, size, stride, padding, dilation)
+    if op == "avg_pool":
+        pooling = getattr(torch.nn.functional, f"avg_pool{rank}d")
+        return lambda: pooling(x, size, stride, padding)
+    aten = torch.ops.aten
+    if op == "avg_pool_grad":
+        backward = getattr(aten, f"avg_pool{rank}d_backward")
+        return lambda: backward(dy, x, size, stride, padding, False, True, None)
+    _, indices = getattr(aten, f"max_pool{rank}d_with_indices")(x, size, stride, padding, dilation)
+    backward = getattr(aten, f"max_pool{rank}d_with_indices_backward")
+    return lambda: backward(dy, x, size, stride, padding, dilation, False, indices)
 
 
 def _one_image(problem: Problem) -> str | None:

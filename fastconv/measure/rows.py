@@ -12,7 +12,8 @@ from .machine import Peaks
 from .problems import CONVOLUTIONS, DEFAULT_LAYOUT, Problem
 from .timing import Timing, geometric_mean
 
-METHODS = ("auto", "direct")
+PLAN = "plan"  # auto with weights that are ready: what `plan_conv2d` gives
+METHODS = ("auto", PLAN, "direct")
 
 
 @dataclass(frozen=True)

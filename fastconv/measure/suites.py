@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import InvalidArgument
-from .problems import Problem, conv, pool, shrink
+from .problems import POOLS, Problem, conv, in_dtype, in_layout, pool, shrink
 
 
-def _layers() -> list[Problem]:
-    """The nine convolution layers that the speed target is stated over."""
+def _squares() -> list[Problem]:
+    """3x3 filters of stride 1 as convolutional networks have them: the target of the library's first promise."""
     return [
         conv("conv", 64, 32, 32, 28, 3, padding="same"),
+        conv("conv", 64, 32, 64, 14, 3, padding="same"),
         conv("conv", 64, 64, 64, 14, 3, padding="same"),
         conv("conv", 1, 64, 64, 112, 3, padding="same"),
         conv("conv", 8, 64, 64, 56, 3, padding="same"),
         conv("conv", 8, 128, 128, 28, 3, padding="same"),
+        conv("conv", 8, 256, 256, 14, 3, padding="same"),
         conv("conv", 8, 512, 512, 7, 3, padding="same"),
+    ]
+
+
+def _layers() -> list[Problem]:
+    """Those, and all else that layers do: other filters, strides, dilation, groups, odd sizes, one and three axes."""
+    return [*_squares(), *_others(), *_depthwise(), *_large()]
+
+
+def _others() -> list[Problem]:
+    return [
         conv("conv", 8, 256, 64, 56, 1),
+        conv("conv", 8, 64, 256, 28, 1),
+        conv("conv", 8, 48, 96, 27, 5, padding=2),
         conv("conv", 8, 3, 64, 224, 7, stride=2, padding=3),
         conv("conv", 8, 3, 96, 227, 11, stride=4),
+        conv("conv", 8, 64, 128, 56, 3, stride=2, padding=1),
+        conv("conv", 8, 64, 64, 28, 3, padding=2, dilation=2),
+        conv("conv", 8, 128, 128, 28, 3, padding=1, groups=4),
+        conv("input_grad", 8, 64, 128, 56, 4, stride=2, padding=1),  # a transposed convolution
+        conv("conv", 16, 64, 64, (1024,), (9,), padding=4),
+        conv("conv", 2, 16, 32, (16, 28, 28), (3, 3, 3), padding=1),
+        conv("conv", 32, 3, 20, 28, 5),
+        conv("conv", 32, 20, 50, 12, 5),
+        conv("conv", 16, 24, 48, 33, 3, padding=1),
+        conv("conv", 16, 48, 100, 15, 3, padding=1),
+        conv("conv", 16, 100, 50, 13, 3, padding=1),
     ]
+
+
+def _depthwise() -> list[Problem]:
+    """Each channel with a filter of its own."""
+    return [
+        conv("conv", 8, 64, 64, 112, 3, padding=1, groups=64),
+        conv("conv", 8, 128, 128, 56, 3, padding=1, groups=128),
+        conv("conv", 8, 144, 144, 56, 3, stride=2, padding=1, groups=144),
+        conv("conv", 8, 96, 96, 28, 5, padding=2, groups=96),
+    ]
+
+
+def _large() -> list[Problem]:
+    """Large filters over many channels."""
+    return [conv("conv", 8, 64, 64, 64, k, padding="same") for k in (7, 11, 31)]
+
+
+def _first() -> list[Problem]:
+    """The 3x3 layers with channels first."""
+    return [in_layout(problem, "NCHW") for problem in _squares()]
+
+
+def _double() -> list[Problem]:
+    """Layers in float64."""
+    return [in_dtype(problem, "float64") for problem in (*_squares(), *_others(), *_depthwise())]
 
 
 def _backward() -> list[Problem]:
     """Input and weight gradients of layers as a training step meets them (the first layer needs no input gradient)."""
     problems = []
     for op in ("input_grad", "weight_grad"):
+        problems += [replace(problem, op=op) for problem in _squares()]
         problems += [
-            conv(op, 64, 32, 32, 28, 3, padding="same"),
-            conv(op, 64, 64, 64, 14, 3, padding="same"),
-            conv(op, 8, 64, 64, 56, 3, padding="same"),
-            conv(op, 8, 128, 128, 28, 3, padding="same"),
-            conv(op, 8, 512, 512, 7, 3, padding="same"),
             conv(op, 8, 256, 64, 56, 1),
             conv(op, 8, 64, 128, 56, 3, stride=2, padding=1),
+            conv(op, 8, 64, 64, 112, 3, padding=1, groups=64),
         ]
     return [*problems, conv("weight_grad", 8, 3, 64, 224, 7, stride=2, padding=3)]
 
@@ -42,7 +91,7 @@ def _filters() -> list[Problem]:
     return [
         conv("conv", 1, 1, 1, size, k, padding="same", layout="NCHW")
         for size in (512, 2048)
-        for k in (3, 5, 7, 9, 15, 31, 63)
+        for k in (3, 5, 7, 9, 15, 31, 63, 127)
     ]
 
 
@@ -54,11 +103,11 @@ def _signal() -> list[Problem]:
 
 
 def _pool() -> list[Problem]:
-    """Pooling in both layouts."""
+    """Pooling and its gradients in both layouts."""
     return [
         pool(op, *shape, k, stride=2, padding=(k - 1) // 2, layout=layout)
         for layout in ("NHWC", "NCHW")
-        for op in ("max_pool", "avg_pool")
+        for op in POOLS
         for k in (2, 3)
         for shape in ((64, 32, 28), (8, 64, 112))
     ]
@@ -82,6 +131,8 @@ def _quick() -> list[Problem]:
 
 _SUITES = {
     "layers": _layers,
+    "first": _first,
+    "double": _double,
     "backward": _backward,
     "filters": _filters,
     "signal": _signal,

@@ -10,11 +10,12 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
-from ..ops.memory import recycled
+from ..memory import recycled
 from . import activations, losses, optimizers
 from .batches import as_samples, batches, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .callbacks.base import Logs
+from .inference import fixed_weights
 from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
 from .metrics import Metric
@@ -198,7 +199,7 @@ class Trainer:
         self._ensure_built(x)
         size = check_batch_size(batch_size, PREDICT_BATCH)
         y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
-        with no_grad(), recycled():
+        with no_grad(), recycled(), fixed_weights():
             for i, (xb, _) in enumerate(batches(x, None, size)):
                 y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).data
         return y
@@ -256,7 +257,7 @@ class Trainer:
         folded, loss_function = self._folded()
         self._reset_metrics()
         total = 0.0
-        with no_grad(), recycled():
+        with no_grad(), recycled(), fixed_weights():
             for xb, yb in batches(x, y, batch_size):
                 result = self.plan.run(Tensor(xb), False, without_last=folded)
                 total += float(loss_function.tensor(result, yb).data) * len(xb)

@@ -14,6 +14,7 @@ from .gradients import (
     conv3d_input_grad,
     conv3d_weight_grad,
 )
+from .plans import ConvPlan, plan_conv1d, plan_conv2d, plan_conv3d
 from .pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool1d_grad,
@@ -65,6 +66,7 @@ from .unfolding import (
 )
 
 __all__ = [
+    "ConvPlan",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_grad",
     "adaptive_avg_pool2d",
@@ -115,6 +117,9 @@ __all__ = [
     "max_pool2d_grad",
     "max_pool3d",
     "max_pool3d_grad",
+    "plan_conv1d",
+    "plan_conv2d",
+    "plan_conv3d",
     "unfold1d",
     "unfold2d",
     "unfold3d",

@@ -6,12 +6,13 @@ Numba compile another version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import memory
 from ..errors import InvalidArgument
-from . import memory
 
 FLOATS = ("float32", "float64")
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -23,7 +24,7 @@ class Operands:
 
     Attributes
     ----------
-    arrays : list
+    arrays : sequence
         What the kernel gets; None stays None.
     compute : numpy.dtype
         Dtype of the computation: float32, float64 (or an integer dtype if allowed).
@@ -34,9 +35,10 @@ class Operands:
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
         self.names = names.split()
+        self.arrays: Sequence[Any]
         absent = values[-1] is None and self.names[-1] in OPTIONAL
         if device is None and _are_ready(values[:-1] if absent else values):
-            self.arrays, self.device, self._given = list(values), "cpu", None
+            self.arrays, self.device, self._given = values, "cpu", None
             self.result = self.compute = values[0].dtype
             return
         for name, value in zip(self.names, values, strict=True):
@@ -80,12 +82,12 @@ class Operands:
 
     def empty(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """A new array of the computing dtype (or `dtype`) on the operands' device."""
-        dtype = np.dtype(self.compute if dtype is None else dtype)
+        dtype = self.compute if dtype is None else dtype
         if self.device == "cpu":
             return memory.empty(shape, dtype)
         from ..cuda import backend
 
-        return backend.empty(shape, dtype)
+        return backend.empty(shape, np.dtype(dtype))
 
     def output(self, shape: tuple[int, ...], out: Any) -> Any:
         """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
@@ -114,11 +116,13 @@ class Operands:
 
 def _are_ready(values: tuple[Any, ...]) -> bool:
     """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them."""
-    first = values[0]
-    if type(first) is not np.ndarray or first.dtype not in NATIVE:
+    dtype = getattr(values[0], "dtype", None)
+    if dtype not in NATIVE:
         return False
-    dtype = first.dtype
-    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.carray for a in values)
+    for a in values:  # noqa: SIM110 - a generator would cost as much as all its tests
+        if type(a) is not np.ndarray or a.dtype is not dtype or not a.flags.carray:
+            return False
+    return True
 
 
 def as_array(value: Any, name: str) -> np.ndarray:

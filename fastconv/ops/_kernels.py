@@ -3,33 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import dispatch
 from ..errors import InvalidArgument
 from ..spec import ConvSpec
+from ..spec.shapes import arrange
 from ._arrays import Operands
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 
 
-def lifted(array: Any, rank: int, channels_last: bool, weights: bool = False) -> Any:
-    """A view of x, y or w with three spatial axes."""
+def lifted(array: Any, rank: int, channels_last: bool) -> Any:
+    """A view of x or y with three spatial axes."""
     ones = (1,) * (3 - rank)
-    at = 2 if not channels_last else 0 if weights else 1
+    at = 1 if channels_last else 2
     shape = tuple(array.shape)
     return array.reshape(shape[:at] + ones + shape[at:])
 
 
-def kernel_for(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any) -> Callable[..., Any]:
+class Bound(NamedTuple):
+    """A kernel, found for a problem, and what it takes beside the arrays."""
+
+    row: dispatch.Row
+    kernel: Callable[..., Any]
+    x_shape: tuple[int, ...]  # of x, w and y with three spatial axes
+    w_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    geometry: dict[str, Any]
+
+
+def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
     """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
-    row = dispatch.find(op, spec, method, operands.device)
-    if method == "auto" and row.method in dispatch.SPREADING and not all(_is_finite(a) for a in inputs):
-        row = dispatch.find(op, spec, "direct", operands.device)
-    return dispatch.load(row)
+    device = operands.device
+    chosen = dispatch.find(op, spec, method, device, prepared=prepared).method
+    if method == "auto" and chosen in dispatch.SPREADING and not all(map(is_finite, inputs)):
+        chosen = "direct"
+    return _bind(op, spec, chosen, device)
+
+
+@lru_cache(maxsize=1024)
+def _bind(op: str, spec: ConvSpec, method: str, device: str) -> Bound:
+    row = dispatch.find(op, spec, method, device)
+    last = spec.channels_last
+    x_shape, y_shape = (arrange(spec.N, c, n, last) for c, n in ((spec.C, spec.size), (spec.O, spec.out)))
+    inner = spec.C // spec.groups
+    w_shape = (*spec.kernel, inner, spec.O) if last else (spec.O, inner, *spec.kernel)
+    return Bound(row, dispatch.load(row), x_shape, w_shape, y_shape, geometry(spec))
 
 
 def geometry(spec: ConvSpec) -> dict[str, Any]:
@@ -56,8 +80,13 @@ def check_activation(activation: Any) -> Any:
     )
 
 
-def _is_finite(array: Any) -> bool:
-    return not isinstance(array, np.ndarray) or bool(np.isfinite(array).all())
+def is_finite(array: Any) -> bool:
+    """True where a real NumPy array holds neither NaN nor Inf (complex ones are looked at by NumPy)."""
+    if not isinstance(array, np.ndarray):
+        return True
+    if array.dtype.kind == "c":
+        return bool(np.isfinite(array).all())
+    return import_module("fastconv.cpu.finite").is_finite(array)
 
 
 def finish_output(y: Any, b: Any, activation: Any, channels_last: bool, device: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import conv_spec
+from ..spec import known_spec
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
-from ._kernels import check_activation, geometry, kernel_for, lifted
+from ._kernels import bind, check_activation
 
 
 def conv2d(
@@ -160,27 +160,17 @@ def _conv(
 ) -> Any:  # fmt: skip
     operands = Operands("x w b", x, w, b, device=device)
     x, w, b = operands.arrays
-    spec = conv_spec(
-        x.shape,
-        w.shape,
-        None if b is None else b.shape,
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        layout=layout,
-        padding_mode=padding_mode,
-        dtype=operands.compute,
+    b_shape = None if b is None else b.shape
+    spec = known_spec(
+        x.shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
     )
     activation = check_activation(activation)
     y = operands.output(spec.y_shape, out)
-    kernel = kernel_for("conv", spec, method, operands, x, w)
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv", spec, method, operands, x, w)
 
     def run(x: Any, w: Any, b: Any, y: Any) -> None:
-        last = spec.channels_last
-        x, y = lifted(x, rank, last), lifted(y, rank, last)
-        kernel(x, lifted(w, rank, last, weights=True), b, y, **geometry(spec), activation=activation)
+        x, w, y = x.reshape(x_shape), w.reshape(w_shape), y.reshape(y_shape)
+        kernel(x, w, b, y, activation=activation, **geometry)
 
     if is_complex(operands):
         by_parts(run, (x, w), y, b, activation)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..memory import empty
 from ..threads import team
 from ._arrays import FLOATS, as_array, computing_dtype, contiguous
-from .memory import empty
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 LEAKY_SLOPE = 0.01

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidArgument
-from ..spec import ConvSpec, conv_spec
+from ..spec import ConvSpec, known_spec, parse_shape
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
-from ._kernels import geometry, kernel_for, lifted
+from ._kernels import bind
 
 
 def conv2d_input_grad(
@@ -229,17 +229,14 @@ def _input_grad(
 ) -> Any:  # fmt: skip
     operands = Operands("dy w", dy, w, device=device)
     dy, w = operands.arrays
-    spec = conv_spec(
-        x_shape, w.shape, rank=rank, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
-        padding_mode=padding_mode, dtype=operands.compute,
-    )  # fmt: skip
+    shapes = parse_shape(x_shape, "x"), w.shape
+    spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
     _check_dy(dy, spec)
     dx = operands.empty(spec.x_shape)
-    kernel = kernel_for("conv_input_grad", spec, method, operands, dy, w)
-    last = spec.channels_last
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, dy, w)
 
     def run(dy: Any, w: Any, _: Any, dx: Any) -> None:
-        kernel(lifted(dy, rank, last), lifted(w, rank, last, weights=True), lifted(dx, rank, last), **geometry(spec))
+        kernel(dy.reshape(y_shape), w.reshape(w_shape), dx.reshape(x_shape), **geometry)
 
     if is_complex(operands):
         by_parts(run, (dy, w), dx)
@@ -254,17 +251,14 @@ def _weight_grad(
 ) -> Any:  # fmt: skip
     operands = Operands("x dy", x, dy, device=device)
     x, dy = operands.arrays
-    spec = conv_spec(
-        x.shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
-        padding_mode=padding_mode, dtype=operands.compute,
-    )  # fmt: skip
+    shapes = x.shape, parse_shape(w_shape, "w")
+    spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
     _check_dy(dy, spec)
     dw = operands.empty(spec.w_shape)
-    kernel = kernel_for("conv_weight_grad", spec, method, operands, x, dy)
-    last = spec.channels_last
+    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_weight_grad", spec, method, operands, x, dy)
 
     def run(x: Any, dy: Any, _: Any, dw: Any) -> None:
-        kernel(lifted(x, rank, last), lifted(dy, rank, last), lifted(dw, rank, last, weights=True), **geometry(spec))
+        kernel(x.reshape(x_shape), dy.reshape(y_shape), dw.reshape(w_shape), **geometry)
 
     if is_complex(operands):
         by_parts(run, (x, dy), dw)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..memory import empty
 from ..threads import team
 from .elementwise import floats, kernels
-from .memory import empty
 
 
 def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from .arguments import (
     parse_padding_mode,
     parse_shape,
 )
-from .conv import ConvSpec, conv_spec, transposed_spec
+from .conv import ConvSpec, conv_spec, known_spec, transposed_spec
 from .pool import PoolSpec, adaptive_spec, pool_spec
 from .shapes import AXES, Pairs, Triple, lift
 
@@ -36,6 +36,7 @@ __all__ = [
     "Triple",
     "adaptive_spec",
     "conv_spec",
+    "known_spec",
     "lift",
     "parse_axes",
     "parse_groups",

@@ -41,6 +41,14 @@ class ConvSpec:
     channels_last: bool
     dtype: str
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # computed once: a specification is the key of every cache that a call looks into
+        sizes = (self.N, self.C, self.O, self.size, self.kernel, self.stride, self.padding)
+        return hash((*sizes, self.rank, self.channels_last, self.dtype))
+
     @cached_property
     def extent(self) -> Triple:
         """Input pixels that one output pixel's window spans, on each axis."""
@@ -119,14 +127,17 @@ def conv_spec(
     dtype: Any = "float32",
 ) -> ConvSpec:
     """Parse and check the arguments of a convolution; every fault is one `InvalidArgument`."""
-    arguments = (rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
-    if type(x_shape) is type(w_shape) is tuple and all(map(_is_plain, (*arguments, *x_shape, *w_shape))):
-        return _known_spec(x_shape, w_shape, b_shape, *arguments)  # equal arguments of these types are the same problem
-    return _parse(x_shape, w_shape, b_shape, *arguments)
+    return _parse(x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or type(value) in (int, str) or isinstance(value, np.dtype)
+def known_spec(
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], b_shape: tuple[int, ...] | None, rank: int, stride: Any,
+    padding: Any, dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
+) -> ConvSpec:  # fmt: skip
+    """`conv_spec` for the shapes of arrays, parsed once for arguments that are plain numbers and words."""
+    arguments = (stride, padding, dilation, groups, layout, padding_mode)
+    parse = _known if all(map(_is_plain, arguments)) else _parse
+    return parse(x_shape, w_shape, b_shape, rank, *arguments, dtype)
 
 
 def _parse(
@@ -181,7 +192,13 @@ def _parse(
     )
 
 
-_known_spec = lru_cache(maxsize=1024)(_parse)
+def _is_plain(value: Any) -> bool:
+    """True for numbers, words, None and tuples of them: what equals such a value means the same, if of its type."""
+    kind = type(value)
+    return kind is int or kind is str or value is None or (kind is tuple and all(map(_is_plain, value)))
+
+
+_known = lru_cache(maxsize=1024, typed=True)(_parse)  # typed: True is not 1
 
 
 def transposed_spec(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.memory import empty
+from ...memory import empty
 from ..tensor import Tensor, primitive
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]

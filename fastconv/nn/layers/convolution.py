@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ... import ops
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
+from ...ops import ConvPlan
 from ...spec import LAYOUTS, conv_spec, parse_axes
 from .. import activations
+from ..inference import plan_for
 from .base import Layer, Shape, known_size, parse_data_format, positive, weight_options
 
 
@@ -99,16 +102,28 @@ class Conv(Layer):
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
-        operation = getattr(F, f"conv{self.rank}d")
-        return self._apply(operation, x, self._weights(), activation)
+        plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
+        if plan is not None:
+            return Tensor(plan(x.data))
+        return self._apply(getattr(F, f"conv{self.rank}d"), x, activation)
 
-    def _apply(self, operation: Any, x: Tensor, w: Any, activation: str | None) -> Tensor:
-        if not self.channels_last:  # (KERNEL, in, out) -> (out, in, KERNEL)
-            w = F.transpose(w, axes=(self.rank + 1, self.rank, *range(self.rank)))
-        operands = (x, w, self.live(self.bias)) if self.use_bias else (x, w)
+    def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan:
+        plan = getattr(ops, f"plan_conv{self.rank}d")
+        w, b = self._weights().data, self.bias.data if self.use_bias else None
+        return plan(w, x_shape, b, activation=activation, method=self.method, **self.options)
+
+    def _apply(self, operation: Any, x: Tensor, activation: str | None) -> Tensor:
+        operands = (x, self._weights(), self.live(self.bias)) if self.use_bias else (x, self._weights())
         return operation(*operands, activation=activation, method=self.method, **self.options)
 
     def _weights(self) -> Tensor:
+        """The kernel in the order of the layer's data format."""
+        w = self._kernel()
+        if not self.channels_last:  # (KERNEL, in, out) -> (out, in, KERNEL)
+            w = F.transpose(w, axes=(self.rank + 1, self.rank, *range(self.rank)))
+        return w
+
+    def _kernel(self) -> Tensor:
         return self.live(self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -236,5 +251,5 @@ class DepthwiseConv2D(Conv):
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
         return super()._in_layout((*w_shape[:-2], 1, w_shape[-2] * w_shape[-1]))
 
-    def _weights(self) -> Tensor:
+    def _kernel(self) -> Tensor:
         return F.reshape(self.live(self.kernel), shape=(*self.kernel_size, 1, -1))

@@ -52,7 +52,7 @@ class ConvTranspose(Conv):
         return arrange(self.filters, spec.size[3 - self.rank :], self.channels_last)
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
-        return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, self._weights(), activation)
+        return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation)
 
 
 class Conv1DTranspose(ConvTranspose):

@@ -1,0 +1,234 @@
+"""Plans: weights packed or transformed once, for many convolutions of inputs of one shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dispatch
+from ..errors import InvalidArgument
+from ..spec import LAYOUTS, ConvSpec, known_spec, parse_shape
+from ._arrays import Operands, as_array, is_device_array
+from ._complex import is_complex
+from ._kernels import Bound, bind, check_activation, is_finite
+
+
+class ConvPlan:
+    """A convolution whose weights are ready: ``plan(x)`` equals the function it stands for, called with x and w.
+
+    Made by `plan_conv1d`, `plan_conv2d` and `plan_conv3d`. It holds copies of the weights, so later changes to the
+    caller's arrays do not reach it, and may be called from several threads at once.
+
+    Attributes
+    ----------
+    method : str
+        The method that serves it, such as "winograd".
+    x_shape, y_shape : tuple of int
+    dtype : numpy.dtype
+        Of x and of the result.
+    nbytes : int
+        Bytes of memory that the plan keeps: weights as given and as its method needs them.
+    """
+
+    def __init__(self, spec: ConvSpec, method: str, operands: Operands, activation: Any) -> None:
+        w, b = operands.arrays
+        self.dtype = operands.result
+        self._spec, self._operands, self._activation = spec, operands, activation
+        self._w, self._b = w.copy(), None if b is None else b.copy()
+        self._bound = bind("conv", spec, method, operands, self._w, prepared=True)
+        self._guarded = method == "auto" and self.method in dispatch.SPREADING
+        self._ready = self._prepare(self._bound)
+        self._safe: tuple[Bound, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        return self._bound.row.method
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self._spec.x_shape
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        return self._spec.y_shape
+
+    @property
+    def nbytes(self) -> int:
+        kept = [self._w, self._b, self._ready, self._safe[1] if self._safe else None]
+        return sum(_nbytes(item) for item in kept)
+
+    def __call__(self, x: Any, *, out: Any = None) -> np.ndarray:
+        """The convolution of `x`, of shape `x_shape`, in `out` if that is given."""
+        x = self._checked(x)
+        operands = Operands("x w", x, self._w)
+        operands.result = self.dtype
+        y = operands.output(self._spec.y_shape, out)
+        bound, ready = self._bound, self._ready
+        if self._guarded and not is_finite(x):
+            bound, ready = self._direct()
+        w, x_ready = self._w.reshape(bound.w_shape), operands.arrays[0].reshape(bound.x_shape)
+        bound.kernel(
+            x_ready, w, self._b, y.reshape(bound.y_shape), activation=self._activation, prepared=ready, **bound.geometry
+        )  # fmt: skip
+        return operands.finish(y, out)
+
+    def __repr__(self) -> str:
+        layout = LAYOUTS[self._spec.rank][self._spec.channels_last]
+        return f"<ConvPlan {self._spec} {layout} {self.dtype} {self.method}, {self.nbytes:,} bytes>"
+
+    def _checked(self, x: Any) -> np.ndarray:
+        x = as_array(x, "x")
+        if x.shape != self._spec.x_shape:
+            raise InvalidArgument(
+                f"x has shape {x.shape}; this plan is for {self._spec.x_shape}: make another for other shapes"
+            )
+        if x.dtype != self.dtype and not np.can_cast(x.dtype, self.dtype, "same_kind"):
+            raise InvalidArgument(f"x has dtype {x.dtype}; this plan computes in {self.dtype}: cast x, or plan anew")
+        return x if x.dtype == self._w.dtype else x.astype(self._w.dtype)
+
+    def _prepare(self, bound: Bound) -> Any:
+        prepare = dispatch.companion(bound.row, "prepare")
+        return prepare(self._w.reshape(bound.w_shape), bound.x_shape, bound.y_shape, **bound.geometry)
+
+    def _direct(self) -> tuple[Bound, Any]:
+        """What serves input with NaN or Inf under "auto": made when the first such input comes."""
+        if self._safe is None:
+            bound = bind("conv", self._spec, "direct", self._operands)
+            self._safe = bound, self._prepare(bound)
+        return self._safe
+
+
+def plan_conv2d(
+    w: Any,
+    x_shape: tuple[int, ...],
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+) -> ConvPlan:
+    """Prepare `conv2d` with weights `w` for inputs of shape `x_shape`: ``plan(x)`` is then ``conv2d(x, w, b, ...)``.
+
+    Worth it wherever the same weights meet many inputs, as in inference or in filtering the frames of a film: packing
+    or transforming the weights costs as much as a tenth of a call for many channels (direct), or more than half of it
+    (winograd, fft).
+
+    Parameters
+    ----------
+    w : array_like, (O, C/groups, KH, KW), or (KH, KW, C/groups, O) with ``layout="NHWC"``
+        Filters, float16, float32 or float64; copied. Their dtype is that of the computation.
+    x_shape : tuple of int
+        Shape of the inputs to come, (N, C, H, W) or (N, H, W, C).
+    b : array_like, (O,), optional
+        Offset of each output channel; copied.
+    stride, padding, dilation, groups, layout, padding_mode, activation, method
+        As for `conv2d`. "auto" chooses knowing that the weights cost nothing; input with NaN or Inf is still handed to
+        "direct" by it, for which weights are packed when the first such input comes.
+
+    Returns
+    -------
+    ConvPlan
+        Call it with x, and ``out=`` if y has its place already. `ConvPlan.nbytes` is the memory it keeps: for
+        "direct" and "im2col" about the weights again, for "winograd" up to four times, for "fft" the filters' spectra.
+
+    Raises
+    ------
+    InvalidArgument
+        As `conv2d`; or w is complex or on a CUDA device, which plans do not serve.
+    Unsupported
+        The method named cannot serve this problem.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> w = np.full((1, 1, 3, 3), 1 / 9)
+    >>> blur = fc.plan_conv2d(w, (1, 1, 4, 4), padding=1, padding_mode="edge")
+    >>> blur(np.ones((1, 1, 4, 4))).round(12)
+    array([[[[1., 1., 1., 1.],
+             [1., 1., 1., 1.],
+             [1., 1., 1., 1.],
+             [1., 1., 1., 1.]]]])
+    """
+    return _plan(2, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
+
+
+def plan_conv1d(
+    w: Any,
+    x_shape: tuple[int, ...],
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+) -> ConvPlan:
+    """Prepare `conv1d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> difference = fc.plan_conv1d([[[1.0, -1.0]]], (1, 1, 4))
+    >>> difference([[[1.0, 2.0, 4.0, 8.0]]])
+    array([[[-1., -2., -4.]]])
+    """
+    return _plan(1, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
+
+
+def plan_conv3d(
+    w: Any,
+    x_shape: tuple[int, ...],
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Any = None,
+    method: str = "auto",
+) -> ConvPlan:
+    """Prepare `conv3d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> fc.plan_conv3d(np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2))(np.ones((1, 1, 2, 2, 2)))
+    array([[[[[8.]]]]])
+    """
+    return _plan(3, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
+
+
+def _plan(
+    rank: int, w: Any, x_shape: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, layout: str | None,
+    padding_mode: str, activation: Any, method: str,
+) -> ConvPlan:  # fmt: skip
+    if is_device_array(w) or is_device_array(b):
+        raise InvalidArgument("w or b is a CUDA array; plans serve NumPy arrays: call the function itself")
+    operands = Operands("w b", w, b)
+    if is_complex(operands):
+        raise InvalidArgument(f"w has dtype {operands.compute}; plans serve real numbers: call the function itself")
+    w, b = operands.arrays
+    b_shape = None if b is None else b.shape
+    shape = parse_shape(x_shape, "x")
+    spec = known_spec(
+        shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
+    )
+    return ConvPlan(spec, method, operands, check_activation(activation))
+
+
+def _nbytes(item: Any) -> int:
+    """Bytes of the arrays in what a method prepared."""
+    if isinstance(item, np.ndarray):
+        return item.nbytes
+    return sum(_nbytes(part) for part in item) if isinstance(item, (tuple, list)) else 0

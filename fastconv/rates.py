@@ -1,0 +1,91 @@
+"""How long a unit of work takes on this machine: the constants of the cost model that "auto" chooses methods by.
+
+A method counts what a problem costs it (`fastconv.cpu.work.Work`); the predicted time is the sum of the counts, each
+times a rate. Rates belong to a method and to a kind of operation, since no two methods keep the micro-kernel or the
+memory equally busy. ``fastconv warmup --tune`` measures them and keeps them in the cache folder; until then those
+below serve, measured on one machine: auto only compares times, so their ratios matter and not their size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .config import cache_dir
+
+KINDS = {"conv": "conv", "conv_input_grad": "conv", "conv_weight_grad": "weight_grad"}
+
+
+class Rate(NamedTuple):
+    """Nanoseconds for one unit of each count: float32 operations, bytes, parallel regions; and for a call."""
+
+    tile: float
+    vector: float
+    cached: float
+    memory: float
+    region: float
+    call: float
+
+    def seconds(self, work: Sequence[float], itemsize: int) -> float:
+        """Predicted time of a call; an operation of float64 takes two of float32."""
+        tile, vector, cached, memory, regions, _ = work
+        operations = (tile * self.tile + vector * self.vector) * itemsize / 4
+        return 1e-9 * (operations + cached * self.cached + memory * self.memory + regions * self.region + self.call)
+
+
+Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, method)
+
+# Two threads of an AMD EPYC (Zen 4), November 2026.
+DEFAULT: dict[tuple[str, str], Rate] = {
+    ("conv", "direct"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
+    ("conv", "im2col"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
+    ("conv", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
+    ("conv", "fft"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 50000),
+    ("weight_grad", "direct"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
+    ("weight_grad", "im2col"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
+    ("weight_grad", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
+    ("weight_grad", "fft"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 50000),
+}
+
+
+def rate(op: str, method: str) -> Rate:
+    """The rate of a method for an operation of the dispatch table."""
+    return current()[KINDS[op], method]
+
+
+@lru_cache(maxsize=1)
+def current() -> Rates:
+    """The rates measured on this machine, else the default ones."""
+    return {**DEFAULT, **load(tuned_file())}
+
+
+def tuned_file() -> Path:
+    """Where measured rates are kept: one file for each kind of vector unit, since a cache folder may be shared."""
+    from .simd.host import host
+
+    unit = host()
+    return cache_dir() / f"rates-{unit.cpu}-{unit.isa}.json"
+
+
+def load(path: Path) -> dict[tuple[str, str], Rate]:
+    """The rates of a file; none where it is absent or is not what `save` writes."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))["rates"]
+        return {(kind, method): Rate(*map(float, numbers)) for kind, method, numbers in stored}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
+    """Keep rates in a file, with `facts` about how they were measured; the choice of methods follows at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = [[kind, method, list(numbers)] for (kind, method), numbers in sorted(rates.items())]
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as part:
+        json.dump({**facts, "rates": stored}, part, indent=1)
+    os.replace(part.name, path)
+    current.cache_clear()

@@ -1,0 +1,285 @@
+"""Winograd's method: its algebra, its blocks, what is special to it. The case table runs in test_conv.py."""
+
+import threading
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from tolerances import assert_close
+
+import fastconv as fc
+from fastconv import dispatch
+from fastconv.cpu import (
+    direct,
+    winograd,
+    winograd_grad_plan,
+    winograd_plan,
+    winograd_points,
+    winograd_sweep,
+    winograd_weight_grad,
+)
+from fastconv.errors import Unsupported
+from fastconv.spec import conv_spec
+
+GEOMETRY = {"stride": (1, 1, 1), "dilation": (1, 1, 1), "padding_mode": "zeros", "groups": 1, "channels_last": True}
+SAME = ((0, 0), (1, 1), (1, 1))
+
+
+@pytest.fixture(params=["fused", "phased"])
+def way(request, monkeypatch):
+    """Both ways through every problem, whatever its size."""
+    limit = 0 if request.param == "phased" else 1 << 50
+    monkeypatch.setattr(winograd_plan, "FUSED_FILTERS", limit)
+    monkeypatch.setattr(winograd_grad_plan, "FUSED_PRODUCTS", limit)
+    forget()
+    yield request.param
+    monkeypatch.undo()
+    forget()
+
+
+def forget():
+    """Plan anew: a limit has changed."""
+    for planned in (winograd_plan.cut, winograd_grad_plan.cut, winograd_sweep.plan, winograd_weight_grad.plan):
+        planned.cache_clear()
+
+
+class Exact:
+    """Stands in for the emitter of vector code: computes with fractions at once."""
+
+    def __init__(self):
+        self.builder = self
+
+    def fadd(self, a, b):
+        return a + b
+
+    def fsub(self, a, b):
+        return a - b
+
+    def fmul(self, a, b):
+        return a * b
+
+    def multiply_add(self, a, b, c):
+        return a * b + c
+
+
+def matrix(transform, outputs, inputs):
+    """The matrix of a 1-D transform."""
+    rows = [[None] * inputs for _ in range(outputs)]
+    for j in range(inputs):
+        unit = {i: Fraction(int(i == j)) for i in range(inputs)}
+        for part in transform:
+            values = part.compute(Exact(), {i: unit[i] for i in part.inputs})
+            for i, value in zip(part.outputs, values, strict=True):
+                rows[i][j] = value
+    return np.array(rows, dtype=object)
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_the_algebra_is_exact(m, monkeypatch):
+    """In exact arithmetic A^T [(G w) * (B^T x)] is the correlation, and so is its transpose the gradient."""
+    monkeypatch.setattr(winograd_points, "_constant", lambda emit, number: number)
+    t = m + 2
+    matrices = {role: matrix(*winograd_points.scheme(role, m)) for role in winograd_points.Role}
+    spread, taps, gradient, output, weights = (matrices[role] for role in winograd_points.Role)
+    x = np.array([Fraction(k * k % 11 - 4, 3) for k in range(t)])
+    w = np.array([Fraction(2), Fraction(-7, 5), Fraction(1, 3)])
+    dy = np.array([Fraction(3 * k % 5 - 2, 7) for k in range(m)])
+    np.testing.assert_array_equal(output @ ((taps @ w) * (spread @ x)), [x[i : i + 3] @ w for i in range(m)])
+    np.testing.assert_array_equal(weights @ ((spread @ x) * (gradient @ dy)), [x[k : k + m] @ dy for k in range(3)])
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "N, C, O, H, W, groups, padding",
+    [
+        (3, 5, 7, 9, 11, 1, ((2, 0), (1, 1))),
+        (2, 130, 37, 7, 13, 1, ((1, 1), (1, 1))),
+        (1, 17, 20, 29, 30, 2, ((0, 3), (1, 0))),
+    ],
+)
+def test_every_way_against_direct(way, N, C, O, H, W, groups, padding, dtype, channels_last, tile, rng):
+    """Tails in every size, both tile sizes, both ways: all three operators, on outputs full of NaN."""
+    out = H + sum(padding[0]) - 2, W + sum(padding[1]) - 2
+
+    def shape(channels, size):
+        return (N, 1, *size, channels) if channels_last else (N, channels, 1, *size)
+
+    w_shape = (1, 3, 3, C, O * groups) if channels_last else (O * groups, C, 1, 3, 3)
+    x, dy = rng.standard_normal(shape(C * groups, (H, W))), rng.standard_normal(shape(O * groups, out))
+    w, b = rng.standard_normal(w_shape), rng.standard_normal(O * groups)
+    geometry = {**GEOMETRY, "padding": ((0, 0), *padding), "groups": groups, "channels_last": channels_last}
+    for op, arrays, result, options, terms in (
+        ("conv", (x, w, b), dy.shape, {"activation": "relu"}, 9 * C),
+        ("conv_input_grad", (dy, w), x.shape, {}, 9 * O),
+        ("conv_weight_grad", (x, dy), w.shape, {}, N * out[0] * out[1]),
+    ):
+        expected, actual = np.full(result, np.nan), np.full(result, np.nan, dtype)
+        rounded = [a.astype(dtype) for a in arrays]
+        getattr(direct, op)(*(a.astype(float) for a in rounded), expected, **geometry, **options)
+        getattr(winograd, op)(*rounded, actual, **geometry, **options, tile=tile)
+        assert_close(actual, expected, "winograd", terms)
+
+
+@pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
+def test_prepared_filters_give_the_same_bits(way, channels_last, rng):
+    """And the weights themselves are not looked at any more."""
+    x = rng.standard_normal((2, 1, 9, 10, 40) if channels_last else (2, 40, 1, 9, 10)).astype("float32")
+    w = rng.standard_normal((1, 3, 3, 40, 50) if channels_last else (50, 40, 1, 3, 3)).astype("float32")
+    geometry = {**GEOMETRY, "padding": SAME, "channels_last": channels_last}
+    first, second = (np.empty((2, 1, 9, 10, 50) if channels_last else (2, 50, 1, 9, 10), "float32") for _ in range(2))
+    winograd.conv(x, w, None, first, **geometry, activation=None)
+    ready = winograd.prepare(w, x.shape, first.shape, **geometry)
+    winograd.conv(x, np.full_like(w, np.nan), None, second, **geometry, activation=None, prepared=ready)
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_same_bits_for_any_number_of_threads(way, layout, rng):
+    x_shape, w_shape = ((4, 30, 29, 48), (3, 3, 48, 40)) if layout == "NHWC" else ((4, 48, 30, 29), (40, 48, 3, 3))
+    x, w = (rng.standard_normal(shape).astype("float32") for shape in (x_shape, w_shape))
+    results = []
+    for count in (1, 2, 3):
+        with fc.threads(count):
+            y = fc.conv2d(x, w, padding=1, layout=layout, method="winograd")
+            dx = fc.conv2d_input_grad(y, w, x_shape, padding=1, layout=layout, method="winograd")
+            dw = fc.conv2d_weight_grad(x, y, w_shape, padding=1, layout=layout, method="winograd")
+        results.append((y, dx, dw))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def errors(op, tile, rng):
+    """Root mean square errors against float64 of winograd and direct, in float32, summed over many channels."""
+    x, y = rng.standard_normal((2, 1, 16, 16, 256)), rng.standard_normal((2, 1, 16, 16, 32))
+    w = rng.standard_normal((1, 3, 3, 256, 32))
+    arrays, result, options = {
+        "conv": ((x, w, None), y.shape, {"activation": None}),
+        "conv_input_grad": ((y, w), x.shape, {}),
+        "conv_weight_grad": ((x, y), w.shape, {}),
+    }[op]
+    arrays = [None if a is None else a.astype("float32") for a in arrays]
+    exact, plain, fast = np.empty(result), np.empty(result, "float32"), np.empty(result, "float32")
+    geometry = {**GEOMETRY, "padding": SAME}
+    getattr(direct, op)(*(None if a is None else a.astype(float) for a in arrays), exact, **geometry, **options)
+    getattr(direct, op)(*arrays, plain, **geometry, **options)
+    getattr(winograd, op)(*arrays, fast, **geometry, **options, tile=tile)
+    return [float(np.sqrt(np.mean((a - exact) ** 2))) for a in (fast, plain)]
+
+
+@pytest.mark.parametrize(
+    "op, tile, times",
+    [
+        ("conv", 2, 1),
+        ("conv", 4, 3),
+        ("conv_input_grad", 2, 2),
+        ("conv_input_grad", 4, 4),
+        ("conv_weight_grad", 2, 4),
+        ("conv_weight_grad", 4, 6),
+    ],
+)
+def test_errors_are_near_those_of_direct(op, tile, times, rng):
+    fast, plain = errors(op, tile, rng)
+    assert fast < times * plain
+
+
+def test_tile_size_follows_from_the_output():
+    """The fewest multiplications; of equals the more accurate."""
+
+    def chosen(H, W):
+        return winograd_plan.output_tile(winograd_plan.Shape(1, 1, 8, 8, (1, H, W), 4, True, False))
+
+    assert [chosen(n, n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 14, 28)] == [2, 2, 4, 4, 2, 2, 4, 4, 4, 4]
+    assert chosen(1, 100) == 2  # four rows of which one is wanted
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_non_finite_input_spreads_within_its_tiles(layout):
+    """The method asked for by name does what it does; "auto" does not hand such data to it."""
+    x = np.ones((1, 12, 12, 1) if layout == "NHWC" else (1, 1, 12, 12), "float32")
+    w = np.ones((3, 3, 1, 1) if layout == "NHWC" else (1, 1, 3, 3), "float32")
+    x.reshape(12, 12)[5, 6] = np.nan
+    y = fc.conv2d(x, w, padding=1, layout=layout, method="winograd").reshape(12, 12)
+    assert np.isnan(y[4:7, 5:8]).all()
+    reached = np.zeros((12, 12), bool)
+    reached[4:8, 4:8] = True
+    assert not np.isnan(y[~reached]).any()
+    safe = fc.conv2d(x, w, padding=1, layout=layout).reshape(12, 12)
+    assert np.isnan(safe).sum() == 9
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "sigmoid"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_bias_and_activation(layout, activation, rng):
+    x_shape, w_shape = ((2, 7, 9, 20), (3, 3, 20, 37)) if layout == "NHWC" else ((2, 20, 7, 9), (37, 20, 3, 3))
+    x, w, b = rng.standard_normal(x_shape), rng.standard_normal(w_shape), rng.standard_normal(37)
+    options = {"padding": 1, "layout": layout, "activation": activation}
+    fast = fc.conv2d(x, w, b, **options, method="winograd")
+    assert_close(fast, fc.conv2d(x, w, b, **options, method="direct"), "winograd", 180)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_nothing_is_written_beside_the_output(way, layout, rng):
+    x_shape, w_shape = ((1, 6, 7, 5), (3, 3, 5, 19)) if layout == "NHWC" else ((1, 5, 6, 7), (19, 5, 3, 3))
+    x, w = rng.standard_normal(x_shape), rng.standard_normal(w_shape)
+    expected = fc.conv2d(x, w, padding=1, layout=layout, method="direct")
+    around = np.full(expected.size + 128, 7.0)
+    out = around[64:-64].reshape(expected.shape)
+    fc.conv2d(x, w, padding=1, layout=layout, method="winograd", out=out)
+    assert_close(out, expected, "winograd", 45)
+    assert (around[:64] == 7).all()
+    assert (around[-64:] == 7).all()
+
+
+@pytest.mark.parametrize(
+    "rank, kernel, stride, message",
+    [
+        (2, (5, 5), 1, "this one is 5x5, stride 1x1"),
+        (2, (3, 3), 2, "this one is 3x3, stride 2x2"),
+        (1, (3,), 1, "this one is 1x3, stride 1x1"),
+        (3, (3, 3, 3), 1, "this one is 3x3x3, stride 1x1x1"),
+    ],
+)
+def test_reasons(rank, kernel, stride, message):
+    x, w = np.ones((1, 2, *(8,) * rank)), np.ones((3, 2, *kernel))
+    with pytest.raises(Unsupported, match=f"winograd serves 3x3 filters of stride 1; {message}"):
+        getattr(fc, f"conv{rank}d")(x, w, stride=stride, method="winograd")
+
+
+def test_counts_less_than_direct():
+    """A quarter of the multiplications for whole tiles of 4x4."""
+    spec = conv_spec((8, 56, 56, 64), (3, 3, 64, 64), rank=2, layout="NHWC", padding=1)
+    for op in ("conv", "conv_input_grad", "conv_weight_grad"):
+        assert dispatch.work(op, spec, "winograd").tile == dispatch.work(op, spec, "direct").tile / 4
+    alone, ready = (dispatch.work("conv", spec, "winograd", prepared=p) for p in (False, True))
+    assert ready.vector < alone.vector
+    assert ready.regions == alone.regions - 1
+
+
+@pytest.mark.parametrize("op", ["conv", "conv_input_grad", "conv_weight_grad"])
+@pytest.mark.parametrize("channels, size", [(32, 28), (256, 9)])
+def test_memory_is_as_counted(op, channels, size):
+    """In a thread of its own, whose pool of scratch is empty."""
+    x, w = np.ones((4, 1, size, size, channels), "float32"), np.ones((1, 3, 3, channels, channels), "float32")
+    arrays = {"conv": (x, w, None, x.copy()), "conv_input_grad": (x, w, x.copy()), "conv_weight_grad": (x, x, w.copy())}
+    options = {**GEOMETRY, "padding": SAME, **({"activation": None} if op == "conv" else {})}
+    getattr(winograd, op)(*arrays[op], **options)
+    spec = conv_spec(
+        (4, size, size, channels), (3, 3, channels, channels), rank=2, layout="NHWC", padding=1, dtype="float32"
+    )
+    counted = dispatch.work(op, spec, "winograd").extra
+    peaks = []
+
+    def traced():
+        tracemalloc.start()
+        getattr(winograd, op)(*arrays[op], **options)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    worker = threading.Thread(target=traced)
+    worker.start()
+    worker.join()
+    assert 0.6 * peaks[0] - (1 << 16) < counted < 1.5 * peaks[0] + (1 << 16)
