@@ -112,7 +112,8 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
         pixel = min(CHANNEL_VECTORS, -(-channels // vector)) * vector
         return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), True)
     unit = vector // math.gcd(channels, vector)
-    if low.stride[2] != 1 or low.out[2] / (-(-low.out[2] // unit) * unit) <= channels / _round_up(channels, vector):
+    adjoin = low.stride[2] == 1 and low.y_strides[4] == channels
+    if not adjoin or low.out[2] / _round_up(low.out[2], unit) <= channels / _round_up(channels, vector):
         unit = 1
     return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, False)
 

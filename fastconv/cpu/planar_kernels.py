@@ -25,10 +25,11 @@ VECTORS = filter_vectors()
 
 
 @parallel_kernel
-def sweep(thread, first, last, x, w, bias, y, index, numbers, own, relu, tile):
+def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbers, own, relu, tile):
     """Each task: its rounds of input channels, one after the other; results that need it go through the staging."""
     n, mine = address(numbers), own[thread]
-    places = address(index[0]), address(index[1]), address(index[2])
+    index = planes_at, rows_at, cols_at
+    places = address(planes_at), address(rows_at), address(cols_at)
     by_pixel, pixel = numbers[KIND] == BROADCAST, numbers[PIXEL]
     step_in, step_out = pixel, pixel
     if by_pixel:
@@ -45,7 +46,7 @@ def sweep(thread, first, last, x, w, bias, y, index, numbers, own, relu, tile):
         for c_in in range(0, numbers[C_IN], numbers[ROUND]):
             depth, x_in = min(numbers[ROUND], numbers[C_IN] - c_in), x0 + c_in * numbers[X_C]
             if by_pixel:
-                _pack_rows(n, address(x), x_in, places, index[2].size, here, depth, address(mine))
+                _pack_rows(n, address(x), x_in, places, cols_at.size, here, depth, address(mine))
             else:
                 _pack_pixels(numbers, x, x_in, index, here, count, mine)
             start = ACCUMULATE if c_in else BIAS if bias.size else ZERO
