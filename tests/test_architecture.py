@@ -237,3 +237,35 @@ def test_parameters_are_documented_here_or_where_the_docstring_points():
         if len(parameters) > 1 and not any(documented_parameters(inspect.getdoc(f)) for f in (function, *pointed)):
             silent.append(name)
     assert not silent
+
+
+def decorators(function):
+    return {getattr(getattr(d, "func", d), "id", getattr(d, "attr", "")) for d in function.decorator_list}
+
+
+def definitions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def test_kernels_are_called_by_kernels_only():
+    """A plain `kernel` has no wrapper for Python: such a call would crash the process."""
+    compiled = {"kernel", "callable_kernel", "parallel_kernel", "inlined", "intrinsic", "njit", "jit"}
+    paths = [*modules().values(), *Path(__file__).parent.glob("*.py")]
+    trees = {path: ast.parse(path.read_text()) for path in paths if "cuda" not in str(path)}
+    home = {}  # (module's last name, kernel)
+    for path, tree in trees.items():
+        home |= {(path.stem, f.name): path for f in definitions(tree) if "kernel" in decorators(f)}
+    breaches = []
+    for path, tree in trees.items():
+        plain = {name for stem, name in home if stem == path.stem and home[stem, name] == path}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                stem = node.module.split(".")[-1]
+                plain |= {alias.asname or alias.name for alias in node.names if (stem, alias.name) in home}
+        for function in definitions(tree):
+            calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+            if not decorators(function) & compiled:
+                breaches += [
+                    f"{path.name}: {function.name} calls {f.id}" for f in calls if getattr(f, "id", "") in plain
+                ]
+    assert not breaches

@@ -150,6 +150,8 @@ def _pixels(low: Lowered, lanes: int, budget: int, extra: int) -> tuple[int, int
         first, each = size(1, 1), max(1, size(1, 2) - size(1, 1))
         fitting = 1 + max(0, budget - first) // each
         cols = min(OW, max(tile_rows(), fitting - fitting % tile_rows()))
+    if low.reads_in_place and OH == 1:  # what all panels read and write of an item should stay in the cache
+        cols = min(cols, max(4 * tile_rows(), budget // (low.C + low.O)))
     rows, least = OH, min(4, OH)
     while rows > 1 and size(rows, cols) > budget:
         rows = -(-rows // 2)

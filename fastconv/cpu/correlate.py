@@ -16,8 +16,8 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from ..memory import scratch
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tile, tile_address
-from ..simd.vector import copy, lanes_of, prefetch
+from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, tile_address
+from ..simd.vector import copy, lanes_of
 from ..threads import team
 from .blocking import Blocking, cut, locate
 from .lowering import Lowered, WeightStrides
@@ -40,6 +40,10 @@ class Sweep(NamedTuple):
         """The weights, packed; they serve any number of calls."""
         low = self.low
         return pack_panels(w, at, low.taps, low.groups, low.C, low.O, self.block.lanes)
+
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
+        """Write the lowered problem's outputs to y."""
+        correlate(self, x, panels, b, y, relu=relu)
 
 
 @lru_cache(maxsize=512)
@@ -129,10 +133,9 @@ def _correlate(
                     steps = grid[7] * unfolded, unfolded
                     if cols == grid[7] and c_steps[0] == cols * c_steps[1]:  # adjoining rows: one row of pixels
                         rows, cols = 1, rows * cols
-                fetch = depth if not item_size and panel == panel0 and term0 == 0 else 0
                 _sweep(
                     rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-                    c, c0, c_steps, columns, bias, place, relu, fetch, tile,
+                    c, c0, c_steps, columns, bias, place, relu, tile,
                 )  # fmt: skip
                 if planar and term1 == a_offsets.size:
                     _unstage(scratch_, c0, lanes, columns, locate(item, grid), y, y0, y_strides)
@@ -160,12 +163,11 @@ def gather_item(
 @kernel
 def _sweep(
     rows, cols, terms, term0, term1, a_offsets, b_offsets, depth, a, a0, steps, w, w0, lanes,
-    c, c0, c_steps, columns, bias, bias0, relu, fetch, tile,
+    c, c0, c_steps, columns, bias, bias0, relu, tile,
 ):  # fmt: skip
     """Terms term0..term1-1 of one panel over one item, in tiles of neighbouring pixels of a row, of about equal size.
 
-    The first terms that a row meets start its sums, later ones add to them. `fetch` elements of each pixel of the next
-    tile are asked for ahead of time: where x is read in place, its rows come from memory in short pieces.
+    The first terms that a row meets start its sums, later ones add to them.
     """
     vectors = 1 if columns <= lanes_of(a) else 2
     tiles = -(-cols // TILE_ROWS)
@@ -175,16 +177,14 @@ def _sweep(
             continue
         start = ACCUMULATE if low > terms[r, 0] else BIAS if bias.size else ZERO
         clip = relu and high == terms[r, 0] + terms[r, 1]
-        for j in range(tiles):
-            q, end = cols * j // tiles, cols * (j + 1) // tiles
-            if fetch and j + 1 < tiles:
-                for pixel in range(end, cols * (j + 2) // tiles):
-                    prefetch(a, a0 + r * steps[0] + pixel * steps[1], fetch)
-            multiply_tile(
-                tile, end - q, vectors, high - low, a_offsets, low, b_offsets, low, depth,
-                a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
-                c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, clip,
-            )  # fmt: skip
+        height, taller = cols // tiles, cols % tiles
+        for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
+            if count:
+                multiply_tiles(
+                    tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth,
+                    a, a0 + r * steps[0] + q * steps[1], steps[1], 1, w, w0, lanes,
+                    c, c0 + r * c_steps[0] + q * c_steps[1], c_steps[1], columns, start, bias, bias0, clip, count,
+                )  # fmt: skip
 
 
 @kernel

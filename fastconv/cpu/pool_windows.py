@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..simd.jit import kernel
+from ..simd.jit import callable_kernel, kernel
 from ..simd.lane_math import add, divide, doubles, largest, magnitude, multiply, root
 from ..simd.lanes import inlined, load, lowest, spread, zero
 from ..threads import get_num_threads
@@ -121,7 +121,7 @@ def next_row(od, oh, OD, OH):  # type: ignore[no-untyped-def]
     return (od + 1 if od + 1 < OD else 0), 0
 
 
-@kernel
+@callable_kernel
 def longest_run(table):  # type: ignore[no-untyped-def]
     """(first, last, hop): most consecutive windows of one axis that have one size and divisor and start `hop` apart."""
     best, end, hop, i = 0, min(1, table.shape[0]), 0, 0
@@ -140,7 +140,7 @@ def longest_run(table):  # type: ignore[no-untyped-def]
     return best, end, hop
 
 
-@kernel
+@callable_kernel
 def spacing(table, step, size):  # type: ignore[no-untyped-def]
     """(stride, leading padding, window) where the windows of one axis lie a stride apart, else (0, 0, 0).
 
@@ -170,7 +170,7 @@ def spacing(table, step, size):  # type: ignore[no-untyped-def]
     return stride, before, window
 
 
-@kernel
+@callable_kernel
 def covers(table, step, size):  # type: ignore[no-untyped-def]
     """(start, owners): the windows that hold element h of an axis are owners[start[h] : start[h + 1]], rising."""
     start = np.zeros(size + 1, np.int64)

@@ -51,7 +51,7 @@ class Shape:
         """The shape of a lowered problem."""
         in_place = low.C == 1 or low.x_strides[1] == 1
         staged = low.O > 1 and low.y_strides[1] != 1
-        return Shape(low.N, low.groups, low.C, low.O, low.out, itemsize, in_place, staged)
+        return Shape(max(1, low.N), low.groups, low.C, low.O, low.out, itemsize, in_place, staged)
 
     @property
     def operations(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from ..spec import transposed_spec
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
-from ._kernels import bind, check_activation, finish_output
+from ._kernels import bind, check_activation, finish_output, lifted
 
 
 def conv_transpose2d(
@@ -151,10 +151,11 @@ def _transposed(
     )  # fmt: skip
     activation = check_activation(activation)
     y = operands.output(spec.x_shape, out)
-    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, x, w)
+    _, kernel, x_shape, w_shape, _, geometry = bind("conv_input_grad", spec, method, operands, x, w)
 
     def run(x: Any, w: Any, b: Any, y: Any) -> None:
-        kernel(x.reshape(y_shape), w.reshape(w_shape), y.reshape(x_shape), **geometry)
+        # With output padding the forward convolution may have more outputs than x has: x keeps its own shape.
+        kernel(lifted(x, rank, spec.channels_last), w.reshape(w_shape), y.reshape(x_shape), **geometry)
         finish_output(y, b, activation, spec.channels_last, operands.device)
 
     if is_complex(operands):

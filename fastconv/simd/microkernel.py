@@ -31,27 +31,42 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .host import TILE_VECTORS, tile_rows
-from .jit import c_function
+from .jit import c_function, kernel
 from .vector import I64, INTP, Emitter, keep_rolled
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
+AHEAD = 32  # steps of k by which memory is asked for before it is read
 
 _NAMES = (
     "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step",
-    "c", "c_row", "columns", "start", "bias", "relu",
+    "c", "c_row", "columns", "start", "bias", "relu", "tiles",
 )  # fmt: skip
 
 
 _VOID = ir.VoidType()
 
 
-@intrinsic
+@kernel
 def multiply_tile(
-    typingctx, tiles, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
+    address, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
     a, a0, a_row, a_step, b, b0, b_step, c, c0, c_row, columns, start, bias, bias0, relu,
 ):  # fmt: skip
-    """Compute one tile with the function at address `tiles` (see `tile_address`); the module's docstring has the sum.
+    """One tile; `multiply_tiles` has the arguments."""
+    multiply_tiles(
+        address, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
+        a, a0, a_row, a_step, b, b0, b_step, c, c0, c_row, columns, start, bias, bias0, relu, 1,
+    )  # fmt: skip
+
+
+@intrinsic
+def multiply_tiles(
+    typingctx, address, rows, vectors, terms, aoff, aoff0, boff, boff0, depth,
+    a, a0, a_row, a_step, b, b0, b_step, c, c0, c_row, columns, start, bias, bias0, relu, tiles,
+):  # fmt: skip
+    """Compute `tiles` tiles, one above the other, with the function at `address` (see `tile_address`).
+
+    The module's docstring has the sum; i of the second tile follows on that of the first, with the same b.
 
     `terms` and `depth` (the ranges of t and k) are at least 1. ``aoff[aoff0:]`` and ``boff[boff0:]`` hold the offsets
     of the terms; a0, b0, c0, bias0 are offsets into the flat arrays; c[i, v] lies at c0 + i*c_row + v. Only the first
@@ -59,7 +74,7 @@ def multiply_tile(
     BIAS (start from bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
     """
     arrays = {4: aoff, 6: boff, 9: a, 13: b, 16: c, 21: bias}
-    signature = types.void(*(arrays.get(i, INTP) for i in range(23)), types.boolean)
+    signature = types.void(*(arrays.get(i, INTP) for i in range(23)), types.boolean, INTP)
 
     def codegen(context, builder, signature, args):
         emit = Emitter(context, builder, signature.args[9])
@@ -85,8 +100,29 @@ def tile_address(itemsize: int) -> int:
     return c_function(signature, _tile).address
 
 
-def _tile(rows, vectors, terms, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, start, bias, relu):
-    _switch(rows, vectors, terms, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, start, bias, relu)
+def _tile(
+    rows, vectors, terms, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, start, bias, relu, tiles
+):
+    _switch(
+        rows,
+        vectors,
+        terms,
+        aoff,
+        boff,
+        depth,
+        a,
+        a_row,
+        a_step,
+        b,
+        b_step,
+        c,
+        c_row,
+        columns,
+        start,
+        bias,
+        relu,
+        tiles,
+    )
 
 
 @intrinsic
@@ -109,10 +145,11 @@ def _switch(
     start,
     bias,
     relu,
+    tiles,
 ):
     """Call the function for one of the tile shapes; all of them are emitted here."""
     pointers = {3: aoff, 4: boff, 6: a, 9: b, 11: c, 15: bias}
-    return types.void(*(pointers.get(i, INTP) for i in range(17))), _emit_switch
+    return types.void(*(pointers.get(i, INTP) for i in range(18))), _emit_switch
 
 
 def _emit_switch(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -153,10 +190,22 @@ class _Tile:
         self.cells = [(i, j) for i in range(m) for j in range(v)]
 
     def emit(self) -> None:
-        sums = self._start()
-        sums = self._terms(sums)
-        sums = self._relu(sums)
-        self._store(sums)
+        """A loop over tiles one above the other: called tile by tile, short sums would spend a tenth on the call."""
+        b, before, loop, done = self.builder, self.builder.block, self._block("tile"), self._block("done")
+        a, c, steps = self.arg["a"], self.arg["c"], (self.arg["a_row"], self.arg["c_row"])
+        b.branch(loop)
+        b.position_at_end(loop)
+        left, self.arg["a"], self.arg["c"] = b.phi(I64), b.phi(a.type), b.phi(c.type)
+        for phi, first in ((left, self.arg["tiles"]), (self.arg["a"], a), (self.arg["c"], c)):
+            phi.add_incoming(first, before)
+        self._store(self._relu(self._terms(self._start())))
+        for name, step in zip("ac", steps, strict=True):
+            following = self.emit_.at(self.arg[name], b.mul(I64(self.m), step))
+            self.arg[name].add_incoming(following, b.block)
+        fewer = b.sub(left, I64(1))
+        left.add_incoming(fewer, b.block)
+        keep_rolled(b, b.cbranch(b.icmp_signed(">", fewer, I64(0)), loop, done))
+        b.position_at_end(done)
 
     def _block(self, name: str) -> Any:
         return self.builder.append_basic_block(name)
@@ -183,6 +232,8 @@ class _Tile:
     def _start(self) -> list[Any]:
         """Accumulators as `start` wants them."""
         b, emit = self.builder, self.emit_
+        for i, j in self.cells:
+            emit.prefetch(self._c(i, j), write=True)
         entry, add, bias, begin = b.block, self._block("accumulate"), self._block("bias"), self._block("begin")
         choice = b.switch(self.arg["start"], begin)
         choice.add_case(I64(ACCUMULATE), add)
@@ -211,6 +262,13 @@ class _Tile:
         a = emit.at(arg["a"], b.load(b.gep(arg["aoff"], [t])))
         vectors = emit.at(arg["b"], b.load(b.gep(arg["boff"], [t])))
         offsets = [b.mul(I64(i), arg["a_row"]) for i in range(self.m)]
+        # Where a row's k lie together (a_step 1) the next tile's rows follow: a cache line of them a step. Else what
+        # comes next is this tile's a some steps on.
+        rows = b.icmp_signed("==", arg["a_step"], I64(1))
+        later = b.add(b.mul(I64(AHEAD), arg["a_step"]), b.mul(I64(self.m - 1), arg["a_row"]))
+        distance = b.select(rows, b.mul(I64(self.m), arg["a_row"]), later)
+        stride = b.select(rows, I64(64 // emit.itemsize), arg["a_step"])
+        following = emit.at(a, distance)
         b.branch(inner)
 
         b.position_at_end(inner)
@@ -218,6 +276,7 @@ class _Tile:
         for phi, first in ((k, I64(0)), (a_k, a), (b_k, vectors)):
             phi.add_incoming(first, outer)
         inner_sums = self._merge([(outer_sums, outer)])
+        emit.prefetch(emit.at(following, b.mul(k, stride)))
         columns = [emit.load(emit.at(b_k, j * emit.lanes)) for j in range(self.v)]
         new = []
         for i in range(self.m):

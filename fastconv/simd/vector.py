@@ -37,8 +37,10 @@ class Emitter:
         other.builder = builder
         return other
 
-    def pointer(self, array: types.Array, value: Any, offset: Any) -> Any:
-        """Address of element `offset` of a flat array."""
+    def pointer(self, array: Any, value: Any, offset: Any) -> Any:
+        """Address of element `offset` of a flat array, or from an address (see `lanes.address`) on."""
+        if isinstance(array, types.CPointer):
+            return self.builder.gep(value, [offset])
         data = self.context.make_array(array)(self.context, self.builder, value).data
         return self.builder.gep(data, [offset])
 
@@ -106,6 +108,13 @@ class Emitter:
             distance *= 2
         return rows
 
+    def prefetch(self, pointer: Any, write: bool = False) -> None:
+        """Ask for the cache line at an address, which need not be mapped, to be read or written soon."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        ask = self.declare("llvm.prefetch.p0", kind)
+        self.builder.call(ask, [self.builder.bitcast(pointer, byte), I32(int(write)), I32(3), I32(1)])
+
     def _lane_list(self, lanes: list[int]) -> Any:
         return ir.Constant(ir.VectorType(I32, self.lanes), lanes)
 
@@ -154,24 +163,6 @@ def clear(typingctx, dst, d, count):
         return context.get_dummy_value()
 
     return types.void(dst, INTP, INTP), codegen
-
-
-@intrinsic
-def prefetch(typingctx, array, offset, count):
-    """Ask for array[offset : offset+count] to be brought to the second-level cache; changes nothing."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(context, builder, signature.args[0])
-        byte = ir.IntType(8).as_pointer()
-        first = builder.bitcast(emit.pointer(signature.args[0], args[0], args[1]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
-        ask = emit.declare("llvm.prefetch.p0", kind)
-        size = builder.mul(args[2], I64(emit.itemsize))
-        with cgutils.for_range_slice(builder, I64(0), size, I64(64), intp=I64) as (at, _):
-            builder.call(ask, [builder.gep(first, [at]), I32(0), I32(2), I32(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, INTP, INTP), codegen
 
 
 @intrinsic

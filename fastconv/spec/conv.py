@@ -136,7 +136,7 @@ def known_spec(
 ) -> ConvSpec:  # fmt: skip
     """`conv_spec` for the shapes of arrays, parsed once for arguments that are plain numbers and words."""
     arguments = (stride, padding, dilation, groups, layout, padding_mode)
-    parse = _known if all(map(PLAIN.__contains__, map(type, arguments))) else _parse
+    parse = _known if all(map(_is_plain, arguments)) else _parse
     return parse(x_shape, w_shape, b_shape, rank, *arguments, dtype)
 
 
@@ -192,7 +192,12 @@ def _parse(
     )
 
 
-PLAIN = frozenset((int, str, type(None)))
+def _is_plain(value: Any) -> bool:
+    """True for numbers, words, None and tuples of them: what equals such a value means the same, if of its type."""
+    kind = type(value)
+    return kind is int or kind is str or value is None or (kind is tuple and all(map(_is_plain, value)))
+
+
 _known = lru_cache(maxsize=1024, typed=True)(_parse)  # typed: True is not 1
 
 
