@@ -74,9 +74,9 @@ class GradCut:
 
 
 @lru_cache(maxsize=512)
-def cut(shape: Shape, m: int = 0) -> GradCut:
-    """Choose the tile size (unless `m` forces it) and the blocks of a weight gradient."""
-    m = m or output_tile(shape)
+def cut(shape: Shape) -> GradCut:
+    """Choose the tile size and the blocks of a weight gradient."""
+    m = output_tile(shape)
     lanes, panels, frequencies, C = shape.lanes, shape.panels, (m + 2) ** 2, shape.C
     phased = frequencies * C * panels * lanes * shape.itemsize > FUSED_PRODUCTS
     rows, cols, items = item_blocks(shape, m, FUSED_TILES, WANTED_TASKS)

@@ -156,9 +156,9 @@ def output_tile(shape: Shape) -> int:
 
 
 @lru_cache(maxsize=1024)
-def cut(shape: Shape, prepared: bool, m: int = 0) -> Cut:
-    """Choose the tile size (unless `m` forces it), the way and the blocks of a forward problem."""
-    m = m or output_tile(shape)
+def cut(shape: Shape, prepared: bool) -> Cut:
+    """Choose the tile size, the way and the blocks of a forward problem."""
+    m = output_tile(shape)
     lanes, panels, pixel, frequencies = shape.lanes, shape.panels, shape.pitch(shape.C), (m + 2) ** 2
     filters = frequencies * shape.C * panels * lanes * shape.itemsize
     streamed = _is_streamed(shape.groups * shape.tiles(m), panels, filters, prepared)

@@ -6,7 +6,7 @@ A task owns whole output tiles of some panels: sums run in one order whatever th
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
@@ -18,18 +18,13 @@ from ..simd.vector import clear
 from ..threads import team
 from .lowering import Lowered, WeightStrides
 from .pack import pack_bias
-from .winograd_filters import as_given, pack_filters, transform_chunk, transform_filters
+from .winograd_filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
 from .winograd_plan import Cut, Shape, cut
 from .winograd_sides import Side, input_side
 from .winograd_tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
 from .winograd_transforms import filter_address, input_address, output_address
 
-
-class Prepared(NamedTuple):
-    """Filters brought into the form that the sweep of one problem wants, and the tile size they are for."""
-
-    m: int
-    filters: Any  # an array of transformed filters, or packed ones for a streamed sweep
+Prepared = np.ndarray | Filters  # filters transformed, or packed for a streamed sweep
 
 
 class Plan(NamedTuple):
@@ -43,19 +38,19 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def plan(low: Lowered, itemsize: int, prepared: bool, m: int) -> Plan:
-    """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
+def plan(low: Lowered, itemsize: int, prepared: bool) -> Plan:
+    """Cut a lowered problem and make its tables."""
     shape = Shape.of(low, itemsize)
-    p = cut(shape, prepared, m)
+    p = cut(shape, prepared)
     target = low.y_start, *low.y_strides, p.m, low.O, p.lanes, low.out[1], low.out[2], p.staging_size
     numbers = np.array([*target, *p.grid, *p.planes, p.pixel, low.C, p.chunk, *p.places], np.int64)
     return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]), numbers)
 
 
-def prepare(low: Lowered, w: np.ndarray, at: WeightStrides, m: int = 0) -> Prepared:
+def prepare(low: Lowered, w: np.ndarray, at: WeightStrides) -> Prepared:
     """Transform the filters, or where that would take too much memory, pack them."""
-    p = plan(low, w.itemsize, True, m).cut
-    return Prepared(p.m, (pack_filters if p.streamed else transform_filters)(w, at, low, p))
+    p = plan(low, w.itemsize, True).cut
+    return (pack_filters if p.streamed else transform_filters)(w, at, low, p)
 
 
 def sweep(
@@ -68,18 +63,14 @@ def sweep(
     *,
     relu: bool,
     prepared: Prepared | None = None,
-    m: int = 0,
 ) -> None:
     """Write one lowered problem of an undilated 3x3 filter to y."""
     if low.N == 0:
         return
     itemsize = x.itemsize
-    low, p, side, numbers = plan(low, itemsize, prepared is not None, prepared.m if prepared else m)
-    filters, u = as_given(w, at, low, p.lanes), _nothing(x.dtype)
-    if prepared and p.streamed:
-        filters = prepared.filters
-    elif prepared:
-        u = prepared.filters
+    low, p, side, numbers = plan(low, itemsize, prepared is not None)
+    filters = prepared if isinstance(prepared, Filters) else as_given(w, at, low, p.lanes)
+    transformed = prepared if isinstance(prepared, np.ndarray) else _nothing(x.dtype)
     tasks = low.groups * p.blocks * (p.panels if p.streamed else 1)
     members = team(tasks, low.work)
     own = scratch((members, p.places[-1]), x.dtype)
@@ -89,7 +80,7 @@ def sweep(
     if p.streamed:
         _streamed(members, tasks, *arguments)
     else:
-        _fused(members, tasks, u, *arguments)
+        _fused(members, tasks, transformed, *arguments)
 
 
 @lru_cache(maxsize=8)
