@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from guard import Guarded, needs_guard
 from tolerances import assert_close
 
 import fastconv as fc
@@ -299,3 +300,21 @@ def test_memory_is_as_counted(op, channels, size):
     worker.start()
     worker.join()
     assert 0.6 * peaks[0] - (1 << 16) < counted < 1.5 * peaks[0] + (1 << 16)
+
+
+@needs_guard
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("C, O", [(5, 19), (20, 17), (33, 40)])
+def test_touches_nothing_past_the_end(way, C, O, layout, rng):
+    x_shape, w_shape, y_shape = (2, C, 6, 7), (O, C, 3, 3), (2, O, 6, 7)
+    if layout == "NHWC":
+        x_shape, w_shape, y_shape = (2, 6, 7, C), (3, 3, C, O), (2, 6, 7, O)
+    guarded = Guarded()
+    x, w, dy = (guarded(rng.standard_normal(shape).astype("float32")) for shape in (x_shape, w_shape, y_shape))
+    options = {"padding": 1, "layout": layout}
+    y = fc.conv2d(x, w, **options, method="winograd", out=guarded(np.empty(y_shape, "float32")))
+    assert_close(y, fc.conv2d(x, w, **options, method="direct"), "winograd", 9 * C)
+    dx = fc.conv2d_input_grad(dy, w, x_shape, **options, method="winograd")
+    assert_close(dx, fc.conv2d_input_grad(dy, w, x_shape, **options, method="direct"), "winograd", 9 * O)
+    dw = fc.conv2d_weight_grad(x, dy, w_shape, **options, method="winograd")
+    assert_close(dw, fc.conv2d_weight_grad(x, dy, w_shape, **options, method="direct"), "winograd", 84)

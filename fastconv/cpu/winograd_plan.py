@@ -23,7 +23,7 @@ from .blocking import WANTED_TASKS, Grid, panel_lanes
 from .lowering import Lowered, Triple
 
 OWN_FILTERS = 3 << 20  # bytes of transformed filters that each thread makes for itself
-PREPARED_FILTERS = 64 << 20  # bytes of them that may be kept, and are read again for each fused block
+PREPARED_FILTERS = 24 << 20  # bytes of them that may be kept, and are read again for each fused block
 FEW_TILES = 56  # tiles that are one streamed block: its panels are enough tasks
 STREAMED_INPUTS = 4 << 20  # bytes of transformed inputs of a block that meets panel after panel
 LEAST_TILES, MOST_TILES = 28, 112  # of a streamed block: enough to earn the transform of the filters
