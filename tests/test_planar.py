@@ -151,7 +151,9 @@ def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
     results = []
     for count in (1, 2, 3):
         with fc.threads(count):
-            y = fc.conv2d(x, w, padding="same", groups=groups, layout="NHWC" if channels_last else "NCHW", method="direct")
+            y = fc.conv2d(
+                x, w, padding="same", groups=groups, layout="NHWC" if channels_last else "NCHW", method="direct"
+            )
             results.append(y.tobytes())
     assert len(set(results)) == 1
 
