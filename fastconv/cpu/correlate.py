@@ -41,6 +41,10 @@ class Sweep(NamedTuple):
         low = self.low
         return pack_panels(w, at, low.taps, low.groups, low.C, low.O, self.block.lanes)
 
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
+        """Write the lowered problem's outputs to y."""
+        correlate(self, x, panels, b, y, relu=relu)
+
 
 @lru_cache(maxsize=512)
 def sweep(low: Lowered, itemsize: int, unfold: bool) -> Sweep:

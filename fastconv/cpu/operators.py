@@ -9,7 +9,8 @@ import numpy as np
 
 from ..borders import fold_border
 from . import activation as activations
-from .correlate import Sweep, correlate, sweep
+from . import planar
+from .correlate import Sweep, sweep
 from .lowering import (
     Lowered,
     Pairs,
@@ -61,7 +62,7 @@ def convolve(
     """Write the convolution of x with w, plus b, through the activation, to y."""
     swept, at = _forward(x.shape, w.shape, y.shape, geometry, x.itemsize, unfold)
     panels = swept.panels(w, at) if prepared is None else prepared
-    correlate(swept, x, panels, b, y, relu=activation == "relu")
+    swept.run(x, panels, b, y, relu=activation == "relu")
     if activation is not None and activation != "relu":
         activations.apply(y, activation)
 
@@ -75,10 +76,15 @@ def prepare(w: np.ndarray, x_shape: Shape, y_shape: Shape, geometry: Geometry, *
 @lru_cache(maxsize=512)
 def _forward(
     x_shape: Shape, w_shape: Shape, y_shape: Shape, geometry: Geometry, itemsize: int, unfold: bool
-) -> tuple[Sweep, WeightStrides]:
+) -> tuple[Sweep | planar.PlanarSweep, WeightStrides]:
     """A convolution, lowered and cut, and where its weights lie."""
     at = weight_strides(w_shape, geometry.groups, geometry.channels_last)
-    return sweep(geometry.lower(x_shape, w_shape, y_shape), itemsize, unfold), at
+    return _sweep(geometry.lower(x_shape, w_shape, y_shape), itemsize, unfold), at
+
+
+def _sweep(low: Lowered, itemsize: int, unfold: bool) -> Sweep | planar.PlanarSweep:
+    """The engine of a lowered problem: lanes of output channels, or planar where they would idle."""
+    return (None if unfold else planar.plan(low, itemsize)) or sweep(low, itemsize, unfold)
 
 
 def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
@@ -99,8 +105,8 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
         dx[...] = 0
     for low in problems:
         if len(low.taps):
-            swept = sweep(low, dy.itemsize, unfold)
-            correlate(swept, dy, swept.panels(w, at), None, dx, relu=False)
+            swept = _sweep(low, dy.itemsize, unfold)
+            swept.run(dy, swept.panels(w, at), None, dx, relu=False)
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:

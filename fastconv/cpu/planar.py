@@ -1,0 +1,115 @@
+"""Planar filtering: how the direct method serves problems whose lanes of output channels would idle.
+
+    y[n, o, i] = b[o] + sum over t, c of xp[n, c, i*stride + offset[t]] * w[tap[t], c, o]
+
+With few output channels in a group (one image, depthwise layers) the lanes of a vector are neighbouring pixels of a
+row, or channels with a filter each (`planar_blocking.Lanes`), and a tile holds several output rows that share each
+vector of the input (`simd/filter_tile`). It works on lowered problems, so convolutions in one, two and three
+dimensions, any stride, dilation and padding mode, and the gradient to the input are the same code.
+
+Cost: 2*N*O*OD*OH*OW*C/groups*taps operations, rows or channels rounded up to whole vectors. Extra memory: the weights
+once more, and per thread a band of about ``FASTCONV_TILE_BYTES`` (and, where results are rearranged, a block of them).
+Error: below terms*eps*sum(|x|*|w|), in practice about its square root. Sums run in one order for any thread count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from ..memory import scratch
+from ..simd.filter_tile import filter_address
+from ..simd.host import host
+from ..threads import team
+from .lowering import Lowered, WeightStrides
+from .planar_blocking import Planar, bias_order, by_channels, by_pixels, cut, weight_order
+from .planar_kernels import sweep
+
+NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
+WIDE = 3  # vectors in a row from which planes of depthwise problems are filtered row by row, not channel by channel
+GAIN = 0.75  # how full lanes of output channels may be, compared with those of pixels, before they are the better ones
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarSweep:
+    """All that a lowered problem's calls have in common; made once by `plan`."""
+
+    low: Lowered
+    cut: Planar
+
+    def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
+        """The weights in the order in which tiles read them; they serve any number of calls."""
+        return w.reshape(-1).take(weight_order(self.low, self.cut, at))
+
+    @cached_property
+    def _bias_order(self) -> np.ndarray:
+        return bias_order(self.low, self.cut)
+
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
+        """Write the lowered problem's outputs to y."""
+        if self.low.N == 0:
+            return
+        members = team(self.cut.tasks, self.low.work)
+        sweep(
+            members,
+            self.cut.tasks,
+            x.reshape(-1),
+            panels,
+            NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
+            y.reshape(-1),
+            *self.low.index,
+            self.cut.numbers,
+            scratch((members, self.cut.own), x.dtype),
+            relu,
+            filter_address(x.itemsize),
+        )
+
+
+@lru_cache(maxsize=512)
+def plan(low: Lowered, itemsize: int) -> PlanarSweep | None:
+    """The sweep of a problem that planar filtering serves, else None."""
+    strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]
+    served = serves(low.C, low.O, low.groups, low.out[2], low.stride[2], strides, itemsize)
+    if served is None or not len(low.taps):
+        return None
+    lanes = by_channels(low, itemsize) if served == "channels" else by_pixels(low, itemsize)
+    return PlanarSweep(low, cut(low, lanes, itemsize))
+
+
+def serves(
+    C: int, O: int, groups: int, width: int, step: int, strides: tuple[int, int, int, int], itemsize: int
+) -> str | None:
+    """What the lanes are, "pixels" or "channels", where planar filtering is the better way; else None.
+
+    Parameters
+    ----------
+    C, O : int
+        Input and output channels of a group.
+    groups, width, step : int
+        Groups, columns of the output, and columns of the input between them.
+    strides : (int, int, int, int)
+        Strides of x's channels and columns, and of y's.
+
+    Examples
+    --------
+    >>> image, together, apart = (9, 1, 9, 1), (1, 64, 1, 64), (3136, 1, 3136, 1)
+    >>> serves(1, 1, 1, 512, 1, image, 4), serves(1, 1, 64, 56, 1, together, 4), serves(64, 64, 1, 56, 1, apart, 4)
+    ('pixels', 'channels', None)
+    """
+    x_c, x_w, y_c, y_w = strides
+    lanes = host().lanes(itemsize)
+    depthwise = C == 1 and groups > 1
+    if depthwise and x_c == y_c == 1 and lanes >= 2 * O:
+        return "channels"
+    if depthwise and O == 1 and 2 * groups >= lanes and (step > 1 or width < WIDE * lanes):
+        return "channels"
+    if x_w != 1 or (y_w != 1 and lanes < 4 * O):
+        return None
+    return "pixels" if _filled(O, lanes) < GAIN * _filled(width, lanes) else None
+
+
+def _filled(count: int, lanes: int) -> float:
+    """The part of the lanes of whole vectors that `count` elements fill."""
+    return count / (-(-count // lanes) * lanes)

@@ -1,0 +1,207 @@
+"""Planar filtering by itself: both kinds of lanes on shapes that its blocks, tails and tables find hard."""
+
+import ctypes
+import mmap
+from dataclasses import dataclass, field
+
+import naive
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv.cpu import planar
+from fastconv.cpu.lowering import weight_strides
+from fastconv.cpu.operators import Geometry
+from fastconv.cpu.planar_blocking import by_channels, by_pixels, cut
+from fastconv.simd.filter_tile import FILTER_ROWS
+from fastconv.simd.host import host
+
+LANES = host().lanes(4)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution of `groups` groups of C -> O channels over a (D, H, W) input."""
+
+    name: str
+    size: tuple
+    kernel: tuple
+    groups: int = 1
+    C: int = 1
+    O: int = 1  # noqa: E741
+    N: int = 1
+    options: dict = field(default_factory=dict, hash=False)
+
+    def __str__(self):
+        return self.name
+
+    def geometry(self, channels_last):
+        axes = {name: self.options.get(name, (1, 1, 1)) for name in ("stride", "dilation")}
+        padding = self.options.get("padding", ((0, 0),) * 3)
+        return Geometry(**axes, padding=padding, padding_mode=self.options.get("mode", "zeros"), groups=self.groups,
+                        channels_last=channels_last)  # fmt: skip
+
+    def operands(self, dtype):
+        """Small whole numbers, so that sums are exact."""
+        rng = np.random.default_rng(len(self.name))
+        x = rng.integers(-4, 5, (self.N, self.groups * self.C, *self.size)).astype(dtype)
+        w = rng.integers(-3, 4, (self.groups * self.O, self.C, *self.kernel)).astype(dtype)
+        return x, w, rng.integers(-3, 4, self.groups * self.O).astype(dtype)
+
+    def expected(self, x, w, b):
+        g = self.geometry(False)
+        return naive.conv(x, w, b, stride=g.stride, dilation=g.dilation, padding=g.padding,
+                          padding_mode=g.padding_mode, groups=self.groups)  # fmt: skip
+
+
+def _same(*kernel):
+    return tuple((k // 2, k // 2) for k in kernel)
+
+
+PIXELS = [
+    Problem("one pixel", (1, 1, 1), (1, 1, 1)),
+    Problem("width 1", (1, 40, 1), (1, 3, 1), options={"padding": _same(1, 3, 1)}),
+    Problem("narrower than a vector", (1, 9, 5), (1, 3, 3), options={"padding": _same(1, 3, 3)}),
+    Problem("a vector and one", (1, 13, LANES + 1), (1, 3, 3), N=2, options={"padding": _same(1, 3, 3)}),
+    Problem("kernel = image", (1, 7, 9), (1, 7, 9)),
+    Problem("kernel taller than a tile", (1, 30, 20), (1, 2 * FILTER_ROWS + 3, 2)),
+    *(
+        Problem(f"padding as wide as the image, {mode}", (1, 6, 7), (1, 5, 5), N=2,
+                options={"padding": ((0, 0), (5, 4), (6, 5)), "mode": mode})
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+    ),
+    Problem("padding beyond the kernel", (1, 4, 5), (1, 3, 2), options={"padding": ((0, 0), (7, 5), (9, 6))}),
+    Problem("stride beyond the kernel", (1, 20, 41), (1, 2, 2), options={"stride": (1, 5, 4)}),
+    Problem("stride 2, dilation 2", (1, 21, 70), (1, 3, 5), options={"stride": (1, 2, 2), "dilation": (1, 2, 2)}),
+    Problem("stride 3, dilation 2", (1, 29, 83), (1, 5, 5), options={"stride": (1, 3, 3), "dilation": (1, 2, 2)}),
+    Problem("stride 2, dilation 3", (1, 40, 50), (1, 3, 4), options={"stride": (1, 2, 2), "dilation": (1, 3, 3)}),
+    Problem("rows dilated 4", (1, 37, 35), (1, 3, 3), options={"dilation": (1, 4, 1), "padding": _same(1, 9, 3)}),
+    Problem("channels, few outputs", (1, 11, 37), (1, 3, 3), C=5, O=4, options={"padding": _same(1, 3, 3)}),
+    Problem("rounds of channels", (1, 9, 19), (1, 7, 3), C=97, O=2),
+    Problem("pointwise, 7 outputs", (1, 3, 50), (1, 1, 1), C=9, O=7),
+    Problem("groups and multiplier", (1, 8, 33), (1, 3, 3), groups=3, C=2, O=3, N=2),
+    Problem("1-D, several blocks", (1, 1, 70_000), (1, 1, 5), options={"padding": _same(1, 1, 5)}),
+    Problem("1-D, stride 2", (1, 1, 3001), (1, 1, 9), options={"stride": (1, 1, 2)}),
+    Problem("3-D", (7, 9, 21), (3, 3, 3), options={"stride": (2, 1, 1), "padding": _same(3, 3, 3)}),
+    Problem("3-D, dilated planes, wrapped", (6, 5, 18), (2, 3, 3),
+            options={"dilation": (3, 1, 1), "padding": _same(2, 3, 3), "mode": "wrap"}),
+]  # fmt: skip
+
+CHANNELS = [
+    Problem("3 channels", (1, 9, 25), (1, 3, 3), groups=3, options={"padding": _same(1, 3, 3)}),
+    Problem("lanes of one vector", (1, 12, 13), (1, 3, 3), groups=LANES, N=2, options={"padding": _same(1, 3, 3)}),
+    Problem("vectors and one channel", (1, 7, 6), (1, 3, 3), groups=2 * LANES + 1, options={"padding": _same(1, 3, 3)}),
+    Problem("more than a block of channels", (1, 7, 9), (1, 5, 5), groups=5 * LANES + 3, options={"padding": _same(1, 5, 5)}),
+    Problem("one pixel of many channels", (1, 1, 1), (1, 3, 3), groups=37, options={"padding": _same(1, 3, 3)}),
+    Problem("stride 2", (1, 13, 15), (1, 3, 3), groups=20, options={"stride": (1, 2, 2), "padding": _same(1, 3, 3)}),
+    Problem("stride 3, dilation 2, reflected", (1, 17, 19), (1, 3, 2), groups=18,
+            options={"stride": (1, 3, 3), "dilation": (1, 2, 2), "padding": _same(1, 5, 3), "mode": "reflect"}),
+    Problem("1-D", (1, 1, 90), (1, 1, 4), groups=5),
+    Problem("3-D", (5, 6, 7), (3, 2, 3), groups=9, options={"padding": _same(3, 1, 3)}),
+]  # fmt: skip
+
+
+def _solve(problem, lanes_of, channels_last, dtype, *, bias=True, relu=False, place=lambda array: array):
+    """The problem by planar filtering with the lanes asked for, as a channels-first array."""
+    x, w, b = problem.operands(dtype)
+    y = np.full(problem.expected(x, w, b).shape, np.nan, dtype)
+    if channels_last:
+        x, y = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, y))
+        w = np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2)))
+    x, w, y = map(place, (x, w, y))
+    low = problem.geometry(channels_last).lower(x.shape, w.shape, y.shape)
+    swept = planar.PlanarSweep(low, cut(low, lanes_of(low, x.itemsize), x.itemsize))
+    panels = swept.panels(w, weight_strides(w.shape, problem.groups, channels_last))
+    swept.run(x, panels, b if bias else None, y, relu=relu)
+    return np.moveaxis(y, -1, 1) if channels_last else y
+
+
+RUNS = [(problem, by_pixels, False) for problem in PIXELS]
+RUNS += [(problem, by_pixels, True) for problem in PIXELS if problem.groups == problem.C == 1]
+RUNS += [(problem, by_pixels, False) for problem in CHANNELS]
+RUNS += [(problem, by_channels, last) for problem in CHANNELS for last in (False, True)]
+RUNS += [(Problem("multiplier", (1, 9, 7), (1, 3, 3), groups=5, O=3), by_channels, True)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("problem", "lanes_of", "channels_last"), RUNS, ids=lambda p: getattr(p, "__name__", str(p)))
+def test_exact_on_whole_numbers(problem, lanes_of, channels_last, dtype):
+    x, w, b = problem.operands(dtype)
+    expected = problem.expected(x, w, b)
+    np.testing.assert_array_equal(_solve(problem, lanes_of, channels_last, dtype), expected)
+    no_bias = problem.expected(x, w, None)
+    relu = _solve(problem, lanes_of, channels_last, dtype, bias=False, relu=True)
+    np.testing.assert_array_equal(relu, np.maximum(no_bias, 0))
+
+
+class _Guarded:
+    """Copies arrays to memory that ends where a page begins that nobody may touch."""
+
+    def __init__(self):
+        self.maps = []
+
+    def __call__(self, array):
+        page = mmap.PAGESIZE
+        size = -(-array.nbytes // page) * page
+        memory = mmap.mmap(-1, size + page)
+        self.maps.append(memory)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        if ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + size), page, 0):
+            pytest.skip("the platform protects no pages")
+        copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
+        copy[...] = array
+        return copy
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mprotect"), reason="needs mprotect")
+@pytest.mark.parametrize(("problem", "lanes_of", "channels_last"), RUNS, ids=lambda p: getattr(p, "__name__", str(p)))
+def test_touches_nothing_past_the_end(problem, lanes_of, channels_last):
+    guarded = _Guarded()
+    y = _solve(problem, lanes_of, channels_last, "float32", place=guarded)
+    np.testing.assert_array_equal(y, problem.expected(*problem.operands("float32")))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("shape", "groups"), [((1, 1, 300, 200), 1), ((2, 48, 40, 30), 48)])
+def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(shape).astype("float32"), rng.standard_normal((groups, 1, 5, 3)).astype("float32")
+    if channels_last:
+        x, w = np.moveaxis(x, 1, -1), np.moveaxis(w, (0, 1), (-1, -2))
+    results = []
+    for count in (1, 2, 3):
+        with fc.threads(count):
+            y = fc.conv2d(
+                x, w, padding="same", groups=groups, layout="NHWC" if channels_last else "NCHW", method="direct"
+            )
+            results.append(y.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_nan_stays_in_its_windows():
+    x = np.zeros((1, 1, 40, 70), "float32")
+    x[0, 0, 20, 33] = np.nan
+    y = fc.conv2d(x, np.ones((1, 1, 3, 5), "float32"), padding="same", method="direct")
+    rows, cols = np.nonzero(np.isnan(y[0, 0]))
+    assert (rows.min(), rows.max(), cols.min(), cols.max(), len(rows)) == (19, 21, 31, 35, 15)
+
+
+def test_serves_where_output_channels_would_leave_lanes_idle():
+    apart, together = (3136, 1, 3136, 1), (1, 64, 1, 64)
+    assert planar.serves(1, 1, 1, 512, 1, apart, 4) == "pixels"
+    assert planar.serves(64, 4, 1, 56, 1, apart, 4) == "pixels"
+    assert planar.serves(64, 64, 1, 56, 1, apart, 4) is None
+    assert planar.serves(64, 4, 1, 56, 1, together, 4) is None
+    assert planar.serves(1, 1, 64, 56, 1, together, 4) == "channels"
+    assert planar.serves(1, 1, 64, 7, 1, apart, 4) == "channels"
+    assert planar.serves(1, 1, 64, 112, 1, apart, 4) == "pixels"
+
+
+def test_prepared_weights_are_not_read_again():
+    rng = np.random.default_rng(1)
+    w = rng.standard_normal((1, 1, 7, 7)).astype("float32")
+    x = rng.standard_normal((1, 1, 64, 64)).astype("float32")
+    expected = fc.conv2d(x, w, padding="same", method="direct")
+    plan = fc.plan_conv2d(w, x.shape, padding="same", method="direct")
+    w[...] = np.nan
+    np.testing.assert_array_equal(plan(x), expected)
