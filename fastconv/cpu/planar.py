@@ -14,21 +14,18 @@ Error: below terms*eps*sum(|x|*|w|), in practice about its square root. Sums run
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ..config import settings
 from ..memory import scratch
 from ..simd.filter_tile import filter_address
 from ..simd.host import host
 from ..threads import team
-from .lowering import Lowered, Triple, WeightStrides
-from .planar_blocking import Lanes, Planar, bias_order, by_channels, by_pixels, cut, weight_order
+from .lowering import Lowered, WeightStrides
+from .planar_blocking import Planar, bias_order, by_channels, by_pixels, cut, weight_order
 from .planar_kernels import sweep
-from .work import Work
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
 WIDE = 3  # vectors in a row from which planes of depthwise problems are filtered row by row, not channel by channel
@@ -104,11 +101,11 @@ def serves(
     x_c, x_w, y_c, y_w = strides
     lanes = host().lanes(itemsize)
     depthwise = C == 1 and groups > 1
-    if depthwise and x_c == y_c == 1 and 2 * O <= lanes:
+    if depthwise and x_c == y_c == 1 and lanes >= 2 * O:
         return "channels"
     if depthwise and O == 1 and 2 * groups >= lanes and (step > 1 or width < WIDE * lanes):
         return "channels"
-    if x_w != 1 or (y_w != 1 and 4 * O > lanes):
+    if x_w != 1 or (y_w != 1 and lanes < 4 * O):
         return None
     return "pixels" if _filled(O, lanes) < GAIN * _filled(width, lanes) else None
 

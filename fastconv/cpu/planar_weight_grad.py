@@ -24,7 +24,15 @@ import numpy as np
 from ..borders import counting_index
 from ..memory import scratch
 from ..simd.filter_tile import (
-    ACCUMULATE, BROADCAST, FIELDS, FILTER_ROWS, LANES, ZERO, filter_address, filter_tiles, filter_vectors,
+    ACCUMULATE,
+    BROADCAST,
+    FIELDS,
+    FILTER_ROWS,
+    LANES,
+    ZERO,
+    filter_address,
+    filter_tiles,
+    filter_vectors,
 )  # fmt: skip
 from ..simd.host import host
 from ..simd.jit import kernel, parallel_kernel
@@ -35,8 +43,31 @@ from .lowering import Lowered, WeightStrides
 from .pack import pack_strip
 from .planar import serves
 from .planar_blocking import (
-    BAND_D, BAND_H, BAND_P, BAND_SIZE, BLOCKS, C_IN, CHANNELS, COL_BLOCKS, COLS, KIND, OD, PHASES, PIXEL, ROW_BLOCKS,
-    ROWS, STRIDE_H, X_C, X_N, Y_C, Y_D, Y_H, Y_N, Y_W, Lanes, Planar, cut,
+    BAND_D,
+    BAND_H,
+    BAND_P,
+    BAND_SIZE,
+    BLOCKS,
+    C_IN,
+    CHANNELS,
+    COL_BLOCKS,
+    COLS,
+    KIND,
+    OD,
+    PIXEL,
+    ROW_BLOCKS,
+    ROWS,
+    STRIDE_H,
+    X_C,
+    X_N,
+    Y_C,
+    Y_D,
+    Y_H,
+    Y_N,
+    Y_W,
+    Lanes,
+    Planar,
+    cut,
 )  # fmt: skip
 from .planar_kernels import locate, pack_pixels, pack_rows
 

@@ -125,8 +125,8 @@ def _reduce(
         return
     columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
     td, th, _ = windows
-    if not exact and code in (MAX, SUM) and pairs(plan.line[0], plan.line[1], len(plan.taps), step[2]):
-        three = len(plan.taps) == 3
+    if not exact and code in (MAX, SUM) and pairs(plan, windows, step[2]):
+        three, columns = len(plan.taps) == 3, columns.astype(x.dtype)
         reduce_pairs(members, tasks, xf, yf, td, th, columns, sizes, step, plan.line[4], three, code, divisor)
         return
     scratch = np.empty(members * 2 * plan.length, sums)

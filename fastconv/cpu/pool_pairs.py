@@ -12,12 +12,14 @@ from ..simd.lane_math import add, evens, largest, moved_up, odds, pick
 from ..simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
 from ..simd.vector import lanes_of
 from .pool_first import lowered_columns
-from .pool_windows import MAX, next_row, with_reciprocal
+from .pool_windows import MAX, DealPlan, Tables, next_row, with_reciprocal
 
 
-def serves(stride: int, before: int, window: int, step: int) -> bool:
-    """Whether windows along a row are pairs, or threes around every other element."""
-    return stride == 2 and step == 1 and (before, window) in ((0, 2), (1, 3))
+def serves(plan: DealPlan, windows: Tables, step: int) -> bool:
+    """Whether windows along a row are pairs, or threes around every other element, and none is empty."""
+    stride, before = plan.line[:2]
+    alike = stride == 2 and step == 1 and (before, len(plan.taps)) in ((0, 2), (1, 3))
+    return alike and all(bool(table[:, 1].all()) for table in windows[:2])
 
 
 @parallel_kernel
@@ -62,9 +64,12 @@ def reduce_pairs(  # type: ignore[no-untyped-def]
 
 @inlined
 def _stacked(like, mask, x, at, count, stride, code):  # type: ignore[no-untyped-def]
-    """count[0]*count[1] rows of x reduced to one, lane by lane."""
-    total = lowest(like) if code == MAX else zero(like)
-    for a in range(count[0]):
+    """count[0]*count[1] rows of x, at least one, reduced to one, lane by lane."""
+    total = load(x, at, like, mask)
+    for u in range(1, count[1]):
+        value = load(x, at + u * stride[1], like, mask)
+        total = largest(total, value) if code == MAX else add(total, value)
+    for a in range(1, count[0]):
         for u in range(count[1]):
             value = load(x, at + a * stride[0] + u * stride[1], like, mask)
             total = largest(total, value) if code == MAX else add(total, value)
