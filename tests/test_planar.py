@@ -91,7 +91,8 @@ CHANNELS = [
     Problem("3 channels", (1, 9, 25), (1, 3, 3), groups=3, options={"padding": _same(1, 3, 3)}),
     Problem("lanes of one vector", (1, 12, 13), (1, 3, 3), groups=LANES, N=2, options={"padding": _same(1, 3, 3)}),
     Problem("vectors and one channel", (1, 7, 6), (1, 3, 3), groups=2 * LANES + 1, options={"padding": _same(1, 3, 3)}),
-    Problem("more than a block of channels", (1, 7, 9), (1, 5, 5), groups=5 * LANES + 3, options={"padding": _same(1, 5, 5)}),
+    Problem("more than a block of channels", (1, 7, 9), (1, 5, 5), groups=5 * LANES + 3,
+            options={"padding": _same(1, 5, 5)}),
     Problem("one pixel of many channels", (1, 1, 1), (1, 3, 3), groups=37, options={"padding": _same(1, 3, 3)}),
     Problem("stride 2", (1, 13, 15), (1, 3, 3), groups=20, options={"stride": (1, 2, 2), "padding": _same(1, 3, 3)}),
     Problem("stride 3, dilation 2, reflected", (1, 17, 19), (1, 3, 2), groups=18,
@@ -171,9 +172,9 @@ def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
     results = []
     for count in (1, 2, 3):
         with fc.threads(count):
-            y = fc.conv2d(x, w, padding="same", groups=groups, layout="NHWC" if channels_last else "NCHW", method="direct")
             layout = "NHWC" if channels_last else "NCHW"
             options = {"padding": "same", "groups": groups, "layout": layout, "method": "direct"}
+            y = fc.conv2d(x, w, **options)
             dw = fc.conv2d_weight_grad(x, y, w.shape, **options)
             dx = fc.conv2d_input_grad(y, w, x.shape, **options)
             results.append(y.tobytes() + dw.tobytes() + dx.tobytes())
