@@ -128,3 +128,15 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if pool is None:
         pool = _local.scratch = Pool(settings.scratch_bytes)
     return pool.empty(shape, dtype)
+
+
+def scratch_bytes() -> int:
+    """Bytes that this thread keeps for the scratch of calls to come."""
+    pool = getattr(_local, "scratch", None)
+    return 0 if pool is None else pool.nbytes
+
+
+def forget_scratch() -> None:
+    """Let go of what this thread keeps for the scratch of calls to come."""
+    if scratch_bytes():
+        _local.scratch.clear()

@@ -84,24 +84,43 @@ def _inputs(dtype: str, layout: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         yield x, np.ones((*taps, channels, channels) if last else (channels, channels, *taps), dtype)
 
 
-def _conv(method: str) -> Callable[[str], None]:
+def _conv(method: str, ranks: Iterable[int] = LAYOUTS) -> Callable[[str], None]:
     def step(dtype: str) -> None:
-        for rank, layouts in LAYOUTS.items():
-            for layout in layouts:
+        for rank in ranks:
+            for layout in LAYOUTS[rank]:
                 for x, w in _inputs(dtype, layout):
                     getattr(ops, f"conv{rank}d")(x, w, padding=1, layout=layout, method=method)
 
     return step
 
 
-def _gradients(dtype: str) -> None:
+def _filters(dtype: str) -> None:
+    """One channel, and depthwise: direct filters planes there. Large filters: transforms of planes."""
+    for size, k in ((8, 3), (80, 3), (80, 21)):
+        image = np.ones((1, 1, size, size), dtype)
+        for method in ("direct", "fft"):
+            ops.conv2d(image, np.ones((1, 1, min(k, size), k), dtype), padding="same", method=method)
     for layout in LAYOUTS[2]:
         for x, w in _inputs(dtype, layout):
-            for stride in (1, 2):
-                dy = ops.conv2d(x, w, stride=stride, padding=1, layout=layout, method="direct")
-                options: dict[str, Any] = {"stride": stride, "padding": 1, "layout": layout, "method": "direct"}
-                ops.conv2d_input_grad(dy, w, x.shape, **options)
-                ops.conv2d_weight_grad(x, dy, w.shape, **options)
+            channels = w.shape[-1 if layout[-1] == "C" else 0]
+            depthwise = w[..., :1, :] if layout[-1] == "C" else w[:, :1]
+            options: dict[str, Any] = {"padding": 1, "layout": layout, "groups": channels, "method": "direct"}
+            y = ops.conv2d(x, depthwise, **options)
+            ops.conv2d_input_grad(y, depthwise, x.shape, **options)
+            ops.conv2d_weight_grad(x, y, depthwise.shape, **options)
+
+
+def _gradients(method: str, strides: Iterable[int]) -> Callable[[str], None]:
+    def step(dtype: str) -> None:
+        for layout in LAYOUTS[2]:
+            for x, w in _inputs(dtype, layout):
+                for stride in strides:
+                    options: dict[str, Any] = {"stride": stride, "padding": 1, "layout": layout, "method": method}
+                    dy = ops.conv2d(x, w, **options)
+                    ops.conv2d_input_grad(dy, w, x.shape, **options)
+                    ops.conv2d_weight_grad(x, dy, w.shape, **options)
+
+    return step
 
 
 def _pools(dtype: str) -> None:
@@ -125,8 +144,11 @@ def _matmul(dtype: str) -> None:
 STEPS: dict[str, Callable[[str], None]] = {
     "conv direct": _conv("direct"),
     "conv im2col": _conv("im2col"),
+    "conv winograd": _conv("winograd", [2]),
     "conv fft": _conv("fft"),
-    "gradients": _gradients,
+    "filters, depthwise": _filters,
+    "gradients direct": _gradients("direct", (1, 2)),
+    "gradients winograd": _gradients("winograd", (1,)),
     "pools": _pools,
     "matmul": _matmul,
 }

@@ -1,12 +1,11 @@
 """Method "fft" from the inside: phases, tables, plans, tiles, memory, threads and the error bound.
 
 That it computes what every other method does is tested in test_conv; here the problems are such that there are several
-tiles, batches and chunks.
+tiles, batches and chunks. The transform itself is tested in test_fft_transform.
 """
 
 import dataclasses
 import itertools
-import math
 import subprocess
 import sys
 import tracemalloc
@@ -23,10 +22,17 @@ from tolerances import assert_close
 import fastconv as fc
 from fastconv.borders import border_index
 from fastconv.config import settings
-from fastconv.cpu import activation, fft, fft_plan, fft_transform
-from fastconv.cpu.fft_lattice import Axis
-from fastconv.cpu.fft_phases import phases
-from fastconv.cpu.fft_plan import Size, make_plan
+from fastconv.cpu import activation, fft
+from fastconv.cpu.fft import problem as problems
+from fastconv.cpu.fft import run_channels, run_planes
+from fastconv.cpu.fft.channels_plan import ChannelsPlan
+from fastconv.cpu.fft.lattice import Axis
+from fastconv.cpu.fft.phases import phases
+from fastconv.cpu.fft.plan import make_plan
+from fastconv.cpu.fft.planes_plan import PlanesPlan, plan_planes
+from fastconv.cpu.fft.tiling import Size, fast_length
+from fastconv.cpu.fft.transform import is_smooth
+from fastconv.spec import conv_spec
 
 MODES = ("zeros", "edge", "reflect", "symmetric", "wrap")
 FLOATS = ("float32", "float64")
@@ -34,19 +40,30 @@ FLOATS = ("float32", "float64")
 
 @pytest.fixture
 def plans(monkeypatch):
-    """The plans of the calls made in a test; call it with a number to set the byte budget."""
-    made = []
-
-    def remember(size, budget):
-        made.append(make_plan(size, budget))
-        return made[-1]
+    """The plans of the calls made in a test; call it with a number to set the byte budget, and a kind to ask for it."""
 
     class Plans(list):
-        def __call__(self, budget):
-            monkeypatch.setattr(fft, "settings", dataclasses.replace(settings, scratch_bytes=budget))
+        kind = None
+
+        def __call__(self, budget, kind=None):
+            smaller = dataclasses.replace(settings, scratch_bytes=budget)
+            for module in (fft, run_channels, run_planes):
+                monkeypatch.setattr(module, "settings", smaller)
+            self.kind = kind
 
     made = Plans()
-    monkeypatch.setattr(fft, "make_plan", remember)
+
+    def remember(size, budget, prepared=False):
+        if made.kind == "planes":
+            made.append(plan_planes(size, budget))
+        else:
+            made.append(make_plan(size, budget, prepared))
+        return made[-1]
+
+    monkeypatch.setattr(problems, "make_plan", remember)
+    for work_out in (problems.convolution, problems.transposed):
+        monkeypatch.setattr(problems, work_out.__name__, work_out.__wrapped__)
+        monkeypatch.setattr(fft, work_out.__name__, work_out.__wrapped__)
     return made
 
 
@@ -101,13 +118,18 @@ SIZES = st.builds(
 )
 
 
-@given(size=SIZES, budget=st.sampled_from([1, 1 << 16, 1 << 20, 32 << 20]))
-def test_plan_covers_the_problem_and_keeps_the_budget(size, budget):
-    plan = make_plan(size, budget)
-    for n, e, t, v, c in zip(size.out, size.extent, plan.tile, plan.pitch, plan.counts, strict=True):
+@given(size=SIZES, budget=st.sampled_from([1, 1 << 16, 1 << 20, 32 << 20]), prepared=st.booleans())
+def test_plan_covers_the_problem_and_keeps_the_budget(size, budget, prepared):
+    plan = make_plan(size, budget, prepared)
+    for n, e, t, v, c in zip(size.out, size.extent, plan.tile.lengths, plan.pitch, plan.counts, strict=True):
         assert v * c >= n > v * (c - 1)
         assert v + e - 1 <= t
-    assert 1 <= plan.batch <= plan.tiles
+    assert all(t == 1 or is_smooth(t) for t in plan.tile.transformed)
+    if isinstance(plan, ChannelsPlan):
+        assert plan.bytes(1) <= budget
+        assert sum(count for _, count in plan.chunks()) == size.targets
+        assert [tile for first, count in plan.batches() for tile in range(first, first + count)] == [*range(plan.tiles)]
+        return
     cells = [
         (g, s, t)
         for c in plan.chunks()
@@ -116,36 +138,16 @@ def test_plan_covers_the_problem_and_keeps_the_budget(size, budget):
         for t in range(c.target, c.target + c.targets)
     ]
     assert len(cells) == len(set(cells)) == size.groups * size.sources * size.targets
-    if plan.bytes > budget:  # then nothing smaller was possible
-        assert (plan.groups, plan.sources, plan.targets, plan.batch) == (1, 1, 1, 1)
+    if plan.bytes(1) > budget:  # then nothing smaller was possible
+        assert (plan.groups, plan.sources, plan.targets) == (1, 1, 1)
 
 
-@given(n=st.integers(1, 1 << 21))
-def test_fast_lengths(n):
-    length = fft_plan._fast(n)
-    assert n <= length < 2 * n + 2
-    for prime in (2, 3, 5):
-        while length % prime == 0:
-            length //= prime
-    assert length == 1
-
-
-@pytest.mark.parametrize(
-    "tile", [(1, 1, 1), (1, 1, 12), (1, 9, 1), (6, 1, 1), (1, 6, 10), (5, 1, 4), (4, 6, 9)], ids=str
-)
-@pytest.mark.parametrize("dtype", FLOATS)
-def test_transform_and_back(tile, dtype, rng):
-    tiles = rng.standard_normal((3, *tile, 2)).astype(dtype)
-    spectrum = fft_transform.spectra(tiles, tile)
-    assert spectrum.dtype == np.result_type(dtype, np.complex64)
-    real = fft_plan.real_axis(tile) + 1
-    expected = np.fft.fftn(tiles.astype(float), axes=(1, 2, 3)).take(range(tile[real - 1] // 2 + 1), axis=real)
-    tolerance = 100 * np.finfo(dtype).eps
-    np.testing.assert_allclose(spectrum, expected, atol=tolerance, rtol=0)
-    keep = tuple(min(n, 3) for n in tile)
-    back = fft_transform.signals(spectrum, tile, keep)
-    cut = tuple(slice(k if a < real - 1 else None) for a, k in enumerate(keep))
-    np.testing.assert_allclose(back, tiles[(slice(None), *cut)], atol=tolerance, rtol=0)
+@given(n=st.integers(1, 1 << 21), unit=st.sampled_from([1, 4, 16, 256]))
+def test_fast_lengths(n, unit):
+    length = fast_length(n, unit)
+    assert n <= length < 2 * n + 2 * unit
+    assert length % unit == 0
+    assert is_smooth(length)
 
 
 TILED = [
@@ -172,13 +174,13 @@ TILED = [
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
 def test_any_budget(op, channels_last, case, plans):
-    """From one tile of one channel at a time to all at once."""
+    """From one tile of one channel at a time to all at once, by both kinds of tiles."""
     data = problem(case)
-    for budget in (1, 30_000, 32 << 20):
-        plans(budget)
+    for budget, kind in ((1, None), (30_000, None), (200_000, None), (32 << 20, None), (32 << 20, "planes")):
+        plans(budget, kind)
         result = data.solve(op, channels_last, "float32", method="fft")
         assert_close(result, data.expected(op), "fft", data.terms(op))
-    assert plans[0].batch == plans[0].sources == plans[0].targets == 1
+    assert plans[0].sources == plans[0].targets == 1
     assert plans[0].tiles >= plans[-1].tiles
 
 
@@ -187,17 +189,37 @@ def test_small_budgets_make_tiles_batches_and_chunks(plans):
     data = {case.name: problem(case) for case in TILED}
     plans(1)
     data["one channel"].solve("conv", False, "float32", method="fft")
-    assert min(plans[-1].counts[1:]) > 2
-    data["three axes"].solve("conv", False, "float32", method="fft")
-    assert min(plans[-1].counts) > 2
+    assert min(plans[-1].counts[1:]) > 1
     data["many channels"].solve("conv", False, "float32", method="fft")
     assert len(list(plans[-1].chunks())) == 17 * 18
-    plans(100_000)
+    plans(30_000)
+    data["three axes"].solve("conv", False, "float32", method="fft")
+    assert max(plans[-1].counts) > 1
+    data["one axis"].solve("conv", False, "float32", method="fft")
+    assert plans[-1].tile.folded
+    plans(200_000)
     data["depthwise"].solve("conv", False, "float32", method="fft")
+    assert isinstance(plans[-1], PlanesPlan)
     assert 1 < plans[-1].groups < 19
     data["many channels"].solve("conv", False, "float32", method="fft")
+    assert isinstance(plans[-1], ChannelsPlan)
+    assert len(list(plans[-1].batches())) > 1
+    plans(200_000, "planes")
+    data["many channels"].solve("conv", False, "float32", method="fft")
     assert 1 < len(list(plans[-1].chunks())) < 17 * 18
-    assert 1 < plans[-1].batch < plans[-1].tiles
+
+
+WIDE = Case("", (2, 40, 15, 14), (70, 40, 4, 3), {"padding": 2})
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_chunks_of_channels(op, dtype, plans):
+    data = problem(WIDE)
+    plans((1 << 18) * np.dtype(dtype).itemsize)
+    assert_close(data.solve(op, True, dtype, method="fft"), data.expected(op), "fft", data.terms(op))
+    assert isinstance(plans[-1], ChannelsPlan)
+    assert len(list(plans[-1].chunks())) > 1
 
 
 SPACIOUS = [
@@ -224,21 +246,44 @@ def compute(op, case, arrays, method="fft"):
     return getattr(fc, kind)(*operands[op], **case.options, method=method)
 
 
+def peak_of(op, case, arrays):
+    """Bytes that NumPy allocates at once beside the result, and the result."""
+    tracemalloc.start()
+    result = compute(op, case, arrays)
+    peak = tracemalloc.get_traced_memory()[1] - result.nbytes
+    tracemalloc.stop()
+    return peak
+
+
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)
 @pytest.mark.parametrize("op", OPS)
-def test_memory_stays_below_the_budget(op, case, plans, rng):
-    """Measured on the arrays NumPy allocates, scipy's results among them; 128 KiB are for tables and small objects."""
+def test_memory_stays_below_the_budget(op, case, plans, rng, monkeypatch):
+    """Without the pool of buffers, which keeps what is not in use; 128 KiB are for tables and small objects."""
+    for module in (run_channels, run_planes):
+        monkeypatch.setattr(module, "scratch", np.empty)
     arrays = draw(case, rng)
     for budget in (2 << 20, 6 << 20):
         plans(budget)
         with fc.threads(4):
             compute(op, case, arrays)  # compile first
-            tracemalloc.start()
-            result = compute(op, case, arrays)
-        peak = tracemalloc.get_traced_memory()[1] - result.nbytes
-        tracemalloc.stop()
-        assert plans[-1].bytes <= budget
-        assert peak <= plans[-1].bytes + (128 << 10)
+            peak = peak_of(op, case, arrays)
+            plan = plans[-1]
+        assert plan.bytes(1) <= budget
+        assert peak <= plan.bytes(plan.members(4, budget)) + (128 << 10)
+        assert peak <= budget + (128 << 10)
+
+
+@pytest.mark.parametrize("case", SPACIOUS, ids=str)
+@pytest.mark.parametrize("op", OPS)
+def test_work_counts_the_memory(op, case, rng, monkeypatch):
+    for module in (run_channels, run_planes):
+        monkeypatch.setattr(module, "scratch", np.empty)
+    arrays = draw(case, rng)
+    with fc.threads(2):
+        compute(op, case, arrays)
+        peak = peak_of(op, case, arrays)
+        extra = work_of(op, case).extra
+    assert 0.5 * extra <= peak <= extra + (128 << 10)
 
 
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)
@@ -269,7 +314,7 @@ def test_error_bound(dtype, case, plans):
     for op in OPS:
         exact = data.expected(op)
         error = np.abs(data.solve(op, False, dtype, method="fft") - exact).max()
-        assert error <= np.finfo(dtype).eps * math.log2(math.prod(plans[-1].tile)) * np.abs(exact).max()
+        assert error <= np.finfo(dtype).eps * plans[-1].tile.levels * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -284,7 +329,8 @@ def test_bias_and_activation(dtype, rng):
         if layout == "NHWC":
             x, w = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fft, "settings", dataclasses.replace(settings, scratch_bytes=budget))
+            for module in (fft, run_channels, run_planes):
+                patch.setattr(module, "settings", dataclasses.replace(settings, scratch_bytes=budget))
             y = fc.conv2d(x, w, b, padding=2, layout=layout, activation="relu", method="fft")
         y = y.transpose(0, 3, 1, 2) if layout == "NHWC" else y
         np.testing.assert_allclose(y, expected, atol=200 * np.finfo(dtype).eps)
@@ -298,20 +344,48 @@ def test_empty_batch(op):
     assert not result.any()
 
 
-def test_cost_is_that_of_the_plan():
-    options = {"stride": (1, 1, 1), "dilation": (1, 1, 1), "groups": 1, "itemsize": 4, "budget": 32 << 20}
-    image = (1, 512, 512)
-    costs = [fft_plan.cost("conv", 1, 1, 1, image, image, (1, k, k), **options) for k in (5, 31, 127)]
-    assert costs == sorted(costs)
-    size = Size(1, image, (1, 31, 31), 1, 1, 1, 1, 1, 4)
-    assert costs[1] == make_plan(size, 32 << 20).cost
-    for op in OPS:
-        options["stride"] = (1, 2, 2)
-        assert fft_plan.cost(op, 4, 8, 16, image, (1, 250, 250), (1, 13, 13), **options) > 0
+def work_of(op, case, itemsize=4, prepared=False):
+    spec = conv_spec(case.x_shape, case.w_shape, rank=case.rank, dtype=f"f{itemsize}", **case.options)
+    return fft.work(
+        op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
+        groups=spec.groups, itemsize=itemsize, channels_last=spec.channels_last, prepared=prepared,
+    )  # fmt: skip
 
 
-def test_neither_the_package_nor_the_plan_imports_scipy():
-    code = "import sys, fastconv, fastconv.cpu.fft_plan; sys.exit('scipy.fft' in sys.modules)"
+@pytest.mark.parametrize("op", OPS)
+def test_work_grows_with_the_problem(op):
+    for k in (5, 31, 127):
+        small = work_of(op, Case("", (1, 1, 256, 256), (1, 1, k, k), {"padding": k // 2}))
+        large = work_of(op, Case("", (1, 1, 1024, 1024), (1, 1, k, k), {"padding": k // 2}))
+        assert large.vector > 3 * small.vector
+        assert large.memory > 8 * small.memory
+    few, many = (work_of(op, Case("", (4, c, 32, 32), (c, c, 7, 7))) for c in (32, 64))
+    assert 0 < few.tile < many.tile
+    assert few.regions >= 3
+
+
+def test_prepared_filters_save_work():
+    for case in (SPACIOUS[0], SPACIOUS[2]):
+        ready, anew = work_of("conv", case, prepared=True), work_of("conv", case)
+        assert ready.vector < anew.vector
+        assert ready.regions < anew.regions
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("channels", [1, 40])
+def test_prepared_spectra_serve_any_input(channels, layout, rng):
+    """Spectra are made once; images after images are convolved with them."""
+    shape = (2, channels, 37, 41) if layout == "NCHW" else (2, 37, 41, channels)
+    w = rng.standard_normal((channels, channels, 6, 5) if layout == "NCHW" else (6, 5, channels, channels))
+    plan = fc.plan_conv2d(w, shape, padding=2, layout=layout, method="fft")
+    for _ in range(2):
+        x = rng.standard_normal(shape)
+        expected = fc.conv2d(x, w, padding=2, layout=layout, method="direct")
+        np.testing.assert_allclose(plan(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_scipy_is_not_needed():
+    code = "import sys, fastconv, fastconv.cpu.fft; sys.exit('scipy.fft' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,12 +1,11 @@
 """Planar filtering by itself: both kinds of lanes on shapes that its blocks, tails and tables find hard."""
 
-import ctypes
-import mmap
 from dataclasses import dataclass, field
 
 import naive
 import numpy as np
 import pytest
+from guard import Guarded, needs_guard
 
 import fastconv as fc
 from fastconv.cpu import operators, planar
@@ -135,29 +134,10 @@ def test_exact_on_whole_numbers(problem, lanes_of, channels_last, dtype):
     np.testing.assert_array_equal(relu, np.maximum(no_bias, 0))
 
 
-class _Guarded:
-    """Copies arrays to memory that ends where a page begins that nobody may touch."""
-
-    def __init__(self):
-        self.maps = []
-
-    def __call__(self, array):
-        page = mmap.PAGESIZE
-        size = -(-array.nbytes // page) * page
-        memory = mmap.mmap(-1, size + page)
-        self.maps.append(memory)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        if ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + size), page, 0):
-            pytest.skip("the platform protects no pages")
-        copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
-        copy[...] = array
-        return copy
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mprotect"), reason="needs mprotect")
+@needs_guard
 @pytest.mark.parametrize(("problem", "lanes_of", "channels_last"), RUNS, ids=lambda p: getattr(p, "__name__", str(p)))
 def test_touches_nothing_past_the_end(problem, lanes_of, channels_last):
-    guarded = _Guarded()
+    guarded = Guarded()
     y = _solve(problem, lanes_of, channels_last, "float32", place=guarded)
     np.testing.assert_array_equal(y, problem.expected(*problem.operands("float32")))
 

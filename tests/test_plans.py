@@ -40,8 +40,9 @@ def test_equals_the_function(method, last, case):
         return
     expected = getattr(fc, f"conv{case.rank}d")(x, w, b, method=plan.method, **options)
     w[...], b[...] = np.nan, np.nan  # the plan has weights of its own
+    rounding = 100 * np.finfo(expected.dtype).eps if plan.method == "fft" else 0  # which cuts other tiles in a plan
     for _ in range(2):
-        np.testing.assert_array_equal(plan(x), expected)
+        np.testing.assert_allclose(plan(x), expected, rtol=0, atol=rounding)
     assert plan.y_shape == expected.shape
 
 

@@ -7,6 +7,7 @@ import math
 from ..config import settings
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from ..threads import team
+from .blocking import WANTED_TASKS, panel_lanes
 from .lowering import Triple
 from .work import Work
 
@@ -32,13 +33,18 @@ def sweep_work(
         moved += 2 * (x if op == "conv_input_grad" else y)
     if op == "conv_weight_grad":
         moved += 16 * w  # partial sums
+    depth = outer if op == "conv_input_grad" else inner
+    unfolded = N * math.prod(out) * depth * taps * unfold
+    padded = [n + d * (k - 1) for n, k, d in zip(size, kernel, dilation, strict=True)]
+    held = 2 * N * depth * math.prod(padded) + unfolded  # by a thread, if its budget let it hold all
     return Work(
         tile=operations * idle,
         vector=0.0,
         cached=float(itemsize * moved),
         memory=float(itemsize * (x + y + (0 if prepared else 2 * w))),
         regions=1 if prepared else 2,
-        extra=_extra(op, source // max(1, N) // groups, w, operations, itemsize, prepared),
+        extra=_weights(op, groups, inner, outer, taps, itemsize, prepared)
+        + team(1 << 20, operations) * min(itemsize * held, 3 * settings.tile_bytes),
     )
 
 
@@ -47,10 +53,15 @@ def _tile(rows: int) -> float:
     return rows / -(-rows // tile_rows())
 
 
-def _extra(op: str, image: int, w: int, operations: int, itemsize: int, prepared: bool) -> int:
-    """Bytes: packed weights (or partial sums of them), and a strip with what it gives in each thread's cache."""
-    members = team(1 << 20, operations)
-    strip = min(2 * itemsize * image, 2 * settings.tile_bytes)
-    if op == "conv_weight_grad":
-        return max(itemsize * w, settings.scratch_bytes) + members * strip
-    return (0 if prepared else itemsize * w) + members * strip
+def _weights(op: str, groups: int, inner: int, outer: int, taps: int, itemsize: int, prepared: bool) -> int:
+    """Bytes of packed weights, or of the weight gradient's partial copies (as `weight_grad` has them)."""
+    if prepared:
+        return 0
+    if op == "conv_input_grad":
+        inner, outer = outer, inner
+    panels = -(-outer // panel_lanes(outer, itemsize))
+    copy = itemsize * groups * panels * panel_lanes(outer, itemsize) * taps * inner
+    if op != "conv_weight_grad":
+        return copy
+    blocks = min(panels, -(-WANTED_TASKS // groups))
+    return max(1, min(-(-WANTED_TASKS // (groups * blocks)), settings.scratch_bytes // copy)) * copy

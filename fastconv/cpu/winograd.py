@@ -7,9 +7,10 @@ problem follows from how many tiles its outputs need. The sums over channels are
 frequency, made by the same micro-kernel as everything else; see `winograd_points` for the transforms and
 `winograd_plan` for the blocks.
 
-Cost: 2*N*O*C/groups*tiles*(m + 2)^2 operations of the micro-kernel, and transforms of about 10 operations for each
-element of the planes. Extra memory: for few filters all of them transformed, up to four times their size, and blocks of
-planes in each thread's cache; for many filters the planes of as many inputs as ``FASTCONV_SCRATCH_BYTES`` holds.
+Cost: 2*N*O*C/groups*tiles*(m + 2)^2 operations of the micro-kernel, and transforms of about 5 operations for each
+element of the planes. Extra memory: per thread the planes of a block of tiles and either transformed filters (up to 3
+MiB) or the inputs of a block that meets one panel of filters after another (up to about 4 MiB); prepared, the filters
+take up to four times their size. The weight gradient has the planes of at most half ``FASTCONV_SCRATCH_BYTES`` at once.
 Error: that of direct convolution for F(2x2), up to about twice that for F(4x4), but spread over a whole tile: an Inf or
 NaN reaches all outputs of the tiles that see it. The weight gradient's error is up to six times that of the direct one.
 Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, sections 4 and 4.2; the
@@ -50,17 +51,13 @@ def conv(
     channels_last: bool,
     activation: Any,
     prepared: list[Prepared] | None = None,
-    tile: int = 0,
 ) -> None:
-    """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y.
-
-    `tile` forces the tile size m, 2 or 4; 0 leaves it to `winograd_plan`.
-    """
+    """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     at = weight_strides(w.shape, groups, channels_last)
     problems = phases(geometry.lower(x.shape, w.shape, y.shape))
     for low, ready in zip(problems, prepared or itertools.repeat(None, len(problems)), strict=True):
-        sweep(low, x, w, at, b, y, relu=activation == "relu", prepared=ready, m=tile)
+        sweep(low, x, w, at, b, y, relu=activation == "relu", prepared=ready)
     if activation is not None and activation != "relu":
         activations.apply(y, activation)
 
@@ -76,12 +73,11 @@ def prepare(
     padding_mode: str,
     groups: int,
     channels_last: bool,
-    tile: int = 0,
 ) -> list[Prepared]:
     """The filters as `conv` needs them, transformed or packed: for calls that share filters and shapes."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     at = weight_strides(w.shape, groups, channels_last)
-    return [winograd_sweep.prepare(low, w, at, tile) for low in phases(geometry.lower(x_shape, w.shape, y_shape))]
+    return [winograd_sweep.prepare(low, w, at) for low in phases(geometry.lower(x_shape, w.shape, y_shape))]
 
 
 def conv_input_grad(
@@ -95,7 +91,6 @@ def conv_input_grad(
     padding_mode: str,
     groups: int,
     channels_last: bool,
-    tile: int = 0,
 ) -> None:
     """Write the gradient to the input to dx: a convolution of dy with the filters turned around."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
@@ -103,7 +98,7 @@ def conv_input_grad(
         size = tuple(n + sum(p) for n, p in zip(spatial(dx.shape, channels_last), padding, strict=True))
         padded = np.empty((dx.shape[0], *size, dx.shape[4]) if channels_last else (*dx.shape[:2], *size), dx.dtype)
         inside = geometry._replace(padding=((0, 0), (0, 0), (0, 0)), padding_mode="zeros")
-        conv_input_grad(dy, w, padded, **inside._asdict(), tile=tile)
+        conv_input_grad(dy, w, padded, **inside._asdict())
         fold_border(padded, dx, padding, padding_mode, 1 if channels_last else 2)
         return
     at = weight_strides(w.shape, groups, channels_last, transposed=True)
@@ -114,7 +109,7 @@ def conv_input_grad(
         dx[...] = 0
     for problem in problems:
         for low in phases(problem) if len(problem.taps) else ():
-            sweep(low, dy, w, at, None, dx, relu=False, m=tile)
+            sweep(low, dy, w, at, None, dx, relu=False)
 
 
 def conv_weight_grad(
@@ -128,9 +123,8 @@ def conv_weight_grad(
     padding_mode: str,
     groups: int,
     channels_last: bool,
-    tile: int = 0,
 ) -> None:
     """Write the gradient to the weights to dw."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     at = weight_strides(dw.shape, groups, channels_last)
-    accumulate(phases(geometry.lower(x.shape, dw.shape, dy.shape)), x, dy, dw, at, tile)
+    accumulate(phases(geometry.lower(x.shape, dw.shape, dy.shape)), x, dy, dw, at)

@@ -18,7 +18,7 @@ from ..simd.vector import copy
 from ..threads import team
 from .lowering import Lowered, WeightStrides
 from .pack import pack_planar
-from .winograd_plan import CHUNK, TAPS, Cut
+from .winograd_plan import TAPS, Cut
 from .winograd_transforms import filter_address, invoke, place
 
 
@@ -46,7 +46,7 @@ def _tap_offsets(taps: tuple[int, ...], tap: int) -> tuple[np.ndarray, np.ndarra
 
 
 def pack_filters(w: np.ndarray, at: WeightStrides, low: Lowered, p: Cut) -> Filters:
-    """A copy of the filters that a phased sweep reads fast: [group][panel][c][tap][lane]."""
+    """A copy of the filters that a streamed sweep reads fast: [group][panel][c][tap][lane]."""
     panel = low.C * TAPS * p.lanes
     packed = scratch((low.groups * p.panels * panel,), w.dtype)
     given = as_given(w, at, low, p.lanes)
@@ -67,11 +67,10 @@ def _each_chunk(
     low: Lowered, p: Cut, w: np.ndarray, filters: Filters, out: np.ndarray, step: int, panel: int, plane: int,
     transform: int,
 ) -> None:  # fmt: skip
-    chunk = min(low.C, CHUNK)
-    chunks = -(-low.C // chunk)
+    chunks = -(-low.C // p.chunk)
     tasks = low.groups * p.panels * chunks
     members = team(tasks, 8 * out.size)
-    cuts = (low.C, low.O, chunk, chunks, p.panels, p.lanes, step, panel, plane)
+    cuts = (low.C, low.O, p.chunk, chunks, p.panels, p.lanes, step, panel, plane)
     own = scratch((members, p.packed_size), w.dtype)
     _chunks(members, tasks, p.m, *filters, cuts, own, out, transform)
 

@@ -47,7 +47,7 @@ class GradCut:
     @property
     def round_blocks(self) -> int:
         """Blocks of one part."""
-        return -(-self.grid[4] // self.parts)
+        return max(1, -(-self.grid[4] // self.parts))
 
     @property
     def planes(self) -> tuple[int, int, int]:
@@ -74,20 +74,20 @@ class GradCut:
 
 
 @lru_cache(maxsize=512)
-def cut(shape: Shape, m: int = 0) -> GradCut:
-    """Choose the tile size (unless `m` forces it) and the blocks of a weight gradient."""
-    m = m or output_tile(shape)
+def cut(shape: Shape) -> GradCut:
+    """Choose the tile size and the blocks of a weight gradient."""
+    m = output_tile(shape)
     lanes, panels, frequencies, C = shape.lanes, shape.panels, (m + 2) ** 2, shape.C
     phased = frequencies * C * panels * lanes * shape.itemsize > FUSED_PRODUCTS
     rows, cols, items = item_blocks(shape, m, FUSED_TILES, WANTED_TASKS)
     grid, tiles = tile_grid(shape, m, rows, cols, items), items * rows * cols
-    pixels = shape.pitch(C), shape.pitch(shape.O)
+    pixels, count = (shape.pitch(C), shape.pitch(shape.O)), max(1, grid[4])
     if phased:
         each = shape.groups * frequencies * tiles * sum(pixels) * shape.itemsize
-        runs = -(-grid[4] // max(1, settings.scratch_bytes // 2 // each))
+        runs = -(-count // max(1, settings.scratch_bytes // 2 // each))
     else:
         size = shape.groups * panels * C * TAPS * lanes * shape.itemsize
-        runs = min(grid[4], -(-WANTED_TASKS // shape.groups), max(1, settings.scratch_bytes // 2 // size))
+        runs = min(count, -(-WANTED_TASKS // shape.groups), max(1, settings.scratch_bytes // 2 // size))
     strips = [] if shape.in_place else [shape.strip_size(rows * m + 2, cols * m + 2, C)]
     strips += [shape.strip_size(rows * m, cols * m, shape.O)] if shape.staged else []
     return GradCut(
@@ -97,7 +97,7 @@ def cut(shape: Shape, m: int = 0) -> GradCut:
         grid=grid,
         tiles=tiles,
         pixels=pixels,
-        parts=-(-grid[4] // -(-grid[4] // runs)),
+        parts=-(-count // -(-count // runs)),
         channels=-(-C // -(-C // BLOCK_CHANNELS)) if phased else C,
         strip_size=max(strips, default=0),
     )

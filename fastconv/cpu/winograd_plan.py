@@ -1,10 +1,12 @@
 """How Winograd's method cuts a problem: the tile size, blocks of tiles, and the sizes of everything in scratch.
 
 An *item* is a rectangle of tiles of one plane, a *block* a run of items; the products of a block are t*t products of
-matrices with a row per tile. Few filters are transformed once and kept: each task then transforms a block, multiplies
-and transforms back, all in its core's cache (*fused*). Many filters never lie in memory as a whole: one region
-transforms the inputs of a round of blocks, a second one takes panel by panel of output channels, transforms a chunk of
-filters at a time, and uses it for a whole block (*phased*).
+matrices with a row per tile. Transformed filters take four times the memory of filters, so there are two ways:
+
+* *fused*: a task does one block with all filters. They lie transformed in memory (prepared), or each thread transforms
+  them for itself: lines that another core has just written cost it more than the arithmetic.
+* *streamed*: a task does one block with one panel of many filters, which it transforms a chunk at a time and uses for
+  the whole block; the block's transformed inputs stay with the thread from panel to panel.
 
 All of this is arithmetic on the problem's sizes and the host's vector width; sizes are in elements.
 """
@@ -20,8 +22,11 @@ from ..simd.host import host, tile_rows
 from .blocking import WANTED_TASKS, Grid, panel_lanes
 from .lowering import Lowered, Triple
 
-FUSED_FILTERS = 3 << 20  # bytes of transformed filters that every block may read again
-PHASED_TILES = 128  # tiles of a block whose filters are transformed on the fly: enough to earn that
+OWN_FILTERS = 3 << 20  # bytes of transformed filters that each thread makes for itself
+PREPARED_FILTERS = 24 << 20  # bytes of them that may be kept, and are read again for each fused block
+FEW_TILES = 56  # tiles that are one streamed block: its panels are enough tasks
+STREAMED_INPUTS = 4 << 20  # bytes of transformed inputs of a block that meets panel after panel
+LEAST_TILES, MOST_TILES = 28, 112  # of a streamed block: enough to earn the transform of the filters
 CHUNK = 128  # input channels whose filters are transformed at a time
 MOST_ROUNDS = 4  # of the micro-kernel's rows in a fused block
 LINE = 64  # bytes of a cache line
@@ -46,7 +51,7 @@ class Shape:
         """The shape of a lowered problem."""
         in_place = low.C == 1 or low.x_strides[1] == 1
         staged = low.O > 1 and low.y_strides[1] != 1
-        return Shape(low.N, low.groups, low.C, low.O, low.out, itemsize, in_place, staged)
+        return Shape(max(1, low.N), low.groups, low.C, low.O, low.out, itemsize, in_place, staged)
 
     @property
     def operations(self) -> int:
@@ -84,15 +89,16 @@ class Cut:
 
     m: int
     lanes: int
-    phased: bool
+    streamed: bool
     grid: Grid  # for `blocking.locate`, which counts tiles here
     tiles: int  # of a block, at most
     pixel: int  # pitch of a tile's channels
-    chunk: int  # input channels whose filters are transformed at a time
+    channels: int
+    chunk: int  # input channels whose filters are packed and transformed at a time
+    own_filters: int  # panels whose transformed filters a thread has in its scratch
     packed_size: int  # scratch for packing the filters of a chunk
     strip_size: int
     staging_size: int
-    together: int  # blocks of a round
 
     @property
     def panels(self) -> int:
@@ -111,10 +117,10 @@ class Cut:
 
     @property
     def planes(self) -> tuple[int, int, int]:
-        """Pitches of planes: a block's inputs, its products with one panel, the filters of a chunk of a panel."""
+        """Pitches of planes: a block's inputs, its products with one panel, the transformed filters of a panel."""
         return (
             plane_pitch(self.tiles * self.pixel), plane_pitch(self.tiles * self.lanes),
-            plane_pitch(self.chunk * self.lanes),
+            plane_pitch((self.chunk if self.streamed else self.channels) * self.lanes),
         )  # fmt: skip
 
     @property
@@ -124,13 +130,11 @@ class Cut:
         return self.frequencies * v, self.frequencies * p, self.frequencies * u
 
     @property
-    def places(self) -> tuple[tuple[int, ...], ...]:
-        """Where things lie in a thread's scratch (see `parts`): for each parallel region."""
+    def places(self) -> tuple[int, ...]:
+        """Where things lie in a thread's scratch (see `parts`)."""
         v, p, u = self.sizes
-        if not self.phased:
-            return (parts(self.pixel, self.lanes, self.strip_size, self.staging_size, v, p),)
-        products = parts(self.lanes, self.staging_size, p, u, self.packed_size)
-        return parts(self.pixel, self.strip_size), products
+        packed = self.packed_size if self.own_filters else 0
+        return parts(self.pixel, self.lanes, self.strip_size, self.staging_size, v, p, self.own_filters * u, packed)
 
 
 def parts(*sizes: int) -> tuple[int, ...]:
@@ -152,30 +156,44 @@ def output_tile(shape: Shape) -> int:
 
 
 @lru_cache(maxsize=1024)
-def cut(shape: Shape, m: int = 0) -> Cut:
-    """Choose the tile size (unless `m` forces it) and the blocks of a forward problem."""
-    m = m or output_tile(shape)
+def cut(shape: Shape, prepared: bool) -> Cut:
+    """Choose the tile size, the way and the blocks of a forward problem."""
+    m = output_tile(shape)
     lanes, panels, pixel, frequencies = shape.lanes, shape.panels, shape.pitch(shape.C), (m + 2) ** 2
-    phased = frequencies * shape.C * panels * lanes * shape.itemsize > FUSED_FILTERS
-    most = PHASED_TILES if phased else _fused_tiles(frequencies * (pixel + lanes) * shape.itemsize)
-    rows, cols, items = item_blocks(shape, m, most, 1 if phased else WANTED_TASKS)
-    grid = tile_grid(shape, m, rows, cols, items)
-    tiles = items * rows * cols
-    v_size = frequencies * plane_pitch(tiles * pixel) * shape.itemsize
+    filters = frequencies * shape.C * panels * lanes * shape.itemsize
+    streamed = _is_streamed(shape.groups * shape.tiles(m), panels, filters, prepared)
+    if streamed:
+        most, wanted = _streamed_tiles(frequencies * pixel * shape.itemsize), 1
+    else:
+        most, wanted = _fused_tiles(frequencies * (pixel + lanes) * shape.itemsize), WANTED_TASKS
+    rows, cols, items = item_blocks(shape, m, most, wanted)
     chunk = min(shape.C, CHUNK)
     return Cut(
         m=m,
         lanes=lanes,
-        phased=phased,
-        grid=grid,
-        tiles=tiles,
+        streamed=streamed,
+        grid=tile_grid(shape, m, rows, cols, items),
+        tiles=items * rows * cols,
         pixel=pixel,
-        chunk=chunk if phased else shape.C,
+        channels=shape.C,
+        chunk=chunk,
+        own_filters=1 if streamed else 0 if prepared else panels,
         packed_size=(chunk + host().lanes(shape.itemsize)) * TAPS * lanes,  # the last transpose may run over
         strip_size=0 if shape.in_place else shape.strip_size(rows * m + 2, cols * m + 2, shape.C),
         staging_size=rows * cols * m * m * lanes if shape.staged else 0,
-        together=max(1, min(grid[4], settings.scratch_bytes // 2 // (shape.groups * v_size))),
     )
+
+
+def _is_streamed(tiles: int, panels: int, filters: int, prepared: bool) -> bool:
+    """Which way: `filters` are the bytes of a group's transformed filters."""
+    if prepared:
+        return filters > (OWN_FILTERS if tiles < tile_rows() else PREPARED_FILTERS)
+    return filters > OWN_FILTERS or (tiles <= FEW_TILES and panels >= 4)
+
+
+def _streamed_tiles(each: int) -> int:
+    """Tiles of a streamed block, of `each` bytes of transformed inputs."""
+    return min(MOST_TILES, max(LEAST_TILES, STREAMED_INPUTS // each))
 
 
 def _fused_tiles(each: int) -> int:
@@ -185,9 +203,9 @@ def _fused_tiles(each: int) -> int:
 
 def item_blocks(shape: Shape, m: int, most: int, wanted: int) -> tuple[int, int, int]:
     """Rows and columns of tiles of an item, and items of a block: at most `most` tiles, if possible `wanted` blocks."""
-    TH, TW, planes = -(-shape.out[1] // m), -(-shape.out[2] // m), shape.N * shape.out[0]
-    if shape.operations < WANTED_TASKS * settings.serial_flops:
-        wanted = 1
+    TH, TW, planes = -(-shape.out[1] // m), -(-shape.out[2] // m), max(1, shape.N * shape.out[0])
+    least = tile_rows() // 2  # smaller products would not keep the multiply-add units busy
+    wanted = min(wanted, shape.operations // settings.serial_flops, shape.groups * shape.tiles(m) // least)
     cols = -(-TW // -(-TW // most))
     rows = -(-TH // -(-TH // min(TH, max(1, most // cols))))
 
@@ -198,7 +216,7 @@ def item_blocks(shape: Shape, m: int, most: int, wanted: int) -> tuple[int, int,
         rows = -(-rows // 2)
     while cols > 4 and shape.groups * items() < wanted:
         cols = -(-cols // 2)
-    together = max(1, min(most // (rows * cols), items() * shape.groups // wanted))
+    together = max(1, min(most // (rows * cols), items() * shape.groups // max(1, wanted)))
     return rows, cols, -(-items() // -(-items() // together))
 
 

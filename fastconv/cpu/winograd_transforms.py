@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from ..simd.jit import c_function
 from ..simd.vector import I64, INTP, Emitter
-from .winograd_points import Role, sandwich, scheme
+from .winograd_points import TAPS, Role, sandwich, scheme
 
 NOWHERE = -(1 << 62)  # the offset of a row or column that is all zero
 INPUT, FILTER, GRADIENT, OUTPUT, WEIGHTS = map(int, Role)  # literals in kernels
@@ -79,10 +79,16 @@ def _to_planes(typingctx, role, m, x, at, rows, cols, col, zeros, depth, v, v_at
                 place = emit.at(places[i, j], k)
                 return emit.load(place) if mask is None else emit.masked_load(place, mask)
 
-            def store(i, j, value):  # type: ignore[no-untyped-def]
-                emit.store(value, emit.at(target, builder.add(k, builder.mul(I64(i * (m_ + 2) + j), plane_))))
+            # Taps are few enough for the registers; those of large filters share a cache set, so load them once.
+            taps = {(i, j): load(i, j) for i, j in places} if size == TAPS else None
 
-            sandwich(emit, transform, size, load, store)
+            def value(i, j):  # type: ignore[no-untyped-def]
+                return load(i, j) if taps is None else taps[i, j]
+
+            def store(i, j, result):  # type: ignore[no-untyped-def]
+                emit.store(result, emit.at(target, builder.add(k, builder.mul(I64(i * (m_ + 2) + j), plane_))))
+
+            sandwich(emit, transform, size, value, store)
 
         _each_vector(emit, depth_, block)
         return context.get_dummy_value()

@@ -43,25 +43,23 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def plan(low: Lowered, itemsize: int, m: int) -> Plan:
-    """Cut a lowered problem and make its tables; `m` 0 leaves the tile size to `winograd_plan`."""
+def plan(low: Lowered, itemsize: int) -> Plan:
+    """Cut a lowered problem and make its tables."""
     shape = Shape.of(low, itemsize)
-    p = cut(shape, m)
+    p = cut(shape)
     x, dy = (make(low, shape, p.m, p.grid[6], p.grid[7]) for make in (input_side, output_side))
     sizes = p.m, low.groups, low.C, low.O, p.lanes, p.channels, *p.pixels, p.parts
     places = [place for region in p.places for place in region]
     return Plan(low, p, x, dy, np.array([*p.grid, *p.planes, *sizes, *places], np.int64))
 
 
-def accumulate(
-    problems: Sequence[Lowered], x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides, m: int = 0
-) -> None:
+def accumulate(problems: Sequence[Lowered], x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> None:
     """Write the sum of the weight gradients of lowered problems, phases of one convolution, to dw."""
     low = problems[0]
     if low.N == 0:
         dw[...] = 0
         return
-    plans = [plan(each, x.itemsize, m) for each in problems]
+    plans = [plan(each, x.itemsize) for each in problems]
     p = plans[0].cut
     size = low.groups * p.panels * low.C * TAPS * p.lanes
     partial = scratch((sum(each.cut.parts for each in plans) * size,), x.dtype)

@@ -44,28 +44,25 @@ def work(
 @lru_cache(maxsize=1024)
 def _forward(shape: Shape, prepared: bool) -> Work:
     """Counts of a forward sweep, without reading x and writing y."""
-    p = winograd_plan.cut(shape)
+    p = winograd_plan.cut(shape, prepared)
     tiles, filters = shape.tiles(p.m) * shape.groups, shape.groups * shape.C * shape.O
-    blocks, chunks = p.blocks, -(-shape.C // p.chunk)
-    transformed = blocks if p.phased else 0 if prepared else 1  # how often the filters are
+    tasks = shape.groups * p.blocks * (p.panels if p.streamed else 1)
+    members = team(tasks, shape.operations)
+    chunks = -(-shape.C // p.chunk) if p.streamed else 1
+    made = p.blocks if p.streamed else 0 if prepared else members  # how often filters are transformed
     v, products, u = (p.frequencies * n for n in (tiles * p.pixel, tiles * p.panels * p.lanes, filters))
-    moved = v * (1 + p.panels) + 2 * chunks * products + u * (blocks + transformed)
-    moved += _edges(shape, p.m)
-    kept = 0 if p.phased or prepared else u
-    whole = shape.groups * p.together * p.sizes[0] if p.phased else 0
-    taps = (TAPS if p.phased or not prepared else p.frequencies) * filters
-    members = team(shape.groups * max(p.grid[2], p.panels * p.blocks), shape.operations)
+    moved = v * (1 + p.panels) + 2 * chunks * products + u * (p.blocks + made) + _edges(shape, p.m)
     return Work(
         tile=2.0 * v / p.pixel * shape.C * _whole(shape.O, shape) * _idle(shape.O, shape, p.tiles),
         vector=float(
             tiles * p.pixel * _operations(Role.INPUT, p.m)
             + tiles * shape.O * _operations(Role.OUTPUT, p.m)
-            + filters * transformed * _operations(Role.FILTER, p.m)
+            + filters * made * _operations(Role.FILTER, p.m)
         ),
         cached=float(shape.itemsize * moved),
-        memory=float(shape.itemsize * (taps + kept + (2 * v if p.phased else 0))),
-        regions=2 * -(-blocks // p.together) if p.phased else 1 if prepared else 2,
-        extra=shape.itemsize * (kept + whole + members * max(places[-1] for places in p.places)),
+        memory=float(shape.itemsize * (u if prepared and not p.streamed else TAPS * filters)),
+        regions=1,
+        extra=shape.itemsize * members * p.places[-1],
     )
 
 

@@ -36,7 +36,7 @@ from .vector import I64, INTP, Emitter, keep_rolled
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
-AHEAD = 32  # steps of k by which memory is asked for before it is read
+AHEAD = 32  # steps of k by which memory is asked for before it is read, where there are at least twice as many
 
 _NAMES = (
     "terms", "aoff", "boff", "depth", "a", "a_row", "a_step", "b", "b_step",
@@ -265,7 +265,8 @@ class _Tile:
         # Where a row's k lie together (a_step 1) the next tile's rows follow: a cache line of them a step. Else what
         # comes next is this tile's a some steps on.
         rows = b.icmp_signed("==", arg["a_step"], I64(1))
-        later = b.add(b.mul(I64(AHEAD), arg["a_step"]), b.mul(I64(self.m - 1), arg["a_row"]))
+        steps = b.select(b.icmp_signed(">", arg["depth"], I64(2 * AHEAD)), I64(AHEAD), I64(0))
+        later = b.add(b.mul(steps, arg["a_step"]), b.mul(I64(self.m - 1), arg["a_row"]))
         distance = b.select(rows, b.mul(I64(self.m), arg["a_row"]), later)
         stride = b.select(rows, I64(64 // emit.itemsize), arg["a_step"])
         following = emit.at(a, distance)

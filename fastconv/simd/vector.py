@@ -37,8 +37,10 @@ class Emitter:
         other.builder = builder
         return other
 
-    def pointer(self, array: types.Array, value: Any, offset: Any) -> Any:
-        """Address of element `offset` of a flat array."""
+    def pointer(self, array: Any, value: Any, offset: Any) -> Any:
+        """Address of element `offset` of a flat array, or from an address (see `lanes.address`) on."""
+        if isinstance(array, types.CPointer):
+            return self.builder.gep(value, [offset])
         data = self.context.make_array(array)(self.context, self.builder, value).data
         return self.builder.gep(data, [offset])
 

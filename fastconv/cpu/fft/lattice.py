@@ -1,6 +1,6 @@
 """Where the elements of a tile live, for method "fft".
 
-A `Lattice` describes an array as tiles see it: for each spatial axis and each of its phases (see `fft_phases`), the
+A `Lattice` describes an array as tiles see it: for each spatial axis and each of its phases (see `phases`), the
 index in the array of every position of the padded, subsampled axis, -1 where there is none (it reads as zero and is not
 written). One pair of kernels so serves both layouts, all padding modes, stride and dilation, and both directions.
 """
@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from ...borders import frozen
+from ..lowering import Shape, channels, strides
 
 Triple = tuple[int, int, int]
 
@@ -64,49 +67,22 @@ class Axis:
         return starts[new], index[new]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lattice:
-    """A 5-D array as tiles see it; `once` tells that no element of the array stands at two positions."""
+    """A 5-D array as tiles see it, by the strides (n, c, d, h, w) of its elements."""
 
-    array: np.ndarray
-    groups: int
-    channels: int
+    channels: int  # of a group
     strides: tuple[int, int, int, int, int]
-    tables: tuple[np.ndarray, np.ndarray]
-    starts: np.ndarray
-    indices: np.ndarray
+    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     step: int
-    once: bool
 
-    @property
-    def phases(self) -> int:
-        """Phases of all axes together."""
-        return len(self.tables[0]) * len(self.tables[1]) * len(self.starts)
+    def side(self, fill: Triple) -> tuple[int, ...]:
+        """What kernels need beside the tables; a tile holds `fill` positions of the array and zeros beyond."""
+        return *self.strides, self.step, *fill
 
 
-def lattice(
-    array: np.ndarray, groups: int, axes: list[Axis], lengths: Triple, channels_last: bool, once: bool = True
-) -> Lattice:
-    """The lattice of a 5-D array that has `lengths` positions on its axes."""
-    if channels_last:
-        _, D, H, W, C = array.shape
-        strides = (D * H * W * C, 1, H * W * C, W * C, C)
-    else:
-        _, C, D, H, W = array.shape
-        strides = (C * D * H * W, D * H * W, H * W, W, 1)
-    tables = axes[0].table(lengths[0]), axes[1].table(lengths[1])
-    return Lattice(array, groups, C // groups, strides, tables, *axes[2].runs(), axes[2].step, once)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Which tiles and channels to move: tiles first..first+count-1 of the grid `counts`, `pitch` positions apart."""
-
-    first: int
-    count: int
-    counts: Triple
-    pitch: Triple
-    group: int
-    groups: int
-    channel: int
-    channels: int
+def lattice(shape: Shape, groups: int, axes: tuple[Axis, ...], reach: Triple, channels_last: bool) -> Lattice:
+    """The lattice of an array of 5-D `shape` that has `reach` positions on its axes."""
+    first, second, last = axes
+    tables = frozen(first.table(reach[0])), frozen(second.table(reach[1])), *map(frozen, last.runs())
+    return Lattice(channels(shape, channels_last) // groups, strides(shape, channels_last), tables, last.step)  # type: ignore[arg-type]

@@ -48,10 +48,8 @@ def phases(kernel: Triple, stride: Triple, dilation: Triple, flip: bool = False)
     """Phases of a filter; with `flip` its taps run backwards within the extent, as the input gradient needs them."""
     axes, extent = [], []
     for k, s, d in zip(kernel, stride, dilation, strict=True):
-        first: dict[int, int] = {}
-        for u in range(k):
-            first.setdefault(u * d % s, u)
         taps, step = s // math.gcd(s, d), d // math.gcd(s, d)  # the next tap of a phase, and how far it lies in it
+        first = {u * d % s: u for u in range(min(k, taps))}
         span = d * (k - 1) // s + 1
         axis = []
         for phase, u in sorted(first.items()):
