@@ -97,11 +97,10 @@ def work(
     groups: int, itemsize: int, channels_last: bool, prepared: bool,
 ) -> Work:  # fmt: skip
     """What a call has to do, for the cost model."""
-    planar = planar_work(
-        op, N, C, O, size, out, kernel, stride=stride, groups=groups, itemsize=itemsize, channels_last=channels_last,
-        prepared=prepared,
-    )  # fmt: skip
-    return planar or sweep_work(
+    return planar_work(
+        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
+        channels_last=channels_last, prepared=prepared,
+    ) or sweep_work(
         op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
         channels_last=channels_last, prepared=prepared, unfold=False,
     )  # fmt: skip

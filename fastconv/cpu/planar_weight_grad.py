@@ -4,7 +4,7 @@
 
 The tile of `simd/filter_tile` again: its rows are rows u of the filter, its vectors columns v, and k runs over the
 pixels of a row of dy. A row of the input meets dy[i] for all u with i*SH + u*DH at it, so its vectors are loaded once
-for a range of u. Rows of the filter whose inputs never coincide (SH does not divide the distance) are tiles of their own.
+for a range of u. Rows of the filter that never meet the same row of the input are in different tiles.
 
 A task adds up some blocks of output pixels, in order, in a partial copy of dw; where lanes are pixels each copy is a
 vector a tap. The number of copies depends on the problem only: same bits for any number of threads.
@@ -109,7 +109,7 @@ def _cut(low: Lowered, flat: bool, itemsize: int) -> Cut:
         pixel = low.groups if together else min(4, -(-low.groups // vector)) * vector
         lanes = Lanes(LANES, 1, pixel, 1, -(-pixel // vector), 0, -(-low.groups // pixel), False)
     blocks = cut(low, lanes, itemsize)
-    n, (KD, KH, KW) = blocks.numbers, (axis.count for axis in blocks.taps)
+    n, (KD, KH, KW) = blocks.numbers, (axis.taps for axis in blocks.taps)
     (_, sh, sw), (_, dh), (_, dw) = low.stride, blocks.taps[1], blocks.taps[2]
     items = low.N * int(n[OD] * n[ROW_BLOCKS] * n[COL_BLOCKS])
     parts = min(items, -(-WANTED_TASKS // lanes.blocks))
@@ -120,7 +120,8 @@ def _cut(low: Lowered, flat: bool, itemsize: int) -> Cut:
     x_vector = dw // math.gcd(sw, dw) if flat else dw * lanes.pixel
     numbers = np.zeros(VECTOR + 1, np.int64)
     numbers[[PARTS, ITEMS, WIDE, DY_PITCH]] = parts, items, wide, pitch
-    numbers[[X_STEP, X_VECTOR, W_STEP]] = vector if flat else sw * lanes.pixel, x_vector, vector if flat else lanes.pixel
+    numbers[[X_STEP, X_VECTOR]] = vector if flat else sw * lanes.pixel, x_vector
+    numbers[W_STEP] = vector if flat else lanes.pixel
     numbers[[INNER, ROW_SHIFT, C_ROW, C_VECTOR]] = lanes.inner, shift, classes * KW * wide, phases * wide
     numbers[VECTOR] = vector
     tiles = []
@@ -131,7 +132,8 @@ def _cut(low: Lowered, flat: bool, itemsize: int) -> Cut:
                 at += v % phases * n[BAND_P] + v * dw // sw if flat else v * x_vector
                 tiles.append((at, ((d * KH + u) * KW + v) * wide, height, width))
     own = int(n[BAND_SIZE]) + rows * pitch + vector * (wide if not flat else 1)
-    return Cut(blocks, parts, wide, numbers, np.array(tiles, np.int64), -(-own // 64) * 64, FIELDS * (rows + shift * FILTER_ROWS))
+    table = FIELDS * (rows + shift * FILTER_ROWS)
+    return Cut(blocks, parts, wide, numbers, np.array(tiles, np.int64), -(-own // 64) * 64, table)
 
 
 def _chunks(count: int, classes: int, most: int) -> list[tuple[int, int]]:

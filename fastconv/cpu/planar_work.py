@@ -1,44 +1,55 @@
-"""What planar filtering has to do for a problem that direct hands to it: the counts of the cost model."""
+"""What planar filtering has to do for a problem: the counts of the cost model (`fastconv.cpu.work`)."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from ..config import settings
+from ..simd.filter_tile import FILTER_ROWS, filter_vectors
 from ..simd.host import host
 from ..threads import team
 from .lowering import Triple
 from .planar import serves
 from .work import Work
 
+SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth each: sums set up and stored
 
+
+@lru_cache(maxsize=512)
 def planar_work(
-    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, groups: int,
-    itemsize: int, channels_last: bool, prepared: bool,
+    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
+    groups: int, itemsize: int, channels_last: bool, prepared: bool,
 ) -> Work | None:  # fmt: skip
-    """Counts of one call; None where the lanes of direct are output channels."""
-    inner, outer, step = C // groups, O // groups, stride[2]
-    x_strides = (1, C) if channels_last else (math.prod(size), 1)
-    y_strides = (1, O) if channels_last else (math.prod(out), 1)
-    width = out[2]
-    if op == "conv_input_grad":
-        inner, outer, width, step = outer, inner, max(1, size[2] // step), 1
-        x_strides, y_strides = y_strides, (x_strides[0], x_strides[1] * stride[2])
-    elif op == "conv_weight_grad" and (inner, outer) != (1, 1):
+    """Counts of one call of direct where it filters by planes, else None."""
+    backward = op == "conv_input_grad"
+    inner, outer = (O // groups, C // groups) if backward else (C // groups, O // groups)
+    width, step, apart = (-(-size[2] // stride[2]), 1, stride[2]) if backward else (out[2], stride[2], 1)
+    if op == "conv_weight_grad" and inner * outer != 1:
         return None
-    lanes = serves(inner, outer, groups, width, step, (*x_strides, *y_strides), itemsize)
-    if lanes is None:
+    x_c, x_w = (1, inner * groups) if channels_last else (math.prod(size), 1)
+    y_c, y_w = (1, outer * groups * apart) if channels_last else (math.prod(out), apart)
+    lanes = host().lanes(itemsize)
+    served = serves(inner, outer, groups, width, step, (x_c, x_w, y_c, y_w), itemsize)
+    if served is None:
         return None
-    vector, taps = host().lanes(itemsize), math.prod(kernel)
-    count = groups * outer if lanes == "channels" else width
-    operations = 2 * N * O * math.prod(out) * (C // groups) * taps
-    x, y, w = N * C * math.prod(size), N * O * math.prod(out), O * (C // groups) * taps
+    row = width if served == "pixels" else groups * outer
+    taps, x, y = math.prod(kernel), N * C * math.prod(size), N * O * math.prod(out)
+    operations = 2 * y * inner * taps if not backward else 2 * y * outer * taps
+    idle = -(-row // lanes) * lanes / row
+    terms = max(1.0, taps * inner / math.prod(stride)) if backward else taps * inner
+    source, result = (y, x) if backward else (x, y)
+    staged = result if not channels_last and served == "channels" else 0
+    members = team(1 << 20, operations)
+    block = min(2 * settings.tile_bytes, 4 * itemsize * source // N // groups + 64 * itemsize * lanes) if N else 0
+    extra = members * block * (2 if staged else 1) + (0 if prepared else itemsize * O * inner * taps)
+    if op == "conv_weight_grad":
+        extra += 16 * itemsize * O * taps * lanes
     return Work(
-        tile=0.0,
-        vector=operations * (-(-count // vector) * vector) / count,
-        cached=float(itemsize * 2 * (y if op == "conv_input_grad" else x)),
-        memory=float(itemsize * (x + y + (0 if prepared else 2 * w))),
+        tile=operations * idle * (1 + SETUP / (FILTER_ROWS * filter_vectors() * terms)),
+        vector=0.0,
+        cached=float(2 * itemsize * (source + staged)),
+        memory=float(itemsize * (x + y)),
         regions=1,
-        extra=(16 if op == "conv_weight_grad" else 1) * itemsize * w * (1 if lanes == "channels" else vector)
-        + 2 * team(1 << 20, operations) * settings.tile_bytes,
+        extra=int(extra),
     )
