@@ -43,12 +43,12 @@ Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, engine)
 
 # Two threads of an AMD EPYC (Zen 4), November 2026.
 DEFAULT: dict[tuple[str, str], Rate] = {
-    ("conv", "sweep"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
-    ("conv", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
-    ("conv", "fft"): Rate(0.0055, 0.0093, 0.0001, 0.023, 15000, 20000),
-    ("weight_grad", "sweep"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
-    ("weight_grad", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
-    ("weight_grad", "fft"): Rate(0.005, 0.0008, 0.0097, 0.047, 28000, 10000),
+    ("conv", "fft"): Rate(0.0047, 0.0097, 8e-05, 0.008, 1200, 39000),
+    ("conv", "sweep"): Rate(0.0045, 0.0095, 0.026, 0, 5100, 5600),
+    ("conv", "winograd"): Rate(0.00094, 0.019, 0.0079, 0.011, 1900, 18000),
+    ("weight_grad", "fft"): Rate(0.0057, 0.00039, 0, 0.016, 25000, 6200),
+    ("weight_grad", "sweep"): Rate(0.0045, 0.0099, 0.016, 0.017, 3300, 25000),
+    ("weight_grad", "winograd"): Rate(0.0034, 0.0042, 0.01, 0.017, 1800, 12000),
 }
 
 

@@ -41,7 +41,7 @@ def work(
     )  # fmt: skip
     if max(stride) == 1:
         return counts
-    return counts._replace(tile=STRIDED * counts.tile, vector=STRIDED * counts.vector, cached=STRIDED * counts.cached)
+    return Work(*(STRIDED * count for count in counts[:4]), counts.regions, counts.extra)
 
 
 @lru_cache(maxsize=512)
