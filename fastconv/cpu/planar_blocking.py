@@ -180,8 +180,9 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
 
 
 def _spread(length: int, itemsize: int) -> int:
-    """Rows a multiple of 2 KiB apart would share a few cache sets."""
-    return length + 64 // itemsize if length * itemsize % 2048 == 0 else length
+    """A pitch of rows: a tile's rows would share a few sets of the first cache if nearly a multiple of 4 KiB apart."""
+    beyond = length * itemsize % 4096
+    return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
 
 
 def _round_up(count: int, step: int) -> int:
