@@ -119,8 +119,9 @@ def work(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> Any
     """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
     row = next(row for row in rows(op) if row.method == method)
     return companion(row, "work")(
-        op, max(1, spec.N), spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
-        groups=spec.groups, itemsize=spec.itemsize, channels_last=spec.channels_last, prepared=prepared,
+        op, max(1, spec.N), spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride,
+        dilation=spec.dilation, groups=spec.groups, itemsize=spec.itemsize, channels_last=spec.channels_last,
+        prepared=prepared,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """How long a unit of work takes on this machine: the constants of the cost model that "auto" chooses methods by.
 
 A method counts what a problem costs it (`fastconv.cpu.work.Work`); the predicted time is the sum of the counts, each
-times a rate. Rates belong to a method and to a kind of operation, since no two methods keep the micro-kernel or the
+times a rate. Rates belong to a method's engine and to a kind of operation, since no two keep the micro-kernel or the
 memory equally busy. ``fastconv warmup --tune`` measures them and keeps them in the cache folder; until then those
 below serve, measured on one machine: auto only compares times, so their ratios matter and not their size.
 """
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from .config import cache_dir
 
 KINDS = {"conv": "conv", "conv_input_grad": "conv", "conv_weight_grad": "weight_grad"}
+ENGINES = {"direct": "sweep", "im2col": "sweep", "winograd": "winograd", "fft": "fft"}
 
 
 class Rate(NamedTuple):
@@ -38,24 +39,22 @@ class Rate(NamedTuple):
         return 1e-9 * (operations + cached * self.cached + memory * self.memory + regions * self.region + self.call)
 
 
-Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, method)
+Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, engine)
 
 # Two threads of an AMD EPYC (Zen 4), November 2026.
 DEFAULT: dict[tuple[str, str], Rate] = {
-    ("conv", "direct"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
-    ("conv", "im2col"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
+    ("conv", "sweep"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 15000),
     ("conv", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
     ("conv", "fft"): Rate(0.0055, 0.0093, 0.0001, 0.023, 15000, 20000),
-    ("weight_grad", "direct"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
-    ("weight_grad", "im2col"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
+    ("weight_grad", "sweep"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
     ("weight_grad", "winograd"): Rate(0.0045, 0.01, 0.02, 0.02, 3000, 20000),
     ("weight_grad", "fft"): Rate(0.005, 0.0008, 0.0097, 0.047, 28000, 10000),
 }
 
 
 def rate(op: str, method: str) -> Rate:
-    """The rate of a method for an operation of the dispatch table."""
-    return current()[KINDS[op], method]
+    """The rate of a method for an operation of the dispatch table; direct and im2col are one engine."""
+    return current()[KINDS[op], ENGINES[method]]
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +75,7 @@ def load(path: Path) -> dict[tuple[str, str], Rate]:
     """The rates of a file; none where it is absent or is not what `save` writes."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["rates"]
-        return {(kind, method): Rate(*map(float, numbers)) for kind, method, numbers in stored}
+        return {(kind, engine): Rate(*map(float, numbers)) for kind, engine, numbers in stored}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -84,7 +83,7 @@ def load(path: Path) -> dict[tuple[str, str], Rate]:
 def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
     """Keep rates in a file, with `facts` about how they were measured; the choice of methods follows at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stored = [[kind, method, list(numbers)] for (kind, method), numbers in sorted(rates.items())]
+    stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as part:
         json.dump({**facts, "rates": stored}, part, indent=1)
     os.replace(part.name, path)

@@ -8,7 +8,7 @@ import pytest
 from guard import Guarded, needs_guard
 
 import fastconv as fc
-from fastconv.cpu import planar
+from fastconv.cpu import operators, planar
 from fastconv.cpu.lowering import weight_strides
 from fastconv.cpu.operators import Geometry
 from fastconv.cpu.planar_blocking import by_channels, by_pixels, cut
@@ -90,7 +90,8 @@ CHANNELS = [
     Problem("3 channels", (1, 9, 25), (1, 3, 3), groups=3, options={"padding": _same(1, 3, 3)}),
     Problem("lanes of one vector", (1, 12, 13), (1, 3, 3), groups=LANES, N=2, options={"padding": _same(1, 3, 3)}),
     Problem("vectors and one channel", (1, 7, 6), (1, 3, 3), groups=2 * LANES + 1, options={"padding": _same(1, 3, 3)}),
-    Problem("more than a block of channels", (1, 7, 9), (1, 5, 5), groups=5 * LANES + 3, options={"padding": _same(1, 5, 5)}),
+    Problem("more than a block of channels", (1, 7, 9), (1, 5, 5), groups=5 * LANES + 3,
+            options={"padding": _same(1, 5, 5)}),
     Problem("one pixel of many channels", (1, 1, 1), (1, 3, 3), groups=37, options={"padding": _same(1, 3, 3)}),
     Problem("stride 2", (1, 13, 15), (1, 3, 3), groups=20, options={"stride": (1, 2, 2), "padding": _same(1, 3, 3)}),
     Problem("stride 3, dilation 2, reflected", (1, 17, 19), (1, 3, 2), groups=18,
@@ -151,11 +152,32 @@ def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
     results = []
     for count in (1, 2, 3):
         with fc.threads(count):
-            y = fc.conv2d(
-                x, w, padding="same", groups=groups, layout="NHWC" if channels_last else "NCHW", method="direct"
-            )
-            results.append(y.tobytes())
+            layout = "NHWC" if channels_last else "NCHW"
+            options = {"padding": "same", "groups": groups, "layout": layout, "method": "direct"}
+            y = fc.conv2d(x, w, **options)
+            dw = fc.conv2d_weight_grad(x, y, w.shape, **options)
+            dx = fc.conv2d_input_grad(y, w, x.shape, **options)
+            results.append(y.tobytes() + dw.tobytes() + dx.tobytes())
     assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("problem", [*PIXELS, *CHANNELS], ids=str)
+def test_weight_gradient_is_exact_on_whole_numbers(problem, channels_last):
+    if problem.C != 1 or problem.O != 1:
+        pytest.skip("lanes of output channels serve it")
+    geometry = problem.geometry(channels_last)
+    x, w, _ = problem.operands("float32")
+    dy = np.random.default_rng(7).integers(-2, 3, problem.expected(x, w, None).shape).astype("float32")
+    options = geometry._asdict()
+    del options["channels_last"]
+    expected = naive.conv_weight_grad(x, dy, problem.kernel, **options)
+    if channels_last:
+        x, dy = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, dy))
+        w = np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2)))
+    dw = np.full_like(w, np.nan)
+    operators.weight_grad(x, dy, dw, geometry, unfold=False)
+    np.testing.assert_array_equal(np.moveaxis(dw, (-1, -2), (0, 1)) if channels_last else dw, expected)
 
 
 def test_nan_stays_in_its_windows():
@@ -169,9 +191,9 @@ def test_nan_stays_in_its_windows():
 def test_serves_where_output_channels_would_leave_lanes_idle():
     apart, together = (3136, 1, 3136, 1), (1, 64, 1, 64)
     assert planar.serves(1, 1, 1, 512, 1, apart, 4) == "pixels"
-    assert planar.serves(64, 4, 1, 56, 1, apart, 4) == "pixels"
+    assert planar.serves(64, 1, 1, 56, 1, apart, 4) == "pixels"
     assert planar.serves(64, 64, 1, 56, 1, apart, 4) is None
-    assert planar.serves(64, 4, 1, 56, 1, together, 4) is None
+    assert planar.serves(64, 1, 1, 56, 1, together, 4) is None
     assert planar.serves(1, 1, 64, 56, 1, together, 4) == "channels"
     assert planar.serves(1, 1, 64, 7, 1, apart, 4) == "channels"
     assert planar.serves(1, 1, 64, 112, 1, apart, 4) == "pixels"

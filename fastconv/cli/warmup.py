@@ -48,7 +48,7 @@ def _tune() -> None:
     started = time.perf_counter()
     with progress(len(measure.calibration()), "measuring") as announce:
         tuned = measure.tune(announce)
-    heads = ["method", "of", "GFLOP/s of tiles", "of transforms", "GB/s in cache", "in memory", "a call µs", "off by"]
+    heads = ["engine", "of", "GFLOP/s of tiles", "of transforms", "GB/s in cache", "in memory", "a call µs", "off by"]
     columns = [Column(head, text=i < 2) for i, head in enumerate(heads)]
     show_table(columns, [_rate(t) for t in tuned])
     say(f"Measured in {time.perf_counter() - started:.1f} s; kept in {rates.tuned_file()}")
@@ -57,4 +57,4 @@ def _tune() -> None:
 def _rate(tuned: Tuned) -> list[str]:
     rate = tuned.rate
     speeds = [f"{1 / ns:.0f}" if ns else "-" for ns in (rate.tile, rate.vector, rate.cached, rate.memory)]
-    return [tuned.method, tuned.kind, *speeds, f"{rate.call / 1e3:.0f}", f"{2**tuned.error - 1:.0%}"]
+    return [tuned.engine, tuned.kind, *speeds, f"{rate.call / 1e3:.0f}", f"{2**tuned.error - 1:.0%}"]

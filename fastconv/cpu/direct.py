@@ -16,6 +16,7 @@ import numpy as np
 from . import operators
 from .lowering import Shape, Triple
 from .operators import Geometry
+from .planar_work import planar_work
 from .sweep_work import sweep_work
 from .work import Work
 
@@ -96,7 +97,10 @@ def work(
     groups: int, itemsize: int, channels_last: bool, prepared: bool,
 ) -> Work:  # fmt: skip
     """What a call has to do, for the cost model."""
-    return sweep_work(
+    return planar_work(
+        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
+        channels_last=channels_last, prepared=prepared,
+    ) or sweep_work(
         op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
         channels_last=channels_last, prepared=prepared, unfold=False,
     )  # fmt: skip

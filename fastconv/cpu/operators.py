@@ -9,7 +9,7 @@ import numpy as np
 
 from ..borders import fold_border
 from . import activation as activations
-from . import planar
+from . import planar, planar_weight_grad
 from .correlate import Sweep, sweep
 from .lowering import (
     Lowered,
@@ -112,4 +112,9 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
 def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
     """Write the gradient to the weights to dw."""
     at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
-    accumulate_weights(geometry.lower(x.shape, dw.shape, dy.shape), x, dy, dw, at, unfold=unfold)
+    low = geometry.lower(x.shape, dw.shape, dy.shape)
+    cut = None if unfold else planar_weight_grad.plan(low, x.itemsize)
+    if cut is not None:
+        planar_weight_grad.accumulate_planar(cut, low, x, dy, dw, at)
+    else:
+        accumulate_weights(low, x, dy, dw, at, unfold=unfold)

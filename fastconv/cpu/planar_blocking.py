@@ -51,9 +51,9 @@ STARTS, PLACES = range(65, 67)
 
 
 class Axis(NamedTuple):
-    """Taps of one axis: `count` of them, `step` padded elements apart."""
+    """Taps of one axis: `taps` of them, `step` padded elements apart."""
 
-    count: int
+    taps: int
     step: int
 
     @classmethod
@@ -97,7 +97,7 @@ class Planar:
 @lru_cache(maxsize=512)
 def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along a row; x's columns must be neighbours."""
-    shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).count > 1
+    shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).taps > 1
     together = 0 if shares_rows or low.O == 1 else _even(low.O, FILTER_ROWS)
     inner = -(-low.O // together) if together else low.O
     staged = low.y_strides[4] != 1
@@ -242,7 +242,7 @@ def _tables(
 @lru_cache(maxsize=512)
 def weight_order(low: Lowered, plan: Planar, at: WeightStrides) -> np.ndarray:
     """Which weight comes where tiles read: int64 offsets into w; lanes and rows that are not stored get any."""
-    lanes, (KD, KH, KW) = plan.lanes, (axis.count for axis in plan.taps)
+    lanes, (KD, KH, KW) = plan.lanes, (axis.taps for axis in plan.taps)
     g, o, c = np.arange(low.groups) * at.group, np.arange(low.O) * at.o, np.arange(low.C) * at.c
     where = g[:, None, None, None] + o[:, None, None] + c[:, None] + low.taps * at.tap
     where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)

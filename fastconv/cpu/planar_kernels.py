@@ -96,7 +96,7 @@ def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbe
     if by_pixel:
         step_in, step_out = numbers[C_IN], numbers[C_OUT]
     for task in range(first, last):
-        image, block, here = _locate(n, task)
+        image, block, here = locate(n, task)
         x0 = image * numbers[X_N] + block * step_in * numbers[X_C]
         y0 = numbers[Y_0] + image * numbers[Y_N] + block * step_out * numbers[Y_C]
         y0 += here[0] * numbers[Y_D] + here[1] * numbers[Y_H] + here[3] * numbers[Y_W]
@@ -107,9 +107,9 @@ def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbe
         for c_in in range(0, numbers[C_IN], numbers[ROUND]):
             depth, x_in = min(numbers[ROUND], numbers[C_IN] - c_in), x0 + c_in * numbers[X_C]
             if by_pixel:
-                _pack_rows(n, address(x), x_in, places, cols_at.size, here, depth, address(mine))
+                pack_rows(n, address(x), x_in, places, cols_at.size, here, depth, address(mine), False)
             else:
-                _pack_pixels(numbers, x, x_in, index, here, count, mine)
+                pack_pixels(numbers, x, x_in, index, here, count, mine)
             start = ACCUMULATE if c_in else BIAS if bias.size else ZERO
             _rows(
                 n, depth, here, address(w), block * numbers[W_BLOCK] + c_in * numbers[W_CHANNEL], address(mine),
@@ -121,7 +121,7 @@ def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbe
 
 
 @kernel
-def _locate(n, task):
+def locate(n, task):
     """Image, block of channels and block of pixels of a task."""
     cut, rest = task % peek(n, COL_BLOCKS), task // peek(n, COL_BLOCKS)
     row0, plane = rest % peek(n, ROW_BLOCKS) * peek(n, ROWS), rest // peek(n, ROW_BLOCKS)
@@ -132,8 +132,11 @@ def _locate(n, task):
 
 
 @kernel
-def _pack_rows(n, x, x0, places, columns, here, depth, dst):
-    """Pack the padded input of a block, a channel after the other, rows in runs of one phase of the stride each."""
+def pack_rows(n, x, x0, places, columns, here, depth, dst, fill):
+    """Pack the padded input of a block, a channel after the other, rows in runs of one phase of the stride each.
+
+    With `fill` the rest of a run, which vectors at the end of a row read, is zero.
+    """
     planes_at, rows_at, cols_at = places
     sh, sw, xd, xh, band_d, band_h = (
         peek(n, STRIDE_H), peek(n, STRIDE_W), peek(n, X_D), peek(n, X_H), peek(n, BAND_D), peek(n, BAND_H)
@@ -147,6 +150,7 @@ def _pack_rows(n, x, x0, places, columns, here, depth, dst):
         inner = max(0, (min(end, peek(n, RIGHT)) - left + sw - 1) // sw)
         right = left + inner * sw
         shift, count = (left - begin) // sw, (end - begin + sw - 1) // sw
+        rest = reads - count if fill else 0
         middle = peek(cols_at, left) if inner else 0
         for c in range(depth):
             for p in range(planes):
@@ -162,6 +166,8 @@ def _pack_rows(n, x, x0, places, columns, here, depth, dst):
                         _pack_border(x, line, cols_at, begin, left, sw, dst, at)
                         _pack_inner(x, line + middle, sw, inner, dst, at + shift)
                         _pack_border(x, line, cols_at, right, end, sw, dst, at + shift + inner)
+                    if rest > 0:
+                        clear_run(dst, at + count, rest)
                     at += band_h
 
 
@@ -191,7 +197,7 @@ def _pack_inner(x, line, sw, count, dst, at):
 
 
 @kernel
-def _pack_pixels(numbers, x, x0, index, here, count, dst):
+def pack_pixels(numbers, x, x0, index, here, count, dst):
     """Pack the pixels of a block, each channel as often as it has filters."""
     repeat, sw = numbers[REPEAT], numbers[STRIDE_W]
     x_strides = numbers[X_N], numbers[X_C], numbers[X_D], numbers[X_H], numbers[X_W]

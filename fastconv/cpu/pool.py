@@ -14,6 +14,8 @@ from .pool_argmax import argmax
 from .pool_first import reduce_regions, reduce_rows
 from .pool_grad import avg_pool_grad, lp_pool_grad, max_pool_grad
 from .pool_last import reduce_last
+from .pool_pairs import reduce_pairs
+from .pool_pairs import serves as pairs
 from .pool_windows import (
     CHEAPER,
     MAGNITUDES,
@@ -121,7 +123,11 @@ def _reduce(
     if plan is None or len(plan.taps) > _WIDE:
         reduce_regions(members, tasks, xf, yf, windows, np.empty(0, sums), sizes, step, code, divisor)
         return
-    scratch = np.empty(members * 2 * plan.length, sums)
     columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
     td, th, _ = windows
+    if not exact and code in (MAX, SUM) and pairs(plan, windows, step[2]):
+        three, columns = len(plan.taps) == 3, columns.astype(x.dtype)
+        reduce_pairs(members, tasks, xf, yf, td, th, columns, sizes, step, plan.line[4], three, code, divisor)
+        return
+    scratch = np.empty(members * 2 * plan.length, sums)
     reduce_rows(members, tasks, xf, yf, td, th, scratch, plan.taps, columns, sizes, step, plan.line, code, divisor)

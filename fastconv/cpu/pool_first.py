@@ -132,7 +132,7 @@ def _reduce_taps(phases, at, taps, count, y, o, OW, columns, places, code, share
             total = zero(one)
             for v in range(count):
                 total = add(total, load(phases, at + peek(taps, v) + j, one, None))
-            total = _lowered(total, columns, places, j, code, share)
+            total = lowered_columns(total, columns, places, j, code, share)
         if j + lanes <= OW:
             store(y, o + j, convert(total, y), None)
         else:
@@ -140,7 +140,7 @@ def _reduce_taps(phases, at, taps, count, y, o, OW, columns, places, code, share
 
 
 @inlined
-def _lowered(total, columns, places, j, code, share):  # type: ignore[no-untyped-def]
+def lowered_columns(total, columns, places, j, code, share):  # type: ignore[no-untyped-def]
     """What lanes of sums become, by divisors that differ from lane to lane."""
     if code == SUM:
         if share[1] != 0.0 and peek(columns, places) != 0.0:

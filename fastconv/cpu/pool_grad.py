@@ -15,9 +15,12 @@ from ..errors import InvalidArgument
 from ..simd.host import host
 from ..threads import team
 from .pool_grad_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
+from .pool_grad_pairs import avg_grad_pairs
 from .pool_windows import Tables, channel_block, covers, spacing
 
 Triple = tuple[int, int, int]
+
+PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `pool_grad_pairs` serves
 
 
 def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channels_last: bool) -> None:
@@ -64,6 +67,14 @@ def avg_pool_grad(
         members = team(tasks, work)
         sums = np.empty(members * out[2] * C, dx.dtype)
         avg_grad_last(members, tasks, *flat, *held, scales, sums, (D, H, W, C), out, block, alike)
+        return
+    if alike and step[2] == 1 and _spacing(windows[2].tobytes(), W) in PAIRS:
+        (start_d, start_h, _), (owners_d, owners_h, _), (scale_d, scale_h, scale_w) = *held, scales
+        three = _spacing(windows[2].tobytes(), W) == PAIRS[1]
+        avg_grad_pairs(
+            team(rows, work), rows, *flat, start_d, start_h, owners_d, owners_h, scale_d, scale_h, scale_w[0],
+            (D, H, W), out, three,
+        )  # fmt: skip
         return
     lanes = host().lanes(dx.itemsize)
     line, offsets, phases = _spread_line(windows[2].tobytes(), step[2], W, lanes)
@@ -152,6 +163,12 @@ def _axis(data: bytes, step: int, size: int, by_table: bool) -> tuple[np.ndarray
     table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
     factors = 1.0 / np.maximum(table[:, 2], 1) if by_table else np.ones(len(table))
     return *covers(table, step, size), factors
+
+
+@lru_cache(maxsize=256)
+def _spacing(data: bytes, width: int) -> tuple[int, int, int]:
+    """`spacing` of an axis without dilation."""
+    return spacing(np.frombuffer(data, np.int64).reshape(-1, 3).copy(), 1, width)
 
 
 @lru_cache(maxsize=256)

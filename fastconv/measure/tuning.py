@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import dispatch, rates
-from ..rates import KINDS, Rate
+from ..rates import ENGINES, KINDS, Rate
 from ..spec import ConvSpec
 from .comparison import our_call
 from .machine import environment
@@ -39,10 +39,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The rates of one method, and how far its predictions are from its times: the median of |log2(predicted/time)|."""
+    """The rates of one engine, and how far its predictions are from its times: the median of |log2(predicted/time)|."""
 
     kind: str
-    method: str
+    engine: str
     rate: Rate
     error: float
 
@@ -61,15 +61,15 @@ def tune(announce: Callable[[str], Any] = lambda text: None) -> list[Tuned]:
     for problem in calibration():
         announce(str(problem))
         for measured in _measure(problem):
-            found.setdefault((KINDS[problem.table_op], measured.method), []).append(measured)
+            found.setdefault((KINDS[problem.table_op], ENGINES[measured.method]), []).append(measured)
     tuned = []
-    for (kind, method), measurements in found.items():
-        fitted = fit(measurements, rates.DEFAULT[kind, method])
+    for (kind, engine), measurements in found.items():
+        fitted = fit(measurements, rates.DEFAULT[kind, engine])
         logs = [abs(math.log2(fitted.seconds(m.work, m.itemsize) / m.seconds)) for m in measurements]
-        tuned.append(Tuned(kind, method, fitted, float(np.median(logs))))
+        tuned.append(Tuned(kind, engine, fitted, float(np.median(logs))))
     facts = environment()
     kept = {key: facts[key] for key in ("date", "machine", "threads", "versions")}
-    rates.save({(t.kind, t.method): t.rate for t in tuned}, rates.tuned_file(), kept)
+    rates.save({(t.kind, t.engine): t.rate for t in tuned}, rates.tuned_file(), kept)
     dispatch.forget()
     return tuned
 
@@ -105,11 +105,15 @@ def calibration() -> list[Problem]:
         conv("conv", 2, 20, 24, 31, 3, padding=1, layout="NCHW"),
         conv("conv", 4, 128, 64, 28, 1),
         conv("conv", 1, 3, 32, 112, 7, stride=2, padding=3),
+        conv("conv", 1, 3, 96, 227, 11, stride=4),
+        conv("conv", 2, 64, 128, 28, 3, stride=2, padding=1),
         conv("conv", 1, 64, 64, 28, 5, padding=2),
         conv("conv", 1, 16, 16, 64, 11, padding=5, layout="NCHW"),
         conv("conv", 1, 64, 64, 56, 3, padding=1, groups=64),
         conv("conv", 1, 1, 1, 512, 5, padding=2, layout="NCHW"),
         conv("conv", 1, 1, 1, 512, 15, padding=7, layout="NCHW"),
+        conv("conv", 1, 1, 1, 512, 31, padding=15, layout="NCHW"),
+        conv("input_grad", 2, 64, 64, 28, 3, stride=2, padding=1),
         conv("conv", 1, 1, 1, (100_000,), (101,), padding=50, layout="NCW"),
         conv("conv", 1, 1, 1, (100_000,), (1_001,), padding=500, layout="NCW"),
     ]
@@ -121,6 +125,8 @@ def calibration() -> list[Problem]:
         conv("weight_grad", 4, 128, 64, 28, 1),
         conv("weight_grad", 2, 3, 32, 112, 7, stride=2, padding=3),
         conv("weight_grad", 1, 32, 32, 64, 9, padding=4),
+        conv("weight_grad", 1, 64, 64, 56, 3, padding=1, groups=64),
+        conv("weight_grad", 2, 64, 64, 28, 3, stride=2, padding=1),
     ]
     return forward + backward
 

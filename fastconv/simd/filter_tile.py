@@ -111,9 +111,9 @@ def _tile(
     columns_inner,
 ):  # fmt: skip
     _switch(
-        kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns, c_columns,
-        start, bias, bias_row, relu, tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
-        columns_inner,
+        kind, vectors, entries, table, x, x_step, x_vector, w, w_step, w_row, c, c_row, c_vector, rows, columns,
+        c_columns, start, bias, bias_row, relu, tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner,
+        bias_inner, columns_inner,
     )  # fmt: skip
 
 

@@ -159,6 +159,17 @@ evens = _every_other(0, "Lanes 0, 2, 4, ... of a: half the lanes.")
 odds = _every_other(1, "Lanes 1, 3, 5, ... of a: half the lanes.")
 
 
+@intrinsic
+def moved_up(typingctx, before, a):  # type: ignore[no-untyped-def]
+    """The last lane of `before`, then all lanes of a but the last."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        order = ir.Constant(ir.VectorType(I32, a.count), list(range(a.count - 1, 2 * a.count - 1)))
+        return builder.shuffle_vector(args[0], args[1], order)
+
+    return (a(before, a), codegen) if before == a else None
+
+
 def _folded(doc: str, combine: Any) -> Any:
     def function(typingctx, a):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]

@@ -18,8 +18,8 @@ channels   channels               the micro-kernel, half a spectrum  many channe
 
 Cost: about 2.5 log2(T) flops per real point of the tiles (T points each) and channel, there and back each; and 8 flops
 per frequency and pair of channels, at half of the T frequencies for many channels.
-Extra memory: at most ``settings.scratch_bytes`` (see the plans), as long as one tile of one channel fits; spectra that a
-plan keeps (`prepare`) take 8 bytes (float32) for each frequency kept and pair of channels.
+Extra memory: at most ``settings.scratch_bytes`` (see the plans), as long as one tile of one channel fits; what a plan
+keeps (`prepare`) takes 8 bytes (float32) for each frequency kept and pair of channels.
 Error: each number is off by at most about eps * log2(T) * ||x|| * ||w||, norms over its tile and its filter: small
 results beside large ones in the same tile lose digits, and one NaN or Inf spoils its whole tile (and the one that
 travels with it). Typically the error relative to the largest result is below eps * log2(T), about 3e-7 in float32.

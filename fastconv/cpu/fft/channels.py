@@ -25,9 +25,9 @@ import numpy as np
 from ...borders import frozen
 from ...simd.host import host, tile_rows
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import peek, poke
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
 from ...simd.vector import clear, lanes_of
+from .filters import place_taps, read_taps
 from .points import join_points, spread_point, tell_apart
 from .tiles import gather_tile, scatter_tile
 from .tiling import Triple
@@ -240,44 +240,6 @@ def multiply_tiles(thread, first, last, x, x_layout, z, z_layout, d, counts, til
                         )  # fmt: skip
 
 
-@kernel
-def place_taps(w, at, strides, axes, cells, cell, count, t, begin, pitch, scale):
-    """Put the taps of one phase of `count` neighbouring filters, times `scale`, where they stand in a tile of zeros."""
-    a0, a1, a2 = axes
-    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
-    phases, places, step = a2[0], a2[1], strides[3]
-    for u0 in range(a0.shape[1]):
-        for u1 in range(a1.shape[1]):
-            if a0[0, u0] != r0 or a1[0, u1] != r1:
-                continue
-            line = begin + a0[1, u0] * pitch[0] + a1[1, u1] * pitch[1]
-            for u2 in range(places.size):
-                if phases[u2] == r2:
-                    source = at + ((u0 * a1.shape[1] + u1) * places.size + u2) * strides[1]
-                    to = line + places[u2] * pitch[2]
-                    for i in range(count):
-                        poke(t, to + i, peek(w, source + i * step) * scale)
-
-
-@kernel
-def read_taps(t, begin, pitch, axes, cells, cell, count, w, at, strides, scale):
-    """The way back: taps from their places to `count` neighbouring filters."""
-    a0, a1, a2 = axes
-    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
-    phases, places, step = a2[0], a2[1], strides[3]
-    for u0 in range(a0.shape[1]):
-        for u1 in range(a1.shape[1]):
-            if a0[0, u0] != r0 or a1[0, u1] != r1:
-                continue
-            line = begin + a0[1, u0] * pitch[0] + a1[1, u1] * pitch[1]
-            for u2 in range(places.size):
-                if phases[u2] == r2:
-                    target = at + ((u0 * a1.shape[1] + u1) * places.size + u2) * strides[1]
-                    source = line + places[u2] * pitch[2]
-                    for i in range(count):
-                        poke(w, target + i * step, peek(t, source + i) * scale)
-
-
 @parallel_kernel
 def filter_spectra(
     thread, first, last, w, strides, axes, cells, half, h, shape, lines, counts, scratch, fft, scale
@@ -295,7 +257,9 @@ def filter_spectra(
             cell, channel, count = find_block(o, blocks, to_cells, targets, lanes)
             at = base + k % sources * strides[2] + (target0 + channel) * strides[3]
             begin = (o - block) * lanes
-            place_taps(w, at, strides, axes, cells, cell + k // sources, count, t, begin, pitch, scale)
+            place_taps(
+                w, at, strides, axes, cells, cell + k // sources, count, t, begin, pitch, 0, (1, 1), scale
+            )  # fmt: skip
         forward(fft, t, shape, lines, rows)
         for f in range(half.size // 2):
             a, b = (f * blocks + block) * inner + k, (f * blocks + other) * inner + k
@@ -322,4 +286,6 @@ def read_filters(
             cell, channel, count = find_block(o, blocks, to_cells, targets, lanes)
             at = base + k % sources * strides[2] + (target0 + channel) * strides[3]
             begin = (o - block) * lanes
-            read_taps(t, begin, pitch, axes, cells, cell + k // sources, count, dw, at, strides, scale)
+            read_taps(
+                t, begin, pitch, axes, cells, cell + k // sources, count, 0, (1, 1), dw, at, strides, scale
+            )  # fmt: skip

@@ -13,6 +13,7 @@ from .plan import make_plan, size_of
 from .planes_plan import PlanesPlan, strain
 from .tiling import Triple
 
+STRIDED = 2  # times as long as counted: phases of a stride are small tiles of their own, read and written apart
 APART = 20  # bytes that an element costs beyond its own where elements of a channel are not neighbours
 
 
@@ -34,10 +35,13 @@ def work(
 ) -> Work:
     """Count what `op` ("conv", "conv_input_grad" or "conv_weight_grad") does; `extra` is for the threads in use."""
     apart = channels_last and max(C, O) > 1
-    return _work(
+    counts = _work(
         op, N, C, O, size, out, kernel, stride, dilation, groups, itemsize, apart, prepared, settings.scratch_bytes,
         get_num_threads(),
     )  # fmt: skip
+    if max(stride) == 1:
+        return counts
+    return counts._replace(tile=STRIDED * counts.tile, vector=STRIDED * counts.vector, cached=STRIDED * counts.cached)
 
 
 @lru_cache(maxsize=512)

@@ -22,8 +22,8 @@ import numpy as np
 from ...borders import frozen
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import peek, poke
 from ...simd.vector import clear, lanes_of, transpose
+from .filters import place_taps, read_taps
 from .points import multiply_points, turn_points
 from .tiles import gather_tile, scatter_tile
 from .tiling import Tile
@@ -240,60 +240,13 @@ def correlate(
                     )  # fmt: skip
 
 
-@kernel
-def place_taps(w, at, step, axes, cells, cell, folded, rows, columns, t, shape, scale):
-    """Put the taps of one phase of a filter, times `scale`, where they stand in a tile of zeros."""
-    a0, a1, a2 = axes
-    T2, plane, row = shape[2], shape[3], shape[4]
-    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
-    phases, places = a2[0], a2[1]
-    for u0 in range(a0.shape[1]):
-        for u1 in range(a1.shape[1]):
-            if a0[0, u0] != r0 or a1[0, u1] != r1:
-                continue
-            source = at + (u0 * a1.shape[1] + u1) * places.size * step
-            begin = a0[1, u0] * plane + a1[1, u1] * row
-            for u2 in range(places.size):
-                if phases[u2] != r2:
-                    continue
-                to = begin + (places[u2] // T2 * row + places[u2] % T2 if folded else places[u2])
-                value = peek(w, source + u2 * step) * scale
-                poke(t, to, value)
-                if rows * columns > 1:  # an axis that is not transformed: the filter is the same everywhere on it
-                    for i in range(rows * columns):
-                        poke(t, to + i // columns * row + i % columns, value)
-
-
-@kernel
-def read_taps(t, shape, axes, cells, cell, folded, rows, columns, w, at, step, scale):
-    """The way back: taps from their places, summed over axes that are not transformed."""
-    a0, a1, a2 = axes
-    T2, plane, row = shape[2], shape[3], shape[4]
-    r0, r1, r2 = cell // cells[2] // cells[1], cell // cells[2] % cells[1], cell % cells[2]
-    phases, places = a2[0], a2[1]
-    for u0 in range(a0.shape[1]):
-        for u1 in range(a1.shape[1]):
-            if a0[0, u0] != r0 or a1[0, u1] != r1:
-                continue
-            target = at + (u0 * a1.shape[1] + u1) * places.size * step
-            begin = a0[1, u0] * plane + a1[1, u1] * row
-            for u2 in range(places.size):
-                if phases[u2] != r2:
-                    continue
-                source = begin + (places[u2] // T2 * row + places[u2] % T2 if folded else places[u2])
-                total = peek(t, source)
-                for i in range(1, rows * columns):
-                    total += peek(t, source + i // columns * row + i % columns)
-                poke(w, target + u2 * step, total * scale)
-
-
 @parallel_kernel
 def spectra(
     thread, first, last, w, strides, axes, cells, h, shape, lines, coarse, fine, counts, scratch, fft, scale
 ):  # fmt: skip
     """One task: the spectrum of one filter, with the scale of the transform back."""
-    T0, T1, T2, plane, _, imaginary = shape
-    sources, from_cells, targets, to_cells, group0, source0, target0, rows, columns, used, folded, each = counts
+    T0, T1, T2, plane, row, imaginary = shape
+    sources, from_cells, targets, to_cells, group0, source0, target0, rows, columns, used, fold, each = counts
     lanes = lanes_of(scratch)
     inner, outer, points = sources * from_cells, targets * to_cells, T0 * T1 * T2
     t = scratch[thread * each : (thread + 1) * each]
@@ -302,7 +255,7 @@ def spectra(
         cell = k // sources + o // targets  # one of the two has but one phase
         at = (group0 + g) * strides[0] + (source0 + k % sources) * strides[2] + (target0 + o % targets) * strides[3]
         clear(t, 0, imaginary + T0 * plane)
-        place_taps(w, at, strides[1], axes, cells, cell, folded, rows, columns, t, shape, scale)
+        place_taps(w, at, strides, axes, cells, cell, 1, t, 0, (plane, row, 1), fold, (rows, columns), scale)
         columns_forward(fft, t, shape, lines, used)
         for q in range(T0 * T1 // lanes):
             to = task * 2 * points + q * lanes * T2 * 2
@@ -314,8 +267,8 @@ def read_filters(
     thread, first, last, totals, dw, strides, axes, cells, shape, lines, coarse, fine, counts, scratch, fft, scale
 ):  # fmt: skip
     """One task: one filter's gradient from its spectrum, which is overwritten."""
-    T0, T1, T2, _, _, _ = shape
-    sources, from_cells, targets, _, group0, source0, target0, rows, columns, used, folded, each = counts
+    T0, T1, T2, plane, row, _ = shape
+    sources, from_cells, targets, _, group0, source0, target0, rows, columns, used, fold, each = counts
     lanes = lanes_of(scratch)
     inner, points = sources * from_cells, T0 * T1 * T2
     t = scratch[thread * each : (thread + 1) * each]
@@ -326,4 +279,4 @@ def read_filters(
             at_row = task * 2 * points + q * lanes * T2 * 2
             rows_back(fft, totals, at_row, lines, coarse, fine, q, used, t, first_of(q, shape, lanes), shape)
         columns_back(fft, t, shape, lines, used, T1)
-        read_taps(t, shape, axes, cells, k // sources, folded, rows, columns, dw, at, strides[1], scale)
+        read_taps(t, 0, (plane, row, 1), axes, cells, k // sources, 1, fold, (rows, columns), dw, at, strides, scale)

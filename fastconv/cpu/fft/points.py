@@ -8,7 +8,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ...simd.vector import I64, INTP, Emitter
-from .transform import Complex
+from .butterflies import Complex
 
 
 @intrinsic(prefer_literal=True)

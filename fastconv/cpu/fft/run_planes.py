@@ -127,7 +127,7 @@ def _counts(problem: Problem, chunk: Chunk, each: int) -> tuple[int, ...]:
     used = T2 if not plan.tile.mixed[2] else min(T2, extent)
     return (
         chunk.sources, size.source_phases, chunk.targets, size.target_phases, chunk.group, chunk.source, chunk.target,
-        *_spread(plan), used, int(plan.tile.folded), each,
+        *_spread(plan), used, T2 if plan.tile.folded else 0, each,
     )  # fmt: skip
 
 

@@ -1,0 +1,55 @@
+"""What planar filtering has to do for a problem: the counts of the cost model (`fastconv.cpu.work`)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from ..config import settings
+from ..simd.filter_tile import FILTER_ROWS, filter_vectors
+from ..simd.host import host
+from ..threads import team
+from .lowering import Triple
+from .planar import serves
+from .work import Work
+
+SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth each: sums set up and stored
+
+
+@lru_cache(maxsize=512)
+def planar_work(
+    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
+    groups: int, itemsize: int, channels_last: bool, prepared: bool,
+) -> Work | None:  # fmt: skip
+    """Counts of one call of direct where it filters by planes, else None."""
+    backward = op == "conv_input_grad"
+    inner, outer = (O // groups, C // groups) if backward else (C // groups, O // groups)
+    width, step, apart = (-(-size[2] // stride[2]), 1, stride[2]) if backward else (out[2], stride[2], 1)
+    if op == "conv_weight_grad" and inner * outer != 1:
+        return None
+    x_c, x_w = (1, inner * groups) if channels_last else (math.prod(size), 1)
+    y_c, y_w = (1, outer * groups * apart) if channels_last else (math.prod(out), apart)
+    lanes = host().lanes(itemsize)
+    served = serves(inner, outer, groups, width, step, (x_c, x_w, y_c, y_w), itemsize)
+    if served is None:
+        return None
+    row = width if served == "pixels" else groups * outer
+    taps, x, y = math.prod(kernel), N * C * math.prod(size), N * O * math.prod(out)
+    operations = 2 * y * inner * taps if not backward else 2 * y * outer * taps
+    idle = -(-row // lanes) * lanes / row
+    terms = max(1.0, taps * inner / math.prod(stride)) if backward else taps * inner
+    source, result = (y, x) if backward else (x, y)
+    staged = result if not channels_last and served == "channels" else 0
+    members = team(1 << 20, operations)
+    block = min(2 * settings.tile_bytes, 4 * itemsize * source // N // groups + 64 * itemsize * lanes) if N else 0
+    extra = members * block * (2 if staged else 1) + (0 if prepared else itemsize * O * inner * taps)
+    if op == "conv_weight_grad":
+        extra += 16 * itemsize * O * taps * lanes
+    return Work(
+        tile=operations * idle * (1 + SETUP / (FILTER_ROWS * filter_vectors() * terms)),
+        vector=0.0,
+        cached=float(2 * itemsize * (source + staged)),
+        memory=float(itemsize * (x + y)),
+        regions=1,
+        extra=int(extra),
+    )
