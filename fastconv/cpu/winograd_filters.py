@@ -122,11 +122,11 @@ def pack_chunk(w, source, strides, count, columns, lanes, packed, at):
         for c in range(count):
             for tap in range(TAPS):
                 copy(packed, at + (c * TAPS + tap) * lanes, w, source + c * c_at + tap * tap_at, columns)
-    elif c_at == 1:
-        for tap in range(TAPS):
-            pack_planar(w, source + tap * tap_at, o_at, 1, columns, count, packed, at + tap * lanes, TAPS * lanes)
-    elif c_at == TAPS:
-        pack_planar(w, source, o_at, 1, columns, count * TAPS, packed, at, lanes)
-    else:
-        for c in range(count):
-            pack_planar(w, source + c * c_at, o_at, 1, columns, TAPS, packed, at + c * TAPS * lanes, lanes)
+        return
+    runs, run_at, hop, length, pixel = count, c_at, TAPS * lanes, np.int64(TAPS), lanes  # a channel's taps adjoin
+    if c_at == 1:  # channels do, for each tap
+        runs, run_at, hop, length, pixel = np.int64(TAPS), tap_at, lanes, count, TAPS * lanes
+    elif c_at == TAPS:  # all channels with all taps do
+        runs, length = np.int64(1), count * TAPS
+    for i in range(runs):
+        pack_planar(w, source + i * run_at, o_at, 1, columns, length, packed, at + i * hop, pixel)

@@ -106,7 +106,6 @@ def _unstage(mine, staging, lanes, columns, height, width, y, y0, y_strides):
     """A panel's results from channels-last scratch to a channels-first output; adjoining rows go as one."""
     channel, row, col = y_strides[2], y_strides[4], y_strides[5]
     if row == width * col:
-        unpack_planar(mine, staging, lanes, columns, height * width, y, y0, channel, col)
-    else:
-        for i in range(height):
-            unpack_planar(mine, staging + i * width * lanes, lanes, columns, width, y, y0 + i * row, channel, col)
+        height, width = 1, height * width
+    for i in range(height):
+        unpack_planar(mine, staging + i * width * lanes, lanes, columns, width, y, y0 + i * row, channel, col)
