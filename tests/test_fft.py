@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import pytest
 from cases import Case
+from guard import Guarded, needs_guard
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import OPS, problem
@@ -382,6 +383,38 @@ def test_prepared_spectra_serve_any_input(channels, layout, rng):
         x = rng.standard_normal(shape)
         expected = fc.conv2d(x, w, padding=2, layout=layout, method="direct")
         np.testing.assert_allclose(plan(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@needs_guard
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+@pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("case", TILED, ids=str)
+def test_touches_nothing_outside(case, channels_last, behind, rng, monkeypatch):
+    """Operands, results and scratch lie beside pages that nobody may touch."""
+    guarded = Guarded(behind)
+    for module in (run_channels, run_planes):
+        monkeypatch.setattr(module, "scratch", lambda shape, dtype: guarded(np.empty(shape, dtype)))
+    spec = conv_spec(case.x_shape, case.w_shape, rank=case.rank, dtype="float32", **case.options)
+    ones = (1,) * (3 - case.rank)
+
+    def operand(shape):
+        first, second, *size = shape
+        lifted = (first, second, *ones, *size)
+        return rng.standard_normal(lifted).astype(np.float32)
+
+    x, w, dy = map(operand, (case.x_shape, case.w_shape, case.y_shape))
+    if channels_last:
+        x, w, dy = x.transpose(0, 2, 3, 4, 1), w.transpose(2, 3, 4, 1, 0), dy.transpose(0, 2, 3, 4, 1)
+    x, w, dy, b = map(guarded, (x, w, dy, np.ones(spec.O, np.float32)))
+    y, dx, dw = (guarded(np.full_like(array, np.nan)) for array in (dy, x, w))
+    options = {
+        "stride": spec.stride, "dilation": spec.dilation, "padding": spec.padding, "padding_mode": spec.padding_mode,
+        "groups": spec.groups, "channels_last": channels_last,
+    }  # fmt: skip
+    fft.conv(x, w, b, y, activation=None, **options)
+    fft.conv_input_grad(dy, w, dx, **options)
+    fft.conv_weight_grad(x, dy, dw, **options)
+    assert all(np.isfinite(result).all() for result in (y, dx, dw))
 
 
 def test_scipy_is_not_needed():
