@@ -15,14 +15,10 @@ from .phases import Phases, Triple
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """Per axis the phase and the place of each tap, int64 (2, K); and where the taps lie in memory.
-
-    `swapped` is for the input gradient: its phases are those of the target.
-    """
+    """Per axis the phase and the place of each tap, int64 (2, K); and where the taps lie in memory."""
 
     axes: tuple[np.ndarray, np.ndarray, np.ndarray]
     at: WeightStrides
-    swapped: bool = False
 
     @property
     def strides(self) -> tuple[int, int, int, int]:
@@ -30,7 +26,7 @@ class Taps:
         return self.at.group, self.at.tap, self.at.c, self.at.o
 
 
-def taps_of(parts: Phases, kernel: Triple, at: WeightStrides, swapped: bool = False) -> Taps:
+def taps_of(parts: Phases, kernel: Triple, at: WeightStrides) -> Taps:
     """The taps of a filter that `parts` spreads over phases."""
     axes: list[np.ndarray] = []
     for axis, k in zip(parts.axes, kernel, strict=True):
@@ -40,7 +36,7 @@ def taps_of(parts: Phases, kernel: Triple, at: WeightStrides, swapped: bool = Fa
             table[0, phase.taps] = i
             table[1, phase.taps] = positions[phase.places]
         axes.append(frozen(table))
-    return Taps((axes[0], axes[1], axes[2]), at, swapped)
+    return Taps((axes[0], axes[1], axes[2]), at)
 
 
 @kernel

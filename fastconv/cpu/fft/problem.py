@@ -103,7 +103,7 @@ def transposed(
     return Problem(
         plan,
         parts,
-        taps_of(parts, kernel, weight_strides(w_shape, options.groups, last, transposed=True), swapped=True),
+        taps_of(parts, kernel, weight_strides(w_shape, options.groups, last, transposed=True)),
         lattice(dy_shape, options.groups, _plain(spatial(dy_shape, last), zeros), plan.reach, last),
         lattice(dx_shape, options.groups, tuple(axes), plan.reach, last),
     )
