@@ -41,7 +41,8 @@ def work(
     )  # fmt: skip
     if max(stride) == 1:
         return counts
-    return Work(*(STRIDED * count for count in counts[:4]), counts.regions, counts.extra)
+    tile, vector, cached, memory = (STRIDED * count for count in counts[:4])
+    return Work(tile, vector, cached, memory, counts.regions, counts.extra)
 
 
 @lru_cache(maxsize=512)

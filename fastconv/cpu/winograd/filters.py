@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..borders import frozen
-from ..memory import scratch
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.vector import copy
-from ..threads import team
-from .lowering import Lowered, WeightStrides
-from .pack import pack_planar
-from .winograd_plan import TAPS, Cut
-from .winograd_transforms import filter_address, invoke, place
+from ...borders import frozen
+from ...memory import scratch
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.vector import copy
+from ...threads import team
+from ..lowering import Lowered, WeightStrides
+from ..pack import pack_planar
+from .plan import TAPS, Cut
+from .transforms import filter_address, invoke, place
 
 
 class Filters(NamedTuple):

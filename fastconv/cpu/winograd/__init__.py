@@ -4,8 +4,8 @@
 
 F(4x4, 3x3) takes 36 multiplications where direct convolution takes 144, F(2x2, 3x3) 16 for 36; which one serves a
 problem follows from how many tiles its outputs need. The sums over channels are small matrix products, one for each
-frequency, made by the same micro-kernel as everything else; see `winograd_points` for the transforms and
-`winograd_plan` for the blocks.
+frequency, made by the same micro-kernel as everything else; see `points` for the transforms and
+`plan` for the blocks.
 
 Cost: 2*N*O*C/groups*tiles*(m + 2)^2 operations of the micro-kernel, and transforms of about 5 operations for each
 element of the planes. Extra memory: per thread the planes of a block of tiles and either transformed filters (up to 3
@@ -14,7 +14,7 @@ take up to four times their size. The weight gradient has the planes of at most 
 Error: that of direct convolution for F(2x2), up to about twice that for F(4x4), but spread over a whole tile: an Inf or
 NaN reaches all outputs of the tiles that see it. The weight gradient's error is up to six times that of the direct one.
 Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, sections 4 and 4.2; the
-points are those of `winograd_points`.
+points are those of `points`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from ..borders import fold_border
-from . import activation as activations
-from . import winograd_sweep
-from .lowering import Shape, lower_input_grad, spatial, weight_strides
-from .operators import Geometry
-from .winograd_sides import phases
-from .winograd_sweep import Prepared, sweep
-from .winograd_weight_grad import accumulate
-from .winograd_work import work
+from ...borders import fold_border
+from .. import activation as activations
+from ..lowering import Shape, lower_input_grad, spatial, weight_strides
+from ..operators import Geometry
+from .sides import phases
+from .sweep import Prepared, prepare_filters, sweep
+from .weight_grad import accumulate
+from .work import work
 
 __all__ = ["conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
 
@@ -77,7 +76,7 @@ def prepare(
     """The filters as `conv` needs them, transformed or packed: for calls that share filters and shapes."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     at = weight_strides(w.shape, groups, channels_last)
-    return [winograd_sweep.prepare(low, w, at) for low in phases(geometry.lower(x_shape, w.shape, y_shape))]
+    return [prepare_filters(low, w, at) for low in phases(geometry.lower(x_shape, w.shape, y_shape))]
 
 
 def conv_input_grad(

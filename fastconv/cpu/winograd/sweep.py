@@ -11,18 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from ..memory import scratch
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.microkernel import ACCUMULATE, ZERO, tile_address
-from ..simd.vector import clear
-from ..threads import team
-from .lowering import Lowered, WeightStrides
-from .pack import pack_bias
-from .winograd_filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
-from .winograd_plan import Cut, Shape, cut
-from .winograd_sides import Side, input_side
-from .winograd_tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
-from .winograd_transforms import filter_address, input_address, output_address
+from ...memory import scratch
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
+from ...simd.vector import clear
+from ...threads import team
+from ..lowering import Lowered, WeightStrides
+from ..pack import pack_bias
+from .filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
+from .plan import Cut, Shape, cut
+from .sides import Side, input_side
+from .tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
+from .transforms import filter_address, input_address, output_address
 
 Prepared = np.ndarray | Filters  # filters transformed, or packed for a streamed sweep
 
@@ -47,7 +47,7 @@ def plan(low: Lowered, itemsize: int, prepared: bool) -> Plan:
     return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]), numbers)
 
 
-def prepare(low: Lowered, w: np.ndarray, at: WeightStrides) -> Prepared:
+def prepare_filters(low: Lowered, w: np.ndarray, at: WeightStrides) -> Prepared:
     """Transform the filters, or where that would take too much memory, pack them."""
     p = plan(low, w.itemsize, True).cut
     return (pack_filters if p.streamed else transform_filters)(w, at, low, p)

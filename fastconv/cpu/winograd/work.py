@@ -8,13 +8,13 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..simd.host import TILE_VECTORS, host, tile_rows
-from ..threads import team
-from . import winograd_grad_plan, winograd_plan
-from .lowering import Triple
-from .winograd_plan import TAPS, Shape
-from .winograd_points import Role, sandwich, scheme
-from .work import Work
+from ...simd.host import TILE_VECTORS, host, tile_rows
+from ...threads import team
+from ..lowering import Triple
+from ..work import Work
+from . import grad_plan, plan
+from .plan import TAPS, Shape
+from .points import Role, sandwich, scheme
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
 
@@ -44,7 +44,7 @@ def work(
 @lru_cache(maxsize=1024)
 def _forward(shape: Shape, prepared: bool) -> Work:
     """Counts of a forward sweep, without reading x and writing y."""
-    p = winograd_plan.cut(shape, prepared)
+    p = plan.cut(shape, prepared)
     tiles, filters = shape.tiles(p.m) * shape.groups, shape.groups * shape.C * shape.O
     tasks = shape.groups * p.blocks * (p.panels if p.streamed else 1)
     members = team(tasks, shape.operations)
@@ -69,7 +69,7 @@ def _forward(shape: Shape, prepared: bool) -> Work:
 @lru_cache(maxsize=1024)
 def _weight_grad(shape: Shape) -> Work:
     """Counts of a weight gradient, without reading x and dy."""
-    p = winograd_grad_plan.cut(shape)
+    p = grad_plan.cut(shape)
     tiles, filters = shape.tiles(p.m) * shape.groups, shape.groups * shape.C * p.panels * p.lanes
     v, d = (p.frequencies * tiles * pixel for pixel in p.pixels)
     channel_blocks = -(-shape.C // p.channels)

@@ -3,7 +3,7 @@
     dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
 
 The filter and the output have changed places (the transpose of the forward algorithm), so the matrix product of each
-frequency sums over tiles. A part of the tiles (a run of blocks, or a round of them: `winograd_grad_plan`) has its
+frequency sums over tiles. A part of the tiles (a run of blocks, or a round of them: `grad_plan`) has its
 products transformed back at once, and the parts are added in order: same bits for any number of threads.
 """
 
@@ -16,20 +16,20 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from ..memory import scratch
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import add
-from ..simd.lanes import load, store, zeros
-from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
-from ..simd.vector import clear, copy, lanes_of
-from ..threads import team
-from .lowering import Lowered, WeightStrides
-from .pack import unpack_planar
-from .winograd_grad_plan import GradCut, cut
-from .winograd_plan import TAPS, Shape
-from .winograd_sides import Side, input_side, output_side
-from .winograd_tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
-from .winograd_transforms import gradient_address, input_address, invoke, place, weights_address
+from ...memory import scratch
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lane_math import add
+from ...simd.lanes import load, store, zeros
+from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
+from ...simd.vector import clear, copy, lanes_of
+from ...threads import team
+from ..lowering import Lowered, WeightStrides
+from ..pack import unpack_planar
+from .grad_plan import GradCut, cut
+from .plan import TAPS, Shape
+from .sides import Side, input_side, output_side
+from .tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
+from .transforms import gradient_address, input_address, invoke, place, weights_address
 
 
 class Plan(NamedTuple):

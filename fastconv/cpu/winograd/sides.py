@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..borders import counting_index, frozen
-from .lowering import Lowered
-from .winograd_plan import Shape
-from .winograd_transforms import NOWHERE
+from ...borders import counting_index, frozen
+from ..lowering import Lowered
+from .plan import Shape
+from .transforms import NOWHERE
 
 MOST_POINTS = 6  # rows of the largest tile
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Side(NamedTuple):
-    """Inputs or output gradients, as `winograd_tiles.transform_item` reads them."""
+    """Inputs or output gradients, as `tiles.transform_item` reads them."""
 
     numbers: np.ndarray  # start, strides (5), interior (2), strip (3), m, channels, pixel, in place, plane step, halo
     tables: Tables  # the border's, for strips

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from ..simd.host import tile_rows
-from ..simd.jit import kernel
-from ..simd.microkernel import multiply_tile
-from ..simd.vector import lanes_of
-from .blocking import locate
-from .pack import pack_strip, unpack_planar
-from .winograd_sides import MOST_POINTS
-from .winograd_transforms import invoke, place
+from ...simd.host import tile_rows
+from ...simd.jit import kernel
+from ...simd.microkernel import multiply_tile
+from ...simd.vector import lanes_of
+from ..blocking import locate
+from ..pack import pack_strip, unpack_planar
+from .sides import MOST_POINTS
+from .transforms import invoke, place
 
 TILE_ROWS = tile_rows()
 ORIGIN = np.zeros(1, np.int64)  # the table of offsets of a sum with one term
@@ -31,7 +31,7 @@ def tiles_before(item, grid):
 def transform_item(source, group, item, grid, mine, zeros, strip, v, at, plane, transform):
     """Transform the tiles of one item to v[at:], planes `plane` apart.
 
-    `source` is what `winograd_sides.Side.arguments` gives; mine[zeros:] holds a pixel of the border, mine[strip:] has
+    `source` is what `sides.Side.arguments` gives; mine[zeros:] holds a pixel of the border, mine[strip:] has
     room for a strip.
     """
     x, numbers, planes_at, rows_at, cols_at, row_at, col_at = source
@@ -76,7 +76,7 @@ def multiply_block(
 def finish_item(target, group, panel, item, grid, bias, mine, p_at, p_plane, staging, dump, relu, transform):
     """Transform the products of one item with one panel, mine[p_at:], back to y.
 
-    `target` is y and the numbers of a `winograd_sweep.Plan`. Channels-first outputs go by way of mine[staging:];
+    `target` is y and the numbers of a `sweep.Plan`. Channels-first outputs go by way of mine[staging:];
     mine[dump:] takes what lies beyond the output's edge.
     """
     y, numbers = target

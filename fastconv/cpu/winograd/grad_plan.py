@@ -1,4 +1,4 @@
-"""How Winograd's weight gradient is cut: blocks of tiles as in `winograd_plan`, and partial gradients.
+"""How Winograd's weight gradient is cut: blocks of tiles as in `plan`, and partial gradients.
 
 Small gradients are *fused*: a task takes a run of blocks and keeps all products of its channels in its core's cache.
 Large ones are *phased*: the planes of a round of blocks are made first, then panels and blocks of input channels, whose
@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..config import settings
-from ..simd.host import tile_rows
-from .blocking import WANTED_TASKS, Grid
-from .winograd_plan import TAPS, Shape, item_blocks, output_tile, parts, plane_pitch, tile_grid
+from ...config import settings
+from ...simd.host import tile_rows
+from ..blocking import WANTED_TASKS, Grid
+from .plan import TAPS, Shape, item_blocks, output_tile, parts, plane_pitch, tile_grid
 
 FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again
 FUSED_TILES = 4 * tile_rows()  # tiles of a fused block: long sums between loading and storing the products
@@ -66,7 +66,7 @@ class GradCut:
 
     @property
     def places(self) -> tuple[tuple[int, ...], ...]:
-        """Where things lie in a thread's scratch (see `winograd_plan.parts`): for each parallel region."""
+        """Where things lie in a thread's scratch (see `plan.parts`): for each parallel region."""
         v, d, p = self.sizes
         if not self.phased:
             return (parts(max(*self.pixels, self.lanes), self.strip_size, v, d, self.panels * p),)

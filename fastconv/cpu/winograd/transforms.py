@@ -2,7 +2,7 @@
 
 A *plane* holds one of the t*t frequencies of all tiles: planes are `plane` elements apart, tiles `step`. Going to
 planes (`input_address`, `filter_address`, `gradient_address`) and coming from them (`output_address`,
-`weights_address`) differ in their 1-D transforms only (winograd_points), as do F(2x2, 3x3) and F(4x4, 3x3).
+`weights_address`) differ in their 1-D transforms only (points), as do F(2x2, 3x3) and F(4x4, 3x3).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ..simd.jit import c_function
-from ..simd.vector import I64, INTP, Emitter
-from .winograd_points import TAPS, Role, sandwich, scheme
+from ...simd.jit import c_function
+from ...simd.vector import I64, INTP, Emitter
+from .points import TAPS, Role, sandwich, scheme
 
 NOWHERE = -(1 << 62)  # the offset of a row or column that is all zero
 INPUT, FILTER, GRADIENT, OUTPUT, WEIGHTS = map(int, Role)  # literals in kernels
