@@ -274,10 +274,12 @@ def _columns(n, table, entries, here, row, rows, w, w0, band, c, c0, c_steps, st
 def _unstage(numbers, memory, count, here, y, y0):
     """A block's results from the staging to y."""
     rows, cols = here[2], here[4]
-    staged, yc, yh, yw = numbers[BAND_SIZE], numbers[Y_C], numbers[Y_H], numbers[Y_W]
+    staged, pixel, yc, yh, yw = numbers[BAND_SIZE], numbers[STAGE_W], numbers[Y_C], numbers[Y_H], numbers[Y_W]
     if numbers[KIND] != BROADCAST:
+        if yh == cols * yw and numbers[STAGE_H] == cols * pixel:  # adjoining rows: one row of pixels
+            rows, cols = 1, rows * cols
         for r in range(rows):
-            unpack_planar(memory, staged + r * numbers[STAGE_H], numbers[STAGE_W], count, cols, y, y0 + r * yh, yc, yw)
+            unpack_planar(memory, staged + r * numbers[STAGE_H], pixel, count, cols, y, y0 + r * yh, yc, yw)
         return
     source, target = address(memory), address(y)
     for o in range(numbers[C_OUT]):
