@@ -11,15 +11,8 @@ from tolerances import assert_close
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cpu import (
-    direct,
-    winograd,
-    winograd_grad_plan,
-    winograd_plan,
-    winograd_points,
-    winograd_sweep,
-    winograd_weight_grad,
-)
+from fastconv.cpu import direct, winograd
+from fastconv.cpu.winograd import forward, grad_plan, plan, points, weight_grad
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_spec
 
@@ -31,9 +24,9 @@ SAME = ((0, 0), (1, 1), (1, 1))
 def way(request, monkeypatch):
     """Both ways through every problem, whatever its size."""
     limit = 0 if request.param != "fused" else 1 << 50
-    monkeypatch.setattr(winograd_plan, "OWN_FILTERS", limit)
-    monkeypatch.setattr(winograd_plan, "PREPARED_FILTERS", limit)
-    monkeypatch.setattr(winograd_grad_plan, "FUSED_PRODUCTS", limit)
+    monkeypatch.setattr(plan, "OWN_FILTERS", limit)
+    monkeypatch.setattr(plan, "PREPARED_FILTERS", limit)
+    monkeypatch.setattr(grad_plan, "FUSED_PRODUCTS", limit)
     forget()
     yield request.param
     monkeypatch.undo()
@@ -45,7 +38,7 @@ def force(monkeypatch):
     """A function that leaves one tile size only."""
 
     def only(m):
-        for module in (winograd_plan, winograd_grad_plan):
+        for module in (plan, grad_plan):
             monkeypatch.setattr(module, "output_tile", lambda shape: m)
         forget()
 
@@ -56,7 +49,7 @@ def force(monkeypatch):
 
 def forget():
     """Plan anew: a limit has changed."""
-    for planned in (winograd_plan.cut, winograd_grad_plan.cut, winograd_sweep.plan, winograd_weight_grad.plan):
+    for planned in (plan.cut, grad_plan.cut, forward.plan, weight_grad.plan):
         planned.cache_clear()
 
 
@@ -94,10 +87,10 @@ def matrix(transform, outputs, inputs):
 @pytest.mark.parametrize("m", [2, 4])
 def test_the_algebra_is_exact(m, monkeypatch):
     """In exact arithmetic A^T [(G w) * (B^T x)] is the correlation, and so is its transpose the gradient."""
-    monkeypatch.setattr(winograd_points, "_constant", lambda emit, number: number)
+    monkeypatch.setattr(points, "_constant", lambda emit, number: number)
     t = m + 2
-    matrices = {role: matrix(*winograd_points.scheme(role, m)) for role in winograd_points.Role}
-    spread, taps, gradient, output, weights = (matrices[role] for role in winograd_points.Role)
+    matrices = {role: matrix(*points.scheme(role, m)) for role in points.Role}
+    spread, taps, gradient, output, weights = (matrices[role] for role in points.Role)
     x = np.array([Fraction(k * k % 11 - 4, 3) for k in range(t)])
     w = np.array([Fraction(2), Fraction(-7, 5), Fraction(1, 3)])
     dy = np.array([Fraction(3 * k % 5 - 2, 7) for k in range(m)])
@@ -208,7 +201,7 @@ def test_tile_size_follows_from_the_output():
     """The fewest multiplications; of equals the more accurate."""
 
     def chosen(H, W):
-        return winograd_plan.output_tile(winograd_plan.Shape(1, 1, 8, 8, (1, H, W), 4, True, False))
+        return plan.output_tile(plan.Shape(1, 1, 8, 8, (1, H, W), 4, True, False))
 
     assert [chosen(n, n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 14, 28)] == [2, 2, 4, 4, 2, 2, 4, 4, 4, 4]
     assert chosen(1, 100) == 2  # four rows of which one is wanted

@@ -28,10 +28,10 @@ from ...borders import fold_border
 from .. import activation as activations
 from ..lowering import Shape, lower_input_grad, spatial, weight_strides
 from ..operators import Geometry
+from .counts import work
+from .forward import Prepared, prepare_filters, sweep
 from .sides import phases
-from .sweep import Prepared, prepare_filters, sweep
 from .weight_grad import accumulate
-from .work import work
 
 __all__ = ["conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
 

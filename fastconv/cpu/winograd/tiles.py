@@ -76,7 +76,7 @@ def multiply_block(
 def finish_item(target, group, panel, item, grid, bias, mine, p_at, p_plane, staging, dump, relu, transform):
     """Transform the products of one item with one panel, mine[p_at:], back to y.
 
-    `target` is y and the numbers of a `sweep.Plan`. Channels-first outputs go by way of mine[staging:];
+    `target` is y and the numbers of a `forward.Plan`. Channels-first outputs go by way of mine[staging:];
     mine[dump:] takes what lies beyond the output's edge.
     """
     y, numbers = target
