@@ -41,7 +41,8 @@ def planar_work(
     source, result = (y, x) if backward else (x, y)
     staged = result if not channels_last and served == "channels" else 0
     members = team(1 << 20, operations)
-    block = min(2 * settings.tile_bytes, 4 * itemsize * source // N // groups + 64 * itemsize * lanes) if N else 0
+    image = source // max(1, N) // (groups if served == "pixels" else 1)
+    block = min(2 * settings.tile_bytes, 4 * itemsize * image + 64 * itemsize * lanes)
     extra = members * block * (2 if staged else 1) + (0 if prepared else itemsize * O * inner * taps)
     if op == "conv_weight_grad":
         extra += 16 * itemsize * O * taps * lanes
