@@ -306,7 +306,7 @@ class TestDtypes:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_planes_too_large_for_int32(self, layout, rng, monkeypatch):
         """Places are counted in int64 there: pretend that a small plane is large."""
-        monkeypatch.setattr("fastconv.cpu.pool_argmax.NARROW", 8)
+        monkeypatch.setattr("fastconv.cpu.pool.places.NARROW", 8)
         shape, windows = (1, 3, 5, 39), {"stride": 2, "padding": 2, "dilation": 3}
         x = few_values(rng, shape, "float32")
         found = Rank(shape, layout).max_pool(x, 2, return_indices=True, **windows)

@@ -1,4 +1,4 @@
-"""Pooling: one thread per output element goes through its window (twin: cpu/pool.py).
+"""Pooling: one thread per output element goes through its window (twin: cpu/pool).
 
 Windows come as tables, which serve dilation, padding, ceil_mode, global and adaptive pooling alike. The sums of a mean
 or a norm are added row by row of the window.

@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..simd.host import host
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import add, beats, convert, largest, pick
-from ..simd.lanes import (
+from ...simd.host import host
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lane_math import add, beats, convert, largest, pick
+from ...simd.lanes import (
     address,
     first_lanes,
     inlined,
@@ -29,10 +29,10 @@ from ..simd.lanes import (
     store,
     zeros,
 )
-from ..simd.vector import lanes_of
-from ..threads import team
-from .pool_first import clear_row, deal, deal_all
-from .pool_windows import CHEAPER, Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
+from ...simd.vector import lanes_of
+from ...threads import team
+from .channels_first import clear_row, deal, deal_all
+from .windows import CHEAPER, Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30

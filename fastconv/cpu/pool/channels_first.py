@@ -1,4 +1,4 @@
-"""Pooling of channels-first arrays: lanes are columns of one plane (twin: pool_last, where lanes are channels).
+"""Pooling of channels-first arrays: lanes are columns of one plane (twin: channels_last, where lanes are channels).
 
 `reduce_rows` serves windows that lie a stride apart. The rows of a window are reduced to one row, lane by lane; its
 columns are dealt out by their remainder modulo the stride, which makes every tap of all windows one contiguous load;
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import add, convert, divide, evens, largest, largest_of, multiply, odds, pick, root, sum_of
-from ..simd.lanes import (
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lane_math import add, convert, divide, evens, largest, largest_of, multiply, odds, pick, root, sum_of
+from ...simd.lanes import (
     address,
     first_lanes,
     inlined,
@@ -27,8 +27,8 @@ from ..simd.lanes import (
     zero,
     zeros,
 )
-from ..simd.vector import lanes_of
-from .pool_windows import MAX, SQUARES, SUM, larger, lifted, next_row, with_reciprocal
+from ...simd.vector import lanes_of
+from .windows import MAX, SQUARES, SUM, larger, lifted, next_row, with_reciprocal
 
 
 @parallel_kernel

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from ..simd.host import host
-from ..threads import team
-from .pool_grad_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
-from .pool_grad_pairs import avg_grad_pairs
-from .pool_windows import Tables, channel_block, covers, spacing
+from ...errors import InvalidArgument
+from ...simd.host import host
+from ...threads import team
+from .gradient_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
+from .gradient_pairs import avg_grad_pairs
+from .windows import Tables, channel_block, covers, spacing
 
 Triple = tuple[int, int, int]
 
-PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `pool_grad_pairs` serves
+PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `gradient_pairs` serves
 
 
 def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channels_last: bool) -> None:

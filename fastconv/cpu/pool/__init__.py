@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..simd.host import host
-from ..threads import team
-from .pool_argmax import argmax
-from .pool_first import reduce_regions, reduce_rows
-from .pool_grad import avg_pool_grad, lp_pool_grad, max_pool_grad
-from .pool_last import reduce_last
-from .pool_pairs import reduce_pairs
-from .pool_pairs import serves as pairs
-from .pool_windows import (
+from ...simd.host import host
+from ...threads import team
+from .channels_first import reduce_regions, reduce_rows
+from .channels_last import reduce_last
+from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
+from .pairs import reduce_pairs
+from .pairs import serves as serves_pairs
+from .places import argmax
+from .windows import (
     CHEAPER,
     MAGNITUDES,
     MAX,
@@ -125,7 +125,7 @@ def _reduce(
         return
     columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
     td, th, _ = windows
-    if not exact and code in (MAX, SUM) and pairs(plan, windows, step[2]):
+    if not exact and code in (MAX, SUM) and serves_pairs(plan, windows, step[2]):
         three, columns = len(plan.taps) == 3, columns.astype(x.dtype)
         reduce_pairs(members, tasks, xf, yf, td, th, columns, sizes, step, plan.line[4], three, code, divisor)
         return

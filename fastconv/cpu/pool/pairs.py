@@ -1,18 +1,18 @@
 """Pooling of channels-first arrays by 2x2 windows and 3x3 windows around every other element: everything in registers.
 
-The usual case of `pool_first.reduce_rows`, stride 2 along the row with no padding and a window of 2, or padding 1 and a
-window of 3: a window's columns are then an even one, the odd one behind it, and for 3 the odd one before. The rows of a
-window are reduced to one vector pair, whose even and odd lanes are reduced in turn, so no row goes through memory.
+The usual case of `channels_first.reduce_rows`, stride 2 along the row with no padding and a window of 2, or padding 1
+and a window of 3: a window's columns are then an even one, the odd one behind it, and for 3 the odd one before. The rows
+of a window are reduced to one vector pair, whose even and odd lanes are reduced in turn, so no row goes through memory.
 """
 
 from __future__ import annotations
 
-from ..simd.jit import parallel_kernel
-from ..simd.lane_math import add, evens, largest, moved_up, odds, pick
-from ..simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
-from ..simd.vector import lanes_of
-from .pool_first import lowered_columns
-from .pool_windows import MAX, DealPlan, Tables, next_row, with_reciprocal
+from ...simd.jit import parallel_kernel
+from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
+from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
+from ...simd.vector import lanes_of
+from .channels_first import lowered_columns
+from .windows import MAX, DealPlan, Tables, next_row, with_reciprocal
 
 
 def serves(plan: DealPlan, windows: Tables, step: int) -> bool:

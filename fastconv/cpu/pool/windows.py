@@ -8,10 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..simd.jit import callable_kernel, kernel
-from ..simd.lane_math import add, divide, doubles, largest, magnitude, multiply, root
-from ..simd.lanes import inlined, load, lowest, spread, zero
-from ..threads import get_num_threads
+from ...simd.jit import callable_kernel, kernel
+from ...simd.lane_math import add, divide, doubles, largest, magnitude, multiply, root
+from ...simd.lanes import inlined, load, lowest, spread, zero
+from ...threads import get_num_threads
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 

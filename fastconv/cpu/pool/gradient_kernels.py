@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import add, convert, multiply, pair
-from ..simd.lanes import (
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lane_math import add, convert, multiply, pair
+from ...simd.lanes import (
     address,
     clear_run,
     copy_run,
@@ -21,8 +21,8 @@ from ..simd.lanes import (
     zero,
     zeros,
 )
-from ..simd.vector import lanes_of
-from .pool_windows import next_row
+from ...simd.vector import lanes_of
+from .windows import next_row
 
 
 @parallel_kernel

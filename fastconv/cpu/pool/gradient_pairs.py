@@ -1,4 +1,4 @@
-"""The average gradient of channels-first pairs and threes (`pool_pairs`): everything in registers.
+"""The average gradient of channels-first pairs and threes (`pairs`): everything in registers.
 
 With R the sum of dy * factor over the rows of windows that hold a row of dx, columns 2j and 2j + 1 of that row are R[j]
 both, for windows of 2; and R[j] and R[j] + R[j+1] for windows of 3.
@@ -6,11 +6,11 @@ both, for windows of 2; and R[j] and R[j] + R[j+1] for windows of 3.
 
 from __future__ import annotations
 
-from ..simd.jit import parallel_kernel
-from ..simd.lane_math import add, multiply, pair
-from ..simd.lanes import address, first_lanes, inlined, load, spread, store, zero, zeros
-from ..simd.vector import lanes_of
-from .pool_windows import next_row
+from ...simd.jit import parallel_kernel
+from ...simd.lane_math import add, multiply, pair
+from ...simd.lanes import address, first_lanes, inlined, load, spread, store, zero, zeros
+from ...simd.vector import lanes_of
+from .windows import next_row
 
 
 @parallel_kernel

@@ -1,16 +1,16 @@
 """Pooling of channels-last arrays: lanes are channels, so that every tap is one contiguous load.
 
-A task owns one row of output pixels, in a block of channels where there are few rows (twin: pool_first, where lanes
+A task owns one row of output pixels, in a block of channels where there are few rows (twin: channels_first, where lanes
 are columns). Most windows of a row are alike: they form one run, and only those cut by the border are set up singly.
 """
 
 from __future__ import annotations
 
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lane_math import convert
-from ..simd.lanes import address, first_lanes, inlined, store, zeros
-from ..simd.vector import lanes_of
-from .pool_windows import MAX, SHORT_SUM, SUM, exact_taps, largest_tap, lowered, quotient, sum_of_taps, with_reciprocal
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lane_math import convert
+from ...simd.lanes import address, first_lanes, inlined, store, zeros
+from ...simd.vector import lanes_of
+from .windows import MAX, SHORT_SUM, SUM, exact_taps, largest_tap, lowered, quotient, sum_of_taps, with_reciprocal
 
 
 @parallel_kernel
