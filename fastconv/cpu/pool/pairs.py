@@ -1,8 +1,9 @@
 """Pooling of channels-first arrays by 2x2 windows and 3x3 windows around every other element: everything in registers.
 
 The usual case of `channels_first.reduce_rows`, stride 2 along the row with no padding and a window of 2, or padding 1
-and a window of 3: a window's columns are then an even one, the odd one behind it, and for 3 the odd one before. The rows
-of a window are reduced to one vector pair, whose even and odd lanes are reduced in turn, so no row goes through memory.
+and a window of 3: a window's columns are then an even one, the odd one behind it, and for 3 the odd one before. The
+rows of a window are reduced to one vector pair, whose even and odd lanes are reduced in turn: no row goes through
+memory.
 """
 
 from __future__ import annotations
