@@ -144,6 +144,76 @@ def test_bench_tiny(run, tmp_path):
     assert report["rows"][0]["command"].startswith(f"fastconv bench --problem {TINY}")
 
 
+def test_bench_draws(run, tmp_path):
+    words = ["--problem", TINY, "--problem", "n1c1h30w30_o1k9psame", "--against", "torch,scipy", "--seconds", "0.02"]
+    result = run("bench", *words, "--method", "auto,plan", "--layout", "NCHW", "--plot", tmp_path / "pictures")
+    assert result.exit_code == 0, result.output
+    for name in ("roofline.png", "ratios.png"):
+        assert (tmp_path / "pictures" / name).read_bytes().startswith(b"\x89PNG")
+    assert "plan" in result.stdout
+    assert "NCHW" in result.stdout
+
+
+def test_bench_without_matplotlib_says_so_before_it_works(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("fastconv.cli.figures.available", lambda: False)
+    result = run("bench", "--problem", TINY, "--plot", tmp_path)
+    assert result.exit_code == 2
+    assert "pip install 'fastconv[plots]'" in result.stderr
+
+
+def test_bench_plot_into_a_file(run, tmp_path):
+    (tmp_path / "taken").write_text("")
+    result = run("bench", "--problem", TINY, "--plot", tmp_path / "taken")
+    assert result.exit_code == 2
+    assert "is no folder" in result.stderr
+
+
+def test_bench_whole_suites_in_another_dtype(run, monkeypatch):
+    from fastconv import measure
+
+    monkeypatch.setattr(measure, "suite", lambda name: measure.suites.suite("quick", tiny=True)[:3])
+    words = ["--suite", "quick", "--dtype", "float64", "--layout", "NCHW", "--seconds", "0.01", "--against", "none"]
+    result = run("bench", *words, "--json", "-")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
+    assert {(row["dtype"], row["layout"]) for row in rows} == {("float64", "NCHW")}
+
+
+def test_explain(run, tmp_path):
+    result = run("explain", TINY, "--seconds", "0.05", "--json", tmp_path / "explain.json")
+    assert result.exit_code == 0, result.output
+    assert "auto takes" in result.stdout
+    report = json.loads((tmp_path / "explain.json").read_text())
+    assert report["chosen"] in {c["method"] for c in report["candidates"]}
+    assert all(
+        c["measured"] is None for c in json.loads(run("explain", TINY, "--predict", "--json", "-").stdout)["candidates"]
+    )
+
+
+def test_explain_bad_problem(run):
+    result = run("explain", "n1c3h4w4_o4k9")
+    assert result.exit_code == 2
+    assert "the output would be empty" in result.stderr
+    assert run("explain", "max_pool:n1c3h4w4_k2").exit_code == 2
+
+
+def test_warmup_tune(run, monkeypatch, tmp_path):
+    from fastconv import dispatch, rates
+    from fastconv.measure import problems, tuning
+
+    tiny = [problems.conv(op, 1, 4, 8, 9, 3, padding=1) for op in ("conv", "weight_grad")]
+    monkeypatch.setattr(rates, "cache_dir", lambda: tmp_path)
+    for module in ("fastconv.measure.tuning", "fastconv.measure"):
+        monkeypatch.setattr(f"{module}.calibration", lambda: tiny)
+    monkeypatch.setattr(tuning, "SECONDS", 0.001)
+    result = run("warmup", "--dtype", "float32", "--tune")
+    rates.current.cache_clear()
+    dispatch.forget()
+    assert result.exit_code == 0, result.output
+    assert "winograd" in result.stdout
+    assert rates.tuned_file().is_file()
+
+
 def test_bench_quick_runs_its_suite(run, monkeypatch):
     from fastconv import measure
 

@@ -1,0 +1,149 @@
+"""The cost model: rates from measurements, kept in a file, and what "auto" and `explain` make of them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv import dispatch, measure, rates
+from fastconv.errors import InvalidArgument
+from fastconv.measure import tuning
+from fastconv.measure.problems import conv, pool
+from fastconv.rates import DEFAULT, Rate
+from fastconv.spec import conv_spec
+
+TRUE = Rate(0.005, 0.01, 0.03, 0.02, 3000, 9000)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Rates in a folder of the test's own, forgotten afterwards."""
+    monkeypatch.setattr(rates, "cache_dir", lambda: tmp_path)
+    rates.current.cache_clear()
+    dispatch.forget()
+    yield tmp_path
+    rates.current.cache_clear()
+    dispatch.forget()
+
+
+def measurements(rng, count=40, itemsize=4, noise=0.0):
+    found = []
+    for _ in range(count):
+        work = (*np.exp(rng.uniform(10, 22, 4)), float(rng.integers(1, 4)), 0.0)
+        seconds = TRUE.seconds(work, itemsize) * math.exp(noise * rng.standard_normal())
+        found.append(tuning.Measured("direct", itemsize, work, seconds))
+    return found
+
+
+def test_fit_finds_the_rates(rng):
+    prior = Rate(*(2.5 * rate for rate in TRUE))
+    fitted = tuning.fit(measurements(rng), prior)
+    for found, true in zip(fitted[:4], TRUE[:4], strict=True):
+        assert found == pytest.approx(true, rel=0.05)
+
+
+def test_fit_is_never_negative_and_predicts_noisy_times(rng):
+    noisy = measurements(rng, noise=0.2)
+    fitted = tuning.fit(noisy, TRUE)
+    assert min(fitted) >= 0
+    ratios = [fitted.seconds(m.work, m.itemsize) / m.seconds for m in noisy]
+    assert 0.8 < np.median(ratios) < 1.25
+
+
+def test_float64_operations_count_double():
+    work = (1e6, 1e6, 0.0, 0.0, 0, 0)
+    single, double = (TRUE.seconds(work, itemsize) - 1e-9 * TRUE.call for itemsize in (4, 8))
+    assert double == pytest.approx(2 * single)
+
+
+def test_rates_are_kept_and_found(own_cache):
+    assert rates.current() == DEFAULT
+    slow = Rate(*(1000 * rate for rate in DEFAULT["conv", "winograd"]))
+    spec = conv_spec((8, 64, 56, 56), (64, 64, 3, 3), rank=2, padding=1)
+    assert dispatch.choose_method("conv", spec) == "winograd"
+    rates.save({("conv", "winograd"): slow}, rates.tuned_file(), {"date": "today"})
+    assert rates.current()["conv", "winograd"] == slow
+    assert rates.current()["conv", "sweep"] == DEFAULT["conv", "sweep"]
+    assert dispatch.choose_method("conv", spec) != "winograd"
+    assert json.loads(rates.tuned_file().read_text())["date"] == "today"
+    assert [path.name for path in own_cache.iterdir()] == [rates.tuned_file().name]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"rates": 3}', '{"rates": [["conv", "fft", ["x"]]]}', '{"other": 1}'])
+def test_a_broken_file_means_default_rates(own_cache, text):
+    rates.tuned_file().write_text(text)
+    assert rates.current() == DEFAULT
+
+
+def test_tune_measures_fits_and_keeps(own_cache, monkeypatch):
+    problems = [
+        conv("conv", 1, 4, 8, size, 3, padding=1, layout=layout) for size in (9, 20) for layout in ("NHWC", "NCHW")
+    ]
+    problems += [conv("weight_grad", 1, 4, 8, size, 3, padding=1) for size in (9, 20)]
+    monkeypatch.setattr(tuning, "calibration", lambda: problems)
+    monkeypatch.setattr(tuning, "SECONDS", 0.001)
+    said = []
+    tuned = measure.tune(said.append)
+    assert said == [str(problem) for problem in problems]
+    assert {(t.kind, t.engine) for t in tuned} == set(DEFAULT)
+    assert rates.load(rates.tuned_file()) == {(t.kind, t.engine): t.rate for t in tuned}
+    assert all(min(t.rate) >= 0 and math.isfinite(t.error) for t in tuned)
+
+
+def test_every_method_has_a_rate():
+    for row in dispatch.TABLE:
+        if row.device == "cpu" and row.op in rates.KINDS:
+            assert (rates.KINDS[row.op], rates.ENGINES[row.method]) in DEFAULT
+
+
+def test_explain_tells_of_every_method():
+    report = fc.explain((2, 16, 24, 24), (16, 16, 3, 3), padding=1, seconds=0.05)
+    assert [c.method for c in report.candidates] == [row.method for row in dispatch.rows("conv")]
+    for candidate in report.candidates:
+        assert candidate.reason is None
+        assert candidate.predicted > 0
+        assert candidate.measured > 0
+        assert candidate.extra >= 0
+    assert report.chosen == fc.choose_method((2, 16, 24, 24), (16, 16, 3, 3), padding=1)
+    assert report.fastest in {c.method for c in report.candidates}
+    text = str(report)
+    assert f"auto takes {report.chosen}" in text
+    assert text.count("<- auto") == 1
+
+
+def test_explain_says_why_not():
+    report = fc.explain((1, 4, 4, 8), (1, 1, 8, 8), layout="NHWC", seconds=0)
+    reasons = {c.method: c.reason for c in report.candidates}
+    assert "3x3" in reasons["winograd"]
+    assert "one tap" in reasons["fft"]
+    assert report.fastest is None
+    assert all(c.measured is None for c in report.candidates)
+
+
+def test_explain_with_prepared_weights():
+    report = fc.explain((1, 32, 16, 16), (32, 32, 3, 3), prepared=True, seconds=0.02)
+    assert "weights prepared" in str(report)
+    alone = fc.explain((1, 32, 16, 16), (32, 32, 3, 3), seconds=0)
+    for ready, other in zip(report.candidates, alone.candidates, strict=True):
+        assert ready.predicted <= other.predicted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"op": "pool"}, "op is 'pool'"),
+        ({"x_shape": (3, 3)}, "three to five axes"),
+        ({"w_shape": (4, 3, 1, 1)}, "3 input channels"),
+        ({"op": "conv_weight_grad", "prepared": True}, "prepared goes with op 'conv'"),
+    ],
+)
+def test_explain_on_bad_input(change, message):
+    with pytest.raises(InvalidArgument, match=message):
+        fc.explain(**{"x_shape": (1, 4, 8, 8), "w_shape": (4, 4, 3, 3), "seconds": 0, **change})
+
+
+def test_explain_of_a_pool():
+    with pytest.raises(InvalidArgument, match="nothing is chosen"):
+        measure.explain_problem(pool("max_pool", 1, 3, 8, 2))
