@@ -83,7 +83,17 @@ def find(op: str, spec: Spec, method: str, device: str, *, prepared: bool = Fals
     return _find(op, spec, method, device, prepared)
 
 
-@lru_cache(maxsize=1024)
+_remembered: list[Any] = []
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Cache what depends on which method was chosen, until the rates change (`forget`)."""
+    cached = lru_cache(maxsize=1024)(function)
+    _remembered.append(cached)
+    return cached
+
+
+@remembered
 def _find(op: str, spec: Spec, method: str, device: str, prepared: bool) -> Row:
     if method == "auto":
         method = choose_method(op, spec, device, prepared=prepared)
@@ -144,4 +154,5 @@ def load_name(text: str) -> Callable[..., Any]:
 
 def forget() -> None:
     """Choose anew: the rates have changed."""
-    _find.cache_clear()
+    for cached in _remembered:
+        cached.cache_clear()

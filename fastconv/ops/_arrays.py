@@ -34,13 +34,13 @@ class Operands:
     """
 
     def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
-        self.names = names.split()
         self.arrays: Sequence[Any]
-        absent = values[-1] is None and self.names[-1] in OPTIONAL
+        absent = values[-1] is None and names.endswith(OPTIONAL)
         if device is None and _are_ready(values[:-1] if absent else values):
             self.arrays, self.device, self._given = values, "cpu", None
             self.result = self.compute = values[0].dtype
             return
+        self.names = names.split()
         for name, value in zip(self.names, values, strict=True):
             if value is None and name not in OPTIONAL:
                 raise InvalidArgument(f"{name} is None; expected an array")

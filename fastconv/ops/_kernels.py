@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -39,16 +38,15 @@ class Bound(NamedTuple):
 
 def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
     """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
-    device = operands.device
-    chosen = dispatch.find(op, spec, method, device, prepared=prepared).method
-    if method == "auto" and chosen in dispatch.SPREADING and not all(map(is_finite, inputs)):
-        chosen = "direct"
-    return _bind(op, spec, chosen, device)
+    bound = _bind(op, spec, method, operands.device, prepared)
+    if method == "auto" and bound.row.method in dispatch.SPREADING and not all(map(is_finite, inputs)):
+        return _bind(op, spec, "direct", operands.device, prepared)
+    return bound
 
 
-@lru_cache(maxsize=1024)
-def _bind(op: str, spec: ConvSpec, method: str, device: str) -> Bound:
-    row = dispatch.find(op, spec, method, device)
+@dispatch.remembered
+def _bind(op: str, spec: ConvSpec, method: str, device: str, prepared: bool) -> Bound:
+    row = dispatch.find(op, spec, method, device, prepared=prepared)
     last = spec.channels_last
     x_shape, y_shape = (arrange(spec.N, c, n, last) for c, n in ((spec.C, spec.size), (spec.O, spec.out)))
     inner = spec.C // spec.groups
