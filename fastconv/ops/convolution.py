@@ -76,10 +76,14 @@ def conv2d(
 
     Notes
     -----
-    Work: 2*N*O*OH*OW*C/groups*KH*KW operations (direct, im2col). Extra memory: the packed weights, and per thread a
-    strip of the input that stays in its cache. The result has the same bits for any number of threads.
-    Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW; the FFT's is below eps*log2(tile) times
-    the largest |x|*|w| sum. Sizes: Dumoulin & Visin, arXiv:1603.07285.
+    Work: 2*N*O*OH*OW*C/groups*KH*KW operations (direct, im2col); a quarter of that for 3x3 filters (winograd, with
+    transforms); about log2(tile) a pixel and channel, and 8 for each pair of channels and frequency (fft). Extra
+    memory: the weights in the method's own form, and per thread a strip of the input that stays in its cache (direct,
+    im2col: about ``FASTCONV_TILE_BYTES``); winograd and fft keep to ``FASTCONV_SCRATCH_BYTES`` beside the weights.
+    `explain` tells for one problem. The result has the same bits for any number of threads.
+    Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW, in practice about its square root;
+    winograd's is up to about twice direct's; the FFT's is below eps*log2(tile) times the largest |x|*|w| sum.
+    Sizes: Dumoulin & Visin, arXiv:1603.07285.
 
     Examples
     --------
