@@ -192,7 +192,7 @@ def _accumulate(
                 _pack_dy_rows(n, address(dy), dy0, here, sizes[DY_PITCH], address(mine), numbers[BAND_SIZE])
             else:
                 pack_pixels(numbers, x, x0, index, here, count, mine)
-                _pack_dy_pixels(numbers, dy, dy0, dy_index, here, count, mine)
+                _pack_dy_pixels(numbers, dy, dy0, dy_index, here, count, sizes[DY_PITCH], mine)
             columns = vector if flat else count
             pixels = -(-here[4] // vector) if flat else here[4]
             start = ZERO if item == item0 else ACCUMULATE
@@ -233,11 +233,11 @@ def _pack_dy_rows(n, dy, dy0, here, pitch, dst, at):
 
 
 @kernel
-def _pack_dy_pixels(numbers, dy, dy0, index, here, count, dst):
-    """The pixels of a block."""
+def _pack_dy_pixels(numbers, dy, dy0, index, here, count, row, dst):
+    """The pixels of a block, its rows `row` apart: the last block of a line may be narrower."""
     strides = numbers[Y_N], numbers[Y_C], numbers[Y_D], numbers[Y_H], numbers[Y_W]
     pixel, (od, row0, rows, col0, cols) = numbers[PIXEL], here
     size = np.int64(1), rows, cols
     whole = 0, index[2].size
-    pitch = rows * cols * pixel, cols * pixel, pixel
+    pitch = rows * row, row, pixel
     pack_strip(dy, dy0, strides, count, index, (od, row0, col0), size, whole, dst, numbers[BAND_SIZE], pitch)
