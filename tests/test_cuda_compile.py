@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastconv.cuda import backend, launch, pointwise
+from fastconv.cuda import backend, launch, pointwise, tune
 
 try:
     from cuda.bindings import nvjitlink
@@ -148,9 +148,7 @@ def test_activations_compile(compiler, activation, method, dtype):
 @pytest.mark.parametrize("tile", range(5))
 @pytest.mark.parametrize("op", problems.CONVOLUTIONS)
 def test_every_tile_compiles(compiler, op, tile, monkeypatch):
-    from fastconv.cuda import im2col
-
-    monkeypatch.setattr(im2col, "choose_tile", lambda *sizes: im2col.TILES[tile])
+    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[tile])
     problems.convolve(op, "im2col", CONV_CASES[0], False, "float32")
     check(compiler, "float32")
 
