@@ -251,12 +251,13 @@ GEMM_BUGS = {
     "swapped index": ("+= fa[i] * fb[j]", "+= fa[j] * fb[i]"),
     "one channel too many": ("if o < U(weights.outputs):", "if o <= U(weights.outputs):"),
     "one pixel too many": ("            if m < M:\n                n", "            if m <= M:\n                n"),
-    "rows above the image": ("U(h0[p] + th) < U(image.H) and ", ""),
-    "columns beside the image": (" and U(w0[p] + tw) < U(image.W)", ""),
+    "rows above the image": ("U(h + entries[e + U(2)]) < U(image.H) and ", ""),
+    "columns beside the image": (" and U(w + entries[e + U(3)]) < U(image.W)", ""),
     "one step too few": ("more = S(s + 1) < steps", "more = S(s + 2) < steps"),
-    "last step not multiplied": ("range(S(-1), steps)", "range(S(-1), S(steps - 1))"),
+    "last step not multiplied": ("while s < steps:", "while s < S(steps - 1):"),
     "accumulators not cleared": ("                acc[i, j] = T(0)", "                acc[i, 0] = T(0)"),
     "bias of another group": ("b[U(g * U(weights.outputs) + o)]", "b[o]"),
+    "place kept by every thread": ("if t == U(0):", "if t <= U(1):"),
 }
 WEIGHTS_BUGS = {
     "no barrier": (BARRIER, ""),
