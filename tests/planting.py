@@ -20,11 +20,11 @@ def mutated(module, old, new, folder):
     return mutant
 
 
-def assert_noticed(run):
+def assert_noticed(run, tolerance=1e-6):
     try:
         pairs = run()
     except SimulationError:
         return
     with pytest.raises(AssertionError):
         for actual, expected in pairs:
-            np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)

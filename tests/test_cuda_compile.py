@@ -135,6 +135,13 @@ def test_cast_compiles(compiler, dtype):
     check(compiler, "float64")
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_winograd_compiles(compiler, channels_last):
+    case = problems.Case("3x3", (1, 8, 6, 7), (8, 8, 3, 3), {"padding": 1})
+    problems.convolve("conv", "winograd", case, channels_last, activation="relu")
+    check(compiler, "float32")
+
+
 # --- tensor cores
 
 

@@ -48,7 +48,7 @@ def conv(
     capability = backend.executor().capability()
     tile = tune.float_tile(capability, y.size // problem.O, filters.outputs, groups, y.dtype.itemsize)
     plan = lowering.forward(problem, tile.BK)
-    _multiply(plan, tile, problem, x, w, b, y, filters, activation)
+    multiply(plan, tile, problem, x, w, b, y, filters, activation)
 
 
 @entry
@@ -74,7 +74,7 @@ def conv_input_grad(
         capability, rows = backend.executor().capability(), target.size // problem.C
         tile = tune.float_tile(capability, rows, exchanged.outputs, groups, dx.dtype.itemsize)
         plan = lowering.backward(problem, tile.BK)
-        _multiply(plan, tile, problem, dy, w, None, target, exchanged, None)
+        multiply(plan, tile, problem, dy, w, None, target, exchanged, None)
     border.fold(target, dx, padding, padding_mode, channels_last)
 
 
@@ -123,7 +123,7 @@ def _numbers(result: Any, filters: Filters, padding_mode: str) -> str | None:
     )
 
 
-def _multiply(
+def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
     """Pack w in the order of the plan's columns and start the gathering GEMM."""
