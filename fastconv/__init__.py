@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .precision import allow_tf32
 from .threads import get_num_threads, set_num_threads, threads
 
 __version__ = "0.1.0"
@@ -58,7 +59,7 @@ _PUBLIC = {
 _MODULES = ("autograd", "measure", "nn", "ops")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
+__all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

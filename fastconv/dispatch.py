@@ -53,11 +53,18 @@ def _winograd(spec: ConvSpec) -> str | None:
     return f"winograd serves 3x3 filters of stride 1; this one is {window}, stride {step}"
 
 
+def _winograd_cuda(spec: ConvSpec) -> str | None:
+    if spec.dilation[1:] != (1, 1):
+        return f"winograd on cuda serves dilation 1; this one is {spec.dilation[1]}x{spec.dilation[2]}"
+    return _winograd(spec)
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
     rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
+    rows.append(Row("conv", "winograd", "cuda", "fastconv.cuda.winograd:conv", _winograd_cuda))
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]

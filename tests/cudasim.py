@@ -12,7 +12,9 @@ NumPy's, so 32-bit arithmetic wraps and float32 rounds as on a device. A `Simula
 * a read of a value that nothing has written: global, shared or local memory, and results that are copied to the host;
 * a race in shared memory: two threads use an element, one of them writes, and no barrier lies between;
 * a race in global memory: two threads write an element, or one reads what another has written in the same launch;
-* a barrier that not all threads of the block reach, or that they reach at different places;
+* a barrier that not all threads of the block reach, or that they reach at different places; an instruction of a warp
+  that not all its lanes reach;
+* shared memory that is used while an asynchronous copy to it is on its way, or a copy of misaligned elements;
 * more static shared memory or threads than a block may have.
 
 What it cannot see: types that Numba's compiler would infer otherwise (test_cuda compiles the kernels where the
@@ -26,12 +28,18 @@ import sys
 import types
 from contextlib import nullcontext
 
+import cudasim_ptx
 import greenlet
 import numba
 import numpy as np
 
 MOST_THREADS = 1024
+WARP = 32
+CAPABILITY = 9, 0  # of the GPU that is simulated
 MOST_SHARED_BYTES = 48 << 10
+
+
+ON_ITS_WAY = object()  # in place of a value that an asynchronous copy will bring
 
 
 class SimulationError(AssertionError):
@@ -68,6 +76,8 @@ class Memory:
     def read(self, place):
         """An element, which must have been written."""
         value = self.values[place]
+        if value is ON_ITS_WAY:
+            raise SimulationError(f"{self.name}: element {place} is read while a copy to it is on its way")
         if value is None:
             raise SimulationError(f"{self.name}: element {place} is read but nothing was written there")
         return value
@@ -98,12 +108,16 @@ class SharedMemory(Memory):
         return self.read(place)
 
     def __setitem__(self, index, value):
-        place, now = self.place(index), (self.block.thread, self.block.epoch)
+        self.write(self.place(index), self.scalar(value))
+
+    def write(self, place, value):
+        """Write an element, which no other thread may have used since the last barrier."""
+        now = self.block.thread, self.block.epoch
         for (other, epoch), does in ((self.written[place], "writes"), (self.used[place], "reads")):
             if epoch == now[1] and other != now[0]:
                 self.race(place, other, does, "writes")
         self.written[place] = now
-        self.values[place] = self.scalar(value)
+        self.values[place] = value
 
     def race(self, place, other, does, do):
         who = "several threads read" if other == -1 else f"thread {other} {does}"
@@ -151,6 +165,26 @@ class DeviceArray:
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (id(self.values), False), "version": 3}
 
 
+class _Bits:
+    """The values of a float16 array as uint16."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i):
+        value = self.values[i]
+        return value if value is None else np.float16(value).view(np.uint16)
+
+    def __setitem__(self, i, value):
+        self.values[i] = np.uint16(value).view(np.float16)
+
+
 # --- threads
 
 
@@ -170,6 +204,7 @@ class Block:
         self.threadIdx, self.blockIdx = Axis(lambda: np.int32(self.thread)), Axis(lambda: np.int32(self.index))
         self.blockDim, self.gridDim = Axis(lambda: np.int32(self.threads)), Axis(lambda: np.int32(self.blocks))
         self.shared = types.SimpleNamespace(array=self.shared_array)
+        self.ptx = cudasim_ptx.Instructions(self)
         self.local = types.SimpleNamespace(array=self.local_array)
 
     def number(self):
@@ -198,10 +233,30 @@ class Block:
         self.waiting[self.thread] = sys._getframe(1).f_lasti
         self.hub.switch()
 
+    def together(self, site, offer, exchange):
+        """What ``exchange`` makes of the offers of a warp's lanes, which must all come to `site`."""
+        self.lanes[self.thread] = site, offer, exchange
+        self.hub.switch()
+        return self.results[self.thread % WARP]
+
+    def exchange(self, running):
+        """Let warps go on whose lanes have all come to one instruction of a warp."""
+        while self.lanes:
+            warp = min(self.lanes) // WARP * WARP
+            offers = [self.lanes.pop(t, None) for t in range(warp, warp + WARP)]
+            if len({offer and offer[0] for offer in offers}) > 1:
+                came = sum(offer is not None for offer in offers)
+                raise SimulationError(f"divergent warp: {came} of {WARP} lanes come to an instruction of the warp")
+            results = offers[0][2]([offer[1] for offer in offers])
+            for self.thread in range(warp, warp + WARP):
+                self.results = results
+                running[self.thread].switch()
+
     def run(self, function, index, threads, args):
         """Run all threads to their end."""
-        self.index, self.arrays, self.epoch, self.waiting = index, {}, 0, {}
-        if "syncthreads" not in function.__code__.co_names:
+        self.index, self.arrays, self.epoch, self.waiting, self.lanes = index, {}, 0, {}, {}
+        self.ptx.reset()
+        if not {"syncthreads", "ptx"} & set(function.__code__.co_names):
             for self.thread in range(threads):
                 function(*args)
             return
@@ -210,6 +265,7 @@ class Block:
         for self.thread, one in running.items():
             one.gr_context = contextvars.copy_context()  # NumPy keeps there what overflow does
             one.switch(*args)
+        self.exchange(running)
         while self.waiting:
             if len(self.waiting) < threads or len(set(self.waiting.values())) > 1:
                 raise SimulationError(
@@ -219,6 +275,7 @@ class Block:
             self.epoch, self.waiting = self.epoch + 1, {}
             for self.thread, one in running.items():
                 one.switch()
+            self.exchange(running)
 
 
 class DeviceMath:
@@ -263,8 +320,15 @@ class Executor:
     def adopt(self, obj):
         raise TypeError(f"the simulator cannot take a {type(obj).__name__}")
 
+    def bits(self, array):
+        assert array.dtype == np.float16
+        return DeviceArray(_Bits(array.values), array.shape, np.uint16)
+
     def device(self):
         return 0
+
+    def capability(self):
+        return CAPABILITY
 
     def on(self, device):
         return nullcontext()
@@ -302,10 +366,14 @@ def translation(value, block):
     """What a name of a kernel stands for in the simulator."""
     if isinstance(value, numba.types.Type):
         return np.bool_ if value is numba.boolean else np.dtype(str(value)).type
+    if cudasim_ptx.name_of(value) is not None:
+        return getattr(block.ptx, cudasim_ptx.name_of(value))
     if hasattr(value, "py_func"):
         return translated(value, block)
     if value is math:
         return DeviceMath
     if isinstance(value, types.ModuleType) and value.__name__ == "numba.cuda":
         return block
+    if isinstance(value, types.ModuleType) and value.__name__ == cudasim_ptx.MODULE:
+        return block.ptx
     return value

@@ -17,7 +17,7 @@ LAYERS = [
     {"config"},
     {"borders", "arguments"},
     {"spec"},
-    {"threads", "memory"},
+    {"threads", "memory", "precision"},
     {"simd", "cpu", "cuda"},
     {"rates"},
     {"dispatch"},
@@ -30,7 +30,7 @@ LAYERS = [
 ]
 #: Kernels take arrays and plain integers: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "borders", "threads", "memory"}
+KERNELS_SEE = {"errors", "config", "borders", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 
 MOST_LINES_OF_A_FILE = 400

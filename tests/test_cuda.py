@@ -4,8 +4,6 @@ Every CUDA row of the dispatch table is tried on every small problem of ``cuda_p
 answers exact. Bugs are planted in the kernels' sources to see that they are found.
 """
 
-import importlib.util
-import inspect
 import os
 import subprocess
 import sys
@@ -22,10 +20,11 @@ import pytest
 from cudasim import SimulationError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from planting import assert_noticed, mutated
 from strategies import conv_cases
 
 import fastconv as fc
-from fastconv.cuda import backend, direct, filters, gemm, gemm_weights, im2col, interop, launch, pool, pool_grad
+from fastconv.cuda import backend, direct, filters, gemm, gemm_weights, im2col, interop, launch, pool, pool_grad, tune
 from fastconv.errors import DeviceMissing, InvalidArgument
 
 EXECUTOR = cudasim.Executor()  # one for all tests: it keeps the kernels it has translated
@@ -35,7 +34,7 @@ SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)
 @pytest.fixture
 def simulator(monkeypatch):
     """Run kernels in the simulator, the implicit GEMM in tiles of 8x8 on 16 threads."""
-    monkeypatch.setattr(im2col, "TILES", (SMALL_TILE,))
+    monkeypatch.setattr(tune, "TILES", (SMALL_TILE,))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -130,11 +129,11 @@ def test_nan_reaches_its_windows_alone(simulator, method):
     assert sorted(map(tuple, np.argwhere(np.isnan(backend.to_host(y)[0, 0, 0])))) == [(1, 2), (1, 3), (2, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("tile", [*im2col.TILES, gemm.Tile(64, 64, 4, 8, 8)], ids=str)
+@pytest.mark.parametrize("tile", [*tune.TILES, gemm.Tile(64, 64, 4, 8, 8)], ids=str)
 @each_op
 def test_real_tiles(simulator, op, tile, monkeypatch):
     """Tiles as GPUs run them, with runs of four accumulators, on a problem a little larger than one tile."""
-    monkeypatch.setattr(im2col, "TILES", (tile,))
+    monkeypatch.setattr(tune, "TILES", (tile,))
     height, inputs, outputs = {
         "conv": (tile.BM // 8 + 1, 3, tile.BN - 1),
         "conv_input_grad": (tile.BM // 8 - 1, tile.BN + 1, 2),
@@ -161,16 +160,7 @@ def test_parts_cover_all_pixels():
                 assert (parts - 1) * part < items <= parts * part
 
 
-def test_tiles_suit_the_problem():
-    assert im2col.choose_tile(1 << 20, 256, 1, 4) == im2col.TILES[0]
-    assert im2col.choose_tile(196, 512, 1, 4).BM == 64  # smaller tiles for more blocks
-    for channels, width in ((1, 16), (16, 16), (17, 32), (33, 64), (64, 64), (65, 128), (1000, 128)):
-        tile = im2col.choose_tile(1 << 20, channels, 1, 4)
-        assert width == tile.BN
-        assert im2col.choose_tile(1 << 20, channels, 1, 8) == im2col.TILES[4 if channels <= 16 else 2]
-
-
-@pytest.mark.parametrize("tile", im2col.TILES, ids=str)
+@pytest.mark.parametrize("tile", tune.TILES, ids=str)
 def test_tiles_divide_evenly(tile):
     threads = tile.threads
     assert threads % tile.BM == 0 and tile.BK % (threads // tile.BM) == 0
@@ -252,28 +242,6 @@ def test_pools_with_wide_indices(simulator, monkeypatch):
 # --- planted bugs: each must be noticed, by the simulator or by a wrong result
 
 
-def mutated(module, old, new, folder):
-    """`module` with a piece of its source replaced."""
-    source = inspect.getsource(module)
-    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
-    path = folder / f"{module.__name__.rpartition('.')[2]}.py"
-    path.write_text(source.replace(old, new), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(f"{module.__name__}_mutant", path)
-    mutant = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mutant)
-    return mutant
-
-
-def assert_noticed(run):
-    try:
-        pairs = run()
-    except SimulationError:
-        return
-    with pytest.raises(AssertionError):
-        for actual, expected in pairs:
-            np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
-
-
 BARRIER = "            cuda.syncthreads()\n"
 GEMM_BUGS = {
     "no barrier": (BARRIER, ""),
@@ -283,12 +251,13 @@ GEMM_BUGS = {
     "swapped index": ("+= fa[i] * fb[j]", "+= fa[j] * fb[i]"),
     "one channel too many": ("if o < U(weights.outputs):", "if o <= U(weights.outputs):"),
     "one pixel too many": ("            if m < M:\n                n", "            if m <= M:\n                n"),
-    "rows above the image": ("U(h0[p] + th) < U(image.H) and ", ""),
-    "columns beside the image": (" and U(w0[p] + tw) < U(image.W)", ""),
+    "rows above the image": ("U(h + entries[e + U(2)]) < U(image.H) and ", ""),
+    "columns beside the image": (" and U(w + entries[e + U(3)]) < U(image.W)", ""),
     "one step too few": ("more = S(s + 1) < steps", "more = S(s + 2) < steps"),
-    "last step not multiplied": ("range(S(-1), steps)", "range(S(-1), S(steps - 1))"),
+    "last step not multiplied": ("while s < steps:", "while s < S(steps - 1):"),
     "accumulators not cleared": ("                acc[i, j] = T(0)", "                acc[i, 0] = T(0)"),
     "bias of another group": ("b[U(g * U(weights.outputs) + o)]", "b[o]"),
+    "place kept by every thread": ("if t == U(0):", "if t <= U(1):"),
 }
 WEIGHTS_BUGS = {
     "no barrier": (BARRIER, ""),
@@ -762,9 +731,9 @@ def test_numbas_simulator(tmp_path):
         import sys
         import numpy as np
         import cuda_problems as problems
-        from fastconv.cuda import backend, gemm, im2col
+        from fastconv.cuda import backend, gemm, tune
         assert backend.require() == "Numba's CUDA simulator"
-        im2col.TILES = (gemm.Tile(4, 4, 4, 2, 2),)
+        tune.TILES = (gemm.Tile(4, 4, 4, 2, 2),)
         case = problems.Case("small", (1, 2, 2, 3), (3, 2, 2, 2), {})
         for op, method in (("conv", "im2col"), ("conv_weight_grad", "im2col"), ("conv", "direct")):
             np.testing.assert_array_equal(*problems.convolve(op, method, case, False))

@@ -52,8 +52,14 @@ class Executor(Protocol):
     def adopt(self, obj: Any) -> Any:
         """Another library's device array, C-contiguous, without a copy."""
 
+    def bits(self, array: Any) -> Any:
+        """The same memory of 16-bit numbers as uint16."""
+
     def device(self) -> int:
         """The number of the current device."""
+
+    def capability(self) -> tuple[int, int]:
+        """The compute capability of the current device."""
 
     def on(self, device: int | None) -> Any:
         """A context in which `device` is the current one."""
@@ -107,6 +113,12 @@ class NumbaExecutor:
 
     def adopt(self, obj: Any) -> Any:
         return self.cuda.from_cuda_array_interface(interop.interface_of(obj, current_stream()), owner=obj, sync=False)
+
+    def bits(self, array: Any) -> Any:
+        return array.view(np.uint16)
+
+    def capability(self) -> tuple[int, int]:
+        return (0, 0) if self.simulated else tuple(self.cuda.get_current_device().compute_capability)
 
     def device(self) -> int:
         return 0 if self.simulated else self.cuda.get_current_device().id

@@ -14,6 +14,7 @@ from . import backend, border
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
+from .halves import through_float32
 from .indexing import channel_axes, make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Strides, Triple, kernel_of, split, strides_of
@@ -156,6 +157,7 @@ def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
+@through_float32
 def conv(
     x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool, activation: Any,
@@ -179,6 +181,7 @@ def conv(
 
 
 @entry
+@through_float32
 def conv_input_grad(
     dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,

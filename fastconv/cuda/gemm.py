@@ -135,33 +135,38 @@ def make_multiply(T: Any, tile: Tile, PA: int, PB: int) -> Any:
 
 
 def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool) -> Any:
-    """``gather(x, entries, step, column, place, image, pa)``: load this thread's part of one step of A into `pa`."""
-    NT = tile.threads
-    RA = NT // tile.BM if pixels_first else NT // tile.BK
-    LA = tile.BM * tile.BK // NT
-    PIXELS, COLUMNS = (1, LA) if pixels_first else (LA, 1)
+    """``gather(x, entries, step, column, base, d, h, w, image, pa)``: load this thread's part of a step of A to `pa`.
+
+    That is one pixel's columns from `column` on, side by side, or with `pixels_first` RA apart.
+    """
+    LA, RA = tile.BM * tile.BK // tile.threads, tile.threads // tile.BM
+    BETWEEN = RA if pixels_first else 1
     BK = tile.BK
 
+    def hits(entries: Any, e: Any, d: Any, h: Any, w: Any, image: Any) -> Any:
+        inside = U(h + entries[e + U(2)]) < U(image.H) and U(w + entries[e + U(3)]) < U(image.W)
+        if deep:
+            inside = inside and U(d + entries[e + U(1)]) < U(image.D)
+        return inside
+
+    inside = inlined(hits)
+
     def gather(
-        x: Any, entries: Any, step: Any, column: Any, base: Any, d0: Any, h0: Any, w0: Any, image: Any, pa: Any
+        x: Any, entries: Any, step: Any, column: Any, base: Any, d: Any, h: Any, w: Any, image: Any, pa: Any
     ) -> None:
-        for k in range(COLUMNS):
-            e = U(step)
-            if not even:
-                e = U(e * U(BK) + column + U(k * RA))
-            e = U(e * U(ENTRY))
-            offset = U(entries[e])
+        e = U(step * U(ENTRY))
+        live = even and inside(entries, e, d, h, w, image)
+        for k in range(LA):
             if even:
-                offset = U(offset + U(k * RA) * U(image.c))
-            td, th, tw = entries[e + U(1)], entries[e + U(2)], entries[e + U(3)]
-            for p in range(PIXELS):
-                inside = U(h0[p] + th) < U(image.H) and U(w0[p] + tw) < U(image.W)
-                if deep:
-                    inside = inside and U(d0[p] + td) < U(image.D)
-                v = T(0)
-                if inside:
-                    v = x[U(base[p] + offset)]
-                pa[k * PIXELS + p] = v
+                at = U(base + U(entries[e]) + U(k * BETWEEN) * U(image.c))
+            else:
+                e = U(U(step * U(BK) + column + U(k * BETWEEN)) * U(ENTRY))
+                live = inside(entries, e, d, h, w, image)
+                at = U(base + U(entries[e]))
+            v = T(0)
+            if live:
+                v = x[at]
+            pa[k] = v
 
     return inlined(gather)
 
@@ -215,9 +220,8 @@ def make_gemm(
     NT = tile.threads
     NTM, NTN, VM, VN = BM // TM, BN // TN, tile.VM, tile.VN
     LA, LB = BM * BK // NT, BN * BK // NT  # elements of A and w that a thread loads per step
-    RA = NT // BM if pixels_first else NT // BK  # columns, or pixels, from one load to the next
-    RB = NT // BN
-    PIXELS, COLUMNS = (1, LA) if pixels_first else (LA, 1)
+    RA, RB = NT // BM, BN // LB  # threads that share a pixel; threads that load a row of w, LB neighbours each
+    BETWEEN = RA if pixels_first else 1  # columns from one load of A to the next
     PITCH = BM + 4  # keeps runs aligned and lets threads with neighbouring columns write to different banks
     ABUF, BBUF = BK * PITCH, BK * BN
     SA, SB = 2 * ABUF, 2 * BBUF
@@ -232,8 +236,7 @@ def make_gemm(
         acc = cuda.local.array((TM, TN), T)
         fa, fb = cuda.local.array(TM, T), cuda.local.array(TN, T)
         pa, pb = cuda.local.array(LA, T), cuda.local.array(LB, T)
-        base, d0 = cuda.local.array(PIXELS, U), cuda.local.array(PIXELS, S)
-        h0, w0 = cuda.local.array(PIXELS, S), cuda.local.array(PIXELS, S)
+        place = cuda.shared.array(4, U)
 
         # Which tile: blocks that share pixels, and so what they gather, start side by side.
         t, rest = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
@@ -246,45 +249,48 @@ def make_gemm(
         if pixels_first:
             am, ak, tm, tn = U(t % U(BM)), U(t // U(BM)), U(t % U(NTM)), U(t // U(NTM))
         else:
-            am, ak, tm, tn = U(t // U(BK)), U(t % U(BK)), U(t // U(NTN)), U(t % U(NTN))
-        bo, bk = U(t % U(BN)), U(t // U(BN))
+            am, ak, tm, tn = U(t // U(RA)), U(t % U(RA) * U(LA)), U(t // U(NTN)), U(t % U(NTN))
+        bo, bk = U(t % U(RB) * U(LB)), U(t // U(RB))
 
-        # Where this thread's pixels read; a pixel beyond the last reads outside, which is zero.
-        for p in range(PIXELS):
-            m = U(m0 + am + U(p * RA))
-            n, d, h, v = pixel(m, phases[f], phases[f + U(1)], phases[f + U(2)])
-            d0[p] = S(S(d) * image.step_d + image.origin_d)
-            h0[p] = S(S(h) * image.step_h + image.origin_h)
-            w0[p] = S(S(v) * image.step_w + image.origin_w)
-            at = U(n * U(image.n) + g * U(image.group) + U(d0[p]) * U(image.d))
-            base[p] = U(at + U(h0[p]) * U(image.h) + U(w0[p]) * U(image.w) + (ak * U(image.c) if even else U(0)))
-            if m >= M:
-                h0[p] = S(OUTSIDE)
+        if t == U(0):  # not needed before the end: kept out of the registers
+            place[0], place[1], place[2], place[3] = f, g, m0, o0
+
+        # Where this thread's pixel reads; a pixel beyond the last reads outside, which is zero.
+        n, d, h, v = pixel(U(m0 + am), phases[f], phases[f + U(1)], phases[f + U(2)])
+        d0 = S(S(d) * image.step_d + image.origin_d)
+        h0 = S(S(h) * image.step_h + image.origin_h)
+        w0 = S(S(v) * image.step_w + image.origin_w)
+        at = U(n * U(image.n) + g * U(image.group) + U(d0) * U(image.d) + U(h0) * U(image.h) + U(w0) * U(image.w))
+        base = U(at + (ak * U(image.c) if even else U(0)))
+        if U(m0 + am) >= M:
+            h0 = S(OUTSIDE)
         bw = U(g * U(weights.group) + o0 + bo + (first * U(BK) + bk) * U(weights.row))
-        real = U(o0 + bo) < U(weights.outputs)
+        ob = U(o0 + bo)
         for i in range(TM):
             for j in range(TN):
                 acc[i, j] = T(0)
 
         # Step s is loaded into registers, then step s-1 multiplied, then s stored where s-2 was.
-        for s in range(S(-1), steps):
+        s = S(-1)
+        while s < steps:
             more = S(s + 1) < steps
             if more:
                 gather(x, entries, U(first + U(s + 1)), ak, base, d0, h0, w0, image, pa)
                 for i in range(LB):
-                    pb[i] = w[U(bw + U(i * RB) * U(weights.row))] if real else T(0)
+                    pb[i] = w[L(bw) + L(i)] if U(ob + U(i)) < U(weights.outputs) else T(0)
                 bw = U(bw + U(BK) * U(weights.row))
             if s >= 0:
                 ra, rb = U(U(s & 1) * U(ABUF) + tm * U(VM)), U(U(s & 1) * U(BBUF) + tn * U(VN))
                 multiply(sa, L(ra), sb, L(rb), acc, fa, fb)
             if more:
                 wa, wb = U(U((s + 1) & 1) * U(ABUF) + ak * U(PITCH) + am), U(U((s + 1) & 1) * U(BBUF) + bk * U(BN) + bo)
-                for k in range(COLUMNS):
-                    for p in range(PIXELS):
-                        sa[U(wa + U((k * PITCH + p) * RA))] = pa[k * PIXELS + p]
+                for k in range(LA):
+                    sa[U(wa + U(k * BETWEEN * PITCH))] = pa[k]
                 for i in range(LB):
-                    sb[U(wb + U(i * RB * BN))] = pb[i]
+                    sb[L(wb) + L(i)] = pb[i]
             cuda.syncthreads()
-        store(acc, b, y, phases, f, g, U(m0 + tm * U(VM)), U(o0 + tn * U(VN)), target, weights)
+            s = S(s + 1)
+        m, o = U(place[2] + tm * U(VM)), U(place[3] + tn * U(VN))
+        store(acc, b, y, phases, place[0], place[1], m, o, target, weights)
 
     return gemm

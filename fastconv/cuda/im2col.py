@@ -14,37 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, border, lowering
-from .filters import ENOUGH_BLOCKS, Filters, cut, filters_of, make_pack, sum_parts
+from ..precision import tf32_allowed
+from . import backend, border, lowering, tensor, tune
+from .filters import Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
 from .gemm_weights import Output, Pixels, make_gemm_weights
+from .halves import Half, through_float32
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, Triple, Window, kernel_of
 from .pointwise import fill
-
-#: Tiles for float32 from the largest; each thread of the first two has 64 accumulators, of the others 32 or 16.
-TILES = (
-    Tile(128, 128, 8, 8, 8),
-    Tile(128, 64, 8, 8, 4),
-    Tile(64, 64, 8, 4, 4),
-    Tile(128, 32, 8, 8, 4),
-    Tile(128, 16, 8, 4, 4),
-)
-
-
-def choose_tile(pixels: int, channels: int, groups: int, itemsize: int) -> Tile:
-    """The tile for a GEMM of `pixels` rows and `channels` columns per group: the largest that fills the GPU.
-
-    It is as wide as the channels, or at least 64; float64 has room for 16 accumulators.
-    """
-    fitting = [tile for tile in TILES if itemsize == 4 or tile.TM * tile.TN <= 16] or list(TILES)
-    widths = sorted({tile.BN for tile in fitting})
-    width = next((width for width in widths if channels <= width), widths[-1])
-    wide = [tile for tile in fitting if tile.BN in {width, min(64, width)}]
-    for tile in wide:
-        if blocks_for(pixels, tile.BM) * blocks_for(channels, tile.BN) * groups >= ENOUGH_BLOCKS:
-            return tile
-    return wide[-1]
 
 
 @entry
@@ -55,13 +33,22 @@ def conv(
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
+    filters = filters_of(w.shape, groups, channels_last)
+    numbers = _numbers(y, filters, padding_mode)
+    if numbers is None and isinstance(y, Half):
+        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
+        return through_float32(conv)(
+            x, w, b, y, **options, groups=groups, channels_last=channels_last, activation=activation
+        )
     x, before = border.padded(x, padding, padding_mode, channels_last)
     window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
     problem = _problem(x, y, window, groups, channels_last).flattened()
-    filters = filters_of(w.shape, groups, channels_last)
-    tile = choose_tile(y.size // problem.O, filters.outputs, groups, y.dtype.itemsize)
+    if numbers is not None:
+        return tensor.multiply(lowering.forward, problem, x, w, b, y, filters, activation, numbers)
+    capability = backend.executor().capability()
+    tile = tune.float_tile(capability, y.size // problem.O, filters.outputs, groups, y.dtype.itemsize)
     plan = lowering.forward(problem, tile.BK)
-    _multiply(plan, tile, problem, x, w, b, y, filters, activation)
+    multiply(plan, tile, problem, x, w, b, y, filters, activation)
 
 
 @entry
@@ -72,14 +59,22 @@ def conv_input_grad(
     """dx: the gathering GEMM on dy with input and output channels of w exchanged, once for each phase of the stride."""
     if dx.size == 0:
         return
+    f = filters_of(w.shape, groups, channels_last)
+    exchanged = Filters(f.taps, f.outputs, f.channels, f.group, f.tap, f.o, f.c)
+    numbers = _numbers(dx, exchanged, padding_mode)
+    if numbers is None and isinstance(dx, Half):
+        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
+        return through_float32(conv_input_grad)(dy, w, dx, **options, groups=groups, channels_last=channels_last)
     target, before = border.unfolded(dx, padding, padding_mode, channels_last)
     window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
     problem = _problem(target, dy, window, groups, channels_last).flattened()
-    f = filters_of(w.shape, groups, channels_last)
-    exchanged = Filters(f.taps, f.outputs, f.channels, f.group, f.tap, f.o, f.c)
-    tile = choose_tile(target.size // problem.C, exchanged.outputs, groups, dx.dtype.itemsize)
-    plan = lowering.backward(problem, tile.BK)
-    _multiply(plan, tile, problem, dy, w, None, target, exchanged, None)
+    if numbers is not None:
+        tensor.multiply(lowering.backward, problem, dy, w, None, target, exchanged, None, numbers)
+    else:
+        capability, rows = backend.executor().capability(), target.size // problem.C
+        tile = tune.float_tile(capability, rows, exchanged.outputs, groups, dx.dtype.itemsize)
+        plan = lowering.backward(problem, tile.BK)
+        multiply(plan, tile, problem, dy, w, None, target, exchanged, None)
     border.fold(target, dx, padding, padding_mode, channels_last)
 
 
@@ -97,7 +92,7 @@ def conv_weight_grad(
     p = _problem(x, dy, window, groups, channels_last).flattened()
     filters = filters_of(dw.shape, groups, channels_last)
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
-    tile = choose_tile(rows, filters.outputs, groups, dw.dtype.itemsize)
+    tile = tune.float_tile(tune.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
     grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), groups
     parts, part = cut(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
@@ -120,7 +115,15 @@ def conv_weight_grad(
     sum_parts(partial, dw, filters, parts)
 
 
-def _multiply(
+def _numbers(result: Any, filters: Filters, padding_mode: str) -> str | None:
+    """What tensor cores multiply for this call, or None."""
+    capability = backend.executor().capability()
+    return tensor.choose_numbers(
+        result.dtype.name, tf32_allowed(), capability, filters.channels, filters.outputs, padding_mode == "zeros"
+    )
+
+
+def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
     """Pack w in the order of the plan's columns and start the gathering GEMM."""

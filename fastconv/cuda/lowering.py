@@ -7,8 +7,8 @@ one tap (`even`), a table has one entry per step, else one per column. Everythin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 from .gemm import OUTSIDE, Gather, Phase, Target
 
 Triple = tuple[int, int, int]
+START = Phase._fields.index("start")
 
 
 class Strides(NamedTuple):
@@ -139,6 +140,17 @@ def backward(p: Problem, BK: int) -> Plan:
     strides = _triple(v * s for v, s in zip((x.d, x.h, x.w), p.window.stride, strict=True))
     target = Target(x.n, *strides, x.c, p.C // p.groups * x.c)
     return Plan(np.concatenate(columns), np.concatenate(entries), np.array(phases), gather, target, even)
+
+
+def staged(lower: Callable[[Problem, int], Plan], p: Problem, channels: int, BK: int) -> Plan:
+    """`lower` for a gathered image that is channels-last with `channels` in each group, while the rest stays `p`'s."""
+    forwards = lower is forward
+    C, O = (channels * p.groups, p.O) if forwards else (p.C, channels * p.groups)
+    gathering = lower(replace(p, C=C, O=O, channels_last=True), BK)
+    storing = lower(p, BK)
+    phases = gathering.phases.copy()
+    phases[:, START] = storing.phases[:, START]
+    return replace(gathering, phases=phases, target=storing.target)
 
 
 def _columns(

@@ -31,9 +31,15 @@ class Operands:
     result : numpy.dtype
         Dtype the caller gets back: float16 and bfloat16 are computed in float32.
     device : {"cpu", "cuda"}
+
+    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32.
     """
 
-    def __init__(self, names: str, *values: Any, device: str | None = None, integers: bool = False) -> None:
+    _halves = False
+
+    def __init__(
+        self, names: str, *values: Any, device: str | None = None, integers: bool = False, halves: bool = False
+    ) -> None:
         self.arrays: Sequence[Any]
         absent = values[-1] is None and names.endswith(OPTIONAL)
         if device is None and _are_ready(values[:-1] if absent else values):
@@ -57,6 +63,10 @@ class Operands:
             from ..cuda import backend
 
             backend.require()
+            self._halves = halves and self.result != self.compute
+            if self._halves:
+                self.arrays = self._as_halves(values, arrays)
+                return
             self.arrays = [
                 None
                 if v is None
@@ -65,6 +75,21 @@ class Operands:
                 else backend.to_device(contiguous(a, self.compute))
                 for v, a in zip(values, arrays, strict=True)
             ]
+
+    def _as_halves(self, values: tuple[Any, ...], arrays: list[np.ndarray | None]) -> list[Any]:
+        """On the device in 16 bits; a bias in float32, for it is added to sums in float32."""
+        from ..cuda import backend, halves
+
+        given = [v if a is None else a for v, a in zip(values, arrays, strict=True)]
+        result = []
+        for name, value in zip(self.names, given, strict=True):
+            if value is None or name not in OPTIONAL:
+                result.append(None if value is None else halves.half_of(value, self.result))
+            elif isinstance(value, np.ndarray):
+                result.append(backend.to_device(contiguous(value, self.compute)))
+            else:
+                result.append(backend.as_device(value, self.compute))
+        return result
 
     def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
         if device is not None and (not isinstance(device, str) or device not in ("cpu", "cuda")):
@@ -85,9 +110,9 @@ class Operands:
         dtype = self.compute if dtype is None else dtype
         if self.device == "cpu":
             return memory.empty(shape, dtype)
-        from ..cuda import backend
+        from ..cuda import backend, halves
 
-        return backend.empty(shape, np.dtype(dtype))
+        return halves.empty(shape, self.result) if self._halves else backend.empty(shape, np.dtype(dtype))
 
     def output(self, shape: tuple[int, ...], out: Any) -> Any:
         """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
@@ -102,11 +127,11 @@ class Operands:
     def finish(self, y: Any, out: Any = None) -> Any:
         """The caller's result: in the caller's dtype, on the caller's device, in `out` if given."""
         if self.device == "cuda":
-            from ..cuda import backend
+            from ..cuda import backend, halves
 
             if self._given is not None and out is None:
-                return backend.like(y, self._given, self.result)
-            y = backend.to_host(y)
+                return backend.like(y.array if self._halves else y, self._given, self.result)
+            y = halves.to_host(y) if self._halves else backend.to_host(y)
         if out is None:
             return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
         if out is not y:

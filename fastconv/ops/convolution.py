@@ -162,7 +162,7 @@ def _conv(
     rank: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, layout: str | None,
     padding_mode: str, activation: Any, method: str, device: str | None, out: Any,
 ) -> Any:  # fmt: skip
-    operands = Operands("x w b", x, w, b, device=device)
+    operands = Operands("x w b", x, w, b, device=device, halves=True)
     x, w, b = operands.arrays
     b_shape = None if b is None else b.shape
     spec = known_spec(

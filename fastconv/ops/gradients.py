@@ -227,7 +227,7 @@ def _input_grad(
     rank: int, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
     layout: str | None, padding_mode: str, method: str, device: str | None,
 ) -> Any:  # fmt: skip
-    operands = Operands("dy w", dy, w, device=device)
+    operands = Operands("dy w", dy, w, device=device, halves=True)
     dy, w = operands.arrays
     shapes = parse_shape(x_shape, "x"), w.shape
     spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)

@@ -1,0 +1,138 @@
+"""Convolution as an implicit GEMM on tensor cores: which problems, and the steps of a call.
+
+TF32 serves float32 where `fastconv.allow_tf32` allows it, float16 and bfloat16 arrays are multiplied as they are; all
+sums are float32. Image and weights are first brought to words (``staging``), unless a channels-last image of 16-bit
+numbers lies like that already. Extra memory: both operands once more, the image's channels filled up to 64 bytes.
+Error: below (2**-10 + 2**-22 + terms*2**-22)*(|x|*|w|) in TF32, terms*2**-22*(|x|*|w|) for 16-bit operands, and the
+rounding of a 16-bit result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from . import backend, lowering, tune
+from .filters import Filters
+from .gemm_tensor import BK, NUMBERS, Weights, make_gemm_tensor
+from .halves import Half
+from .launch import blocks_for, flat, launch, needs_wide, table
+from .lowering import Plan, Problem, strides_of
+from .staging import Image, make_pack, make_stage
+
+SINCE = 8, 0  # compute capability
+LEAST_OUTPUTS = 16
+
+
+def choose_numbers(
+    dtype: str, tf32: bool, capability: tuple[int, int], channels: int, outputs: int, zeros: bool
+) -> str | None:
+    """What tensor cores multiply, "tf32", "bf16" or "f16"; None where float32 is computed without them.
+
+    Parameters
+    ----------
+    dtype : str
+        Name of the arrays' dtype.
+    tf32 : bool
+        TF32 is allowed for float32.
+    capability : (int, int)
+        The GPU's compute capability; asynchronous copies and TF32 came with 8.0.
+    channels, outputs : int
+        Of a group: what is summed, and what is computed. Tiles that they would fill by less than half are not worth it.
+    zeros : bool
+        The border is zeros; other borders are made, and summed up again, in float32.
+    """
+    numbers = {"float32": "tf32" if tf32 else None, "float16": "f16", "bfloat16": "bf16"}.get(dtype)
+    if numbers is None or capability < SINCE or not (zeros or numbers == "tf32"):
+        return None
+    return numbers if 2 * channels >= BK * NUMBERS[numbers] and outputs >= LEAST_OUTPUTS else None
+
+
+def multiply(
+    lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters,
+    activation: Any, numbers: str,
+) -> None:  # fmt: skip
+    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`."""
+    channels = filters.channels
+    words = -(-channels // (BK * NUMBERS[numbers])) * BK
+    plan = _plan(lower, p, words)
+    capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
+    tile = tune.tensor_tile(capability, rows, filters.outputs, p.groups)
+    columns = len(plan.columns)
+    size, last = (p.size, p.C) if lower is lowering.forward else (p.out, p.O)
+    image = p.N * math.prod(size) * words * p.groups
+    wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
+    narrow = isinstance(y, Half)
+    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide)
+    packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
+    grid = (
+        blocks_for(filters.outputs, tile.BN),
+        blocks_for(int(plan.phases[:, 3].max()), tile.BM),
+        len(plan.phases),
+    )
+    result = _elements(y)
+    arrays = staged, packed, result if b is None else flat(b), result
+    tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
+    weights = Weights(filters.outputs, columns, filters.outputs * columns)
+    launch(
+        make_gemm_tensor,
+        (tile, numbers, p.deep, b is not None, activation, narrow),
+        math.prod(grid) * p.groups,
+        (*arrays, *tables, plan.gather, plan.target, weights, grid),
+        dtype=np.float32,
+        wide=wide,
+        threads=tile.threads,
+        resident=1 if wide else 512 // tile.threads,
+    )
+
+
+def _elements(array: Any) -> Any:
+    return flat(array.bits if isinstance(array, Half) else array)
+
+
+def _staged(
+    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool
+) -> Any:
+    """The image as words."""
+    strides, inner = strides_of(channels, size, p.channels_last), channels // p.groups
+    image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
+    staged = backend.scratch("staged", total, np.uint32)
+    constants = numbers, not p.channels_last
+    chunks = total // 4
+    launch(make_stage, constants, blocks_for(chunks), (x, staged, image, chunks), dtype=x.dtype, wide=wide)
+    return staged
+
+
+def _packed(plan: Plan, w: Any, filters: Filters, groups: int, numbers: str, wide: bool) -> Any:
+    """The weights as (group, output channel, column of A)."""
+    columns = len(plan.columns)
+    size = groups * filters.outputs * columns
+    packed = backend.scratch("packed words", size, np.uint32)
+    offsets = table(_offsets, (plan, filters, NUMBERS[numbers]), wide)
+    args = w, packed, offsets, columns, filters.outputs, filters.group, filters.o, size
+    launch(make_pack, (numbers,), blocks_for(size), args, dtype=w.dtype, wide=wide)
+    return packed
+
+
+@lru_cache(maxsize=256)
+def _plan(lower: Callable[[Problem, int], Plan], p: Problem, words: int) -> Plan:
+    return lowering.staged(lower, p, words, BK)
+
+
+def _entries(plan: Plan) -> np.ndarray:
+    return plan.entries.reshape(-1)
+
+
+def _phases(plan: Plan) -> np.ndarray:
+    return plan.phases.reshape(-1)
+
+
+def _offsets(plan: Plan, filters: Filters, per: int) -> np.ndarray:
+    """Where in w each number of each column is; -1 for those that only fill up."""
+    tap, word = (v[:, None] for v in plan.columns.T)
+    c = word * per + np.arange(per)
+    return np.where((tap < 0) | (c >= filters.channels), -1, tap * filters.tap + c * filters.c).reshape(-1)

@@ -1,0 +1,252 @@
+"""Convolution with 3x3 filters by Winograd's F(4x4, 3x3): a quarter of the multiplications (twin: cpu/winograd.py).
+
+Each tile of 4x4 outputs reads 6x6 inputs. They, and the filters, are taken to 36 points; there the convolution is one
+product of matrices for each point, by the GEMM of ``im2col`` with 36 times as many groups; and back. The points 0,
+±3/4, ±3/2 and infinity are the CPU's (cpu/winograd_points.py has the derivation; Lavin & Gray, arXiv:1509.09308).
+Extra memory: 2.25 times image and result, filled up to whole tiles, and 4 times the filters.
+Error: below 40*terms*eps*(max |x| in the window * |w|), terms = 9*C/groups. NaN and Inf spread over their tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import backend, border, im2col, lowering, tune
+from .activation import device_function
+from .backend import cuda
+from .filters import Filters, filters_of
+from .halves import through_float32
+from .indexing import make_pixel
+from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
+from .lowering import Problem, Triple, Window, split, strides_of
+from .source import inlined, unrolled
+
+M, TILE = 4, 6  # outputs and inputs of a tile along one axis
+POINTS = TILE * TILE
+A, B = 3 / 4, 3 / 2  # the positive points
+POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))
+
+
+class Tiles(NamedTuple):
+    """Where tiles lie: their grid, the image's size and strides, how outputs meet inputs, strides of transformed data.
+
+    `of` is the number of tiles, `tile`, `point` and `channel` what lies between two of each in transformed data.
+    """
+
+    D: int
+    TH: int
+    TW: int
+    of: int
+    channels: int
+    size_d: int
+    size_h: int
+    size_w: int
+    n: int
+    c: int
+    d: int
+    h: int
+    w: int
+    step_d: int
+    before_d: int
+    before_h: int
+    before_w: int
+    tile: int
+    point: int
+
+
+def make_spread(T: Any, U: Any) -> Any:
+    """``spread(v, i, step)``: six inputs of `v` from place i on, `step` apart, to their values at the points."""
+    a2, b2, a, b = T(A * A), T(B * B), T(A), T(B)
+    whole, middle = T(A * A * B * B), T(A * A + B * B)
+
+    def spread(v: Any, i: int, step: int) -> None:
+        d0, d1, d2 = v[i], v[i + step], v[i + 2 * step]
+        d3, d4, d5 = v[i + 3 * step], v[i + 4 * step], v[i + 5 * step]
+        even, odd = d4 - b2 * d2, a * (d3 - b2 * d1)
+        v[i], v[i + step], v[i + 2 * step] = whole * d0 - middle * d2 + d4, even + odd, even - odd
+        even, odd = d4 - a2 * d2, b * (d3 - a2 * d1)
+        v[i + 3 * step], v[i + 4 * step], v[i + 5 * step] = even + odd, even - odd, whole * d1 - middle * d3 + d5
+
+    return inlined(spread)
+
+
+def make_evaluate(T: Any) -> Any:
+    """``evaluate(w0, w1, w2)`` -> the values of three taps at the points, scaled."""
+    a, b, a2, b2 = T(A), T(B), T(A * A), T(B * B)
+    first = T(1 / (A * A * B * B))
+    of_a, of_b = T(1 / (2 * A * A * (A * A - B * B))), T(1 / (2 * B * B * (B * B - A * A)))
+
+    def evaluate(w0: Any, w1: Any, w2: Any) -> Any:
+        even_a, odd_a = of_a * (w0 + a2 * w2), of_a * a * w1
+        even_b, odd_b = of_b * (w0 + b2 * w2), of_b * b * w1
+        return first * w0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, w2
+
+    return inlined(evaluate)
+
+
+def make_combine(T: Any) -> Any:
+    """``combine(v, i, step)``: six values of `v` to four outputs, in their first four places."""
+    a, b, a2, b2, a3, b3 = T(A), T(B), T(A * A), T(B * B), T(A**3), T(B**3)
+
+    def combine(v: Any, i: int, step: int) -> None:
+        v0, v5 = v[i], v[i + 5 * step]
+        sum_a, difference_a = v[i + step] + v[i + 2 * step], v[i + step] - v[i + 2 * step]
+        sum_b, difference_b = v[i + 3 * step] + v[i + 4 * step], v[i + 3 * step] - v[i + 4 * step]
+        v[i], v[i + step] = v0 + sum_a + sum_b, a * difference_a + b * difference_b
+        v[i + 2 * step], v[i + 3 * step] = a2 * sum_a + b2 * sum_b, a3 * difference_a + b3 * difference_b + v5
+
+    return inlined(combine)
+
+
+def make_item(U: Any, channels_last: bool) -> Any:
+    """``item(i, tiles)`` -> (tile, channel) of thread i: neighbours read neighbours."""
+
+    def item(i: Any, tiles: Any) -> Any:
+        inner = U(tiles.channels) if channels_last else U(tiles.of)
+        q = U(i // inner)
+        r = U(i - q * inner)
+        return (q, r) if channels_last else (r, q)
+
+    return inlined(item)
+
+
+def make_to_points(T: Any, S: Any, U: Any, channels_last: bool) -> Callable[..., None]:
+    """Inputs to points; one thread per tile and channel."""
+    item, pixel, spread = make_item(U, channels_last), make_pixel(U), make_spread(T, U)
+
+    def to_points(x: Any, values: Any, tiles: Tiles, channel: Any, size: Any) -> None:
+        v = cuda.local.array(POINTS, T)
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(size):
+            t, c = item(i, tiles)
+            n, d, h, w = pixel(t, tiles.D, tiles.TH, tiles.TW)
+            z = S(S(d) * tiles.step_d - tiles.before_d)
+            y0, x0 = S(S(h) * M - tiles.before_h), S(S(w) * M - tiles.before_w)
+            at = U(n * U(tiles.n) + c * U(tiles.c) + U(z) * U(tiles.d))
+            for j in unrolled(TILE):
+                row = U(at + U(y0 + j) * U(tiles.h))
+                inside = U(z) < U(tiles.size_d) and U(y0 + j) < U(tiles.size_h)
+                for k in unrolled(TILE):
+                    value = T(0)
+                    if inside and U(x0 + k) < U(tiles.size_w):
+                        value = x[U(row + U(x0 + k) * U(tiles.w))]
+                    v[j * TILE + k] = value
+            for k in unrolled(TILE):
+                spread(v, k, TILE)
+            to = U(t * U(tiles.tile) + c * U(channel))
+            for j in unrolled(TILE):
+                spread(v, j * TILE, 1)
+                for k in unrolled(TILE):
+                    values[U(to + U(j * TILE + k) * U(tiles.point))] = v[j * TILE + k]
+
+    return to_points
+
+
+def make_filter(T: Any, S: Any, U: Any) -> Callable[..., None]:
+    """values[point, g, c, o] from w; one thread per filter and input channel."""
+    evaluate = make_evaluate(T)
+
+    def to_values(w: Any, values: Any, filters: Filters, point: Any, size: Any) -> None:
+        v = cuda.local.array((3, TILE), T)
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(size):
+            q = U(i // U(filters.outputs))
+            o = U(i - q * U(filters.outputs))
+            g = U(q // U(filters.channels))
+            c = U(q - g * U(filters.channels))
+            at = U(g * U(filters.group) + c * U(filters.c) + o * U(filters.o))
+            for k in unrolled(3):
+                v[k, 0], v[k, 1], v[k, 2], v[k, 3], v[k, 4], v[k, 5] = evaluate(
+                    w[U(at + U(k) * U(filters.tap))],
+                    w[U(at + U(k + 3) * U(filters.tap))],
+                    w[U(at + U(k + 6) * U(filters.tap))],
+                )
+            for j in unrolled(TILE):
+                row = evaluate(v[0, j], v[1, j], v[2, j])
+                for k in unrolled(TILE):
+                    values[U(i + U(j * TILE + k) * U(point))] = row[k]
+
+    return to_values
+
+
+def make_from_points(T: Any, S: Any, U: Any, channels_last: bool, bias: bool, activation: Any) -> Callable[..., None]:
+    """Points to outputs; one thread per tile and channel. `tiles` tells of y: what lies beyond its size is dropped."""
+    item, pixel, combine = make_item(U, channels_last), make_pixel(U), make_combine(T)
+    act = device_function(activation, T)
+
+    def from_points(values: Any, b: Any, y: Any, tiles: Tiles, channel: Any, size: Any) -> None:
+        v = cuda.local.array(POINTS, T)
+        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
+        if i < U(size):
+            t, o = item(i, tiles)
+            n, d, h, w = pixel(t, tiles.D, tiles.TH, tiles.TW)
+            first = U(t * U(tiles.tile) + o * U(channel))
+            for k in unrolled(POINTS):
+                v[k] = values[U(first + U(k) * U(tiles.point))]
+            for k in unrolled(TILE):
+                combine(v, k, TILE)
+            at = U(n * U(tiles.n) + o * U(tiles.c) + d * U(tiles.d))
+            for j in unrolled(M):
+                combine(v, j * TILE, 1)
+                if U(h * U(M) + U(j)) < U(tiles.size_h):
+                    row = U(at + U(h * U(M) + U(j)) * U(tiles.h))
+                    for k in unrolled(M):
+                        if U(w * U(M) + U(k)) < U(tiles.size_w):
+                            value = v[j * TILE + k]
+                            if bias:
+                                value = T(value + b[o])
+                            if act is not None:
+                                value = T(act(value))
+                            y[U(row + U(w * U(M) + U(k)) * U(tiles.w))] = value
+
+    return from_points
+
+
+@entry
+@through_float32
+def conv(
+    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
+    """y = activation(b + conv(x, w)), filters (1, 3, 3), stride 1 and dilation 1 along H and W."""
+    if y.size == 0:
+        return
+    x, before = border.padded(x, padding, padding_mode, channels_last)
+    N, C, size = split(x.shape, channels_last)
+    _, O, out = split(y.shape, channels_last)
+    f = filters_of(w.shape, groups, channels_last)
+    grid = out[0], -(-out[1] // M), -(-out[2] // M)
+    tiles = N * grid[0] * grid[1] * grid[2]
+    wide = needs_wide(x.size, y.size, tiles * POINTS * max(C, O), POINTS * w.size)
+    values = backend.scratch("points of x", tiles * POINTS * C, x.dtype)
+    result = backend.scratch("points of y", tiles * POINTS * O, x.dtype)
+    weights = backend.scratch("points of w", POINTS * w.size // f.taps, x.dtype)
+
+    def describe(channels: int, image: Triple) -> tuple[Tiles, int]:
+        strides = strides_of(channels, image, channels_last)
+        between = (POINTS * channels, channels) if channels_last else (1, channels * tiles)
+        place = strides.n, strides.c, strides.d, strides.h, strides.w
+        return Tiles(
+            *grid, tiles, channels, *image, *place, stride[0], *before, *between
+        ), 1 if channels_last else tiles
+
+    common: dict[str, Any] = {"dtype": x.dtype, "wide": wide}
+    args: tuple[Any, ...] = flat(x), values, *describe(C, size), tiles * C
+    launch(make_to_points, (channels_last,), blocks_for(tiles * C), args, **common)
+    count = w.size // f.taps
+    launch(make_filter, (), blocks_for(count), (flat(w), weights, f, count, count), **common)
+    _products(values, weights, result, tiles, groups, f, channels_last)
+    args = result, flat(y if b is None else b), flat(y), *describe(O, out), tiles * O
+    launch(make_from_points, (channels_last, b is not None, activation), blocks_for(tiles * O), args, **common)
+
+
+def _products(values: Any, weights: Any, result: Any, tiles: int, groups: int, f: Filters, channels_last: bool) -> None:
+    """At each point and in each group (tiles x channels) times (channels x outputs)."""
+    batch, line = POINTS * groups, (1, 1, tiles)
+    problem = Problem(1, batch * f.channels, line, batch * f.outputs, line, POINT, batch, channels_last)
+    capability = backend.executor().capability()
+    tile = tune.float_tile(capability, tiles, f.outputs, batch, result.dtype.itemsize)
+    filters = Filters(1, f.channels, f.outputs, f.channels * f.outputs, 0, f.outputs, 1)
+    plan = lowering.forward(problem, tile.BK)
+    im2col.multiply(plan, tile, problem, values, weights, None, result, filters, None)

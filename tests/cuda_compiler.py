@@ -1,0 +1,133 @@
+"""Compiles kernels for GPUs that are not there, with numba-cuda and its toolkit packages, and reads the machine code.
+
+`Compiler` takes the place of the GPU behind ``fastconv.cuda.backend``: what it should run it compiles for the types it
+is started with. `missing` is None, or the reason why that is impossible here.
+"""
+
+import functools
+import re
+import shutil
+import subprocess
+import sys
+import types
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import cudasim
+import numba
+import numpy as np
+
+missing = None
+try:
+    from cuda.bindings import nvjitlink
+    from numba import cuda
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv import nvvm
+
+    if cuda.implementation != "NVIDIA" or not nvvm.is_available() or not nvjitlink.version():
+        missing = "numba-cuda's toolkit packages are not installed: pip install 'fastconv[cuda13]'"
+except Exception as error:  # a missing package, or one that fails to load its library
+    missing = f"numba-cuda and its toolkit packages are not installed ({error}): pip install 'fastconv[cuda13]'"
+
+
+class Compiler(cudasim.Executor):
+    """Keeps for each kernel it is asked to run what the assembler says."""
+
+    def __init__(self, target=(9, 0)):
+        super().__init__()
+        self.target, self.reports = target, []
+
+    def capability(self):
+        return self.target[:2]
+
+    def compile(self, function, bounds):
+        return function, bounds
+
+    def run(self, kernel, blocks, threads, args):
+        function, bounds = kernel
+        ptx = compiled(function, tuple(map(type_of, args)), bounds, self.target)
+        report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "ptx": ptx}
+        self.reports.append({**report, **assembled(ptx, self.target)})
+
+    def to_host(self, array):
+        return np.zeros(array.shape, array.dtype)
+
+    def install(self, monkeypatch):
+        """A device function called from a kernel asks the driver what to compile for: answer it."""
+        device = types.SimpleNamespace(compute_capability=self.target[:2], id=0)
+        monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
+        self.reports.clear()
+
+
+def type_of(argument):
+    """Numba's type of a kernel's argument."""
+    if isinstance(argument, cudasim.DeviceArray):
+        return numba.from_dtype(argument.dtype)[::1]
+    return numba.typeof(argument)
+
+
+@functools.cache
+def compiled(function, signature, bounds, target):
+    """PTX of a kernel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return cuda.compile(
+            function, signature, cc=target, device=False, output="ptx", abi="numba", launch_bounds=bounds
+        )[0]
+
+
+@functools.cache
+def assembled(ptx, target):
+    """Registers and bytes of local memory of each thread, and the binary."""
+    options = ["-arch=sm_" + "".join(map(str, target)), "-Xptxas=-v", "-verbose"]
+    linker = nvjitlink.create(len(options), options)
+    nvjitlink.add_data(linker, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
+    nvjitlink.complete(linker)
+    log = bytearray(nvjitlink.get_info_log_size(linker))
+    nvjitlink.get_info_log(linker, log)
+    text = log.decode()
+    cubin = bytearray(nvjitlink.get_linked_cubin_size(linker))
+    nvjitlink.get_linked_cubin(linker, cubin)
+    nvjitlink.destroy(linker)
+    return {
+        "registers": int(re.search(r"Used (\d+) registers", text)[1]),
+        "stack": int(re.search(r"(\d+) bytes stack frame", text)[1]),
+        "cubin": bytes(cubin),
+    }
+
+
+def disassembler():
+    """The path of nvdisasm, None where it is not installed."""
+    places = [Path(folder) / "nvidia" for folder in sys.path if (Path(folder) / "nvidia").is_dir()]
+    found = (path for place in places for path in place.glob("*/bin/nvdisasm"))
+    return next(map(str, found), None) or shutil.which("nvdisasm")
+
+
+def instructions(cubin, folder):
+    """The lines of machine code that hold an instruction or a label, the first without what surrounds it."""
+    path = Path(folder) / "kernel.cubin"
+    path.write_bytes(cubin)
+    text = subprocess.run([disassembler(), "-c", str(path)], check=True, capture_output=True, text=True).stdout
+    lines = []
+    for line in text.splitlines():
+        code = re.search(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?\S+ )?([A-Z].*?)\s*;", line)
+        label = re.match(r"(\.L\w+):", line)
+        if code or label:
+            lines.append(code[1] if code else label[1])
+    return lines
+
+
+def main_loop(lines, arithmetic):
+    """Counts of the instructions in the smallest loop with the most of `arithmetic`: name and width of each."""
+    labels = {line: i for i, line in enumerate(lines) if line.startswith(".L")}
+    loops = []
+    for i, line in enumerate(lines):
+        target = re.match(r"BRA\S*\s.*?\(?(\.L\w+)", line)
+        if target and labels.get(target[1], len(lines)) < i:
+            body = [code for code in lines[labels[target[1]] : i + 1] if not code.startswith(".L")]
+            loops.append((sum(code.startswith(arithmetic) for code in body), -len(body), body))
+    assert loops, "there is no loop"
+    # "LDS RZ" loads nothing: the assembler puts it before asynchronous copies, to order them.
+    names = (code.split()[0].split(".") for code in max(loops)[2] if not code.startswith("LDS RZ"))
+    return Counter(name[0] + (".128" if "128" in name else "") for name in names)

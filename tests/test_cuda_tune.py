@@ -1,0 +1,61 @@
+"""The choice of tiles: by the problem's shape, then by how many blocks the GPU needs."""
+
+import itertools
+
+import pytest
+
+from fastconv.cuda import tune
+
+CAPABILITIES = (*tune.MULTIPROCESSORS, (7, 0), (8, 7), (9, 9), (13, 0))
+
+
+def test_tiles_suit_the_channels():
+    assert tune.float_tile((9, 0), 1 << 20, 256, 1, 4) == tune.TILES[0]
+    for channels, width in ((1, 16), (16, 16), (17, 32), (33, 64), (64, 64), (65, 128), (1000, 128)):
+        assert width == tune.float_tile((9, 0), 1 << 20, channels, 1, 4).BN
+        assert tune.float_tile((9, 0), 1 << 20, channels, 1, 8) == tune.TILES[4 if channels <= 16 else 2]
+    for channels, width in ((1, 32), (32, 32), (33, 64), (64, 64), (65, 128), (1000, 128)):
+        assert width == tune.tensor_tile((9, 0), 1 << 20, channels, 1).BN
+
+
+def test_small_problems_get_smaller_tiles():
+    assert tune.float_tile((9, 0), 196, 512, 1, 4).BM == 64
+    assert tune.tensor_tile((9, 0), 196, 512, 1) == tune.TENSOR_TILES[2]
+    assert tune.float_tile((9, 0), 196, 512, 100, 4) == tune.TILES[0]  # groups are blocks too
+
+
+def test_larger_gpus_need_more_blocks():
+    """200 blocks of the largest tile: enough for 84 multiprocessors, not for 132."""
+    rows = 100 * 128
+    assert tune.float_tile((8, 6), rows, 256, 1, 4) == tune.TILES[0]
+    assert tune.float_tile((9, 0), rows, 256, 1, 4) != tune.TILES[0]
+    assert tune.tensor_tile((8, 6), rows, 256, 1) == tune.TENSOR_TILES[0]
+    assert tune.tensor_tile((9, 0), rows, 256, 1) != tune.TENSOR_TILES[0]
+
+
+@pytest.mark.parametrize(
+    "capability, blocks", [((7, 5), 144), ((7, 0), 144), ((8, 0), 216), ((8, 7), 168), ((9, 0), 264), ((13, 0), 376)]
+)
+def test_unknown_architectures_count_as_the_one_before(capability, blocks):
+    assert tune.enough_blocks(capability) == blocks
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=str)
+def test_every_choice_is_the_largest_that_fills_or_the_smallest(capability):
+    enough = tune.enough_blocks(capability)
+    for rows, channels, groups in itertools.product((1, 130, 5000, 10**6), (1, 40, 70, 300), (1, 16)):
+        for chosen, tiles in (
+            (tune.float_tile(capability, rows, channels, groups, 4), tune.TILES),
+            (tune.tensor_tile(capability, rows, channels, groups), tune.TENSOR_TILES),
+        ):
+            assert chosen in tiles
+
+            def blocks(tile, rows=rows, channels=channels, groups=groups):
+                return -(-rows // tile.BM) * -(-channels // tile.BN) * groups
+
+            larger = [t for t in tiles if t.BM * t.BN > chosen.BM * chosen.BN and 64 <= t.BN <= chosen.BN]
+            assert all(blocks(t) < enough for t in larger)
+
+
+def test_the_order_of_sums_does_not_depend_on_the_tile():
+    assert len({tile.BK for tile in tune.TILES}) == 1
