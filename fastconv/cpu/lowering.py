@@ -60,15 +60,14 @@ class Lowered:
         return together and all(map(_is_identity, self.index))
 
     @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """On each axis the longest run of padded elements, first and end, that are neighbours in x too."""
+        return tuple(map(_longest_run, self.index))
+
+    @property
     def interior(self) -> tuple[int, int]:
-        """The longest run of padded columns, first and end, that are neighbours in x too."""
-        table = self.index[2]
-        breaks = np.flatnonzero((table[:-1] < 0) | (table[1:] != table[:-1] + 1)) + 1
-        starts, ends = np.r_[0, breaks], np.r_[breaks, len(table)]
-        longest = int(np.argmax((ends - starts) * (table[starts] >= 0)))
-        if table[starts[longest]] < 0:
-            return 0, 0
-        return int(starts[longest]), int(ends[longest])
+        """That of the columns."""
+        return self.runs[2]
 
     @cached_property
     def row_terms(self) -> np.ndarray:
@@ -250,6 +249,15 @@ def strides(shape: Shape, channels_last: bool) -> tuple[int, int, int, int, int]
     if channels_last:
         return d * h * w * c, 1, h * w * c, w * c, c
     return c * d * h * w, d * h * w, h * w, w, 1
+
+
+def _longest_run(table: np.ndarray) -> tuple[int, int]:
+    breaks = np.flatnonzero((table[:-1] < 0) | (table[1:] != table[:-1] + 1)) + 1
+    starts, ends = np.r_[0, breaks], np.r_[breaks, len(table)]
+    longest = int(np.argmax((ends - starts) * (table[starts] >= 0)))
+    if table[starts[longest]] < 0:
+        return 0, 0
+    return int(starts[longest]), int(ends[longest])
 
 
 def _is_identity(table: np.ndarray) -> bool:

@@ -20,6 +20,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from ..memory import scratch
+from ..simd.depth_sweep import depth_address
 from ..simd.filter_tile import filter_address
 from ..simd.host import host
 from ..threads import team
@@ -29,6 +30,7 @@ from .planar_kernels import sweep
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
 WIDE = 3  # vectors in a row from which planes of depthwise problems are filtered row by row, not channel by channel
+STREAM_BYTES = 16 << 20  # of x and y: so much is not kept by caches that others share, so y is written past them
 GAIN = 0.75  # how full lanes of output channels may be, compared with those of pixels, before they are the better ones
 
 
@@ -63,8 +65,17 @@ class PlanarSweep:
             self.cut.numbers,
             scratch((members, self.cut.own), x.dtype),
             relu,
+            self._streams(x, y),
             filter_address(x.itemsize),
+            depth_address(x.itemsize),
         )
+
+    def _streams(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """True where y is better written past the caches, which needs whole vectors at their places."""
+        if x.nbytes + y.nbytes < STREAM_BYTES or self.cut.lanes.staged:
+            return False
+        vector = host().vector_bytes
+        return self.cut.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
 
 
 @lru_cache(maxsize=512)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import settings
+from ..simd.depth_sweep import SHAPES, Shape
 from ..simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ..simd.host import host
 from .blocking import WANTED_TASKS
@@ -46,8 +47,12 @@ BAND_C, BAND_D, BAND_H, BAND_P, BAND_W, PHASES, BAND_SIZE, DILATION = range(35, 
 STAGE_C, STAGE_H, STAGE_W = range(43, 46)
 X_N, X_C, X_D, X_H, X_W, Y_0, Y_N, Y_C, Y_D, Y_H, Y_W = range(46, 57)
 STRIDE_D, STRIDE_H, STRIDE_W, SPAN_D, SPAN_H, SPAN_W, LEFT, RIGHT = range(57, 65)
+# The outputs that are computed from x in place: first and end, on each axis.
+PLACE_D, PLACE_H, PLACE_W = range(65, 71, 2)
+# The number of a filter that is in the code, or -1, and the rows and columns of its tile.
+SHAPE, SHAPE_H, SHAPE_W = range(71, 74)
 # Where the tables of tiles of 1, 2, ... rows begin, after these places.
-STARTS, PLACES = range(65, 67)
+STARTS, PLACES = range(74, 76)
 
 
 class Axis(NamedTuple):
@@ -113,7 +118,11 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
         return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), True)
     unit = vector // math.gcd(channels, vector)
     adjoin = low.stride[2] == 1 and low.y_strides[4] == channels
-    if not adjoin or low.out[2] / _round_up(low.out[2], unit) <= channels / _round_up(channels, vector):
+    if (
+        not adjoin
+        or known_shape(low, vector) >= 0
+        or low.out[2] / _round_up(low.out[2], unit) <= channels / _round_up(channels, vector)
+    ):
         unit = 1
     return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, False)
 
@@ -168,6 +177,12 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     n[STRIDE_D : RIGHT + 1] = *low.stride, *low.span, *low.interior
     starts, tables = _tables(taps, lanes, sw, shift, depth, pitch, wide)
     n[STARTS] = PLACES
+    n[SHAPE], shape = -1, known_shape(low, vector)
+    if shape >= 0 and lanes.kind == LANES and lanes.unit == 1:
+        tile = SHAPES[shape]
+        n[[SHAPE, SHAPE_H, SHAPE_W]] = shape, tile.rows, tile.cols
+        if tile.stride > 1 and low.x_strides[1] == lanes.repeat == 1 and not lanes.staged:
+            n[PLACE_D : PLACE_W + 2] = _inside(low, tile)
     return Planar(
         lanes=lanes,
         taps=taps,
@@ -177,6 +192,30 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
         own=_round_up(band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         tasks=low.N * lanes.blocks * OD_ * blocks[0] * blocks[1],
     )
+
+
+def _inside(low: Lowered, tile: Shape) -> list[int]:
+    """First and end, on each axis, of the outputs whose inputs are neighbours in x, or none.
+
+    What is left at either side is nothing or at least a tile.
+    """
+    bounds = []
+    for axis, least in enumerate((1, tile.rows, tile.cols)):
+        (first, end), out, stride = low.runs[axis], low.out[axis], low.stride[axis]
+        begin, past = -(-first // stride), min(out, (end - 1 - low.span[axis]) // stride + 1)
+        bounds += [max(begin, least) if begin > 0 else 0, min(past, out - least) if past < out else out]
+    return bounds
+
+
+def known_shape(low: Lowered, vector: int) -> int:
+    """The number in `SHAPES` of a depthwise problem with at least a vector of channels, or -1."""
+    taps = tuple(Axis.of(offsets) for offsets in low.offsets.T)
+    if low.groups * low.O < vector or taps[0].taps > 1:
+        return -1
+    for number, shape in enumerate(SHAPES):
+        if taps[1:] == (Axis(shape.taps, 1),) * 2 and low.stride[1:] == (shape.stride,) * 2:
+            return number
+    return -1
 
 
 def _spread(length: int, itemsize: int) -> int:

@@ -9,6 +9,7 @@ Helpers get addresses in place of arrays, which Numba would count in and out at 
 
 from __future__ import annotations
 
+from ..simd.depth_sweep import depth_sweep
 from ..simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter_tiles, filter_vectors
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.lanes import address, clear_run, copy_run, peek, poke
@@ -43,11 +44,17 @@ from .planar_blocking import (
     PER_VECTOR,
     PHASES,
     PIXEL,
+    PLACE_D,
+    PLACE_H,
+    PLACE_W,
     REPEAT,
     RIGHT,
     ROUND,
     ROW_BLOCKS,
     ROWS,
+    SHAPE,
+    SHAPE_H,
+    SHAPE_W,
     SPAN_D,
     SPAN_H,
     SPAN_W,
@@ -86,7 +93,7 @@ VECTORS = filter_vectors()
 
 
 @parallel_kernel
-def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbers, own, relu, tile):
+def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbers, own, relu, stream, tile, known):
     """Each task: its rounds of input channels, one after the other; results that need it go through the staging."""
     n, mine = address(numbers), own[thread]
     index = planes_at, rows_at, cols_at
@@ -104,20 +111,69 @@ def sweep(thread, first, last, x, w, bias, y, planes_at, rows_at, cols_at, numbe
         if numbers[STAGED]:
             c, c0, c_steps = address(mine), numbers[BAND_SIZE], (numbers[STAGE_C], numbers[STAGE_H], numbers[STAGE_W])
         count = min(pixel, numbers[CHANNELS] - block * pixel)
-        for c_in in range(0, numbers[C_IN], numbers[ROUND]):
-            depth, x_in = min(numbers[ROUND], numbers[C_IN] - c_in), x0 + c_in * numbers[X_C]
-            if by_pixel:
+        start, w0, bias0 = BIAS if bias.size else ZERO, block * numbers[W_BLOCK], block * numbers[BIAS_BLOCK]
+        if by_pixel:
+            for c_in in range(0, numbers[C_IN], numbers[ROUND]):
+                depth, x_in = min(numbers[ROUND], numbers[C_IN] - c_in), x0 + c_in * numbers[X_C]
                 pack_rows(n, address(x), x_in, places, cols_at.size, here, depth, address(mine), False)
-            else:
-                pack_pixels(numbers, x, x_in, index, here, count, mine)
-            start = ACCUMULATE if c_in else BIAS if bias.size else ZERO
-            _rows(
-                n, depth, here, address(w), block * numbers[W_BLOCK] + c_in * numbers[W_CHANNEL], address(mine),
-                c, c0, c_steps, start, address(bias), block * numbers[BIAS_BLOCK],
-                relu and c_in + numbers[ROUND] >= numbers[C_IN], tile,
+                _rows(
+                    n, depth, here, address(w), w0 + c_in * numbers[W_CHANNEL], address(mine), c, c0, c_steps,
+                    ACCUMULATE if c_in else start, address(bias), bias0, relu and c_in + depth == numbers[C_IN], tile,
+                )  # fmt: skip
+        else:
+            _parts(
+                numbers, x, x0, index, here, count, mine, address(w), w0, c, c0, c_steps, start, address(bias), bias0,
+                relu, stream, tile, known,
             )  # fmt: skip
         if numbers[STAGED]:
             _unstage(numbers, mine, count, here, y, y0)
+
+
+@kernel
+def _parts(
+    numbers, x, x0, index, here, count, mine, w, w0, c, c0, c_steps, start, bias, bias0, relu, stream, tile, known
+):
+    """A block whose lanes are channels: packed, but for outputs whose input can be read in place.
+
+    Those are in the middle; above, below, left and right of them are parts that need the padding.
+    """
+    n, (plane, top, rows, left, cols) = address(numbers), here
+    row1, row2 = _within(top, top + rows, numbers[PLACE_H], numbers[PLACE_H + 1], numbers[SHAPE_H])
+    col1, col2 = _within(left, left + cols, numbers[PLACE_W], numbers[PLACE_W + 1], numbers[SHAPE_W])
+    if row1 == row2 or col1 == col2 or not numbers[PLACE_D] <= plane < numbers[PLACE_D + 1]:
+        row1 = row2 = top + rows
+    for r0, r1, q0, q1 in (
+        (top, row1, left, left + cols),
+        (row2, top + rows, left, left + cols),
+        (row1, row2, left, col1),
+        (row1, row2, col2, left + cols),
+        (row1, row2, col1, col2),
+    ):
+        if r0 == r1 or q0 == q1:
+            continue
+        part, at = (plane, r0, r1 - r0, q0, q1 - q0), c0 + (r0 - top) * c_steps[1] + (q0 - left) * c_steps[2]
+        band, band0, band_h = address(mine), 0, numbers[BAND_H]
+        if row1 < row2 and r0 == row1 and q0 == col1 and q1 == col2:
+            band, band_h = address(x), numbers[X_H]
+            band0 = x0 + index[0][plane * numbers[STRIDE_D]] * numbers[X_D]
+            band0 += index[1][r0 * numbers[STRIDE_H]] * band_h + index[2][q0 * numbers[STRIDE_W]] * numbers[X_W]
+        else:
+            pack_pixels(numbers, x, x0, index, part, count, mine)
+        if numbers[SHAPE] < 0 or r1 - r0 < numbers[SHAPE_H] or q1 - q0 < numbers[SHAPE_W]:
+            _rows(n, 1, part, w, w0, address(mine), c, at, c_steps, start, bias, bias0, relu, tile)
+        else:
+            depth_sweep(
+                known, numbers[SHAPE], numbers[STRIDE_W], numbers[SHAPE_H], numbers[SHAPE_W], r1 - r0, q1 - q0,
+                numbers[PIXEL], band, band0, band_h, numbers[PIXEL], w, w0, numbers[W_STEP],
+                c, at, c_steps[1], c_steps[2], bias, bias0, start == BIAS, relu, stream,
+            )  # fmt: skip
+
+
+@kernel
+def _within(first, end, low, high, least):
+    """The part of first..end-1 that lies in low..high-1, or none if that is less than `least`."""
+    begin, stop = max(first, low), min(end, high)
+    return (begin, stop) if stop - begin >= least else (end, end)
 
 
 @kernel

@@ -58,6 +58,12 @@ class Emitter:
         """One vector to an address aligned to its elements only."""
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.itemsize
 
+    def stream(self, value: Any, pointer: Any) -> None:
+        """One vector to an address aligned to vectors, past the caches: its line is not read first."""
+        store = self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()))
+        store.align = self.itemsize * self.lanes
+        store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
+
     def splat(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
         width = scalar.type
