@@ -85,9 +85,14 @@ def find(op: str, spec: Spec, method: str, device: str, *, prepared: bool = Fals
 
     `prepared` says that the weights are packed or transformed already, as in a plan.
     """
+    check_method(method)
+    return _find(op, spec, method, device, prepared)
+
+
+def check_method(method: Any) -> None:
+    """Raise `InvalidArgument` unless `method` is the name of one."""
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    return _find(op, spec, method, device, prepared)
 
 
 _remembered: list[Any] = []

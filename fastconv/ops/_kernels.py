@@ -38,6 +38,8 @@ class Bound(NamedTuple):
 
 def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
     """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
+    if type(method) is not str:
+        dispatch.check_method(method)  # what cannot be looked up is no method
     bound = _bind(op, spec, method, operands.device, prepared)
     if method == "auto" and bound.row.method in dispatch.SPREADING and not all(map(is_finite, inputs)):
         return _bind(op, spec, "direct", operands.device, prepared)
