@@ -48,7 +48,8 @@ def depth_sweep(
 
     `shape` counts in `SHAPES`, whose stride and tile follow; `rows` and `columns` are at least the tile's, `channels`
     one vector. The places x, w, y and bias are addresses with offsets; channels are neighbours, taps `w_tap` apart.
-    `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches; vectors of y must then be aligned.
+    `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches; vectors of
+    y must then be aligned.
     """
     places = {8: x, 12: w, 15: y, 19: bias}
     signature = types.void(*(places.get(i, INTP) for i in range(21)), *(types.boolean,) * 3)
