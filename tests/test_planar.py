@@ -96,6 +96,11 @@ CHANNELS = [
     Problem("stride 2", (1, 13, 15), (1, 3, 3), groups=20, options={"stride": (1, 2, 2), "padding": _same(1, 3, 3)}),
     Problem("stride 3, dilation 2, reflected", (1, 17, 19), (1, 3, 2), groups=18,
             options={"stride": (1, 3, 3), "dilation": (1, 2, 2), "padding": _same(1, 5, 3), "mode": "reflect"}),
+    Problem("stride 2, a middle read in place", (1, 41, 45), (1, 3, 3), groups=2 * LANES + 1, N=2,
+            options={"stride": (1, 2, 2), "padding": _same(1, 3, 3)}),
+    Problem("stride 2, all in place", (1, 21, 25), (1, 3, 3), groups=2 * LANES, options={"stride": (1, 2, 2)}),
+    Problem("stride 2, wrapped, 3-D", (4, 21, 25), (1, 3, 3), groups=LANES,
+            options={"stride": (1, 2, 2), "padding": ((1, 1), (1, 1), (1, 1)), "mode": "wrap"}),
     Problem("1-D", (1, 1, 90), (1, 1, 4), groups=5),
     Problem("3-D", (5, 6, 7), (3, 2, 3), groups=9, options={"padding": _same(3, 1, 3)}),
 ]  # fmt: skip
@@ -140,6 +145,18 @@ def test_touches_nothing_past_the_end(problem, lanes_of, channels_last):
     guarded = Guarded()
     y = _solve(problem, lanes_of, channels_last, "float32", place=guarded)
     np.testing.assert_array_equal(y, problem.expected(*problem.operands("float32")))
+
+
+@needs_guard
+@pytest.mark.parametrize("problem", [p for p in CHANNELS if p.groups == 2 * LANES], ids=str)
+def test_streamed_results(problem, monkeypatch):
+    monkeypatch.setattr(planar, "STREAM_BYTES", 0)
+    streamed, streams = [], planar.PlanarSweep._streams
+    monkeypatch.setattr(planar.PlanarSweep, "_streams", lambda *args: streamed.append(streams(*args)) or streamed[-1])
+    first_of_a_page = Guarded(behind=False)
+    y = _solve(problem, by_channels, True, "float32", bias=False, place=first_of_a_page)
+    np.testing.assert_array_equal(y, problem.expected(*problem.operands("float32")[:2], None))
+    assert streamed == [True]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
