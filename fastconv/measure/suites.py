@@ -148,7 +148,7 @@ def suite(name: str, *, tiny: bool = False) -> list[Problem]:
     Examples
     --------
     >>> [problem.label for problem in suite("layers")][:2]
-    ['64×[32→32@28 3×3]', '64×[64→64@14 3×3]']
+    ['64×[32→32@28 3×3]', '64×[32→64@14 3×3]']
     """
     if name not in SUITES:
         raise InvalidArgument(f"suite is {name!r}; expected one of {', '.join(SUITES)}")
