@@ -8,10 +8,12 @@ import pytest
 from guard import Guarded, needs_guard
 
 import fastconv as fc
-from fastconv.cpu import operators, planar
+from fastconv.cpu import operators
 from fastconv.cpu.lowering import weight_strides
 from fastconv.cpu.operators import Geometry
-from fastconv.cpu.planar_blocking import by_channels, by_pixels, cut
+from fastconv.cpu.planar import sweep as planar
+from fastconv.cpu.planar.blocking import cut
+from fastconv.cpu.planar.lanes import by_channels, by_pixels, serves
 from fastconv.simd.filter_tile import FILTER_ROWS
 from fastconv.simd.host import host
 
@@ -207,13 +209,13 @@ def test_nan_stays_in_its_windows():
 
 def test_serves_where_output_channels_would_leave_lanes_idle():
     apart, together = (3136, 1, 3136, 1), (1, 64, 1, 64)
-    assert planar.serves(1, 1, 1, 512, 1, apart, 4) == "pixels"
-    assert planar.serves(64, 1, 1, 56, 1, apart, 4) == "pixels"
-    assert planar.serves(64, 64, 1, 56, 1, apart, 4) is None
-    assert planar.serves(64, 1, 1, 56, 1, together, 4) is None
-    assert planar.serves(1, 1, 64, 56, 1, together, 4) == "channels"
-    assert planar.serves(1, 1, 64, 7, 1, apart, 4) == "channels"
-    assert planar.serves(1, 1, 64, 112, 1, apart, 4) == "pixels"
+    assert serves(1, 1, 1, 512, 1, apart, 4) == "pixels"
+    assert serves(64, 1, 1, 56, 1, apart, 4) == "pixels"
+    assert serves(64, 64, 1, 56, 1, apart, 4) is None
+    assert serves(64, 1, 1, 56, 1, together, 4) is None
+    assert serves(1, 1, 64, 56, 1, together, 4) == "channels"
+    assert serves(1, 1, 64, 7, 1, apart, 4) == "channels"
+    assert serves(1, 1, 64, 112, 1, apart, 4) == "pixels"
 
 
 def test_prepared_weights_are_not_read_again():

@@ -16,7 +16,7 @@ import numpy as np
 from . import operators
 from .lowering import Shape, Triple
 from .operators import Geometry
-from .planar_work import planar_work
+from .planar.work import planar_work
 from .sweep_work import sweep_work
 from .work import Work
 

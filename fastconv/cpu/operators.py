@@ -9,7 +9,6 @@ import numpy as np
 
 from ..borders import fold_border
 from . import activation as activations
-from . import planar, planar_weight_grad
 from .correlate import Sweep, sweep
 from .lowering import (
     Lowered,
@@ -22,6 +21,8 @@ from .lowering import (
     spatial,
     weight_strides,
 )
+from .planar import sweep as planar
+from .planar import weight_grad as planar_weights
 from .weight_grad import accumulate_weights
 
 
@@ -113,8 +114,8 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometr
     """Write the gradient to the weights to dw."""
     at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
     low = geometry.lower(x.shape, dw.shape, dy.shape)
-    cut = None if unfold else planar_weight_grad.plan(low, x.itemsize)
+    cut = None if unfold else planar_weights.plan(low, x.itemsize)
     if cut is not None:
-        planar_weight_grad.accumulate_planar(cut, low, x, dy, dw, at)
+        planar_weights.accumulate_planar(cut, low, x, dy, dw, at)
     else:
         accumulate_weights(low, x, dy, dw, at, unfold=unfold)

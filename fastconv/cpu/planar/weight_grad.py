@@ -21,9 +21,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..borders import counting_index
-from ..memory import scratch
-from ..simd.filter_tile import (
+from ...borders import counting_index
+from ...memory import scratch
+from ...simd.filter_tile import (
     ACCUMULATE,
     BROADCAST,
     FIELDS,
@@ -34,15 +34,14 @@ from ..simd.filter_tile import (
     filter_tiles,
     filter_vectors,
 )  # fmt: skip
-from ..simd.host import host
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lanes import address, clear_run, copy_run, peek, poke
-from ..threads import team
-from .blocking import WANTED_TASKS
-from .lowering import Lowered, WeightStrides
-from .pack import pack_strip
-from .planar import serves
-from .planar_blocking import (
+from ...simd.host import host
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ...threads import team
+from ..blocking import WANTED_TASKS
+from ..lowering import Lowered, WeightStrides
+from ..pack import pack_strip
+from .blocking import (
     BAND_D,
     BAND_H,
     BAND_P,
@@ -69,7 +68,8 @@ from .planar_blocking import (
     Planar,
     cut,
 )  # fmt: skip
-from .planar_kernels import locate, pack_pixels, pack_rows
+from .kernels import locate, pack_pixels, pack_rows
+from .lanes import serves
 
 # Places in `Cut.numbers`.
 PARTS, ITEMS, WIDE, DY_PITCH, X_STEP, X_VECTOR, W_STEP, INNER, ROW_SHIFT, C_ROW, C_VECTOR, VECTOR = range(12)

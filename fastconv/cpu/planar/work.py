@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from ..config import settings
-from ..simd.filter_tile import FILTER_ROWS, filter_vectors
-from ..simd.host import host
-from ..threads import team
-from .lowering import Triple
-from .planar import serves
-from .work import Work
+from ...config import settings
+from ...simd.filter_tile import FILTER_ROWS, filter_vectors
+from ...simd.host import host
+from ...threads import team
+from ..lowering import Triple
+from ..work import Work
+from .lanes import serves
 
 SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth each: sums set up and stored
 

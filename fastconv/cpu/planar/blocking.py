@@ -14,20 +14,19 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from ..config import settings
-from ..simd.depth_sweep import SHAPES, Shape
-from ..simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
-from ..simd.host import host
-from .blocking import WANTED_TASKS
-from .lowering import Lowered, WeightStrides
+from ...config import settings
+from ...simd.depth_sweep import SHAPES, Shape
+from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
+from ...simd.host import host
+from ..blocking import WANTED_TASKS
+from ..lowering import Lowered, WeightStrides
+from .lanes import Axis, Lanes, even_part, known_shape, round_up
 
 LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
-CHANNEL_VECTORS = 4  # of a task, where channels must be transposed into lanes
 
 # Places in `Planar.numbers`. What lanes are: see `Lanes`.
 KIND, UNIT, PIXEL, REPEAT, INNER, TOGETHER, STAGED = range(7)
@@ -55,37 +54,6 @@ SHAPE, SHAPE_H, SHAPE_W = range(71, 74)
 STARTS, PLACES = range(74, 76)
 
 
-class Axis(NamedTuple):
-    """Taps of one axis: `taps` of them, `step` padded elements apart."""
-
-    taps: int
-    step: int
-
-    @classmethod
-    def of(cls, offsets: np.ndarray) -> Axis:
-        """The taps that lie at `offsets`, in any order and number."""
-        values = np.unique(offsets)
-        return cls(len(values), int(values[1] - values[0]) if len(values) > 1 else 1)
-
-
-class Lanes(NamedTuple):
-    """What the lanes are.
-
-    A vector spans `unit` columns. Where channels are lanes, a block has `pixel` of them in each column, each input
-    channel `repeat` times; else `pixel` is 1. `inner` tiles that read the same columns follow each other: one for each
-    output channel (or each `together` channels), or for each vector of channels.
-    """
-
-    kind: int
-    unit: int
-    pixel: int
-    repeat: int
-    inner: int
-    together: int
-    blocks: int
-    staged: bool
-
-
 @dataclass(frozen=True, eq=False)
 class Planar:
     """The cut of one problem; a thread needs `own` elements of scratch."""
@@ -97,34 +65,6 @@ class Planar:
     numbers: np.ndarray
     own: int
     tasks: int
-
-
-@lru_cache(maxsize=512)
-def by_pixels(low: Lowered, itemsize: int) -> Lanes:
-    """Lanes along a row; x's columns must be neighbours."""
-    shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).taps > 1
-    together = 0 if shares_rows or low.O == 1 else _even(low.O, FILTER_ROWS)
-    inner = -(-low.O // together) if together else low.O
-    staged = low.y_strides[4] != 1
-    return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, staged)
-
-
-@lru_cache(maxsize=512)
-def by_channels(low: Lowered, itemsize: int) -> Lanes:
-    """Lanes along the channels of a depthwise problem (C = 1); channels-first ones are transposed by blocks."""
-    vector, channels = host().lanes(itemsize), low.groups * low.O
-    if low.groups > 1 and (low.x_strides[1] != 1 or low.y_strides[1] != 1):
-        pixel = min(CHANNEL_VECTORS, -(-channels // vector)) * vector
-        return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), True)
-    unit = vector // math.gcd(channels, vector)
-    adjoin = low.stride[2] == 1 and low.y_strides[4] == channels
-    if (
-        not adjoin
-        or known_shape(low, vector) >= 0
-        or low.out[2] / _round_up(low.out[2], unit) <= channels / _round_up(channels, vector)
-    ):
-        unit = 1
-    return Lanes(LANES, unit, channels, low.O, -(-unit * channels // vector), 0, 1, False)
 
 
 @lru_cache(maxsize=512)
@@ -140,12 +80,12 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     shift = 0 if lanes.together else sh * apart // dh
     rows, cols = _block(low, lanes, apart, itemsize)
     # The band's columns: in runs of one phase each, or with the channels of a pixel together.
-    reads = _round_up(cols, lanes.unit)
+    reads = round_up(cols, lanes.unit)
     run = _spread(reads + spanW // sw + 1 if flat else ((reads - 1) * sw + spanW + 1) * pixel, itemsize)
     plane = ((rows - 1) * sh + spanH + 1) * run * phases
     depth = max(1, min(low.C, MOST_ENTRIES // (KD * (shift * (FILTER_ROWS - 1) + KH) * phases)))
-    depth = _even(low.C, depth)
-    wide = max(1, lanes.together) if flat else _round_up(lanes.unit * pixel, vector)
+    depth = even_part(low.C, depth)
+    wide = max(1, lanes.together) if flat else round_up(lanes.unit * pixel, vector)
     pitch = plane * (spanD + 1), plane, run * phases, run
     band = pitch[0] * depth + filter_vectors() * vector + vector * pixel
     w_channel = KD * KH * KW * wide
@@ -189,7 +129,7 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
         phases=phases,
         wide=wide,
         numbers=np.concatenate([n, starts + PLACES + len(starts), tables]),
-        own=_round_up(band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
+        own=round_up(band + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         tasks=low.N * lanes.blocks * OD_ * blocks[0] * blocks[1],
     )
 
@@ -207,30 +147,10 @@ def _inside(low: Lowered, tile: Shape) -> list[int]:
     return bounds
 
 
-def known_shape(low: Lowered, vector: int) -> int:
-    """The number in `SHAPES` of a depthwise problem with at least a vector of channels, or -1."""
-    taps = tuple(Axis.of(offsets) for offsets in low.offsets.T)
-    if low.groups * low.O < vector or taps[0].taps > 1:
-        return -1
-    for number, shape in enumerate(SHAPES):
-        if taps[1:] == (Axis(shape.taps, 1),) * 2 and low.stride[1:] == (shape.stride,) * 2:
-            return number
-    return -1
-
-
 def _spread(length: int, itemsize: int) -> int:
     """A pitch of rows: a tile's rows would share a few sets of the first cache if nearly a multiple of 4 KiB apart."""
     beyond = length * itemsize % 4096
     return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
-
-
-def _round_up(count: int, step: int) -> int:
-    return -(-count // step) * step
-
-
-def _even(count: int, most: int) -> int:
-    """Parts of about equal size, `most` at most: the size of the largest."""
-    return -(-count // -(-count // most))
 
 
 def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, int]:
@@ -251,8 +171,8 @@ def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, 
     while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
         rows = -(-rows // 2)
     while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
-        cols = _round_up(-(-cols // 2), whole)
-    return min(OH_, _round_up(rows, least)) if rows < OH_ else rows, cols
+        cols = round_up(-(-cols // 2), whole)
+    return min(OH_, round_up(rows, least)) if rows < OH_ else rows, cols
 
 
 def _tables(

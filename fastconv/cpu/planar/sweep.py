@@ -3,7 +3,7 @@
     y[n, o, i] = b[o] + sum over t, c of xp[n, c, i*stride + offset[t]] * w[tap[t], c, o]
 
 With few output channels in a group (one image, depthwise layers) the lanes of a vector are neighbouring pixels of a
-row, or channels with a filter each (`planar_blocking.Lanes`), and a tile holds several output rows that share each
+row, or channels with a filter each (`lanes.Lanes`), and a tile holds several output rows that share each
 vector of the input (`simd/filter_tile`). It works on lowered problems, so convolutions in one, two and three
 dimensions, any stride, dilation and padding mode, and the gradient to the input are the same code.
 
@@ -19,19 +19,18 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ..memory import scratch
-from ..simd.depth_sweep import depth_address
-from ..simd.filter_tile import filter_address
-from ..simd.host import host
-from ..threads import team
-from .lowering import Lowered, WeightStrides
-from .planar_blocking import Planar, bias_order, by_channels, by_pixels, cut, weight_order
-from .planar_kernels import sweep
+from ...memory import scratch
+from ...simd.depth_sweep import depth_address
+from ...simd.filter_tile import filter_address
+from ...simd.host import host
+from ...threads import team
+from ..lowering import Lowered, WeightStrides
+from .blocking import Planar, bias_order, cut, weight_order
+from .kernels import sweep
+from .lanes import by_channels, by_pixels, serves
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
-WIDE = 3  # vectors in a row from which planes of depthwise problems are filtered row by row, not channel by channel
 STREAM_BYTES = 16 << 20  # of x and y: so much is not kept by caches that others share, so y is written past them
-GAIN = 0.75  # how full lanes of output channels may be, compared with those of pixels, before they are the better ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,40 +86,3 @@ def plan(low: Lowered, itemsize: int) -> PlanarSweep | None:
         return None
     lanes = by_channels(low, itemsize) if served == "channels" else by_pixels(low, itemsize)
     return PlanarSweep(low, cut(low, lanes, itemsize))
-
-
-def serves(
-    C: int, O: int, groups: int, width: int, step: int, strides: tuple[int, int, int, int], itemsize: int
-) -> str | None:
-    """What the lanes are, "pixels" or "channels", where planar filtering is the better way; else None.
-
-    Parameters
-    ----------
-    C, O : int
-        Input and output channels of a group.
-    groups, width, step : int
-        Groups, columns of the output, and columns of the input between them.
-    strides : (int, int, int, int)
-        Strides of x's channels and columns, and of y's.
-
-    Examples
-    --------
-    >>> image, together, apart = (9, 1, 9, 1), (1, 64, 1, 64), (3136, 1, 3136, 1)
-    >>> serves(1, 1, 1, 512, 1, image, 4), serves(1, 1, 64, 56, 1, together, 4), serves(64, 64, 1, 56, 1, apart, 4)
-    ('pixels', 'channels', None)
-    """
-    x_c, x_w, y_c, y_w = strides
-    lanes = host().lanes(itemsize)
-    depthwise = C == 1 and groups > 1
-    if depthwise and x_c == y_c == 1 and lanes >= 2 * O:
-        return "channels"
-    if depthwise and O == 1 and 2 * groups >= lanes and (step > 1 or width < WIDE * lanes):
-        return "channels"
-    if x_w != 1 or (y_w != 1 and lanes < 4 * O):
-        return None
-    return "pixels" if _filled(O, lanes) < GAIN * _filled(width, lanes) else None
-
-
-def _filled(count: int, lanes: int) -> float:
-    """The part of the lanes of whole vectors that `count` elements fill."""
-    return count / (-(-count // lanes) * lanes)

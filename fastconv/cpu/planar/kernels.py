@@ -1,4 +1,4 @@
-"""The sweep of planar filtering over its blocks, see `planar_blocking` for how they are cut.
+"""The sweep of planar filtering over its blocks, see `blocking` for how they are cut.
 
 Each task owns a block of output rows and columns of one plane: it packs the padded input of its block to a band in its
 thread's scratch, which stays in the core's cache, and lets tiles run over it. All modes of padding are in the packing.
@@ -9,12 +9,12 @@ Helpers get addresses in place of arrays, which Numba would count in and out at 
 
 from __future__ import annotations
 
-from ..simd.depth_sweep import depth_sweep
-from ..simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter_tiles, filter_vectors
-from ..simd.jit import kernel, parallel_kernel
-from ..simd.lanes import address, clear_run, copy_run, peek, poke
-from .pack import pack_strip, unpack_planar
-from .planar_blocking import (
+from ...simd.depth_sweep import depth_sweep
+from ...simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter_tiles, filter_vectors
+from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ..pack import pack_strip, unpack_planar
+from .blocking import (
     ALWAYS,
     APART,
     BAND_C,
