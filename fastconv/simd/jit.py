@@ -11,8 +11,11 @@ import hashlib
 import inspect
 import os
 import re
+import shutil
+import time
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,7 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
 
 PACKAGE = Path(__file__).parent.parent
 KERNELS = (PACKAGE / "simd", PACKAGE / "cpu")
+UNUSED = 30 * 86400  # seconds after which the kernels of another version of a module are deleted
 _IMPORT = re.compile(r"^from (\.+)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
@@ -209,12 +213,31 @@ class _Cache(caching.FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except OSError:
             return None
+        if found is not None:
+            _mark_as_used(Path(self.cache_path))
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
+            _delete_unused(Path(self.cache_path))
         except OSError:
             self.disable()
+
+
+@cache
+def _mark_as_used(folder: Path) -> None:
+    with suppress(OSError):
+        os.utime(folder)
+
+
+@cache
+def _delete_unused(folder: Path) -> None:
+    """Delete what other versions of a module's sources have left beside `folder` and nobody has used for long."""
+    oldest = time.time() - UNUSED
+    for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        if other != folder and other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)
