@@ -85,12 +85,18 @@ def conv_weight_grad(
 ) -> None:  # fmt: skip
     """dw: the product of the gathered matrix's transpose with dy, in parts of the pixels that are added in order."""
     if dy.size == 0:
-        fill(dw, 0)
+        fill(dw.bits if isinstance(dw, Half) else dw, 0)
         return
+    filters = filters_of(dw.shape, groups, channels_last)
+    numbers = _numbers(dw, filters, padding_mode, summed=False)
+    if numbers is None and isinstance(dw, Half):
+        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
+        return through_float32(conv_weight_grad)(x, dy, dw, **options, groups=groups, channels_last=channels_last)
     x, before = border.padded(x, padding, padding_mode, channels_last)
     window = Window(kernel_of(dw.shape, channels_last), stride, dilation, before)
     p = _problem(x, dy, window, groups, channels_last).flattened()
-    filters = filters_of(dw.shape, groups, channels_last)
+    if numbers is not None:
+        return tensor.weight_grad(p, x, dy, dw, filters, numbers)
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
     tile = tune.float_tile(tune.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
@@ -98,7 +104,7 @@ def conv_weight_grad(
     parts, part = cut(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
     wide = needs_wide(x.size, dy.size, parts * dw.size)
     partial = backend.scratch("parts", parts * dw.size, dw.dtype)
-    steps = _digits(tile.BK, p.out)
+    steps = lowering.digits(tile.BK, p.out)
     launch(
         make_gemm_weights,
         (tile, not channels_last, p.deep),
@@ -110,17 +116,18 @@ def conv_weight_grad(
         dtype=dw.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=_resident(tile, wide),
+        resident=tune.resident(tile.threads, wide),
     )  # fmt: skip
     sum_parts(partial, dw, filters, parts)
 
 
-def _numbers(result: Any, filters: Filters, padding_mode: str) -> str | None:
-    """What tensor cores multiply for this call, or None."""
-    capability = backend.executor().capability()
+def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = True) -> str | None:
+    """What tensor cores multiply for this call, or None; `summed`: over the filters' channels."""
+    channels = filters.channels if summed else None
     return tensor.choose_numbers(
-        result.dtype.name, tf32_allowed(), capability, filters.channels, filters.outputs, padding_mode == "zeros"
-    )
+        result.dtype.name, tf32_allowed(), backend.executor().capability(), channels, filters.outputs,
+        padding_mode == "zeros",
+    )  # fmt: skip
 
 
 def multiply(
@@ -145,7 +152,7 @@ def multiply(
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=_resident(tile, wide),
+        resident=tune.resident(tile.threads, wide),
     )
 
 
@@ -184,19 +191,6 @@ def _offsets(plan: Plan, filters: Filters) -> np.ndarray:
     """Where in w the row of each column of A begins; -1 for a column that only fills a step up."""
     tap, c = plan.columns.T
     return np.where(tap < 0, -1, tap * filters.tap + c * filters.c)
-
-
-def _digits(step: int, out: Triple) -> tuple[int, int, int, int]:
-    """`step` pixels as images, slices, rows and pixels."""
-    rest, w = divmod(step, out[2])
-    rest, h = divmod(rest, out[1])
-    n, d = divmod(rest, out[0])
-    return n, d, h, w
-
-
-def _resident(tile: Tile, wide: bool) -> int:
-    """Blocks on one multiprocessor at a time: 512 threads leave each 128 registers, enough unless indices are wide."""
-    return 1 if wide else max(1, 512 // tile.threads)
 
 
 def _problem(x: Any, y: Any, window: Window, groups: int, channels_last: bool) -> Problem:

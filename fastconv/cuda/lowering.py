@@ -153,6 +153,14 @@ def staged(lower: Callable[[Problem, int], Plan], p: Problem, channels: int, BK:
     return replace(gathering, phases=phases, target=storing.target)
 
 
+def digits(step: int, out: Triple) -> tuple[int, int, int, int]:
+    """`step` pixels as images, slices, rows and pixels."""
+    rest, w = divmod(step, out[2])
+    rest, h = divmod(rest, out[1])
+    n, d = divmod(rest, out[0])
+    return n, d, h, w
+
+
 def _columns(
     offsets: np.ndarray, taps: np.ndarray, channels: int, image: Strides, BK: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -87,8 +87,9 @@ from_f16 = _instruction("cvt.f32.f16 $0, $1;", "=f,h", _NUMBER, (_HALF,))
 
 #: End a group of asynchronous copies ("cp.async.commit_group").
 commit = _ordering("cp.async.commit_group;")
-#: Wait until all of this thread's groups but the last one have arrived, or all of them ("cp.async.wait_group").
+#: Wait until all of this thread's groups but the last one or two have arrived, or all ("cp.async.wait_group").
 wait_but_one = _ordering("cp.async.wait_group 1;")
+wait_but_two = _ordering("cp.async.wait_group 2;")
 wait_all = _ordering("cp.async.wait_group 0;")
 
 
@@ -123,19 +124,38 @@ def copy_async(typingctx: Any, target: Any, i: Any, source: Any, j: Any, live: A
     return types.void(target, types.uint64, source, types.uint64, types.boolean), generate
 
 
-@intrinsic
-def load_matrices(typingctx: Any, source: Any, i: Any) -> Any:
-    """``load_matrices(source, i)`` -> four words; "ldmatrix.x4".
-
-    Four matrices of 8 rows x 4 words: lane l says where row l%8 of matrix l/8 is, and gets word l%4 of row l/4 of each.
-    """
+def _load_matrices(name: str, form: str, what: str) -> Any:
+    """An intrinsic ``name(source, i)`` -> four words."""
     result = types.UniTuple(types.uint32, 4)
+    text = f"ldmatrix.sync.aligned.m8n8.x4{form}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         start = _shared(builder, _place(context, builder, signature.args[0], values[0], values[1]))
         kind = ir.FunctionType(ir.LiteralStructType([_I32] * 4), [_I32])
-        text = "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [$4];"
         value = builder.asm(kind, text, "=r,=r,=r,=r,r,~{memory}", [start], True)
         return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(4)])
 
-    return result(source, types.uint64), generate
+    def load(typingctx: Any, source: Any, i: Any) -> Any:
+        return result(source, types.uint64), generate
+
+    load.__name__, load.__doc__ = name, what
+    return intrinsic(load)
+
+
+load_matrices = _load_matrices(
+    "load_matrices",
+    "",
+    """``load_matrices(source, i)`` -> four words; "ldmatrix.x4".
+
+    Four matrices of 8 rows x 4 words: lane l says where row l%8 of matrix l/8 is, and gets word l%4 of row l/4 of each.
+    """,
+)
+load_transposed = _load_matrices(
+    "load_transposed",
+    ".trans",
+    """``load_transposed(source, i)`` -> four words; "ldmatrix.x4.trans".
+
+    Four matrices of 8 rows x 8 numbers of 16 bits: lane l says where row l%8 of matrix l/8 is, and gets the numbers of
+    rows 2(l%4) and the next in column l/4 of each, as one word.
+    """,
+)
