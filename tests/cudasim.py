@@ -256,7 +256,7 @@ class Block:
         """Run all threads to their end."""
         self.index, self.arrays, self.epoch, self.waiting, self.lanes = index, {}, 0, {}, {}
         self.ptx.reset()
-        if not {"syncthreads", "ptx"} & set(function.__code__.co_names):
+        if not has_barriers(function):
             for self.thread in range(threads):
                 function(*args)
             return
@@ -346,11 +346,26 @@ class Executor:
         self.launches += 1
         self.block.threads, self.block.blocks = threads, blocks
         with np.errstate(all="ignore"):
-            args = [
-                GlobalMemory(self.block, names[i], a) if isinstance(a, DeviceArray) else a for i, a in enumerate(args)
-            ]
+            args = [self.seen(names[i], a) for i, a in enumerate(args)]
             for index in range(blocks):
                 self.block.run(function, index, threads, args)
+
+
+    def seen(self, name, argument):
+        """An argument as kernels see it."""
+        if isinstance(argument, DeviceArray):
+            return GlobalMemory(self.block, name, argument)
+        if type(argument) is tuple:
+            return tuple(self.seen(f"{name}[{i}]", a) for i, a in enumerate(argument))
+        return argument
+
+
+def has_barriers(function):
+    """True where a kernel, or a device function that it calls, waits for other threads."""
+    cells = [c.cell_contents for c in function.__closure__ or ()]
+    names = function.__code__.co_names
+    called = [v for v in (*cells, *(function.__globals__.get(n) for n in names)) if isinstance(v, types.FunctionType)]
+    return bool({"syncthreads", "ptx"} & set(names)) or any(map(has_barriers, called))
 
 
 def translated(function, block):

@@ -58,7 +58,7 @@ def launch(
     factory, constants
         What makes the kernel; constants must be hashable: they are the key it is kept under.
     args : tuple
-        Device arrays, integers, tuples (also named ones) of integers, and NumPy floats.
+        Device arrays, integers, NumPy floats, tuples (also named ones) of integers, and tuples of device arrays.
     dtype : numpy.dtype
         The elements' dtype, T.
     wide : bool
@@ -114,6 +114,8 @@ def _argument(value: Any, integer: Any) -> Any:
     if isinstance(value, (int, np.bool_)):
         return integer(value)
     if isinstance(value, tuple):
+        if value and not isinstance(value[0], (int, np.generic)):
+            return value
         numbers = [integer(v) for v in value]
         return type(value)(*numbers) if hasattr(value, "_fields") else tuple(numbers)
     return value
