@@ -22,6 +22,7 @@ toolchain is installed), hardware limits on registers, speed.
 """
 
 import contextvars
+import itertools
 import math
 import operator
 import sys
@@ -39,6 +40,7 @@ CAPABILITY = 9, 0  # of the GPU that is simulated
 MOST_SHARED_BYTES = 48 << 10
 
 
+ADDRESSES = itertools.count(1 << 40, 1 << 40)  # of device arrays: far from each other
 ON_ITS_WAY = object()  # in place of a value that an asynchronous copy will bring
 
 
@@ -150,19 +152,48 @@ class GlobalMemory(Memory):
 class DeviceArray:
     """A C-contiguous array that only kernels can read."""
 
-    def __init__(self, values, shape, dtype):
+    def __init__(self, values, shape, dtype, address=None):
         self.values, self.shape, self.dtype = values, tuple(map(int, shape)), np.dtype(dtype)
         self.size, self.ndim = math.prod(self.shape), len(self.shape)
+        self.address = next(ADDRESSES) if address is None else address
 
     def reshape(self, *shape):
         """A view with another shape."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         assert math.prod(shape) == self.size, f"{self.shape} cannot become {shape}"
-        return DeviceArray(self.values, shape, self.dtype)
+        return DeviceArray(self.values, shape, self.dtype, self.address)
+
+    def __getitem__(self, index):
+        """A view of a slice along the first axis."""
+        first, last, step = index.indices(self.shape[0])
+        assert step == 1
+        row = math.prod(self.shape[1:])
+        values = _Part(self.values, first * row, max(0, last - first) * row)
+        address = self.address + first * row * self.dtype.itemsize
+        return DeviceArray(values, (max(0, last - first), *self.shape[1:]), self.dtype, address)
 
     @property
     def __cuda_array_interface__(self):
-        return {"shape": self.shape, "typestr": self.dtype.str, "data": (id(self.values), False), "version": 3}
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, False), "version": 3}
+
+
+class _Part:
+    """Some of an array's values, shared with it."""
+
+    def __init__(self, values, start, size):
+        self.values, self.start, self.size = values, start, size
+
+    def __len__(self):
+        return self.size
+
+    def __iter__(self):
+        return (self[i] for i in range(self.size))
+
+    def __getitem__(self, i):
+        return self.values[self.start + i]
+
+    def __setitem__(self, i, value):
+        self.values[self.start + i] = value
 
 
 class _Bits:
@@ -284,6 +315,7 @@ class DeviceMath:
     exp, log, sqrt, tanh, fabs, copysign, pow, floor = (
         staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.tanh, np.fabs, np.copysign, np.power, np.floor)
     )
+    expm1, log1p = staticmethod(np.expm1), staticmethod(np.log1p)
 
 
 # --- the executor
@@ -306,7 +338,7 @@ class Executor:
         missing = sum(v is None for v in array.values)
         if missing:
             raise SimulationError(f"{missing} of {array.size} elements of a result were never written")
-        return np.array(array.values, array.dtype).reshape(array.shape)
+        return np.array(list(array.values), array.dtype).reshape(array.shape)
 
     def empty(self, shape, dtype):
         return DeviceArray([None] * math.prod(shape), shape, dtype)
