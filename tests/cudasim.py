@@ -57,6 +57,7 @@ class Memory:
     def __init__(self, name, values, shape, scalar):
         self.name, self.values, self.shape, self.scalar = name, values, shape, scalar
         self.length = shape[0] if len(shape) == 1 else -1
+        self.size = math.prod(shape)
 
     def place(self, index):
         """The number of an element."""

@@ -145,18 +145,149 @@ def channel_statistics(x: Any, axis: int, relu: bool = False) -> Any:
     call = _Call("x", x)
     (x,) = call.arrays
     axis %= x.ndim
-    kept = call.empty((2, x.shape[axis]))
-    normalization.channel_statistics(x, kept, axis=axis, relu=relu)
-    return call.result(kept)
+    mean, var = (call.empty((x.shape[axis],)) for _ in range(2))
+    call.not_empty(x)
+    normalization.channel_statistics(x, mean, var, axis=axis, relu=relu)
+    return call.result(mean), call.result(var)
 
 
 def batch_norm(
-    x: Any, statistics: Any, gamma: Any, beta: Any, epsilon: float, axis: int, relu: bool = False
+    x: Any, mean: Any, var: Any, gamma: Any, beta: Any, epsilon: float, axis: int, relu: bool = False
 ) -> Any:
     from ..cuda import normalization
 
-    call = _Call("x statistics gamma beta", x, statistics, gamma, beta)
-    x, kept, gamma, beta = call.arrays
-    y = call.empty(x.shape)
-    normalization.batch_norm(x, y, kept, gamma, beta, axis=call.channels(axis), epsilon=epsilon, relu=relu)
+    call = _Call("x mean var gamma beta", x, mean, var, gamma, beta)
+    axis = call.channels(axis)
+    y = call.empty(call.arrays[0].shape)
+    x, *channels = call.arrays
+    normalization.batch_norm(x, y, *channels, axis=axis, epsilon=epsilon, relu=relu)
     return call.result(y)
+
+
+def batch_norm_training(
+    x: Any, gamma: Any, beta: Any, running: Any, momentum: float, epsilon: float, axis: int, relu: bool = False
+) -> Any:
+    from ..cuda import normalization
+
+    names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
+    call = _Call(names, x, gamma, beta, *(running or ()))
+    axis = call.channels(axis)
+    x, gamma, beta, *moving = call.arrays
+    call.not_empty(x)
+    y, mean, var = (call.empty(shape) for shape in (x.shape, gamma.shape, gamma.shape))
+    numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "share": 1 - momentum}
+    normalization.batch_norm_training(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
+    return call.result(y), call.result(mean), call.result(var)
+
+
+def batch_norm_grad(
+    dy: Any, x: Any, mean: Any, var: Any, gamma: Any, epsilon: float, axis: int, relu: bool = False,
+    training: bool = True, input_grad: bool = True,
+) -> Any:  # fmt: skip
+    from ..cuda import normalization
+
+    call = _Call("dy x mean var gamma", dy, x, mean, var, gamma)
+    call.alike(0, 2)
+    axis = call.channels(axis, 2)
+    dy, x, mean, var, gamma = call.arrays
+    call.not_empty(x)
+    dx = call.empty(x.shape) if input_grad else None
+    dgamma, dbeta = (call.empty(gamma.shape) for _ in range(2))
+    numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
+    normalization.batch_norm_grad(dy, x, mean, var, gamma, dx, dgamma, dbeta, **numbers)
+    return None if dx is None else call.result(dx), call.result(dgamma), call.result(dbeta)
+
+
+def sgd(w: Any, v: Any, g: Any, rate: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+    together("sgd", [(w, v, g)], rate=rate, momentum=momentum, nesterov=nesterov)
+
+
+def adam(
+    w: Any, m: Any, v: Any, g: Any, rate: float, beta_1: float, beta_2: float, epsilon: float
+) -> None:
+    together("adam", [(w, m, v, g)], rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+
+
+def rmsprop(
+    w: Any, m: Any, v: Any, g: Any, rate: float, rho: float, momentum: float, epsilon: float
+) -> None:
+    together("rmsprop", [(w, m, v, g)], rate=rate, rho=rho, momentum=momentum, epsilon=epsilon)
+
+
+def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> None:
+    """One step of many weights at once; a group is what one array of weights needs, and the weights come first."""
+    from ..cuda import backend, updates
+
+    handles = []
+    for group in groups:
+        arrays = tuple(map(backend.as_device, group))
+        if any(a.shape != arrays[0].shape or a.dtype != arrays[0].dtype for a in arrays):
+            kinds = ", ".join(f"{tuple(a.shape)} {a.dtype}" for a in arrays)
+            raise InvalidArgument(f"{name} needs arrays of one shape and dtype; got {kinds}")
+        handles.append(arrays)
+    getattr(updates, name)(*zip(*handles, strict=True), **numbers)
+
+
+def shortened(g: Any, most: float) -> Any:
+    from ..cuda import updates
+
+    call = _Call("g", g)
+    y = call.empty(call.arrays[0].shape)
+    updates.shorten(call.arrays[0], y, most)
+    return call.result(y)
+
+
+class _Call:
+    """The arrays of a call on the device, in the dtype that it is computed in."""
+
+    def __init__(self, names: str, *values: Any) -> None:
+        from ..cuda import backend
+
+        self.backend, self.names, self.given = backend, names.split(), values[0]
+        on_host = [n for n, v in zip(self.names, values, strict=True) if not is_device_array(v)]
+        if on_host:
+            raise InvalidArgument(
+                f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too"
+            )
+        arrays = [backend.as_device(v) for v in values]
+        dtypes = [np.dtype(a.dtype) for a in arrays]
+        self.dtype, compute = dtypes[0], dtypes[0]
+        if any(d != compute for d in dtypes) or compute.name not in FLOATS:
+            self.dtype, compute = computing_dtype(dtypes, self.names, False)
+            if compute.name not in FLOATS:
+                raise InvalidArgument(f"{names} have dtype {compute}; expected real floating-point numbers")
+            arrays = [backend.as_device(a, compute) for a in arrays]
+        self.arrays, self.compute = arrays, compute
+
+    def empty(self, shape: Any) -> Any:
+        """A new array of the computing dtype."""
+        return self.backend.empty(tuple(shape), self.compute)
+
+    def result(self, y: Any) -> Any:
+        """A kernel's result as the caller's kind of array, in the caller's dtype."""
+        return self.backend.like(y, self.given, self.dtype)
+
+    def alike(self, first: int = 0, stop: int | None = None) -> None:
+        """Some of the arrays must have one shape."""
+        shapes = [tuple(a.shape) for a in self.arrays[first:stop]]
+        if any(shape != shapes[0] for shape in shapes):
+            pairs = zip(self.names[first:stop], shapes, strict=True)
+            raise InvalidArgument(
+                f"the shapes differ: {' and '.join(f'{n} {s}' for n, s in pairs)}; expected the same"
+            )
+
+    def channels(self, axis: int, whole: int = 1) -> int:
+        """The channel axis of the first array, counted from 0; those behind `whole` have a number per channel."""
+        x = self.arrays[0]
+        axis %= x.ndim
+        for name, a in zip(self.names[whole:], self.arrays[whole:], strict=True):
+            if tuple(a.shape) != (x.shape[axis],):
+                raise InvalidArgument(
+                    f"{name} has shape {tuple(a.shape)} but x has {x.shape[axis]} channels; expected ({x.shape[axis]},)"
+                )
+        return axis
+
+    def not_empty(self, x: Any) -> None:
+        """Statistics need an element at least."""
+        if x.size == 0:
+            raise InvalidArgument(f"x of shape {tuple(x.shape)} has no elements: on CUDA there are no statistics of it")

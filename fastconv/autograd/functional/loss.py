@@ -17,13 +17,13 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 @primitive
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
-    loss, p = elementwise.softmax_cross_entropy(z, target)
-    return np.asarray(loss.mean(), z.dtype), (p, target, len(loss))
+    loss, p = elementwise.mean_cross_entropy(z, target)
+    return loss, (p, target)
 
 
 @softmax_cross_entropy.vjp
-def _(dy: Any, needs: Any, p: Any, target: Any, rows: int) -> tuple[Any, ...]:
-    return (elementwise.softmax_cross_entropy_grad(np.full(rows, dy / rows), p, target),)
+def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
+    return (elementwise.mean_cross_entropy_grad(dy, p, target),)
 
 
 @primitive
