@@ -117,10 +117,12 @@ class Array(NDArrayOperatorsMixin):
         order = tuple(range(self.ndim))[::-1] if not order else tuple(operator.index(a) % self.ndim for a in order)
         if sorted(order) != list(range(self.ndim)):
             raise ValueError(f"axes {order} do not match an array of {self.ndim} axes")
-        from .ufuncs import contiguous
-
         window = permuted(whole(self.handle), order)
-        return self.reshape(window.shape) if window.contiguous else contiguous(window)
+        if window.contiguous:
+            return self.reshape(window.shape)
+        from .layout import permute
+
+        return Array(permute(self.handle, order))
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Array:
         """Sum over `axis`, or over everything."""
