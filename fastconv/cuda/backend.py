@@ -243,9 +243,19 @@ def part(array: Any, start: int, size: int) -> Any:
 
 def _unwrapped(obj: Any) -> Any:
     """What an `array.Array` wraps; anything else as it is."""
+    return obj.handle if isinstance(obj, _array_class()) else obj
+
+
+@lru_cache(maxsize=1)
+def _array_class() -> type:
     from .array import Array
 
-    return obj.handle if isinstance(obj, Array) else obj
+    return Array
+
+
+def is_usual(*arrays: Any) -> bool:
+    """True where `scope` would change nothing: no array remembers a device or stream, and none is being worked on."""
+    return current_stream() == 0 and all(_memory_of(a) == (None, 0) for a in arrays)
 
 
 @contextmanager

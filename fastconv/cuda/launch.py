@@ -79,7 +79,11 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def on_stream(*args: P.args, **options: P.kwargs) -> None:
-        with backend.scope(*(a for a in args if hasattr(a, "dtype"))):
+        arrays = [a for a in args if hasattr(a, "dtype")]
+        if backend.is_usual(*arrays):  # entering a scope takes longer than many a kernel
+            function(*args, **options)
+            return
+        with backend.scope(*arrays):
             function(*args, **options)
 
     return on_stream

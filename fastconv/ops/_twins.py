@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..cuda import backend
 from ..errors import InvalidArgument
-from ._arrays import FLOATS, computing_dtype, is_device_array
+from ._arrays import FLOATS, _are_resident, computing_dtype, is_device_array
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +36,12 @@ def on_device(function: Callable[P, R]) -> Callable[P, R]:
     return routed
 
 
+@lru_cache(maxsize=8)
+def _kernels(name: str) -> ModuleType:
+    """A module of CUDA kernels, imported on first use."""
+    return import_module(f"fastconv.cuda.{name}")
+
+
 def relu(x: Any, slope: float = 0.0) -> Any:
     return _activate(x, "leaky_relu" if slope else "relu", slope)
 
@@ -45,8 +55,7 @@ def tanh(x: Any) -> Any:
 
 
 def _activate(x: Any, kind: str, slope: float = 0.0) -> Any:
-    from ..cuda import elementwise
-
+    elementwise = _kernels("elementwise")
     call = _Call("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)
@@ -55,8 +64,7 @@ def _activate(x: Any, kind: str, slope: float = 0.0) -> Any:
 
 
 def activation_grad(dy: Any, y: Any, activation: str | None, axis: int | None = None, slope: float = 0.01) -> Any:
-    from ..cuda import elementwise
-
+    elementwise = _kernels("elementwise")
     if activation is None and axis is None:
         return dy, None
     call = _Call("dy y", dy, dy if activation is None else y)
@@ -69,10 +77,13 @@ def activation_grad(dy: Any, y: Any, activation: str | None, axis: int | None = 
     return dy if dz is None else call.result(dz), None if db is None else call.result(db)
 
 
+def kept_below(rate: float) -> int:
+    """What the hash of an element that dropout keeps is below, of 2**32."""
+    return min(round((1 - rate) * 2**32), 2**32 - 1)
+
+
 def dropout(x: Any, rate: float, seed: int) -> Any:
     from ..cuda import elementwise
-    from .elementwise import kept_below
-
     call = _Call("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)
@@ -81,8 +92,7 @@ def dropout(x: Any, rate: float, seed: int) -> Any:
 
 
 def softmax(x: Any, logarithm: bool = False) -> Any:
-    from ..cuda import softmax as kernels
-
+    kernels = _kernels("softmax")
     call = _Call("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)
@@ -91,8 +101,7 @@ def softmax(x: Any, logarithm: bool = False) -> Any:
 
 
 def softmax_grad(dy: Any, y: Any, logarithm: bool = False) -> Any:
-    from ..cuda import softmax as kernels
-
+    kernels = _kernels("softmax")
     call = _Call("dy y", dy, y)
     call.alike()
     dy, y = call.arrays
@@ -111,8 +120,7 @@ def mean_cross_entropy(z: Any, target: Any) -> Any:
 
 
 def _cross_entropy(call: _Call, shape: tuple[int, ...], mean: bool) -> Any:
-    from ..cuda import softmax as kernels
-
+    kernels = _kernels("softmax")
     call.alike()
     z, target = call.arrays
     p, loss = call.empty(z.shape), call.empty(shape)
@@ -129,8 +137,7 @@ def mean_cross_entropy_grad(dloss: Any, p: Any, target: Any) -> Any:
 
 
 def _cross_entropy_grad(dloss: Any, p: Any, target: Any, mean: bool) -> Any:
-    from ..cuda import softmax as kernels
-
+    kernels = _kernels("softmax")
     call = _Call("dloss p target", dloss, p, target)
     call.alike(1)
     dloss, p, target = call.arrays
@@ -140,8 +147,7 @@ def _cross_entropy_grad(dloss: Any, p: Any, target: Any, mean: bool) -> Any:
 
 
 def channel_statistics(x: Any, axis: int, relu: bool = False) -> Any:
-    from ..cuda import normalization
-
+    normalization = _kernels("normalization")
     call = _Call("x", x)
     (x,) = call.arrays
     axis %= x.ndim
@@ -154,8 +160,7 @@ def channel_statistics(x: Any, axis: int, relu: bool = False) -> Any:
 def batch_norm(
     x: Any, mean: Any, var: Any, gamma: Any, beta: Any, epsilon: float, axis: int, relu: bool = False
 ) -> Any:
-    from ..cuda import normalization
-
+    normalization = _kernels("normalization")
     call = _Call("x mean var gamma beta", x, mean, var, gamma, beta)
     axis = call.channels(axis)
     y = call.empty(call.arrays[0].shape)
@@ -167,8 +172,7 @@ def batch_norm(
 def batch_norm_training(
     x: Any, gamma: Any, beta: Any, running: Any, momentum: float, epsilon: float, axis: int, relu: bool = False
 ) -> Any:
-    from ..cuda import normalization
-
+    normalization = _kernels("normalization")
     names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
     call = _Call(names, x, gamma, beta, *(running or ()))
     axis = call.channels(axis)
@@ -184,8 +188,7 @@ def batch_norm_grad(
     dy: Any, x: Any, mean: Any, var: Any, gamma: Any, epsilon: float, axis: int, relu: bool = False,
     training: bool = True, input_grad: bool = True,
 ) -> Any:  # fmt: skip
-    from ..cuda import normalization
-
+    normalization = _kernels("normalization")
     call = _Call("dy x mean var gamma", dy, x, mean, var, gamma)
     call.alike(0, 2)
     axis = call.channels(axis, 2)
@@ -216,7 +219,7 @@ def rmsprop(
 
 def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> None:
     """One step of many weights at once; a group is what one array of weights needs, and the weights come first."""
-    from ..cuda import backend, updates
+    updates = _kernels("updates")
 
     handles = []
     for group in groups:
@@ -229,8 +232,7 @@ def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> No
 
 
 def shortened(g: Any, most: float) -> Any:
-    from ..cuda import updates
-
+    updates = _kernels("updates")
     call = _Call("g", g)
     y = call.empty(call.arrays[0].shape)
     updates.shorten(call.arrays[0], y, most)
@@ -241,31 +243,29 @@ class _Call:
     """The arrays of a call on the device, in the dtype that it is computed in."""
 
     def __init__(self, names: str, *values: Any) -> None:
-        from ..cuda import backend
-
-        self.backend, self.names, self.given = backend, names.split(), values[0]
+        self.names, self.given = names.split(), values[0]
+        if _are_resident(values):
+            self.arrays = [v.handle for v in values]
+            self.dtype = self.compute = self.arrays[0].dtype
+            return
         on_host = [n for n, v in zip(self.names, values, strict=True) if not is_device_array(v)]
         if on_host:
             raise InvalidArgument(
                 f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too"
             )
         arrays = [backend.as_device(v) for v in values]
-        dtypes = [np.dtype(a.dtype) for a in arrays]
-        self.dtype, compute = dtypes[0], dtypes[0]
-        if any(d != compute for d in dtypes) or compute.name not in FLOATS:
-            self.dtype, compute = computing_dtype(dtypes, self.names, False)
-            if compute.name not in FLOATS:
-                raise InvalidArgument(f"{names} have dtype {compute}; expected real floating-point numbers")
-            arrays = [backend.as_device(a, compute) for a in arrays]
-        self.arrays, self.compute = arrays, compute
+        self.dtype, self.compute = computing_dtype([np.dtype(a.dtype) for a in arrays], self.names, False)
+        if self.compute.name not in FLOATS:
+            raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
+        self.arrays = [backend.as_device(a, self.compute) for a in arrays]
 
     def empty(self, shape: Any) -> Any:
         """A new array of the computing dtype."""
-        return self.backend.empty(tuple(shape), self.compute)
+        return backend.empty(tuple(shape), self.compute)
 
     def result(self, y: Any) -> Any:
         """A kernel's result as the caller's kind of array, in the caller's dtype."""
-        return self.backend.like(y, self.given, self.dtype)
+        return backend.like(y, self.given, self.dtype)
 
     def alike(self, first: int = 0, stop: int | None = None) -> None:
         """Some of the arrays must have one shape."""

@@ -17,7 +17,7 @@ from ..errors import InvalidArgument
 from ..memory import empty
 from ..threads import team
 from ._arrays import FLOATS, as_array, computing_dtype, contiguous
-from ._twins import on_device
+from ._twins import kept_below, on_device
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 LEAKY_SLOPE = 0.01
@@ -185,11 +185,6 @@ def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
     members = team(tasks, 8 * x.size)
     cpu.dropout(members, tasks, x.reshape(-1), y.reshape(-1), np.uint64(seed), np.uint32(threshold), scale)
     return y
-
-
-def kept_below(rate: float) -> int:
-    """What the hash of an element that dropout keeps is below, of 2**32."""
-    return min(round((1 - rate) * 2**32), 2**32 - 1)
 
 
 @on_device
