@@ -34,6 +34,8 @@ _PUBLIC = {
         "plan_conv1d",
         "plan_conv2d",
         "plan_conv3d",
+        "to_device",
+        "to_host",
         *(
             f"{name}_pool{rank}d{suffix}"
             for rank in (1, 2, 3)

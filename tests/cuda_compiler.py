@@ -64,6 +64,8 @@ def type_of(argument):
     """Numba's type of a kernel's argument."""
     if isinstance(argument, cudasim.DeviceArray):
         return numba.from_dtype(argument.dtype)[::1]
+    if type(argument) is tuple:
+        return numba.types.Tuple([type_of(a) for a in argument])
     return numba.typeof(argument)
 
 

@@ -22,6 +22,7 @@ toolchain is installed), hardware limits on registers, speed.
 """
 
 import contextvars
+import itertools
 import math
 import operator
 import sys
@@ -40,6 +41,7 @@ MOST_SHARED_BYTES = 48 << 10  # static ones
 MOST_SHARED_IN_ALL = 227 << 10  # of a block on that GPU
 
 
+ADDRESSES = itertools.count(1 << 40, 1 << 40)  # of device arrays: far from each other
 ON_ITS_WAY = object()  # in place of a value that an asynchronous copy will bring
 
 
@@ -56,6 +58,7 @@ class Memory:
     def __init__(self, name, values, shape, scalar):
         self.name, self.values, self.shape, self.scalar = name, values, shape, scalar
         self.length = shape[0] if len(shape) == 1 else -1
+        self.size = math.prod(shape)
 
     def place(self, index):
         """The number of an element."""
@@ -151,19 +154,48 @@ class GlobalMemory(Memory):
 class DeviceArray:
     """A C-contiguous array that only kernels can read."""
 
-    def __init__(self, values, shape, dtype):
+    def __init__(self, values, shape, dtype, address=None):
         self.values, self.shape, self.dtype = values, tuple(map(int, shape)), np.dtype(dtype)
         self.size, self.ndim = math.prod(self.shape), len(self.shape)
+        self.address = next(ADDRESSES) if address is None else address
 
     def reshape(self, *shape):
         """A view with another shape."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         assert math.prod(shape) == self.size, f"{self.shape} cannot become {shape}"
-        return DeviceArray(self.values, shape, self.dtype)
+        return DeviceArray(self.values, shape, self.dtype, self.address)
+
+    def __getitem__(self, index):
+        """A view of a slice along the first axis."""
+        first, last, step = index.indices(self.shape[0])
+        assert step == 1
+        row = math.prod(self.shape[1:])
+        values = _Part(self.values, first * row, max(0, last - first) * row)
+        address = self.address + first * row * self.dtype.itemsize
+        return DeviceArray(values, (max(0, last - first), *self.shape[1:]), self.dtype, address)
 
     @property
     def __cuda_array_interface__(self):
-        return {"shape": self.shape, "typestr": self.dtype.str, "data": (id(self.values), False), "version": 3}
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, False), "version": 3}
+
+
+class _Part:
+    """Some of an array's values, shared with it."""
+
+    def __init__(self, values, start, size):
+        self.values, self.start, self.size = values, start, size
+
+    def __len__(self):
+        return self.size
+
+    def __iter__(self):
+        return (self[i] for i in range(self.size))
+
+    def __getitem__(self, i):
+        return self.values[self.start + i]
+
+    def __setitem__(self, i, value):
+        self.values[self.start + i] = value
 
 
 class _Bits:
@@ -262,7 +294,7 @@ class Block:
         """Run all threads to their end."""
         self.index, self.arrays, self.epoch, self.waiting, self.lanes = index, {}, 0, {}, {}
         self.ptx.reset()
-        if not {"syncthreads", "ptx"} & set(function.__code__.co_names):
+        if not has_barriers(function):
             for self.thread in range(threads):
                 function(*args)
             return
@@ -290,6 +322,7 @@ class DeviceMath:
     exp, log, sqrt, tanh, fabs, copysign, pow, floor = (
         staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.tanh, np.fabs, np.copysign, np.power, np.floor)
     )
+    expm1, log1p = staticmethod(np.expm1), staticmethod(np.log1p)
 
 
 # --- the executor
@@ -312,7 +345,7 @@ class Executor:
         missing = sum(v is None for v in array.values)
         if missing:
             raise SimulationError(f"{missing} of {array.size} elements of a result were never written")
-        return np.array(array.values, array.dtype).reshape(array.shape)
+        return np.array(list(array.values), array.dtype).reshape(array.shape)
 
     def empty(self, shape, dtype):
         return DeviceArray([None] * math.prod(shape), shape, dtype)
@@ -352,11 +385,26 @@ class Executor:
         self.launches += 1
         self.block.threads, self.block.blocks, self.block.dynamic = threads, blocks, shared
         with np.errstate(all="ignore"):
-            args = [
-                GlobalMemory(self.block, names[i], a) if isinstance(a, DeviceArray) else a for i, a in enumerate(args)
-            ]
+            args = [self.seen(names[i], a) for i, a in enumerate(args)]
             for index in range(blocks):
                 self.block.run(function, index, threads, args)
+
+
+    def seen(self, name, argument):
+        """An argument as kernels see it."""
+        if isinstance(argument, DeviceArray):
+            return GlobalMemory(self.block, name, argument)
+        if type(argument) is tuple:
+            return tuple(self.seen(f"{name}[{i}]", a) for i, a in enumerate(argument))
+        return argument
+
+
+def has_barriers(function):
+    """True where a kernel, or a device function that it calls, waits for other threads."""
+    cells = [c.cell_contents for c in function.__closure__ or ()]
+    names = function.__code__.co_names
+    called = [v for v in (*cells, *(function.__globals__.get(n) for n in names)) if isinstance(v, types.FunctionType)]
+    return bool({"syncthreads", "ptx"} & set(names)) or any(map(has_barriers, called))
 
 
 def translated(function, block):

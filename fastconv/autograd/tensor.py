@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import interop
 from ..errors import InvalidArgument
 
 VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
@@ -47,7 +48,8 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Kept as it is if it is an ndarray.
+        Kept as it is if it is an ndarray; a CUDA array of any library becomes ``fastconv.to_device(data)``, on the same
+        memory, and everything computed from it stays on the device.
     requires_grad : bool
         Whether `backward` shall leave a gradient in `grad`; the dtype must be a floating one.
 
@@ -65,12 +67,12 @@ class Tensor:
     __array_ufunc__ = None  # array + tensor asks the tensor
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data: np.ndarray = data.data if isinstance(data, Tensor) else np.asarray(data)
+        self.data: Any = data.data if isinstance(data, Tensor) else as_data(data)
         if requires_grad and self.data.dtype.kind != "f":
             raise InvalidArgument(
                 f"requires_grad needs floating-point data but the dtype is {self.data.dtype}; convert it"
             )
-        self.grad: np.ndarray | None = None
+        self.grad: Any = None
         self.requires_grad = requires_grad
         self._node: Node | None = None
 
@@ -95,8 +97,8 @@ class Tensor:
         return self.data.dtype
 
     def numpy(self) -> np.ndarray:
-        """The array itself, not a copy."""
-        return self.data
+        """The array itself, not a copy; a copy of what lies on a device."""
+        return self.data if isinstance(self.data, np.ndarray) else self.data.numpy()
 
     def item(self) -> float:
         """The only element as a Python number."""
@@ -128,7 +130,7 @@ class Tensor:
             if self.size != 1:
                 raise InvalidArgument(f"backward() without dy needs one element but the shape is {self.shape}; pass dy")
             dy = np.ones_like(self.data)
-        dy = np.asarray(dy, self.dtype)
+        dy = as_data(dy, like=self.data)
         if dy.shape != self.shape:
             raise InvalidArgument(f"dy has shape {dy.shape} but the tensor has {self.shape}")
         _propagate(root, dy, retain)
@@ -261,6 +263,28 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _local.recording = outer
+
+
+def as_data(value: Any, like: Any = None) -> Any:
+    """An array-like as NumPy's array, a CUDA array of any library as `fastconv.cuda.array.Array`.
+
+    With `like`, of its dtype and on its device, where numbers may go but host arrays may not.
+    """
+    there = like is not None and not isinstance(like, np.ndarray)
+    dtype = None if like is None else like.dtype
+    if type(value) is np.ndarray or not interop.is_device_array(value):
+        value = np.asarray(value, dtype)
+        if not there:
+            return value
+        if value.ndim:
+            raise InvalidArgument(
+                f"host and device arrays are mixed: an array of shape {value.shape} is on the host; fc.to_device() it"
+            )
+    elif like is not None and not there:
+        raise InvalidArgument("host and device arrays are mixed: the tensor is on the host; fc.to_host() the other")
+    from ..cuda.array import asarray
+
+    return asarray(value, dtype)
 
 
 def _node_of(tensor: Tensor) -> Node | None:

@@ -195,7 +195,7 @@ def to_device(array: np.ndarray) -> Any:
 
 def to_host(array: Any) -> np.ndarray:
     """A copy of a device array on the host."""
-    return executor().to_host(array)
+    return executor().to_host(_unwrapped(array))
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Any:
@@ -214,6 +214,7 @@ def as_device(obj: Any, dtype: Any = None) -> Any:
 
     The array remembers its device and the stream its library works on: kernels that get it run there.
     """
+    obj = _unwrapped(obj)
     run, dtype = executor(), None if dtype is None else np.dtype(dtype)
     if not run.owns(obj):
         device, stream = interop.device_of(obj), interop.stream_of(obj)
@@ -236,7 +237,35 @@ def like(result: Any, original: Any, dtype: Any = None) -> Any:
         from .pointwise import cast
 
         result = cast(result, np.dtype(dtype))
+    if _unwrapped(original) is not original:
+        return type(original)(result)
     return result if executor().owns(original) else interop.give_back(result, original)
+
+
+def part(array: Any, start: int, size: int) -> Any:
+    """`size` elements of a device array from `start`, flat, on the same memory."""
+    device, stream = _memory_of(array)
+    view = array.reshape((array.size,))[start : start + size]
+    if (device, stream) != (None, 0):
+        _remember(view, device, stream)  # Numba gives a part a memory object of its own
+    return view
+
+
+def _unwrapped(obj: Any) -> Any:
+    """What an `array.Array` wraps; anything else as it is."""
+    return obj.handle if isinstance(obj, _array_class()) else obj
+
+
+@lru_cache(maxsize=1)
+def _array_class() -> type:
+    from .array import Array
+
+    return Array
+
+
+def is_usual(*arrays: Any) -> bool:
+    """True where `scope` would change nothing: no array remembers a device or stream, and none is being worked on."""
+    return current_stream() == 0 and all(_memory_of(a) == (None, 0) for a in arrays)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ CuPy and PyTorch are known by name, for their streams and allocators; any other 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -25,12 +26,20 @@ def is_device_array(obj: Any) -> bool:
     """True for arrays in a GPU's memory; imports nothing."""
     if obj is None or isinstance(obj, (np.ndarray, np.generic, int, float, str, list, tuple)):
         return False
+    if _is_device_class(type(obj)):
+        return True
     if library_of(obj) == "torch":
         return bool(getattr(obj, "is_cuda", False))  # its interface raises where a gradient is recorded
     if hasattr(obj, "__cuda_array_interface__"):
         return True
     device = getattr(obj, "__dlpack_device__", None)
     return device is not None and device()[0] in DLPACK_CUDA
+
+
+@lru_cache(maxsize=64)
+def _is_device_class(kind: type) -> bool:
+    """True for classes whose arrays are all on a device: looking at the class is faster than making an interface."""
+    return hasattr(kind, "__cuda_array_interface__") and kind.__module__.partition(".")[0] != "torch"
 
 
 def device_of(obj: Any) -> int | None:

@@ -59,7 +59,7 @@ def launch(
     factory, constants
         What makes the kernel; constants must be hashable: they are the key it is kept under.
     args : tuple
-        Device arrays, integers, tuples (also named ones) of integers, and NumPy floats.
+        Device arrays, integers, NumPy floats, tuples (also named ones) of integers, and tuples of device arrays.
     dtype : numpy.dtype
         The elements' dtype, T.
     wide : bool
@@ -82,7 +82,11 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def on_stream(*args: P.args, **options: P.kwargs) -> None:
-        with backend.scope(*(a for a in args if hasattr(a, "dtype"))):
+        arrays = [a for a in args if hasattr(a, "dtype")]
+        if backend.is_usual(*arrays):  # entering a scope takes longer than many a kernel
+            function(*args, **options)
+            return
+        with backend.scope(*arrays):
             function(*args, **options)
 
     return on_stream
@@ -117,6 +121,8 @@ def _argument(value: Any, integer: Any) -> Any:
     if isinstance(value, (int, np.bool_)):
         return integer(value)
     if isinstance(value, tuple):
+        if value and not isinstance(value[0], (int, np.generic)):
+            return value
         numbers = [integer(v) for v in value]
         return type(value)(*numbers) if hasattr(value, "_fields") else tuple(numbers)
     return value

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from .layers import Dropout, Layer
 from .layers.base import check_weight
+from .placing import carrier, put
 from .saving import load_arrays, save_arrays
 
 Arrays = dict[str, np.ndarray]
@@ -17,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 
 def named_weights(layers: list[Layer]) -> Arrays:
     """All weights, as ``layer/weight``."""
-    return {f"{layer.name}/{w.name}": w.data for layer in layers for w in layer.weights}
+    return {f"{layer.name}/{w.name}": w.numpy() for layer in layers for w in layer.weights}
 
 
 def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
@@ -34,7 +35,7 @@ def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
     for name, (layer, weight) in mine.items():
         check_weight(layer, weight, arrays[name], f"{source} holds")
     for name, (_, weight) in mine.items():
-        weight.data[...] = arrays[name]
+        put(weight.data, arrays[name])
 
 
 def save_state(model: Any, filepath: Any) -> None:
@@ -63,6 +64,7 @@ def load_state(model: Any, filepath: Any) -> None:
         raise InvalidArgument(f"{filepath} holds {len(states)} random generators but the model has {len(generators)}")
     assign(model.layers, parts["weights"], str(filepath))
     model.optimizer.set_state(parts["optimizer"])
+    model.optimizer.adopt(model.optimizer.carried(carrier(model.device)))
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state
 

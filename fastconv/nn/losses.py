@@ -43,6 +43,10 @@ class Loss:
         """The same loss, taken of what goes into `activation`."""
         return self
 
+    def label_dtype(self, y: np.ndarray) -> np.dtype:
+        """The dtype that prepared labels have on a GPU."""
+        return np.dtype(np.float32)
+
 
 class CategoricalCrossentropy(Loss):
     """-sum(y_true * log(y_pred)), for rows of probabilities.
@@ -121,8 +125,11 @@ class SparseCategoricalCrossentropy(Loss):
             )
         return class_numbers(y, shape[-1], name)
 
-    def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
-        target = to_categorical(y_true[..., None], y_pred.shape[-1]).astype(y_pred.dtype, copy=False)
+    def label_dtype(self, y: np.ndarray) -> np.dtype:
+        return np.dtype(np.int32)
+
+    def tensor(self, y_pred: Tensor, y_true: Any) -> Tensor:
+        target = _one_hot(y_true, y_pred)
         operation = F.softmax_cross_entropy if self.from_logits else F.categorical_cross_entropy
         return operation(y_pred, target=target)
 
@@ -189,6 +196,9 @@ class Custom(Loss):
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         return np.asarray(y)
+
+    def label_dtype(self, y: np.ndarray) -> np.dtype:
+        return y.dtype
 
     def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
         loss = self.function(Tensor(y_true), y_pred)
@@ -260,6 +270,17 @@ def _per_sample(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
     with no_grad():
         values = [float(loss.tensor(Tensor(y_pred[n : n + 1]), y_true[n : n + 1]).data) for n in range(len(y_pred))]
     return np.array(values, y_pred.dtype)
+
+
+def _one_hot(labels: Any, y_pred: Tensor) -> Any:
+    """Class numbers as rows with a single 1, of the outputs' dtype and on their device."""
+    if isinstance(labels, np.ndarray):
+        return to_categorical(labels[..., None], y_pred.shape[-1]).astype(y_pred.dtype, copy=False)
+    from ..cuda import array, backend, samples
+
+    y = backend.empty(y_pred.shape, y_pred.dtype)
+    samples.one_hot(labels.handle, y)
+    return array.Array(y)
 
 
 def _numbers(y: Any, name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from . import seeding
 from .checkpoints import assign, load_state, named_weights, save_state
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
+from .placing import carrier, check_device, place, put
 from .saving import checked_path, load_arrays, save_arrays
 from .summary import summary_lines
 from .training import Trainer
@@ -88,6 +89,7 @@ class Sequential(Trainer):
             raise InvalidArgument(f"there is a layer named {layer.name!r} already; names must differ")
         if shape is not None:
             layer.ensure_built(shape)
+            place([layer], self.device)
         self.layers.append(layer)
         self._plan = None
 
@@ -108,8 +110,51 @@ class Sequential(Trainer):
         if not self.layers:
             raise InvalidArgument("the model has no layers; add some first")
         for layer in self.layers:
+            if not layer.built:
+                layer.ensure_built(shape)
+                place([layer], self.device)
             layer.ensure_built(shape)
             shape = layer.output_shape or shape
+
+    def to(self, device: str) -> Sequential:
+        """Move weights, moving statistics and the optimizer's state to another device; training then runs there.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+
+        Returns
+        -------
+        Sequential
+            The model itself.
+
+        Raises
+        ------
+        InvalidArgument
+            There is no such device.
+        DeviceMissing
+            No GPU can be used: the message says what was looked for. The model stays as it is.
+
+        Notes
+        -----
+        On "cuda" `fit` keeps everything in the GPU's memory: see there. `predict`, `evaluate`, `get_weights` and files
+        are the same on both; results agree to rounding. Only layers of your own that call NumPy's functions beyond
+        those of `fastconv.to_device`'s arrays do not run there.
+
+        Examples
+        --------
+        >>> from fastconv import nn as keras
+        >>> model = Sequential([keras.layers.Dense(2, input_shape=(3,))])
+        >>> model.to("cpu").device
+        'cpu'
+        """
+        device = check_device(device)
+        state = None if self.optimizer is None else self.optimizer.carried(carrier(device))
+        place(self.layers, device)
+        if self.optimizer is not None:
+            self.optimizer.adopt(state)
+        self.device = device
+        return self
 
     @property
     def built(self) -> bool:
@@ -131,7 +176,7 @@ class Sequential(Trainer):
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Apply the model to one batch, differentiably."""
-        x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, np.float32))
+        x = x if isinstance(x, Tensor) else Tensor(carrier(self.device)(np.asarray(x, np.float32)))
         self.build((None, *x.shape[1:]))
         return self.plan.run(x, training)
 
@@ -146,12 +191,12 @@ class Sequential(Trainer):
         (1, 6, 6, 4)
         """
         maps: dict[str, np.ndarray] = {}
-        tensor = Tensor(np.asarray(x, np.float32))
+        tensor = Tensor(carrier(self.device)(np.asarray(x, np.float32)))
         self.build((None, *tensor.shape[1:]))
         with no_grad():
             for layer in self.layers:
                 tensor = layer.call(tensor, False)
-                maps[layer.name] = tensor.data
+                maps[layer.name] = tensor.numpy()
         return maps
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -189,7 +234,7 @@ class Sequential(Trainer):
         for (layer, weight), array in zip(expected, arrays, strict=True):
             check_weight(layer, weight, array, "was given")
         for (_, weight), array in zip(expected, arrays, strict=True):
-            weight.data[...] = array
+            put(weight.data, array)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write all weights to a .npz or .safetensors file, complete or not at all.

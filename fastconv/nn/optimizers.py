@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..ops import updates
@@ -104,23 +105,41 @@ class Optimizer:
         if len(weights) != len(self._state) or not fits:
             raise InvalidArgument(f"the optimizer was used for {len(self._state)} other weights; make a new one")
         rate = self.current_rate()
-        for w, state in zip(weights, self._state, strict=True):
-            if w.grad is not None:
-                self.step(w.data, self._clipped(np.ascontiguousarray(w.grad)), rate, *state)
+        changes = [(w.data, state, w.grad) for w, state in zip(weights, self._state, strict=True) if w.grad is not None]
+        if changes and not isinstance(changes[0][0], np.ndarray) and self._is_fused():
+            groups = [(w, *(state or (w,)), self._clipped(g)) for w, state, g in changes]
+            name, numbers = self.rule(rate)
+            updates.together(name, groups, **numbers)
+        else:
+            for w, state, g in changes:
+                self.step(w, self._clipped(np.ascontiguousarray(g)), rate, *state)
         self.iterations += 1
 
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
-        """Change `w` and `state` in place."""
+    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
+        """The function of `fastconv.ops.updates` that is one step, and its numbers."""
         raise NotImplementedError
+
+    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
+        """Change `w` and `state` in place: NumPy's arrays, or a GPU's."""
+        name, numbers = self.rule(rate)
+        getattr(updates, name)(w, *(state or (w,)), g, **numbers)
+
+    def _is_fused(self) -> bool:
+        """Whether `rule` says it all: a GPU then changes all weights at once."""
+        return type(self).step is Optimizer.step
 
     def _clipped(self, g: np.ndarray) -> np.ndarray:
         if self.clipvalue is not None:
             g = np.clip(g, -self.clipvalue, self.clipvalue)
-        if self.clipnorm is not None:
-            norm = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
-            if norm > self.clipnorm:
-                g = g * g.dtype.type(self.clipnorm / norm)
-        return g
+        return g if self.clipnorm is None else updates.shortened(g, self.clipnorm)
+
+    def carried(self, carry: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
+        """The arrays of the state, each brought to another device by `carry`: for `adopt`."""
+        return [tuple(map(carry, arrays)) for arrays in self._state]
+
+    def adopt(self, state: list[tuple[Any, ...]]) -> None:
+        """Go on with these arrays."""
+        self._state = state
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, as named arrays: for saving."""
@@ -128,7 +147,7 @@ class Optimizer:
         if not callable(self._learning_rate):
             state["learning_rate"] = np.array(self._learning_rate)
         for i, arrays in enumerate(self._state):
-            state.update({f"{i}/{slot}": array for slot, array in zip(self.slots, arrays, strict=True)})
+            state.update({f"{i}/{slot}": ops.to_host(a) for slot, a in zip(self.slots, arrays, strict=True)})
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -166,8 +185,8 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, bool(nesterov)
         self.slots = ("velocity",) if momentum else ()
 
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
-        updates.sgd(w, state[0] if state else w, g, rate, self.momentum, self.nesterov)
+    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
+        return "sgd", {"rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
 
 
 class Adam(Optimizer):
@@ -197,10 +216,10 @@ class Adam(Optimizer):
             )
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
+    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         t = self.iterations + 1
         rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        updates.adam(w, state[0], state[1], g, rate, self.beta_1, self.beta_2, self.epsilon)
+        return "adam", {"rate": rate, "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
 class RMSprop(Optimizer):
@@ -230,8 +249,8 @@ class RMSprop(Optimizer):
             )
         self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
 
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float, *state: np.ndarray) -> None:
-        updates.rmsprop(w, state[0], state[1], g, rate, self.rho, self.momentum, self.epsilon)
+    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
+        return "rmsprop", {"rate": rate, "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
 
 
 KNOWN: dict[str, type[Optimizer]] = {

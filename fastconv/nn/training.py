@@ -12,14 +12,17 @@ from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..memory import recycled
 from . import activations, losses, optimizers
-from .batches import as_samples, batches, check_batch_size, check_lengths, split
+from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .callbacks.base import Logs
+from .feeding import DeviceFeed, Feed
 from .inference import fixed_weights
 from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
+from .meters import Meter, meter_of
 from .metrics import Metric
 from .metrics import get as get_metric
+from .placing import carrier, put
 from .plan import Plan
 
 TRAIN_BATCH = 32
@@ -34,6 +37,8 @@ class Trainer:
     loss: Any = None
     history: History | None = None
     stop_training = False
+    device = "cpu"
+    """Where the weights lie and training runs: "cpu" or "cuda"."""
 
     _metrics: list[Metric]
     _plan: Plan | None = None
@@ -75,6 +80,7 @@ class Trainer:
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
         self.optimizer = optimizers.get(optimizer)
+        self.optimizer.adopt(self.optimizer.carried(carrier(self.device)))
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
@@ -137,7 +143,9 @@ class Trainer:
 
         Notes
         -----
-        The same seed, data and arguments give the same history, bit for bit, whatever the number of threads.
+        The same seed, data and arguments give the same history, bit for bit, whatever the number of threads. On a
+        GPU weights, activations and, where there is room, the samples stay in its memory; loss and metrics are read
+        when somebody asks for them: a callback with `on_batch_end` that looks at its logs waits for every step.
         """
         x, y = self._samples(x, y)
         validation = None if validation_data is None else self._validation(validation_data)
@@ -154,12 +162,13 @@ class Trainer:
         listeners = CallbackList([*given, *lines, self.history], self, params)
         self.stop_training = False
         listeners.call("on_train_begin", {})
+        samples, held_out = self._feed(x, y), None if validation is None else self._feed(*validation)
         with recycled():
             for epoch in range(initial_epoch, epochs):
                 listeners.call("on_epoch_begin", epoch, {})
-                logs = self._epoch(x, y, batch_size, shuffle, listeners)
-                if validation is not None:
-                    values = self._measure(*validation, check_batch_size(validation_batch_size, PREDICT_BATCH))
+                logs = self._epoch(samples, batch_size, shuffle, listeners)
+                if held_out is not None:
+                    values = self._measure(held_out, check_batch_size(validation_batch_size, PREDICT_BATCH))
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -170,10 +179,11 @@ class Trainer:
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
         x, y = self._samples(x, y)
-        self._reset_metrics()
-        loss = self._train_step(np.asarray(x, np.float32), y)
-        values = [loss, *(m.result() for m in self._metrics)]
-        return values if self._metrics else loss
+        meter = meter_of(self._metrics, self.device)
+        for xb, yb in self._feed(x, y).batches(len(x)):
+            meter.add(self._train_step(xb, yb, meter), len(x))
+        values = list(meter.results().values())
+        return values if self._metrics else values[0]
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = 0, return_dict: bool = False
@@ -186,7 +196,7 @@ class Trainer:
             The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
         """
         x, y = self._samples(x, y)
-        values = self._measure(x, y, check_batch_size(batch_size, PREDICT_BATCH))
+        values = self._measure(self._feed(x, y), check_batch_size(batch_size, PREDICT_BATCH))
         if _verbosity(verbose):
             print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
@@ -200,8 +210,8 @@ class Trainer:
         size = check_batch_size(batch_size, PREDICT_BATCH)
         y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
         with no_grad(), recycled(), fixed_weights():
-            for i, (xb, _) in enumerate(batches(x, None, size)):
-                y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).data
+            for i, (xb, _) in enumerate(self._feed(x, None).batches(size)):
+                y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).numpy()
         return y
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -215,24 +225,25 @@ class Trainer:
             self._plan = Plan(self.layers)
         return self._plan
 
-    def _epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
+    def _feed(self, x: np.ndarray, y: np.ndarray | None) -> Feed:
+        """The samples as the model's device takes them."""
+        return Feed(x, y) if self.device == "cpu" else DeviceFeed(x, y, None if y is None else self.loss.label_dtype(y))
+
+    def _epoch(self, samples: Feed, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
         """One pass over the samples."""
-        order = self.generator().permutation(len(x)) if shuffle else None
-        self._reset_metrics()
-        total, count, logs = 0.0, 0, {}
-        for batch, (xb, yb) in enumerate(batches(x, y, batch_size, order)):
+        order = self.generator().permutation(len(samples)) if shuffle else None
+        meter = meter_of(self._metrics, self.device)
+        for batch, (xb, yb) in enumerate(samples.batches(batch_size, order)):
             listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": len(xb)})
             with deferred_interrupt():
-                total += self._train_step(xb, yb) * len(xb)
-            count += len(xb)
-            logs = {"loss": total / count, **{m.name: m.result() for m in self._metrics}}
-            listeners.call("on_train_batch_end", batch, dict(logs))
+                meter.add(self._train_step(xb, yb, meter), len(xb))
+            listeners.call("on_train_batch_end", batch, meter.logs())
             if self.stop_training:
                 break
-        return logs
+        return meter.results()
 
-    def _train_step(self, x: np.ndarray, y: np.ndarray) -> float:
-        """Forward, backward, update; returns the loss."""
+    def _train_step(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward, backward, update; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
         result = self.plan.run(Tensor(x), True, without_last=folded)
         loss = loss_function.tensor(result, y)
@@ -241,29 +252,29 @@ class Trainer:
             w.grad = None
             if w.regularizer is not None:
                 loss = F.add(loss, w.regularizer(w))
-        if self._metrics:
-            self._update_metrics(y, result, folded)
+        self._score(meter, y, result, folded)
         if weights:
             loss.backward()
             self.optimizer.apply(weights)
         for w in weights:
             w.grad = None
             if w.constraint is not None:
-                w.data[...] = w.constraint(w.data)
-        return float(loss.data)
+                put(w.data, w.constraint(w.data))
+        return loss.data
 
-    def _measure(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+    def _measure(self, samples: Feed, batch_size: int) -> dict[str, float]:
         """Loss and metrics over samples."""
         folded, loss_function = self._folded()
-        self._reset_metrics()
-        total = 0.0
+        meter = meter_of(self._metrics, self.device)
         with no_grad(), recycled(), fixed_weights():
-            for xb, yb in batches(x, y, batch_size):
+            for xb, yb in samples.batches(batch_size):
                 result = self.plan.run(Tensor(xb), False, without_last=folded)
-                total += float(loss_function.tensor(result, yb).data) * len(xb)
-                self._update_metrics(yb, result, folded)
+                loss = loss_function.tensor(result, yb).data
+                self._score(meter, yb, result, folded)
+                meter.add(loss, len(xb))
             extra = sum(float(w.regularizer(w).data) for w in self.trainable_weights if w.regularizer is not None)
-        return {"loss": total / len(x) + extra, **{m.name: m.result() for m in self._metrics}}
+        values = meter.results()
+        return {**values, "loss": values["loss"] + extra}
 
     def _folded(self) -> tuple[bool, losses.Loss]:
         """Whether the loss is taken of what goes into the last activation, and that loss."""
@@ -272,15 +283,15 @@ class Trainer:
             return True, self.loss.on_logits()
         return False, self.loss
 
-    def _update_metrics(self, y: np.ndarray, result: Tensor, folded: bool) -> None:
-        with no_grad():
-            outputs = activations.get(self.loss.activation)(result.detach()) if folded else result
-        for metric in self._metrics:
-            metric.update_state(y, outputs.data)
-
-    def _reset_metrics(self) -> None:
-        for metric in self._metrics:
-            metric.reset_state()
+    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
+        """Let the meter see what the model made of a batch."""
+        if not self._metrics:
+            return
+        outputs = result.detach()
+        if folded and not meter.by_order:
+            with no_grad():
+                outputs = activations.get(self.loss.activation)(outputs)
+        meter.score(y, outputs.data)
 
     def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""

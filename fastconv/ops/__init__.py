@@ -6,6 +6,7 @@ from .convolution import (
     conv2d,
     conv3d,
 )
+from .devices import to_device, to_host
 from .gradients import (
     conv1d_input_grad,
     conv1d_weight_grad,
@@ -120,6 +121,8 @@ __all__ = [
     "plan_conv1d",
     "plan_conv2d",
     "plan_conv3d",
+    "to_device",
+    "to_host",
     "unfold1d",
     "unfold2d",
     "unfold3d",

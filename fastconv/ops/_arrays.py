@@ -7,11 +7,13 @@ Numba compile another version.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .. import memory
+from ..cuda import interop
 from ..errors import InvalidArgument
 
 FLOATS = ("float32", "float64")
@@ -45,6 +47,11 @@ class Operands:
         if device is None and _are_ready(values[:-1] if absent else values):
             self.arrays, self.device, self._given = values, "cpu", None
             self.result = self.compute = values[0].dtype
+            return
+        if device is None and _are_resident(values[:-1] if absent else values):
+            self.arrays = [None if v is None else v.handle for v in values]
+            self.device, self._given = "cuda", values[0]
+            self.result = self.compute = values[0].handle.dtype
             return
         self.names = names.split()
         for name, value in zip(self.names, values, strict=True):
@@ -130,7 +137,8 @@ class Operands:
             from ..cuda import backend, halves
 
             if self._given is not None and out is None:
-                return backend.like(y.array if self._halves else y, self._given, self.result)
+                dtype = self.result if y.dtype == self.compute or self._halves else None  # indices stay what they are
+                return backend.like(y.array if self._halves else y, self._given, dtype)
             y = halves.to_host(y) if self._halves else backend.to_host(y)
         if out is None:
             return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
@@ -148,6 +156,22 @@ def _are_ready(values: tuple[Any, ...]) -> bool:
         if type(a) is not np.ndarray or a.dtype is not dtype or not a.flags.carray:
             return False
     return True
+
+
+def _are_resident(values: tuple[Any, ...]) -> bool:
+    """The usual case on a GPU: `fastconv.to_device`'s arrays of one dtype that kernels take."""
+    dtype = getattr(getattr(values[0], "handle", None), "dtype", None)
+    if dtype not in NATIVE:
+        return False
+    kind = _array_class()
+    return all(type(a) is kind and a.handle.dtype == dtype for a in values)
+
+
+@lru_cache(maxsize=1)
+def _array_class() -> type:
+    from ..cuda.array import Array
+
+    return Array
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
@@ -217,8 +241,6 @@ def is_device_array(value: Any) -> bool:
     """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba, DLPack); loads no CUDA library."""
     if value is None or isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
         return False
-    from ..cuda import interop
-
     return interop.is_device_array(value)
 
 

@@ -17,6 +17,7 @@ from ..errors import InvalidArgument
 from ..memory import empty
 from ..threads import team
 from ._arrays import FLOATS, as_array, computing_dtype, contiguous
+from ._twins import kept_below, on_device
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 LEAKY_SLOPE = 0.01
@@ -55,6 +56,7 @@ def _is_ready(value: Any, first: Any) -> bool:
     return flags.c_contiguous and flags.aligned and flags.writeable
 
 
+@on_device
 def relu(x: Any, slope: float = 0.0) -> np.ndarray:
     """x where x > 0, else ``slope*x`` (0 for slope 0); NaN stays NaN.
 
@@ -70,6 +72,7 @@ def relu(x: Any, slope: float = 0.0) -> np.ndarray:
     return y
 
 
+@on_device
 def sigmoid(x: Any) -> np.ndarray:
     """1/(1 + exp(-x)), without overflow at either end.
 
@@ -83,6 +86,19 @@ def sigmoid(x: Any) -> np.ndarray:
     return np.where(x < 0, e, 1) / (1 + e)
 
 
+@on_device
+def tanh(x: Any) -> np.ndarray:
+    """Hyperbolic tangent.
+
+    Examples
+    --------
+    >>> tanh(np.array([0.0, 1000.0]))
+    array([0., 1.])
+    """
+    return np.tanh(x)
+
+
+@on_device
 def activation_grad(
     dy: Any, y: Any, activation: str | None, axis: int | None = None, slope: float = LEAKY_SLOPE
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -148,6 +164,7 @@ def channel_sum(x: Any, axis: int) -> np.ndarray:
     return sums
 
 
+@on_device
 def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``.
 
@@ -163,13 +180,14 @@ def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
     (x,) = floats("x", x)
     cpu, y = kernels("elementwise"), empty(x.shape, x.dtype)
     tasks = -(-x.size // cpu.BLOCK)
-    threshold = min(round((1 - rate) * 2**32), 2**32 - 1)
+    threshold = kept_below(rate)
     scale = x.dtype.type(1 / (1 - rate))
     members = team(tasks, 8 * x.size)
     cpu.dropout(members, tasks, x.reshape(-1), y.reshape(-1), np.uint64(seed), np.uint32(threshold), scale)
     return y
 
 
+@on_device
 def softmax(x: Any, logarithm: bool = False) -> np.ndarray:
     """exp(x) over its sum along the last axis, or the logarithm of that, without overflow.
 
@@ -185,6 +203,7 @@ def softmax(x: Any, logarithm: bool = False) -> np.ndarray:
     return y
 
 
+@on_device
 def softmax_grad(dy: Any, y: Any, logarithm: bool = False) -> np.ndarray:
     """Gradient of `softmax` along the last axis, from its output."""
     dy, y = floats("dy y", dy, y)
@@ -193,6 +212,7 @@ def softmax_grad(dy: Any, y: Any, logarithm: bool = False) -> np.ndarray:
     return dx
 
 
+@on_device
 def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Cross-entropy of each row of logits z against a distribution, and the probabilities.
 
@@ -220,12 +240,34 @@ def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     return loss, p
 
 
+@on_device
 def softmax_cross_entropy_grad(dloss: Any, p: Any, target: Any) -> np.ndarray:
     """Gradient of `softmax_cross_entropy` to its logits, from the gradient to each row's loss (N,), float64."""
     p, target = floats("p target", p, target)
     dz = np.empty(p.shape, p.dtype)
     _by_rows("softmax_cross_entropy_grad", p, [np.ascontiguousarray(dloss, np.float64), p, target, dz])
     return dz
+
+
+@on_device
+def mean_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of `softmax_cross_entropy` over all rows, an array of one element in z's dtype, and the probabilities.
+
+    Examples
+    --------
+    >>> loss, p = mean_cross_entropy(np.zeros((3, 2)), np.eye(3, 2))
+    >>> float(loss.round(4)), p.shape
+    (0.4621, (3, 2))
+    """
+    loss, p = softmax_cross_entropy(z, target)
+    return np.asarray(loss.mean(), p.dtype), p
+
+
+@on_device
+def mean_cross_entropy_grad(dloss: Any, p: Any, target: Any) -> np.ndarray:
+    """Gradient of `mean_cross_entropy` to its logits, from the gradient to the loss."""
+    rows = p.size // max(1, p.shape[-1])
+    return softmax_cross_entropy_grad(np.full(rows, dloss / rows), p, target)
 
 
 def _by_rows(name: str, x: np.ndarray, arrays: list[np.ndarray], *options: Any) -> None:

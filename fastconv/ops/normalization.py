@@ -13,9 +13,11 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..memory import empty
 from ..threads import team
+from ._twins import on_device
 from .elementwise import floats, kernels
 
 
+@on_device
 def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (biased) variance of each channel, float64, in one pass over x.
 
@@ -52,6 +54,7 @@ def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarra
     return shift + offset, variance
 
 
+@on_device
 def batch_norm(
     x: Any, mean: Any, var: Any, gamma: Any, beta: Any, epsilon: float, axis: int, relu: bool = False
 ) -> np.ndarray:
@@ -85,6 +88,37 @@ def batch_norm(
     return y
 
 
+@on_device
+def batch_norm_training(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    running: tuple[np.ndarray, np.ndarray] | None,
+    momentum: float,
+    epsilon: float,
+    axis: int,
+    relu: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`batch_norm` by the statistics of x itself: (y, mean, variance).
+
+    `running` mean and variance, unless None, move towards them in place:
+    running = momentum*running + (1 - momentum)*batch.
+
+    Examples
+    --------
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> y, *_ = batch_norm_training(np.array([[1.0], [3.0]]), [1.0], [0.0], (mean, var), 0.5, 0.0, axis=1)
+    >>> y.tolist(), mean, var
+    ([[-1.0], [1.0]], array([1.]), array([1.]))
+    """
+    mean, var = channel_statistics(x, axis, relu)
+    if running is not None:
+        for kept, new in zip(running, (mean, var), strict=True):
+            kept += (1 - momentum) * (new - kept)
+    return batch_norm(x, mean, var, gamma, beta, epsilon, axis, relu), mean, var
+
+
+@on_device
 def batch_norm_grad(
     dy: Any,
     x: Any,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidArgument
 from ..threads import team
+from ._twins import on_device
+from ._twins import together as together
 from .elementwise import kernels
 
 
+@on_device
 def sgd(
     w: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, momentum: float = 0.0, nesterov: bool = False
 ) -> None:
@@ -26,6 +30,7 @@ def sgd(
     _step("sgd", [w, v, g], [rate, momentum], nesterov)
 
 
+@on_device
 def adam(
     w: np.ndarray,
     m: np.ndarray,
@@ -43,11 +48,25 @@ def adam(
     _step("adam", [w, m, v, g], [rate, beta_1, beta_2, epsilon])
 
 
+@on_device
 def rmsprop(
     w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, rho: float, momentum: float, epsilon: float
 ) -> None:
     """v becomes the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
     _step("rmsprop", [w, m, v, g], [rate, rho, momentum, epsilon])
+
+
+@on_device
+def shortened(g: Any, most: float) -> Any:
+    """g itself, or scaled to the length `most` where it is longer.
+
+    Examples
+    --------
+    >>> shortened(np.array([3.0, 4.0]), 1.0)
+    array([0.6, 0.8])
+    """
+    norm = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
+    return g * g.dtype.type(most / norm) if norm > most else g
 
 
 def _step(name: str, arrays: list[np.ndarray], numbers: list[float], *options: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
-from ..tensor import Tensor, primitive
+from ..tensor import Tensor, as_data, primitive
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
@@ -21,8 +21,8 @@ def _unbroadcast(dy: np.ndarray, kind: tuple[tuple[int, ...], Any]) -> np.ndarra
     """Sum `dy` over the axes along which an input was repeated."""
     shape, dtype = kind
     if dy.shape != shape:
-        dy = dy.sum(axis=tuple(range(dy.ndim - len(shape))))
-        dy = dy.sum(axis=tuple(a for a, n in enumerate(shape) if n == 1), keepdims=True)
+        new = dy.ndim - len(shape)
+        dy = dy.sum(axis=(*range(new), *(new + a for a, n in enumerate(shape) if n == 1))).reshape(shape)
     return dy.astype(dtype, copy=False)
 
 
@@ -179,9 +179,10 @@ def _(dy: Any, needs: Any, axes: tuple[int, ...]) -> tuple[Any, ...]:
 @primitive
 def pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Saved:
     """Add (before, after) elements of `value` along each axis."""
-    x = np.asarray(x)
+    x = as_data(x)
     inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True))
-    y = empty(tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)), x.dtype)
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
+    y = empty(shape, x.dtype) if isinstance(x, np.ndarray) else np.empty_like(x, shape=shape)
     y.fill(value)
     y[inside] = x
     return y, (inside,)
@@ -212,7 +213,7 @@ def getitem(x: Any, *, index: Any) -> Saved:
 
 @getitem.vjp
 def _(dy: Any, needs: Any, shape: tuple[int, ...], index: Any) -> tuple[Any, ...]:
-    dx = np.zeros(shape, dy.dtype)
+    dx = np.zeros_like(dy, shape=shape)
     np.add.at(dx, index, dy)  # an element taken twice gets both gradients
     return (dx,)
 
@@ -225,7 +226,7 @@ def penalty(w: Any, *, l1: float = 0.0, l2: float = 0.0) -> Saved:
         y = y + w.dtype.type(l1) * np.abs(w).sum()
     if l2:
         y = y + w.dtype.type(l2) * np.square(w).sum()
-    return np.asarray(y), (w, l1, l2)
+    return as_data(y, like=w), (w, l1, l2)
 
 
 @penalty.vjp

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...ops import elementwise
-from ..tensor import Tensor, primitive
+from ..tensor import Tensor, as_data, primitive
 from .arithmetic import absolute, mean, multiply, subtract
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
@@ -17,13 +17,13 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 @primitive
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
-    loss, p = elementwise.softmax_cross_entropy(z, target)
-    return np.asarray(loss.mean(), z.dtype), (p, target, len(loss))
+    loss, p = elementwise.mean_cross_entropy(z, target)
+    return loss, (p, target)
 
 
 @softmax_cross_entropy.vjp
-def _(dy: Any, needs: Any, p: Any, target: Any, rows: int) -> tuple[Any, ...]:
-    return (elementwise.softmax_cross_entropy_grad(np.full(rows, dy / rows), p, target),)
+def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
+    return (elementwise.mean_cross_entropy_grad(dy, p, target),)
 
 
 @primitive
@@ -35,7 +35,7 @@ def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     q = np.clip(q, EPSILON, 1 - EPSILON)
     rows = max(1, q.size // q.shape[-1])
     loss = -(target * np.log(q)).sum(dtype=np.float64) / rows
-    return np.asarray(loss, p.dtype), (q, inside, total, target, rows)
+    return as_data(loss, like=p), (q, inside, total, target, rows)
 
 
 @categorical_cross_entropy.vjp
@@ -47,13 +47,13 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
 @primitive
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
-    target = np.asarray(target, x.dtype)
+    target = as_data(target, like=x)
     if from_logits:
         loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
-        return np.asarray(loss.mean(dtype=np.float64), x.dtype), (x, target, from_logits)
+        return as_data(loss.mean(dtype=np.float64), like=x), (x, target, from_logits)
     p = np.clip(x, EPSILON, 1 - EPSILON)
     loss = -(target * np.log(p) + (1 - target) * np.log1p(-p))
-    return np.asarray(loss.mean(dtype=np.float64), x.dtype), (x, target, from_logits)
+    return as_data(loss.mean(dtype=np.float64), like=x), (x, target, from_logits)
 
 
 @binary_cross_entropy.vjp

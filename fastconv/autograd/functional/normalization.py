@@ -29,13 +29,10 @@ def batch_norm(
     running = momentum*running + (1 - momentum)*batch. Otherwise they are `running`.
     """
     if training or running is None:
-        mean, var = normalization.channel_statistics(x, axis, relu)
-        if running is not None:
-            for kept, new in zip(running, (mean, var), strict=True):
-                kept += (1 - momentum) * (new - kept)
+        y, mean, var = normalization.batch_norm_training(x, gamma, beta, running, momentum, epsilon, axis, relu)
     else:
-        mean, var = (np.array(kept, np.float64) for kept in running)
-    y = normalization.batch_norm(x, mean, var, gamma, beta, epsilon, axis, relu)
+        mean, var = (kept.copy() for kept in running)
+        y = normalization.batch_norm(x, mean, var, gamma, beta, epsilon, axis, relu)
     return y, (x, mean, var, gamma, epsilon, axis, relu, training or running is None)
 
 

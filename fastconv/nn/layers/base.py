@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import ops
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument
 from .. import constraints, initializers, regularizers, seeding
@@ -151,7 +152,7 @@ class Layer:
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights."""
-        return [w.data.copy() for w in self.weights]
+        return [w.data.copy() if isinstance(w.data, np.ndarray) else w.numpy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace the weights; shapes must agree."""
@@ -161,7 +162,7 @@ class Layer:
         for weight, array in zip(self.weights, arrays, strict=True):
             check_weight(self, weight, array, "was given")
         for weight, array in zip(self.weights, arrays, strict=True):
-            weight.data[...] = array
+            weight.data[...] = array if isinstance(weight.data, np.ndarray) else ops.to_device(array)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ... import ops
 from ...autograd import Tensor
 from ...autograd import functional as F
@@ -102,7 +104,9 @@ class Conv(Layer):
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
-        plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
+        plan = None
+        if isinstance(x.data, np.ndarray):  # plans are the CPU's
+            plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
         if plan is not None:
             return Tensor(plan(x.data))
         return self._apply(getattr(F, f"conv{self.rank}d"), x, activation)

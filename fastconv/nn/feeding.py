@@ -1,0 +1,84 @@
+"""Samples on their way to the model, batch by batch: from NumPy's arrays, or from copies that the device keeps.
+
+A data set that fits the budget (``FASTCONV_RESIDENT_BYTES``) is copied to the device once, in the dtype it has, and
+each batch is gathered there; of a larger one each batch is copied when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..config import settings
+from .batches import batches
+
+STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
+
+
+class Feed:
+    """Samples and labels, or None for these, on the host."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray | None) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+        """Pairs of arrays, x in float32, in the given order."""
+        return batches(self.x, self.y, size, order)
+
+
+class DeviceFeed(Feed):
+    """Samples whose batches lie on the device.
+
+    Parameters
+    ----------
+    x, y : ndarray
+    label_dtype : dtype, optional
+        Of the labels of a batch.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray | None, label_dtype: Any = np.float32) -> None:
+        super().__init__(x, None if y is None else y.astype(label_dtype, copy=False))
+        self._arrays: list[Any] = []
+        kept = x if x.dtype.name in STORED else x.astype(np.float32)
+        parts = [a for a in (kept, self.y) if a is not None]
+        self.resident = sum(a.nbytes for a in parts) <= settings.resident_bytes
+        if self.resident:
+            self._arrays = [ops.to_device(a) for a in parts]
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+        if not self.resident:
+            for x, y in super().batches(size, order):
+                yield ops.to_device(x), None if y is None else ops.to_device(y)
+            return
+        rows = None if order is None else _rows_of(order)
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            if rows is None:
+                x, *y = (a[start:stop] for a in self._arrays)
+                x = x.astype(np.float32, copy=False)
+            else:
+                dtypes = np.float32, None
+                x, *y = (_gathered(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=False))
+            yield x, y[0] if y else None
+
+
+def _rows_of(order: np.ndarray) -> Any:
+    """The numbers of rows, on the device."""
+    from ..cuda import samples
+
+    return ops.to_device(order.astype(samples.order_dtype(len(order))))
+
+
+def _gathered(x: Any, rows: Any, start: int, stop: int, dtype: Any) -> Any:
+    """The rows of x that rows[start:stop] name, in x's dtype or another."""
+    from ..cuda import array, backend, samples
+
+    y = backend.empty((stop - start, *x.shape[1:]), x.dtype if dtype is None else dtype)
+    samples.gather(x.handle, rows.handle, y, start)
+    return array.Array(y)

@@ -1,0 +1,77 @@
+"""To a GPU and back: where code that computes on a device begins and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._arrays import as_array, is_device_array
+
+
+def to_device(x: Any) -> Any:
+    """An array on the current CUDA device that works with NumPy's functions and with fastconv's.
+
+    Parameters
+    ----------
+    x : array_like, or a device array of any library
+        A host array is copied; a device array (CuPy, PyTorch, Numba, DLPack) is adopted on its own memory.
+
+    Returns
+    -------
+    y : fastconv.cuda.array.Array
+        A device array: ``+``, ``np.exp(y)``, ``np.sum(y)`` and fastconv's functions run on the GPU and give such arrays
+        again; ``y.numpy()`` copies to the host.
+
+    Raises
+    ------
+    DeviceMissing
+        There is no GPU that can be used.
+    InvalidArgument
+        The array cannot be read, is not C-contiguous on its device, or holds no real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> def halved(x):  # on the GPU where there is one
+    ...     try:
+    ...         return fc.to_host(fc.avg_pool2d(fc.to_device(x) * 2, 2))
+    ...     except fc.errors.DeviceMissing:
+    ...         return fc.avg_pool2d(x * 2, 2)
+    >>> halved(np.ones((1, 1, 4, 4))).ravel()
+    array([2., 2., 2., 2.])
+    """
+    from ..cuda.array import asarray
+
+    return asarray(x if is_device_array(x) else as_array(x, "x"))
+
+
+def to_host(x: Any) -> np.ndarray:
+    """A device array of any library as a NumPy array; waits until it is computed.
+
+    Parameters
+    ----------
+    x : array_like, or a device array of any library
+        A host array is returned as NumPy sees it, without a copy.
+
+    Returns
+    -------
+    y : ndarray
+        A copy on the host of what lies on a device.
+
+    Raises
+    ------
+    InvalidArgument
+        The array cannot be read, or is not C-contiguous on its device.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.to_host([1.0, 2.0])
+    array([1., 2.])
+    """
+    if not is_device_array(x):
+        return as_array(x, "x")
+    from ..cuda import backend
+
+    return backend.to_host(backend.as_device(x))
