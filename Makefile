@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test slow check lint bench clean
+.PHONY: demo test slow check lint bench gpu clean
 
 # A stamp per extra: installing again only when pyproject.toml has changed.
 $(VENV)/.base: pyproject.toml
@@ -43,6 +43,10 @@ check: lint test
 
 bench: $(VENV)/.bench  ## time everything against what is installed
 	$(BIN)/fastconv bench --suite all
+
+gpu: $(VENV)/.test  ## on a machine with a GPU: check, time and train, and write a report to docs/gpu
+	$(PIP) install --quiet --editable '.[cuda13]'
+	$(BIN)/python bench/gpu.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
