@@ -4,7 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test slow check lint bench clean
+JOBS   ?= 2
+
+.PHONY: demo test compile slow check lint bench gpu clean
 
 # A stamp per extra: installing again only when pyproject.toml has changed.
 $(VENV)/.base: pyproject.toml
@@ -31,6 +33,15 @@ demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data
 test: $(VENV)/.test  ## all tests but the slow ones
 	$(BIN)/python -m pytest
 
+# An environment of its own: where numba-cuda is installed, it takes the place of Numba's built-in target.
+$(VENV)-cuda/.compile: pyproject.toml
+	test -x $(VENV)-cuda/bin/python || $(PYTHON) -m venv $(VENV)-cuda
+	$(VENV)-cuda/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test,cuda-compile]'
+	touch $@
+
+compile: $(VENV)-cuda/.compile  ## CUDA kernels through the compiler for seven architectures, and on numba-cuda's target
+	$(VENV)-cuda/bin/python -m pytest tests/test_cuda*.py -n $(JOBS) --dist loadgroup
+
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
@@ -44,5 +55,9 @@ check: lint test
 bench: $(VENV)/.bench  ## time everything against what is installed
 	$(BIN)/fastconv bench --suite all
 
+gpu: $(VENV)/.test  ## on a machine with a GPU: check, time and train, and write a report to docs/gpu
+	$(PIP) install --quiet --editable '.[cuda13]'
+	$(BIN)/python bench/gpu.py
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
+	rm -rf $(VENV) $(VENV)-cuda build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

@@ -2,6 +2,9 @@
 
 `Compiler` takes the place of the GPU behind ``fastconv.cuda.backend``: what it should run it compiles for the types it
 is started with. `missing` is None, or the reason why that is impossible here.
+
+Typing and lowering a kernel takes several times as long as making machine code of it, and is the same for all GPUs from
+sm_75 on: both steps are kept, the first one for all architectures.
 """
 
 import functools
@@ -22,21 +25,37 @@ missing = None
 try:
     from cuda.bindings import nvjitlink
     from numba import cuda
+    from numba.cuda import compiler as numba_compiler
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv import nvvm
 
     if cuda.implementation != "NVIDIA" or not nvvm.is_available() or not nvjitlink.version():
-        missing = "numba-cuda's toolkit packages are not installed: pip install 'fastconv[cuda13]'"
+        missing = "numba-cuda's toolkit packages are not installed: pip install 'fastconv[cuda-compile]'"
 except Exception as error:  # a missing package, or one that fails to load its library
-    missing = f"numba-cuda and its toolkit packages are not installed ({error}): pip install 'fastconv[cuda13]'"
+    missing = f"numba-cuda and its toolkit packages are not installed ({error}): pip install 'fastconv[cuda-compile]'"
+
+ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
+MOST_REGISTERS = 65536  # of a multiprocessor
+
+
+def name_of(target):
+    """sm_75, ..., sm_120a."""
+    return "sm_" + "".join(map(str, target))
 
 
 class Compiler(cudasim.Executor):
-    """Keeps for each kernel it is asked to run what the assembler says."""
+    """Keeps for each kernel it is asked to run what the assembler says. Its arrays have a shape but no elements."""
 
     def __init__(self, target=(9, 0)):
         super().__init__()
         self.target, self.reports = target, []
+
+    # All compilers are one to the cache of kernels: a kernel is typed once for all architectures.
+    def __eq__(self, other):
+        return isinstance(other, Compiler)
+
+    def __hash__(self):
+        return hash(Compiler)
 
     def capability(self):
         return self.target[:2]
@@ -50,6 +69,15 @@ class Compiler(cudasim.Executor):
         report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "shared": shared, "ptx": ptx}
         self.reports.append({**report, **assembled(ptx, self.target)})
 
+    def to_device(self, array):
+        return self.empty(array.shape, array.dtype)
+
+    def empty(self, shape, dtype):
+        return cudasim.DeviceArray((), shape, dtype)
+
+    def bits(self, array):
+        return self.empty(array.shape, np.uint16)
+
     def to_host(self, array):
         return np.zeros(array.shape, array.dtype)
 
@@ -58,6 +86,30 @@ class Compiler(cudasim.Executor):
         device = types.SimpleNamespace(compute_capability=self.target[:2], id=0)
         monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
         self.reports.clear()
+
+
+def check(compiler, dtype):
+    """What must hold of every kernel: nothing outside of registers, room for its blocks, no float64 by accident."""
+    assert compiler.reports
+    for report in compiler.reports:
+        faults = faults_of(report, dtype)
+        assert not faults, f"{report['kernel']} for {name_of(compiler.target)} {', '.join(faults)}"
+
+
+def faults_of(report, dtype):
+    """What is wrong with a kernel, in words."""
+    threads, resident = report["bounds"]
+    if report["stack"]:
+        yield f"keeps {report['stack']} bytes of each thread outside of registers"
+    if report["registers"] * threads * resident > MOST_REGISTERS:
+        yield f"needs {report['registers']} registers x {threads} threads x {resident} blocks"
+    if dtype != "float64" and ".f64" in report["ptx"]:
+        yield "computes in float64"
+
+
+def find(compiler, kernel):
+    """The report of a kernel that was started."""
+    return next(report for report in compiler.reports if report["kernel"] == kernel)
 
 
 def type_of(argument):
@@ -69,23 +121,34 @@ def type_of(argument):
     return numba.typeof(argument)
 
 
-@functools.cache
 def compiled(function, signature, bounds, target):
     """PTX of a kernel."""
+    (ptx,) = lowered(function, signature, bounds).get_asm_strs(cc=target)
+    return ptx
+
+
+@functools.cache
+def lowered(function, signature, bounds):
+    """A kernel as LLVM's code, which keeps the PTX it is compiled to: what ``cuda.compile`` does first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return cuda.compile(
-            function, signature, cc=target, device=False, output="ptx", abi="numba", launch_bounds=bounds
+        return numba_compiler._compile_pyfunc_with_fixup(
+            function, signature, device=False, cc=ARCHITECTURES[0], abi="numba", launch_bounds=bounds
         )[0]
 
 
 @functools.cache
 def assembled(ptx, target):
     """Registers and bytes of local memory of each thread, and the binary."""
-    options = ["-arch=sm_" + "".join(map(str, target)), "-Xptxas=-v", "-verbose"]
+    options = [f"-arch={name_of(target)}", "-Xptxas=-v", "-verbose"]
     linker = nvjitlink.create(len(options), options)
-    nvjitlink.add_data(linker, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
-    nvjitlink.complete(linker)
+    try:
+        nvjitlink.add_data(linker, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
+        nvjitlink.complete(linker)
+    except nvjitlink.nvJitLinkError as error:
+        log = bytearray(nvjitlink.get_error_log_size(linker))
+        nvjitlink.get_error_log(linker, log)
+        raise AssertionError(f"the assembler for {name_of(target)} says: {log.decode()}") from error
     log = bytearray(nvjitlink.get_info_log_size(linker))
     nvjitlink.get_info_log(linker, log)
     text = log.decode()

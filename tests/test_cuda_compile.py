@@ -1,15 +1,18 @@
 """Every CUDA kernel goes through the real compiler for real GPUs, without one: types, registers, local memory.
 
-Needs numba-cuda with its toolkit packages (``pip install 'fastconv[cuda13]'``) but no driver; skipped where they are
-not installed.
+Needs numba-cuda with its toolkit packages (``pip install 'fastconv[cuda-compile]'``) but no driver; skipped where they
+are not installed. Nothing is computed here, so the problems have real sizes and get the tiles that a GPU would run.
+
+Tests that share kernels carry the same ``xdist_group``: ``pytest -n 2 --dist loadgroup`` then compiles each once.
 """
 
 import cuda_compiler
 import cuda_problems as problems
+import cuda_rows
 import numba
 import numpy as np
 import pytest
-from cuda_compiler import Compiler
+from cuda_compiler import ARCHITECTURES, Compiler, check, find
 
 import fastconv as fc
 from fastconv.cuda import backend, launch, pointwise, tune
@@ -17,8 +20,6 @@ from fastconv.cuda import backend, launch, pointwise, tune
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-MOST_REGISTERS = 65536  # of a multiprocessor
-ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
 COMPILER = Compiler()  # one for all tests: a kernel that several of them need is compiled once
 
 needs_disassembler = pytest.mark.skipif(
@@ -33,48 +34,76 @@ def compiler(monkeypatch):
         yield COMPILER
 
 
-@pytest.fixture(params=ARCHITECTURES, ids=lambda target: "sm_" + "".join(map(str, target)))
-def architecture(request, monkeypatch):
-    compiler = Compiler(request.param)
-    compiler.install(monkeypatch)
-    with backend.run_on(compiler):
-        yield compiler
+# --- every row, dtype and layout on every architecture
+
+LARGE = problems.Case("large", (8, 64, 56, 56), (256, 64, 3, 3), {"padding": 1})
+#: Problems that together need every kernel of a row; a row gets those that it serves.
+CASES = [
+    LARGE,
+    problems.Case("depthwise", (8, 64, 56, 56), (64, 1, 3, 3), {"padding": 1, "groups": 64}),
+    problems.Case("few channels, stride", (8, 3, 64, 64), (64, 3, 7, 7), {"padding": 3, "stride": 2}),
+    problems.Case("edge", (2, 8, 12, 12), (8, 8, 3, 3), {"padding": 1, "padding_mode": "edge"}),
+]
+POOL = problems.PoolCase("3x3/2", (8, 64, 56, 56), 3, {"stride": 2, "padding": 1})
+#: What the machine code of a kernel promises, by its name: instructions that it holds on every architecture.
+PROMISED = {"gemm": ("LDS.128",), "gemm_weights": ("LDS.128",), "gemm_tensor": ("HMMA", "LDSM", "LDGSTS")}
+ROWS = [
+    pytest.param(
+        row, dtype, last, marks=pytest.mark.xdist_group(cuda_rows.id_of(row)),
+        id=f"{cuda_rows.id_of(row)}-{dtype}-{'last' if last else 'first'}",
+    )
+    for row in cuda_rows.ROWS
+    for dtype in cuda_rows.dtypes_of(row)
+    for last in (False, True)
+]  # fmt: skip
 
 
-def check(compiler, dtype):
-    assert compiler.reports
-    for report in compiler.reports:
-        print({key: report[key] for key in ("kernel", "registers", "stack")})
-        threads, resident = report["bounds"]
-        assert report["stack"] == 0, f"{report['kernel']} keeps {report['stack']} bytes outside of registers"
-        assert report["registers"] * threads * resident <= MOST_REGISTERS, report["kernel"]
-        if dtype == "float32":
-            assert ".f64" not in report["ptx"], f"{report['kernel']} computes in float64"
+def cases_of(row, dtype):
+    """float32 gets all the problems, another dtype the first that the row serves."""
+    if row.op not in problems.CONVOLUTIONS:
+        assert row.op in problems.POOLS, f"tests/cuda_rows.py does not know how to run {row.op}"
+        return [POOL]
+    cases = [case for case in CASES if cuda_rows.serves(row, case)]
+    assert cases, f"no problem is for {cuda_rows.id_of(row)}"
+    return cases if dtype == "float32" else cases[:1]
 
 
-def find(compiler, kernel):
-    return next(report for report in compiler.reports if report["kernel"] == kernel)
+@pytest.mark.parametrize("row, dtype, channels_last", ROWS)
+def test_every_row_compiles_on_every_architecture(row, dtype, channels_last, monkeypatch, tmp_path):
+    for target in ARCHITECTURES:
+        compiler = Compiler(target)
+        compiler.install(monkeypatch)
+        with backend.run_on(compiler):
+            for case in cases_of(row, dtype):
+                arrays = [np.zeros(shape, cuda_rows.dtype_of(dtype)) for shape in cuda_rows.shapes(row, case)]
+                if row.op == "max_pool_grad":
+                    arrays[1] = arrays[1].astype(np.int64)
+                cuda_rows.run(row, case, channels_last, dtype, arrays)
+        check(compiler, dtype)
+        if dtype != "float64" and cuda_compiler.disassembler():
+            for report in compiler.reports:
+                keeps_its_promises(report, tmp_path)
+        print({report["kernel"]: report["registers"] for report in compiler.reports})
 
 
-CONV_CASES = [case for case in problems.CONV_CASES if str(case) in ("whole steps of channels", "groups", "3-D edge")]
+def keeps_its_promises(report, folder):
+    if report["kernel"] in PROMISED:
+        lines = cuda_compiler.instructions(report["cubin"], folder)
+        for promised in PROMISED[report["kernel"]]:
+            name, _, width = promised.partition(".")
+            found = any(line.startswith(name) and width in line.split()[0] for line in lines)
+            assert found, f"{report['kernel']} has no {promised}"
+
+
+# --- what else a kernel can be made of: on the architecture of an H200
+
+
+def case_named(name, cases=problems.CONV_CASES):
+    return next(case for case in cases if str(case) == name)
+
+
+WHOLE_STEPS, DEEP, POOL_CASE = case_named("whole steps of channels"), case_named("3-D edge"), problems.POOL_CASES[1]
 TENSOR_CASE = problems.Case("tensor cores", (1, 64, 5, 6), (64, 64, 3, 3), {"padding": 1})
-POOL_CASES = [case for case in problems.POOL_CASES if str(case) == "overlapping, padded"]
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("method", problems.METHODS)
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
-@pytest.mark.parametrize("case", CONV_CASES, ids=str)
-def test_convolutions_compile(compiler, case, op, method, channels_last):
-    problems.convolve(op, method, case, channels_last)
-    check(compiler, "float32")
-
-
-@pytest.mark.parametrize("method", problems.METHODS)
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
-def test_float64_compiles(compiler, op, method):
-    problems.convolve(op, method, CONV_CASES[2], True, "float64")
-    check(compiler, "float64")
 
 
 @numba.njit
@@ -83,49 +112,49 @@ def halved(v):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
 @pytest.mark.parametrize("method", problems.METHODS)
+def test_three_axes_and_wide_indices_compile(compiler, op, method, dtype, monkeypatch):
+    problems.convolve(op, method, DEEP, dtype == "float64", dtype)
+    if dtype == "float32":
+        monkeypatch.setattr(launch, "NARROW", 1)
+        problems.convolve(op, method, DEEP, False, dtype)
+    check(compiler, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "activation", ["relu", "leaky_relu", "sigmoid", "tanh", halved], ids=lambda a: getattr(a, "__name__", a)
 )
-def test_activations_compile(compiler, activation, method, dtype):
-    problems.convolve("conv", method, CONV_CASES[0], False, dtype, activation=activation)
+def test_activations_compile(compiler, activation, dtype):
+    """In the smallest kernel that applies one; once in the GEMM."""
     y = backend.empty((2, 3, 4), dtype)
     pointwise.finish(y, backend.empty((3,), dtype), activation, False)
+    if activation == "tanh":
+        for method in problems.METHODS:
+            problems.convolve("conv", method, WHOLE_STEPS, False, dtype, activation=activation)
     check(compiler, dtype if isinstance(activation, str) else "float64")
 
 
-@pytest.mark.parametrize("tile", range(5))
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
+@pytest.mark.parametrize("tile", range(len(tune.TILES)))
+@pytest.mark.parametrize("op", ["conv", "conv_weight_grad"])
 def test_every_tile_compiles(compiler, op, tile, monkeypatch):
     monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[tile])
-    problems.convolve(op, "im2col", CONV_CASES[0], False, "float32")
-    check(compiler, "float32")
-
-
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
-@pytest.mark.parametrize("method", problems.METHODS)
-def test_wide_indices_compile(compiler, op, method, monkeypatch):
-    monkeypatch.setattr(launch, "NARROW", 1)
-    problems.convolve(op, method, CONV_CASES[2], False, "float32")
+    problems.convolve(op, "im2col", WHOLE_STEPS, False, "float32")
     check(compiler, "float32")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("op", problems.POOLS)
-def test_pools_compile(compiler, op, wide, dtype, monkeypatch):
-    monkeypatch.setattr(launch, "NARROW", 1 if wide else 1 << 30)
+def test_kinds_of_pools_compile(compiler, op, dtype, monkeypatch):
     for p in (1.0, 2.0, 3.0, np.inf) if op.startswith("lp") else (2.0,):
-        problems.pool(op, POOL_CASES[0], False, dtype, p=p)
-    for divisor in (None, 3.0) if op.startswith("avg") else (None,):
-        problems.pool(op, POOL_CASES[0], True, dtype, divisor=divisor)
+        problems.pool(op, POOL_CASE, False, dtype, p=p)
+    if op.startswith("avg"):
+        problems.pool(op, POOL_CASE, True, dtype, divisor=3.0)
+    if dtype == "float32":
+        monkeypatch.setattr(launch, "NARROW", 1)
+        problems.pool(op, POOL_CASE, False, dtype)
     check(compiler, dtype)
-
-
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64"])
-def test_max_pool_of_integers_compiles(compiler, dtype):
-    problems.pool("max_pool", POOL_CASES[0], False, dtype)
-    check(compiler, "float32")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
@@ -135,17 +164,10 @@ def test_cast_compiles(compiler, dtype):
     check(compiler, "float64")
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_winograd_compiles(compiler, channels_last):
-    case = problems.Case("3x3", (1, 8, 6, 7), (8, 8, 3, 3), {"padding": 1})
-    problems.convolve("conv", "winograd", case, channels_last, activation="relu")
-    check(compiler, "float32")
-
-
 # --- tensor cores
 
 
-@pytest.mark.parametrize("tile", range(4))
+@pytest.mark.parametrize("tile", range(len(tune.TENSOR_TILES)))
 def test_every_tensor_tile_compiles(compiler, tile, monkeypatch):
     monkeypatch.setattr(tune, "tensor_tile", lambda *sizes: tune.TENSOR_TILES[tile])
     with fc.allow_tf32():
@@ -154,20 +176,13 @@ def test_every_tensor_tile_compiles(compiler, tile, monkeypatch):
     assert find(compiler, "gemm_tensor")["registers"] <= 128
 
 
-@pytest.mark.parametrize("op", ["conv", "conv_input_grad"])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_halves_compile(compiler, op, dtype):
-    tensor_problem(op, dtype)
-    check(compiler, "float32")
-    assert find(compiler, "gemm_tensor")["registers"] <= 128
-
-
 @needs_disassembler
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_tensor_cores_and_asynchronous_copies_are_used(compiler, dtype, tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "tensor_tile", lambda *sizes: tune.TENSOR_TILES[0])
-    tensor_problem("conv", dtype)
+    tensor_problem(dtype)
     report = find(compiler, "gemm_tensor")
+    assert report["registers"] <= 128
     lines = cuda_compiler.instructions(report["cubin"], tmp_path)
     kind = {"float32": "HMMA.1688.F32.TF32", "float16": "HMMA.16816.F32", "bfloat16": "HMMA.16816.F32.BF16"}[dtype]
     assert any(line.startswith(kind) for line in lines)
@@ -180,16 +195,11 @@ def test_tensor_cores_and_asynchronous_copies_are_used(compiler, dtype, tmp_path
     assert not {"LDS", "STS", "LDL", "STL"} & loop.keys()
 
 
-def tensor_problem(op, dtype):
-    x, w, y = TENSOR_CASE.x_shape, TENSOR_CASE.w_shape, TENSOR_CASE.y_shape
+def tensor_problem(dtype):
     dtype = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
-    x, w, y = (np.zeros(shape, dtype) for shape in (x, w, y))
-    options = {"device": "cuda", "method": "im2col", "padding": 1}
+    x, w = (np.zeros(shape, dtype) for shape in (TENSOR_CASE.x_shape, TENSOR_CASE.w_shape))
     with fc.allow_tf32():
-        if op == "conv":
-            fc.conv2d(x, w, w[:, 0, 0, 0].copy(), **options)
-        else:
-            fc.conv2d_input_grad(y, w, x.shape, **options)
+        fc.conv2d(x, w, w[:, 0, 0, 0].copy(), device="cuda", method="im2col", padding=1)
 
 
 @needs_disassembler
@@ -197,7 +207,7 @@ def tensor_problem(op, dtype):
 def test_the_float32_gemm_mostly_multiplies(compiler, channels_last, tmp_path, monkeypatch):
     """Its main loop: 512 multiplications, fed by 16-byte loads from shared memory, in at most 128 registers."""
     monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
-    problems.convolve("conv", "im2col", CONV_CASES[0], channels_last)
+    problems.convolve("conv", "im2col", WHOLE_STEPS, channels_last)
     report = find(compiler, "gemm")
     assert report["registers"] <= 128
     loop = cuda_compiler.main_loop(cuda_compiler.instructions(report["cubin"], tmp_path), "FFMA")
@@ -207,30 +217,21 @@ def test_the_float32_gemm_mostly_multiplies(compiler, channels_last, tmp_path, m
     assert loop["FFMA"] >= 0.75 * loop.total()
 
 
-# --- every architecture
-
-
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
-def test_convolutions_on_every_architecture(architecture, op, monkeypatch):
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
-    for method in problems.METHODS:
-        problems.convolve(op, method, CONV_CASES[0], op == "conv")
-    check(architecture, "float32")
-
-
-def test_tensor_cores_on_every_architecture(architecture):
-    """From sm_80 on; before, 16-bit numbers are computed in float32."""
-    tensor_problem("conv", "float32")
-    if architecture.capability() >= (8, 0):
-        tensor_problem("conv_input_grad", "bfloat16")
-    else:
-        tensor_problem("conv_input_grad", "float16")
-    check(architecture, "float32")
-    names = {report["kernel"] for report in architecture.reports}
-    assert ("gemm_tensor" in names) == (architecture.capability() >= (8, 0))
-
-
-def test_pools_on_every_architecture(architecture):
-    for op in problems.POOLS:
-        problems.pool(op, POOL_CASES[0], op.endswith("grad"))
-    check(architecture, "float32")
+def test_the_shared_front_end_changes_nothing(monkeypatch):
+    """A kernel typed once for all architectures is what it is when compiled for one alone."""
+    target = ARCHITECTURES[-1]
+    compiler = Compiler(target)
+    compiler.install(monkeypatch)
+    started = []
+    with backend.run_on(compiler):
+        monkeypatch.setattr(compiler, "run", lambda kernel, blocks, threads, args: started.append((kernel, args)))
+        problems.pool("max_pool", POOL_CASE, False)
+    (function, bounds), args = started[0]
+    signature = tuple(map(cuda_compiler.type_of, args))
+    alone, _ = numba.cuda.compile(
+        function, signature, cc=target, device=False, output="ptx", abi="numba", launch_bounds=bounds
+    )
+    shared = cuda_compiler.compiled(function, signature, bounds, target)
+    kept = ("registers", "stack")
+    one, other = (cuda_compiler.assembled(ptx, target) for ptx in (alone, shared))
+    assert [one[k] for k in kept] == [other[k] for k in kept]

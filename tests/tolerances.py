@@ -33,18 +33,36 @@ FACTORS = {
 EXACT = ("direct", "im2col")
 
 #: The dtype a result is computed in, where that is not its own.
-COMPUTED_IN = {"float16": "float32", "complex64": "float32", "complex128": "float64"}
+COMPUTED_IN = {
+    "float16": "float32",
+    "bfloat16": "float32",
+    "tf32": "float32",
+    "complex64": "float32",
+    "complex128": "float64",
+}
+
+#: Half the distance of neighbouring numbers where a result is rounded to fewer bits than it is computed in.
+ROUNDED_TO = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+#: Tensor cores round both operands of a product to TF32, each by at most this.
+ROUNDED_OPERANDS = 2.0**-11
 
 
 def tolerance(method, dtype, terms):
-    """The absolute error allowed in a sum of `terms` products of standard-normal numbers; for "auto" the laxest."""
-    dtype = np.dtype(dtype).name
+    """The absolute error allowed in a sum of `terms` products of standard-normal numbers; for "auto" the laxest.
+
+    `dtype` may also be "tf32": float32 whose products tensor cores may round. Their errors are independent, and of the
+    results of a whole test the worst is some six standard deviations off.
+    """
+    dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
     computed = COMPUTED_IN.get(dtype, dtype)
     methods = {name for name, _ in FACTORS} if method == "auto" else {method}
     growths = [FACTORS[name, computed] for name in methods]
     bound = max(factor * growth(max(terms, 1)) for factor, growth in growths) * np.finfo(computed).eps
-    rounding = 4 * terms**0.5 * np.finfo(dtype).eps if dtype == "float16" else 0.0
-    return bound + rounding
+    size = 8 * terms**0.5  # the largest of many results
+    if dtype == "tf32":
+        bound += size * ROUNDED_OPERANDS
+    return bound + size * ROUNDED_TO.get(dtype, 0.0)
 
 
 def assert_close(actual, expected, method, terms):
