@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, border, lowering, tensor, tune
+from . import backend, border, lowering, plain, tensor, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
+from .gemm_plain import Factor
 from .gemm_weights import Output, Pixels, make_gemm_weights
 from .halves import Half, through_float32
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
@@ -133,7 +134,11 @@ def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = Tr
 def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
-    """Pack w in the order of the plan's columns and start the gathering GEMM."""
+    """Pack w in the order of the plan's columns and start the gathering GEMM; single pixels need neither."""
+    if p.single:
+        factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
+        rows = p.N * math.prod(p.out)
+        return plain.multiply(x, w, b, y, rows, p.groups, plan.gather, factor, plan.target, tile, activation)
     rows = len(plan.columns)
     wide = needs_wide(x.size, w.size, y.size, rows * filters.outputs * p.groups)
     packed, weights = _packed(plan, w, filters, p.groups, wide)
