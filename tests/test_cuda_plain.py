@@ -34,7 +34,9 @@ def forms(monkeypatch):
     """The forms of kernels that are started, and the names of all kernels."""
     seen, start = [], launch.launch
     for module in (plain, im2col):
-        monkeypatch.setattr(module, "launch", lambda f, c, *a, **o: (seen.append((f.__name__, *c)), start(f, c, *a, **o)))
+        monkeypatch.setattr(
+            module, "launch", lambda f, c, *a, **o: (seen.append((f.__name__, *c)), start(f, c, *a, **o))
+        )
     return seen
 
 

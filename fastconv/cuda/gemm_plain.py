@@ -109,9 +109,7 @@ def make_keep(U: Any, share: Share, columns: bool, pitch: int) -> Any:
     return inlined(keep)
 
 
-def make_gemm_plain(
-    T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, activation: Any
-) -> Callable[..., None]:
+def make_gemm_plain(T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, activation: Any) -> Callable[..., None]:
     """The kernel for a tile; `phases` holds one phase, of pixels on a line."""
     BM, BN, BK, TM, TN = tile
     NTM, NTN, VM, VN = BM // TM, BN // TN, tile.VM, tile.VN

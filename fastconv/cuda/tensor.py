@@ -60,9 +60,12 @@ def choose_numbers(
 
 def multiply(
     lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters,
-    activation: Any, numbers: str,
+    activation: Any, numbers: str, channels_last: bool | None = None,
 ) -> None:  # fmt: skip
-    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`."""
+    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`.
+
+    `channels_last` says how x lies, if not as y does.
+    """
     channels = filters.channels
     words = -(-channels // (BK * NUMBERS[numbers])) * BK
     plan = _plan(lower, p, words)
@@ -73,7 +76,8 @@ def multiply(
     image = p.N * math.prod(size) * words * p.groups
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
     narrow = isinstance(y, Half)
-    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide)
+    order = p.channels_last if channels_last is None else channels_last
+    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide, order)
     packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
     grid = (
         blocks_for(filters.outputs, tile.BN),
@@ -109,8 +113,8 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers:
     parts, part = cut(pixels, 1, math.prod(grid), size * 4)
     totals = p.N * math.prod(p.size) * words * p.groups, pixels * outputs * p.groups
     wide = needs_wide(x.size, dy.size, *totals, parts * size)
-    image = _staged(_elements(x), p, p.C, p.size, words, numbers, totals[0], wide)
-    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, totals[1], wide, "staged dy")
+    image = _staged(_elements(x), p, p.C, p.size, words, numbers, totals[0], wide, p.channels_last)
+    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, totals[1], wide, p.channels_last, "staged dy")
     partial = backend.scratch("parts", parts * size, np.float32)
     steps = lowering.digits(geometry(tile, numbers)[3], p.out)
     launch(
@@ -137,13 +141,13 @@ def _elements(array: Any) -> Any:
 
 def _staged(
     x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool,
-    slot: str = "staged",
+    channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
     """The image as words, good until the next one in `slot`."""
-    strides, inner = strides_of(channels, size, p.channels_last), channels // p.groups
+    strides, inner = strides_of(channels, size, channels_last), channels // p.groups
     image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
     staged = backend.scratch(slot, total, np.uint32)
-    constants = numbers, not p.channels_last
+    constants = numbers, not channels_last
     chunks = total // 4
     launch(make_stage, constants, blocks_for(chunks), (x, staged, image, chunks), dtype=x.dtype, wide=wide)
     return staged
