@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import ptx
 from .backend import cuda
-from .gemm import PHASE, L, Tile, make_multiply, make_store
+from .gemm import L, Tile, make_multiply, make_store
 from .indexing import make_pixel
 from .source import inlined, unrolled
 

@@ -41,16 +41,17 @@ def multiply(
 def form_of(x: Any, w: Any, rows: int, image: Gather, factor: Factor, target: Target, tile: Tile) -> Form:
     """How the kernel loads its factors and stores the result."""
     x_columns, w_columns = image.c == 1, factor.column == 1 and factor.channel != 1
-    runs = []
-    for array, columns, extents, length in (
-        (x, x_columns, (image.n, image.group, image.w if x_columns else image.c), (rows, image.W)),
-        (w, w_columns, (factor.group, factor.channel if w_columns else factor.column), (factor.outputs,)),
-    ):
-        size = tile.BM if array is x else tile.BN
-        whole = *extents, *((factor.columns,) if columns else length), size * tile.BK // tile.threads
-        wanted = 4 if array.dtype == np.float32 and backend.is_aligned(array) else 1
-        runs.append(math.gcd(wanted, *whole))
-    return Form(x_columns, w_columns, target.c == 1, *runs, factor.columns % tile.BK == 0)
+
+    def run(array: Any, rows: int, columns: bool, *strides: int) -> int:
+        """The longest run of neighbours whose places are whole multiples of it, all of them inside or none."""
+        longest = 4 if array.dtype == np.float32 and backend.is_aligned(array) else 1
+        return math.gcd(longest, rows * tile.BK // tile.threads, factor.columns if columns else longest, *strides)
+
+    pixels = (image.w,) if x_columns else (image.c, rows, image.W)
+    channels = (factor.channel,) if w_columns else (factor.column, factor.outputs)
+    x_run = run(x, tile.BM, x_columns, image.n, image.group, *pixels)
+    w_run = run(w, tile.BN, w_columns, factor.group, *channels)
+    return Form(x_columns, w_columns, target.c == 1, x_run, w_run, factor.columns % tile.BK == 0)
 
 
 def _phase(line: int, rows: int) -> np.ndarray:

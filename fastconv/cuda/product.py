@@ -44,7 +44,8 @@ def matmul(a: Any, b: Any, bias: Any, y: Any, *, transpose_a: bool, transpose_b:
     else:
         line = 1, 1, rows
         problem = Problem(1, depth, line, columns, line, POINT, 1, True)
-        filters = Filters(1, depth, columns, 0, 0, *((1, depth) if transpose_b else (columns, 1)))
+        c, o = (1, depth) if transpose_b else (columns, 1)
+        filters = Filters(1, depth, columns, 0, 0, c, o)
         tensor.multiply(
             lowering.forward, problem, a, b, bias, y, filters, activation, numbers, channels_last=not transpose_a
         )
@@ -55,9 +56,10 @@ def _on_cores(
 ) -> None:
     """Without tensor cores."""
     rows, columns = y.shape
-    along = (1, rows) if transpose_a else (depth, 1)  # from row to row and from column to column
-    image = Gather(1, 1, 1, 0, 0, 0, 1, 1, rows, 0, 0, 0, *along, 0)
-    factor = Factor(*((1, depth) if transpose_b else (columns, 1)), 0, columns, depth)
+    w, c = (1, rows) if transpose_a else (depth, 1)  # from row to row and from column to column
+    image = Gather(1, 1, 1, 0, 0, 0, 1, 1, rows, 0, 0, 0, w, c, 0)
+    column, channel = (1, depth) if transpose_b else (columns, 1)
+    factor = Factor(column, channel, 0, columns, depth)
     target = Target(0, 0, 0, columns, 1, 0)
     tile = tune.float_tile(backend.executor().capability(), rows, columns, 1, y.dtype.itemsize)
     plain.multiply(a, b, bias, y, rows, 1, image, factor, target, tile, activation)

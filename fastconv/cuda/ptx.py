@@ -147,7 +147,7 @@ def _load(name: str, count: int) -> Any:
         return result(source, types.uint64, types.boolean), generate
 
     load.__name__ = name
-    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc.v{count}".
+    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc".
 
     The place must be a whole multiple of {4 * count} bytes, and no kernel in flight may write there.
     """
