@@ -151,7 +151,15 @@ def multiply(
     arrays = flat(x), packed, packed if b is None else flat(b), flat(y)
     launch(
         make_gemm,
-        (tile, plan.even, not p.channels_last, p.deep, b is not None, activation),
+        (
+            tile,
+            plan.even,
+            not p.channels_last,
+            p.deep,
+            _runs(plan, tile, p, x, packed, weights),
+            b is not None,
+            activation,
+        ),
         math.prod(grid) * p.groups,
         (*arrays, *tables, plan.gather, plan.target, weights, grid),
         dtype=y.dtype,
@@ -159,6 +167,16 @@ def multiply(
         threads=tile.threads,
         resident=tune.resident(tile.threads, wide),
     )
+
+
+def _runs(plan: Plan, tile: Tile, p: Problem, x: Any, packed: Any, weights: Weights) -> tuple[int, int]:
+    """Neighbours that the kernel may load at a time: all lie inside or none, at whole multiples of their number."""
+    of_a, of_w = (length * tile.BK // tile.threads for length in (tile.BM, tile.BN))
+    image, longest = plan.gather, 4 if x.dtype == np.float32 else 1
+    columns = longest if p.channels_last and plan.even and backend.is_aligned(x) else 1
+    channels = longest if backend.is_aligned(packed) else 1
+    run = math.gcd(channels, of_w, weights.outputs, weights.row, weights.group)
+    return math.gcd(columns, of_a, image.w, image.h, image.d, image.n, image.group), run if run == of_w else 1
 
 
 def _packed(plan: Plan, w: Any, filters: Filters, groups: int, wide: bool) -> tuple[Any, Weights]:
