@@ -2,7 +2,8 @@
 
 TF32 serves float32 where `fastconv.allow_tf32` allows it, float16 and bfloat16 arrays are multiplied as they are; all
 sums are float32. Image and weights are first brought to words (``staging``), unless a channels-last image of 16-bit
-numbers lies like that already. Extra memory: both operands once more, the image's channels filled up to 64 bytes.
+numbers lies like that already: 32 channels in a group, or a multiple, in a weight gradient 8. Extra memory: both
+operands once more, the image's channels filled up to 64 (16) bytes.
 Error: below (2**-10 + 2**-22 + terms*2**-22)*(|x|*|w|) in TF32, terms*2**-22*(|x|*|w|) for 16-bit operands, and the
 rounding of a 16-bit result.
 """
@@ -143,8 +144,10 @@ def _staged(
     x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool,
     channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
-    """The image as words, good until the next one in `slot`."""
+    """The image as words, good until the next one in `slot`; itself if it consists of such words."""
     strides, inner = strides_of(channels, size, channels_last), channels // p.groups
+    if channels_last and x.dtype == np.uint16 and inner == 2 * words and backend.is_aligned(x):
+        return backend.executor().words(x)
     image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
     staged = backend.scratch(slot, total, np.uint32)
     constants = numbers, not channels_last
