@@ -179,7 +179,7 @@ def test_without_a_gpu(monkeypatch):
 
 
 BUGS = {
-    "a not transposed": ("(1, rows) if transpose_a else (depth, 1)", "(depth, 1)"),
+    "a not transposed": ("(1, rows) if transposed else (depth, 1)", "(depth, 1)"),
     "b not transposed": ("column, channel = (1, depth) if transpose_b else", "column, channel ="),
     "rows of y too near": ("Target(0, 0, 0, columns, 1, 0)", "Target(0, 0, 0, depth, 1, 0)"),
     "a step too few": ("Factor(column, channel, 0, columns, depth)", "Factor(column, channel, 0, columns, depth - 1)"),

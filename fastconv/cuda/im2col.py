@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, border, lowering, plain, tensor, tune
+from . import backend, border, lowering, plain, split, tensor, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
 from .gemm_plain import Factor
@@ -134,11 +134,25 @@ def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = Tr
 def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
-    """Pack w in the order of the plan's columns and start the gathering GEMM; single pixels need neither."""
-    if p.single:
-        factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
-        rows = p.N * math.prod(p.out)
-        return plain.multiply(x, w, b, y, rows, p.groups, plan.gather, factor, plan.target, tile, activation)
+    """y = activation(b + A w) by the gathering GEMM, or for single pixels the plain one; long sums in parts."""
+
+    def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
+        if p.single:
+            factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
+            plain.multiply(plan, x, w, b, y, p.groups, factor, tile, activation)
+        else:
+            _gathered(plan, tile, p, x, w, b, y, filters, activation)
+
+    channels = filters.outputs * p.groups
+    parts = split.count_parts(plan, filters.outputs, p.groups, y.size, y.dtype.itemsize)
+    pixels = 1 if p.channels_last else y.size // (p.N * channels)
+    split.through_parts(run, plan, b, y, parts, channels, pixels, activation)
+
+
+def _gathered(
+    plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
+) -> None:
+    """Pack w in the order of the plan's columns and start the gathering GEMM."""
     rows = len(plan.columns)
     wide = needs_wide(x.size, w.size, y.size, rows * filters.outputs * p.groups)
     packed, weights = _packed(plan, w, filters, p.groups, wide)
@@ -149,17 +163,10 @@ def multiply(
     )
     tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
     arrays = flat(x), packed, packed if b is None else flat(b), flat(y)
+    runs = _runs(plan, tile, p, x, packed, weights)
     launch(
         make_gemm,
-        (
-            tile,
-            plan.even,
-            not p.channels_last,
-            p.deep,
-            _runs(plan, tile, p, x, packed, weights),
-            b is not None,
-            activation,
-        ),
+        (tile, plan.even, not p.channels_last, p.deep, runs, b is not None, activation),
         math.prod(grid) * p.groups,
         (*arrays, *tables, plan.gather, plan.target, weights, grid),
         dtype=y.dtype,

@@ -11,24 +11,27 @@ from . import backend, tune
 from .gemm import Gather, Phase, Target, Tile
 from .gemm_plain import Factor, Form, make_gemm_plain
 from .launch import blocks_for, flat, launch, needs_wide, table
+from .lowering import Plan
+
+ROWS = Phase._fields.index("total")
 
 
 def multiply(
-    x: Any, w: Any, b: Any, y: Any, rows: int, groups: int, image: Gather, factor: Factor, target: Target, tile: Tile,
-    activation: Any,
-) -> None:  # fmt: skip
-    """y = activation(b + A w), rows of A being pixels of lines of `image.W`, in place.
+    plan: Plan, x: Any, w: Any, b: Any, y: Any, groups: int, factor: Factor, tile: Tile, activation: Any
+) -> None:
+    """y = activation(b + A w), rows of A being pixels of lines, in place; `plan` has their phases, whole steps of BK.
 
     Each of x and w must have neighbours side by side along one of its two axes.
     """
+    image, rows = plan.gather, int(plan.phases[0, ROWS])
     wide = needs_wide(x.size, w.size, y.size)
-    grid = blocks_for(factor.outputs, tile.BN), blocks_for(rows, tile.BM)
+    grid = blocks_for(factor.outputs, tile.BN), blocks_for(rows, tile.BM), len(plan.phases)
     launch(
         make_gemm_plain,
-        (tile, form_of(x, w, rows, image, factor, target, tile), b is not None, activation),
+        (tile, form_of(x, w, rows, image, factor, plan.target, tile), b is not None, activation),
         math.prod(grid) * groups,
         (
-            flat(x), flat(w), flat(w if b is None else b), flat(y), table(_phase, (image.W, rows), wide), image, target,
+            flat(x), flat(w), flat(w if b is None else b), flat(y), table(_phases, (plan,), wide), image, plan.target,
             factor, grid,
         ),
         dtype=y.dtype,
@@ -54,5 +57,5 @@ def form_of(x: Any, w: Any, rows: int, image: Gather, factor: Factor, target: Ta
     return Form(x_columns, w_columns, target.c == 1, x_run, w_run, factor.columns % tile.BK == 0)
 
 
-def _phase(line: int, rows: int) -> np.ndarray:
-    return np.array(Phase(1, 1, line, rows, 0, 0, 0))
+def _phases(plan: Plan) -> np.ndarray:
+    return plan.phases.reshape(-1)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, lowering, tune
+from . import backend, lowering, split, tune
 from .filters import Filters, cut, sum_parts
-from .gemm_tensor import BK, NARROW, NUMBERS, Weights, make_gemm_tensor
+from .gemm_tensor import BK, NARROW, NUMBERS, Tile, Weights, make_gemm_tensor
 from .gemm_weights import Pixels
 from .gemm_weights_tensor import Grad, geometry, make_gemm_weights_tensor
 from .halves import Half
@@ -72,28 +72,36 @@ def multiply(
     plan = _plan(lower, p, words)
     capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
     tile = tune.tensor_tile(capability, rows, filters.outputs, p.groups)
-    columns = len(plan.columns)
     size, last = (p.size, p.C) if lower is lowering.forward else (p.out, p.O)
-    image = p.N * math.prod(size) * words * p.groups
+    image, columns = p.N * math.prod(size) * words * p.groups, len(plan.columns)
+    weights = Weights(filters.outputs, columns, filters.outputs * columns)
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
-    narrow = isinstance(y, Half)
     order = p.channels_last if channels_last is None else channels_last
     staged = _staged(_elements(x), p, last, size, words, numbers, image, wide, order)
     packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
-    grid = (
-        blocks_for(filters.outputs, tile.BN),
-        blocks_for(int(plan.phases[:, 3].max()), tile.BM),
-        len(plan.phases),
-    )
-    result = _elements(y)
-    arrays = staged, packed, result if b is None else flat(b), result
+
+    def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
+        _start(plan, tile, numbers, p, staged, packed, b, y, weights, activation, wide or needs_wide(y.size))
+
+    result, total = _elements(y), filters.outputs * p.groups
+    parts = split.count_parts(plan, filters.outputs, p.groups, y.size, 4)
+    shorten = NARROW[numbers] if isinstance(y, Half) else None
+    pixels = 1 if p.channels_last else y.size // (p.N * total)
+    split.through_parts(run, plan, b, result, parts, total, pixels, activation, shorten)
+
+
+def _start(
+    plan: Plan, tile: Tile, numbers: str, p: Problem, staged: Any, packed: Any, b: Any, y: Any, weights: Weights,
+    activation: Any, wide: bool,
+) -> None:  # fmt: skip
+    grid = blocks_for(weights.outputs, tile.BN), blocks_for(int(plan.phases[:, 3].max()), tile.BM), len(plan.phases)
     tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
-    weights = Weights(filters.outputs, columns, filters.outputs * columns)
+    y = flat(y)
     launch(
         make_gemm_tensor,
-        (tile, numbers, p.deep, b is not None, activation, narrow),
+        (tile, numbers, p.deep, b is not None, activation, y.dtype == np.uint16),
         math.prod(grid) * p.groups,
-        (*arrays, *tables, plan.gather, plan.target, weights, grid),
+        (staged, packed, y if b is None else flat(b), y, *tables, plan.gather, plan.target, weights, grid),
         dtype=np.float32,
         wide=wide,
         threads=tile.threads,
