@@ -191,6 +191,20 @@ def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bo
     return inlined(gather)
 
 
+def make_load(T: Any, U: Any, count: int, run: int) -> Any:
+    """``load(w, at, o, weights, pb)``: `count` neighbouring channels of w, the first of which is o, at once or each."""
+    neighbours = make_run(T, U, count, run)
+
+    def load(w: Any, at: Any, o: Any, weights: Any, pb: Any) -> None:
+        if run == count:
+            neighbours(w, at, o < U(weights.outputs), pb)
+        else:
+            for i in range(count):
+                pb[i] = w[L(at) + L(i)] if U(o + U(i)) < U(weights.outputs) else T(0)
+
+    return inlined(load)
+
+
 def make_store(T: Any, U: Any, tile: Tile, bias: bool, activation: Any) -> Any:
     """``store(acc, b, y, phases, f, g, m, o, target, weights)``: write a thread's accumulators to y."""
     TM, TN, SM, SN, VM, VN = tile.TM, tile.TN, tile.SM, tile.SN, tile.VM, tile.VN
@@ -249,7 +263,7 @@ def make_gemm(
     ABUF, BBUF = BK * PITCH, BK * BN
     SA, SB = 2 * ABUF, 2 * BBUF
     gather, multiply = make_gather(T, S, U, tile, even, pixels_first, deep, runs[0]), make_multiply(T, tile, PITCH, BN)
-    load, whole = make_run(T, U, LB, runs[1]), runs[1] == LB
+    load = make_load(T, U, LB, runs[1])
     store, pixel = make_store(T, U, tile, bias, activation), make_pixel(U)
 
     def gemm(
@@ -300,11 +314,7 @@ def make_gemm(
             more = S(s + 1) < steps
             if more:
                 gather(x, entries, U(first + U(s + 1)), ak, base, d0, h0, w0, image, pa)
-                if whole:
-                    load(w, bw, ob < U(weights.outputs), pb)
-                else:
-                    for i in range(LB):
-                        pb[i] = w[L(bw) + L(i)] if U(ob + U(i)) < U(weights.outputs) else T(0)
+                load(w, bw, ob, weights, pb)
                 bw = U(bw + U(BK) * U(weights.row))
             if s >= 0:
                 ra, rb = U(U(s & 1) * U(ABUF) + tm * U(VM)), U(U(s & 1) * U(BBUF) + tn * U(VN))
