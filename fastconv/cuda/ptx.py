@@ -1,6 +1,6 @@
-"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads.
+"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads and stores.
 
-All but the loads need sm_80.
+All but the last need sm_80.
 
 The one file with inline assembly. Each function is one PTX instruction, documented with its number in the PTX ISA 8.x
 manual; ``tests/cudasim.py`` has a counterpart of each in Python. Operands of the tensor cores are *words* of 32 bits:
@@ -152,6 +152,20 @@ def _load(name: str, count: int) -> Any:
     The place must be a whole multiple of {4 * count} bytes, and no kernel in flight may write there.
     """
     return intrinsic(load)
+
+
+@intrinsic
+def store_four(typingctx: Any, target: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """``store_four(target, i, a, b, c, d)``: four words to a whole multiple of 16 bytes; "st.global.v4"."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        to = _place(context, builder, signature.args[0], values[0], values[1])
+        kind = ir.FunctionType(ir.VoidType(), [to.type, *[_I32] * 4])
+        text = "st.global.v4.b32 [$0], {$1,$2,$3,$4};"
+        builder.asm(kind, text, "l,r,r,r,r,~{memory}", [to, *values[2:]], True)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, *[types.uint32] * 4), generate
 
 
 load_two, load_four = _load("load_two", 2), _load("load_four", 4)

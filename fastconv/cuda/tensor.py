@@ -27,7 +27,7 @@ from .halves import Half
 from .launch import blocks_for, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, strides_of
 from .ptx import CHUNK
-from .staging import Image, make_pack, make_stage
+from .staging import SIDE, Image, make_pack, make_stage, make_stage_planes
 
 SINCE = 8, 0  # compute capability
 LEAST_OUTPUTS = 16
@@ -158,9 +158,12 @@ def _staged(
         return backend.executor().words(x)
     image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
     staged = backend.scratch(slot, total, np.uint32)
-    constants = numbers, not channels_last
-    chunks = total // 4
-    launch(make_stage, constants, blocks_for(chunks), (x, staged, image, chunks), dtype=x.dtype, wide=wide)
+    if channels_last:
+        launch(make_stage, (numbers,), blocks_for(total // 4), (x, staged, image, total // 4), dtype=x.dtype, wide=wide)
+    else:
+        tiles = blocks_for(image.pixels, SIDE), blocks_for(words, SIDE)
+        blocks = math.prod(tiles) * p.groups * p.N
+        launch(make_stage_planes, (numbers,), blocks, (x, staged, image, tiles), dtype=x.dtype, wide=wide)
     return staged
 
 
