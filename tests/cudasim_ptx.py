@@ -61,6 +61,31 @@ class Instructions:
                 for k, value in enumerate(values):
                     target.write(i + k, value)
 
+    # --- long loads
+
+    def load_two(self, source, i, live):
+        return self._load(source, i, live, 2)
+
+    def load_four(self, source, i, live):
+        return self._load(source, i, live, 4)
+
+    @staticmethod
+    def _load(source, i, live, count):
+        if not live:
+            return (source.scalar(0),) * count
+        start = source.place(i)
+        if start % count:
+            raise cudasim.SimulationError(f"load of {count} numbers from element {start}: not a whole multiple")
+        return tuple(source[start + k] for k in range(count))
+
+    @staticmethod
+    def store_four(target, i, *values):
+        start = target.place(i)
+        if start % 4:
+            raise cudasim.SimulationError(f"store of four words to element {start}: not a whole multiple of 16 bytes")
+        for k, value in enumerate(values):
+            target[start + k] = value
+
     # --- a warp's instructions
 
     def load_matrices(self, source, i):

@@ -55,6 +55,12 @@ class Executor(Protocol):
     def bits(self, array: Any) -> Any:
         """The same memory of 16-bit numbers as uint16."""
 
+    def words(self, array: Any) -> Any:
+        """The same memory of 16-bit numbers, on one axis and of even size, as uint32."""
+
+    def is_aligned(self, array: Any) -> bool:
+        """True if kernels may load 16 bytes at a time from where the array begins."""
+
     def device(self) -> int:
         """The number of the current device."""
 
@@ -117,6 +123,12 @@ class NumbaExecutor:
 
     def bits(self, array: Any) -> Any:
         return array.view(np.uint16)
+
+    def words(self, array: Any) -> Any:
+        return array.view(np.uint32)
+
+    def is_aligned(self, array: Any) -> bool:
+        return not self.simulated and array.__cuda_array_interface__["data"][0] % 16 == 0
 
     def capability(self) -> tuple[int, int]:
         return (0, 0) if self.simulated else tuple(self.cuda.get_current_device().compute_capability)
@@ -207,6 +219,11 @@ def scratch(slot: str, size: int, dtype: Any) -> Any:
     """A flat device array of `size` elements that is good until the next request for the same `slot`."""
     array = executor().scratch(slot, size, np.dtype(dtype))
     return array if array.size == size else array[:size]
+
+
+def is_aligned(array: Any) -> bool:
+    """True if kernels may load 16 bytes at a time from where a device array begins."""
+    return executor().is_aligned(array)
 
 
 def as_device(obj: Any, dtype: Any = None) -> Any:

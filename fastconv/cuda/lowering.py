@@ -79,9 +79,14 @@ class Problem:
         """True if windows move along the depth."""
         return (self.size[0], self.out[0], self.window.kernel[0], self.window.before[0]) != (1, 1, 1, 0)
 
+    @property
+    def single(self) -> bool:
+        """True if windows are single pixels, one after the other."""
+        return self.window == Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) and self.size == self.out
+
     def flattened(self) -> Problem:
         """The same problem with one spatial axis where windows are single pixels."""
-        if self.window != Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) or self.size != self.out:
+        if not self.single:
             return self
         line = (1, 1, math.prod(self.size))
         return Problem(self.N, self.C, line, self.O, line, self.window, self.groups, self.channels_last)

@@ -1,4 +1,6 @@
-"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions. Needs sm_80.
+"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads and stores.
+
+All but the last need sm_80.
 
 The one file with inline assembly. Each function is one PTX instruction, documented with its number in the PTX ISA 8.x
 manual; ``tests/cudasim.py`` has a counterpart of each in Python. Operands of the tensor cores are *words* of 32 bits:
@@ -122,6 +124,51 @@ def copy_async(typingctx: Any, target: Any, i: Any, source: Any, j: Any, live: A
         return context.get_dummy_value()
 
     return types.void(target, types.uint64, source, types.uint64, types.boolean), generate
+
+
+def _load(name: str, count: int) -> Any:
+    """An intrinsic ``name(source, i, live)`` -> `count` neighbouring float32 numbers, in one load."""
+    result = types.UniTuple(types.float32, count)
+    places = [f"${k}" for k in range(count)]
+    zeros = " ".join(f"mov.f32 {place}, 0f00000000;" for place in places)
+    text = (
+        f"{{ .reg .pred p; setp.ne.b32 p, ${count + 1}, 0; {zeros} "
+        f"@p ld.global.nc.v{count}.f32 {{{','.join(places)}}}, [${count}]; }}"
+    )
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        start = _place(context, builder, signature.args[0], values[0], values[1])
+        kind = ir.FunctionType(ir.LiteralStructType([_F32] * count), [start.type, _I32])
+        operands = [start, builder.zext(values[2], _I32)]
+        value = builder.asm(kind, text, "=f," * count + "l,r", operands, True)
+        return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(count)])
+
+    def load(typingctx: Any, source: Any, i: Any, live: Any) -> Any:
+        return result(source, types.uint64, types.boolean), generate
+
+    load.__name__ = name
+    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc".
+
+    The place must be a whole multiple of {4 * count} bytes, and no kernel in flight may write there.
+    """
+    return intrinsic(load)
+
+
+@intrinsic
+def store_four(typingctx: Any, target: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """``store_four(target, i, a, b, c, d)``: four words to a whole multiple of 16 bytes; "st.global.v4"."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        to = _place(context, builder, signature.args[0], values[0], values[1])
+        kind = ir.FunctionType(ir.VoidType(), [to.type, *[_I32] * 4])
+        text = "st.global.v4.b32 [$0], {$1,$2,$3,$4};"
+        builder.asm(kind, text, "l,r,r,r,r,~{memory}", [to, *values[2:]], True)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, *[types.uint32] * 4), generate
+
+
+load_two, load_four = _load("load_two", 2), _load("load_four", 4)
 
 
 def _load_matrices(name: str, form: str, what: str) -> Any:
