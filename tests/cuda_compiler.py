@@ -44,10 +44,10 @@ class Compiler(cudasim.Executor):
     def compile(self, function, bounds):
         return function, bounds
 
-    def run(self, kernel, blocks, threads, args):
+    def run(self, kernel, blocks, threads, args, shared=0):
         function, bounds = kernel
         ptx = compiled(function, tuple(map(type_of, args)), bounds, self.target)
-        report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "ptx": ptx}
+        report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "shared": shared, "ptx": ptx}
         self.reports.append({**report, **assembled(ptx, self.target)})
 
     def to_host(self, array):

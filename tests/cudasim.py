@@ -37,7 +37,8 @@ import numpy as np
 MOST_THREADS = 1024
 WARP = 32
 CAPABILITY = 9, 0  # of the GPU that is simulated
-MOST_SHARED_BYTES = 48 << 10
+MOST_SHARED_BYTES = 48 << 10  # static ones
+MOST_SHARED_IN_ALL = 227 << 10  # of a block on that GPU
 
 
 ADDRESSES = itertools.count(1 << 40, 1 << 40)  # of device arrays: far from each other
@@ -249,10 +250,15 @@ class Block:
         site = frame.f_lasti
         if site not in self.arrays:
             shape = shape if isinstance(shape, tuple) else (shape,)
+            if shape == (0,):
+                shape = (self.dynamic // np.dtype(dtype).itemsize,)
             self.arrays[site] = SharedMemory(self, f"shared array of line {frame.f_lineno}", shape, dtype)
             used = sum(len(a.values) * np.dtype(a.scalar).itemsize for a in self.arrays.values())
-            if used > MOST_SHARED_BYTES:
-                raise SimulationError(f"a block has {used} bytes of shared memory; it may have {MOST_SHARED_BYTES}")
+            if used - self.dynamic > MOST_SHARED_BYTES or used > MOST_SHARED_IN_ALL:
+                raise SimulationError(
+                    f"a block has {used} bytes of shared memory, {self.dynamic} of them dynamic; it may have "
+                    f"{MOST_SHARED_BYTES} that are static and {MOST_SHARED_IN_ALL} in all"
+                )
         return self.arrays[site]
 
     def local_array(self, shape, dtype, alignment=None):
@@ -357,6 +363,9 @@ class Executor:
         assert array.dtype == np.float16
         return DeviceArray(_Bits(array.values), array.shape, np.uint16)
 
+    def is_aligned(self, array):
+        return True
+
     def device(self):
         return 0
 
@@ -369,7 +378,7 @@ class Executor:
     def compile(self, function, bounds):
         return translated(function, self.block), bounds[0]
 
-    def run(self, kernel, blocks, threads, args):
+    def run(self, kernel, blocks, threads, args, shared=0):
         function, bound = kernel
         assert threads == bound, "a kernel is started with other threads than it was compiled for"
         assert not [a for a in args if isinstance(a, np.ndarray)], "a host array came to a kernel"
@@ -377,7 +386,7 @@ class Executor:
             raise SimulationError(f"a block has {threads} threads; it may have {MOST_THREADS}")
         names = function.__code__.co_varnames
         self.launches += 1
-        self.block.threads, self.block.blocks = threads, blocks
+        self.block.threads, self.block.blocks, self.block.dynamic = threads, blocks, shared
         with np.errstate(all="ignore"):
             args = [self.seen(names[i], a) for i, a in enumerate(args)]
             for index in range(blocks):

@@ -51,6 +51,9 @@ class Instructions:
     def wait_but_one(self):
         self._wait(1)
 
+    def wait_but_two(self):
+        self._wait(2)
+
     def _wait(self, left):
         groups = self.groups.get(self.block.thread, [])
         while len(groups) > left:
@@ -58,14 +61,31 @@ class Instructions:
                 for k, value in enumerate(values):
                     target.write(i + k, value)
 
+    # --- long loads
+
+    def load_two(self, source, i, live):
+        return self._load(source, i, live, 2)
+
+    def load_four(self, source, i, live):
+        return self._load(source, i, live, 4)
+
+    @staticmethod
+    def _load(source, i, live, count):
+        if not live:
+            return (source.scalar(0),) * count
+        start = source.place(i)
+        if start % count:
+            raise cudasim.SimulationError(f"load of {count} numbers from element {start}: not a whole multiple")
+        return tuple(source[start + k] for k in range(count))
+
     # --- a warp's instructions
 
     def load_matrices(self, source, i):
-        start = source.place(i)
-        if start % 4:
-            raise cudasim.SimulationError(f"a matrix's row begins at element {start}, not a whole multiple of 16 bytes")
-        row = [source[start + k] for k in range(4)]
+        row = _row(source, i)
         return self._together(row, lambda rows: [[rows[8 * m + t // 4][t % 4] for m in range(4)] for t in range(32)])
+
+    def load_transposed(self, source, i):
+        return self._together(_row(source, i), _transposed)
 
     def mma_tf32(self, *operands):
         return self._together(operands, lambda lanes: _multiply(lanes, _tf32))
@@ -105,6 +125,21 @@ class Instructions:
     @staticmethod
     def from_f16(v):
         return np.float32(np.uint16(v).view(np.float16))
+
+
+def _row(source, i):
+    """The four words of a matrix's row."""
+    start = source.place(i)
+    if start % 4:
+        raise cudasim.SimulationError(f"a matrix's row begins at element {start}, not a whole multiple of 16 bytes")
+    return [source[start + k] for k in range(4)]
+
+
+def _transposed(rows):
+    """Each lane's words of four matrices of 8 x 8 numbers: two of a column."""
+    halves = np.array(rows, np.uint32).view(np.uint16).reshape(4, 8, 8)
+    turned = np.ascontiguousarray(halves.transpose(0, 2, 1)).view(np.uint32)  # matrix, column, pair of rows
+    return [list(turned[:, t // 4, t % 4]) for t in range(32)]
 
 
 def _tf32(words):

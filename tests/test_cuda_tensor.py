@@ -131,7 +131,7 @@ def test_tiles_divide_evenly(tile):
     rows = tile.threads // gemm_tensor.CHUNKS
     assert rows % 8 == tile.BM % rows == tile.BN % rows == 0
     assert tile.MT * tile.WM * 16 == tile.BM and tile.NT * tile.WN * 8 == tile.BN and tile.NT % 2 == 0
-    assert gemm_tensor.STAGES * (tile.BM + tile.BN) * gemm_tensor.BK * 4 <= 48 << 10
+    assert tile.shared == tile.STAGES * (tile.BM + tile.BN) * gemm_tensor.BK * 4 <= 48 << 10
 
 
 # --- the choice
@@ -192,9 +192,9 @@ COMMIT = "            ptx.commit()\n"
 BARRIER = "                cuda.syncthreads()\n"
 GEMM_BUGS = {
     "no barrier": (BARRIER, ""),
-    "no wait": ("                ptx.wait_but_one()\n", ""),
+    "no wait": ("                wait()\n", ""),
     "a commit too few": (COMMIT, "            if s >= 0:\n    " + COMMIT),
-    "stage overwritten": ("stage = U(U(s + 2) % U(STAGES))", "stage = U(U(s + 2) % U(2))"),
+    "stage overwritten": ("stage = U(U(s + AHEAD) % U(STAGES))", "stage = U(U(s + AHEAD) % U(AHEAD))"),
     "swizzle of the copies": ("(chunk ^ (row // U(2) % U(CHUNKS)))", "(chunk ^ (row % U(CHUNKS)))"),
     "swizzle of the loads": ("swizzle = U(lane // U(2) % U(CHUNKS))", "swizzle = U(lane % U(CHUNKS))"),
     "fragments exchanged": ("fa[i, 0], fa[i, 1], fa[i, 2], fa[i, 3], fb", "fa[i, 0], fa[i, 2], fa[i, 1], fa[i, 3], fb"),
@@ -204,7 +204,7 @@ GEMM_BUGS = {
     "channels beyond the last": ("U(step) * U(BK)) if real else U(0)", "U(step) * U(BK))"),
     "one pixel too many": ("            if m < M:\n                n", "            if m <= M:\n                n"),
     "one channel too many": ("if o < U(weights.outputs):", "if o <= U(weights.outputs):"),
-    "one step too few": ("if S(s + 2) < steps:", "if S(s + 3) < steps:"),
+    "one step too few": ("if S(s + AHEAD) < steps:", "if S(s + STAGES) < steps:"),
     "one lane stays behind": ("s >= 0:\n                multiply", "s >= 0 and t != U(5):\n                multiply"),
     "bias of another group": ("b[U(g * U(weights.outputs) + o)]", "b[o]"),
 }  # fmt: skip

@@ -6,7 +6,12 @@ import pytest
 
 from fastconv.cuda import tune
 
-CAPABILITIES = (*tune.MULTIPROCESSORS, (7, 0), (8, 7), (9, 9), (13, 0))
+CAPABILITIES = (*tune.GPUS, (7, 0), (8, 7), (9, 9), (13, 0))
+
+
+def tensor_tile(*problem):
+    """The choice, with stages as the table has them."""
+    return tune.tensor_tile(*problem)._replace(STAGES=3)
 
 
 def test_tiles_suit_the_channels():
@@ -20,7 +25,7 @@ def test_tiles_suit_the_channels():
 
 def test_small_problems_get_smaller_tiles():
     assert tune.float_tile((9, 0), 196, 512, 1, 4).BM == 64
-    assert tune.tensor_tile((9, 0), 196, 512, 1) == tune.TENSOR_TILES[2]
+    assert tensor_tile((9, 0), 196, 512, 1) == tune.TENSOR_TILES[2]
     assert tune.float_tile((9, 0), 196, 512, 100, 4) == tune.TILES[0]  # groups are blocks too
 
 
@@ -29,8 +34,8 @@ def test_larger_gpus_need_more_blocks():
     rows = 100 * 128
     assert tune.float_tile((8, 6), rows, 256, 1, 4) == tune.TILES[0]
     assert tune.float_tile((9, 0), rows, 256, 1, 4) != tune.TILES[0]
-    assert tune.tensor_tile((8, 6), rows, 256, 1) == tune.TENSOR_TILES[0]
-    assert tune.tensor_tile((9, 0), rows, 256, 1) != tune.TENSOR_TILES[0]
+    assert tensor_tile((8, 6), rows, 256, 1) == tune.TENSOR_TILES[0]
+    assert tensor_tile((9, 0), rows, 256, 1) != tune.TENSOR_TILES[0]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def test_every_choice_is_the_largest_that_fills_or_the_smallest(capability):
     for rows, channels, groups in itertools.product((1, 130, 5000, 10**6), (1, 40, 70, 300), (1, 16)):
         for chosen, tiles in (
             (tune.float_tile(capability, rows, channels, groups, 4), tune.TILES),
-            (tune.tensor_tile(capability, rows, channels, groups), tune.TENSOR_TILES),
+            (tensor_tile(capability, rows, channels, groups), tune.TENSOR_TILES),
         ):
             assert chosen in tiles
 
@@ -59,3 +64,59 @@ def test_every_choice_is_the_largest_that_fills_or_the_smallest(capability):
 
 def test_the_order_of_sums_does_not_depend_on_the_tile():
     assert len({tile.BK for tile in tune.TILES}) == 1
+
+
+# --- limits of an architecture
+
+
+@pytest.mark.parametrize(
+    "capability, threads, registers, shared, blocks",
+    [
+        ((9, 0), 256, 128, 64 << 10, 2),  # registers
+        ((9, 0), 256, 64, 64 << 10, 3),  # shared memory: 228 KB of 65 each
+        ((9, 0), 256, 32, 0, 8),  # threads
+        ((9, 0), 256, 129, 0, 1),  # registers are given eight to a thread
+        ((8, 6), 256, 64, 48 << 10, 2),
+        ((8, 6), 256, 64, 64 << 10, 1),
+        ((8, 6), 256, 64, 100 << 10, 0),  # a block may have 99
+        ((7, 5), 512, 32, 0, 2),
+    ],
+)
+def test_blocks_that_a_multiprocessor_holds(capability, threads, registers, shared, blocks):
+    assert tune.resident_blocks(capability, threads, registers, shared) == blocks
+
+
+@pytest.mark.parametrize("capability", [c for c in tune.GPUS if c >= (8, 0)], ids=str)
+def test_every_tensor_tile_is_within_its_architecture(capability):
+    """Registers as the compiler is told to keep them, threads, shared memory: as many blocks fit as it is told."""
+    for rows, channels, groups in itertools.product((1, 130, 5000, 10**6), (1, 40, 70, 300), (1, 16)):
+        for tile in (
+            tune.tensor_tile(capability, rows, channels, groups),
+            tune.weights_tile(capability, rows, channels),
+        ):
+            blocks = tune.resident(tile.threads, False)
+            registers = min(255, tune.REGISTERS // (blocks * tile.threads))
+            assert registers >= 128 and tile.threads <= 1024
+            assert tune.resident_blocks(capability, tile.threads, registers, tile.shared) >= tune.RESIDENT
+
+
+def test_stages_follow_shared_memory():
+    stages = {capability: tune.tensor_tile(capability, 10**6, 300, 1).STAGES for capability in tune.GPUS}
+    assert stages == {(7, 5): 3, (8, 0): 4, (8, 6): 3, (8, 9): 3, (9, 0): 4, (10, 0): 4, (12, 0): 3}
+
+
+def test_tiles_of_weight_gradients_depend_on_the_problem_alone():
+    for rows, channels in itertools.product((1, 27, 64, 147, 576, 4608), (1, 17, 33, 64, 96, 512)):
+        assert (
+            len({tune.weights_tile(capability, rows, channels)._replace(STAGES=3) for capability in CAPABILITIES}) == 1
+        )
+    shapes = {
+        (576, 64): (128, 64),
+        (64, 64): (64, 64),
+        (4608, 512): (128, 128),
+        (147, 32): (128, 32),
+        (64, 96): (64, 64),
+    }
+    for problem, (BM, BN) in shapes.items():
+        tile = tune.weights_tile((9, 0), *problem)
+        assert (tile.BM, tile.BN) == (BM, BN), problem

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
-from . import interop
+from . import interop, opt_in
 from .interop import is_device_array as is_device_array
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
@@ -55,6 +55,9 @@ class Executor(Protocol):
     def bits(self, array: Any) -> Any:
         """The same memory of 16-bit numbers as uint16."""
 
+    def is_aligned(self, array: Any) -> bool:
+        """True if kernels may load 16 bytes at a time from where the array begins."""
+
     def device(self) -> int:
         """The number of the current device."""
 
@@ -67,8 +70,8 @@ class Executor(Protocol):
     def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
         """Make a plain function a kernel; bounds: threads of a block, blocks that should fit a multiprocessor."""
 
-    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...]) -> None:
-        """Start a kernel on the current stream."""
+    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...], shared: int = 0) -> None:
+        """Start a kernel on the current stream; `shared` bytes of dynamic shared memory for each block."""
 
 
 class NumbaExecutor:
@@ -81,6 +84,7 @@ class NumbaExecutor:
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
         self._launchers: dict[tuple[Any, ...], Any] = {}
+        self._allowed: dict[tuple[Any, ...], int] = {}
 
     def to_device(self, array: np.ndarray) -> Any:
         """A copy on the device, finished when this returns: any stream may use it."""
@@ -117,6 +121,9 @@ class NumbaExecutor:
     def bits(self, array: Any) -> Any:
         return array.view(np.uint16)
 
+    def is_aligned(self, array: Any) -> bool:
+        return not self.simulated and array.__cuda_array_interface__["data"][0] % 16 == 0
+
     def capability(self) -> tuple[int, int]:
         return (0, 0) if self.simulated else tuple(self.cuda.get_current_device().compute_capability)
 
@@ -129,21 +136,30 @@ class NumbaExecutor:
     def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
         return self.cuda.jit(function, launch_bounds=bounds) if self.alignment else self.cuda.jit(function)
 
-    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...]) -> None:
+    def run(self, kernel: Any, blocks: int, threads: int, args: tuple[Any, ...], shared: int = 0) -> None:
         if self.simulated:
-            kernel[blocks, threads](*args)
-        else:
-            self._launcher(kernel, blocks, threads, current_stream())(*args)
+            kernel[blocks, threads, 0, shared](*args)
+            return
+        if shared > opt_in.SHARED_BYTES:
+            self._opt_in(kernel, args, shared)
+        self._launcher(kernel, blocks, threads, current_stream(), shared)(*args)
 
-    def _launcher(self, kernel: Any, blocks: int, threads: int, stream: int) -> Any:
+    def _opt_in(self, kernel: Any, args: tuple[Any, ...], shared: int) -> None:
+        """Let a kernel have `shared` bytes, once for each device and each version of it: it is compiled by dtypes."""
+        key = kernel, self.device(), tuple(getattr(a, "dtype", type(a)) for a in args)
+        if self._allowed.get(key, 0) < shared:
+            opt_in.allow(kernel, args, shared)
+            self._allowed[key] = shared
+
+    def _launcher(self, kernel: Any, blocks: int, threads: int, stream: int, shared: int) -> Any:
         """A kernel with its grid and stream, kept because making one costs as much as a launch."""
-        key = kernel, blocks, threads, stream, self.device() if stream else None
+        key = kernel, blocks, threads, stream, shared, self.device() if stream else None
         if key not in self._launchers:
             if len(self._launchers) >= MOST_LAUNCHERS:
                 self._launchers.clear()
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Grid size")  # a small problem is no fault
-                self._launchers[key] = kernel[blocks, threads, self._stream(stream)]
+                self._launchers[key] = kernel[blocks, threads, self._stream(stream), shared]
         return self._launchers[key]
 
     def _stream(self, pointer: int) -> Any:
@@ -197,6 +213,11 @@ def scratch(slot: str, size: int, dtype: Any) -> Any:
     """A flat device array of `size` elements that is good until the next request for the same `slot`."""
     array = executor().scratch(slot, size, np.dtype(dtype))
     return array if array.size == size else array[:size]
+
+
+def is_aligned(array: Any) -> bool:
+    """True if kernels may load 16 bytes at a time from where a device array begins."""
+    return executor().is_aligned(array)
 
 
 def as_device(obj: Any, dtype: Any = None) -> Any:

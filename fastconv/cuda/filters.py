@@ -54,30 +54,45 @@ def make_pack(T: Any, S: Any, U: Any) -> Callable[..., None]:
     return pack
 
 
-def make_sum_parts(T: Any, S: Any, U: Any) -> Callable[..., None]:
-    """dw = sum of the parts, in order; one thread per weight, numbered (group, tap, input channel, output channel)."""
+def make_sum_parts(T: Any, S: Any, U: Any, shorten: Any = None) -> Callable[..., None]:
+    """dw = sum of the parts, in order; one thread per weight, numbered (group, tap, input channel, output channel).
 
-    def sum_parts(parts: Any, dw: Any, filters: Filters, count: Any, size: Any) -> None:
+    `shorten`, if any, makes the 16 bits to store of a sum. A tap's `padded` channels in the parts may be more than
+    there are.
+    """
+
+    def sum_parts(parts: Any, dw: Any, filters: Filters, padded: Any, count: Any, size: Any, part: Any) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(size):
-            total = T(0)
-            for p in range(count):
-                total += parts[U(U(p) * U(size) + i)]
             q = U(i // U(filters.outputs))
             o = U(i - q * U(filters.outputs))
             r = U(q // U(filters.channels))
             c = U(q - r * U(filters.channels))
             g = U(r // U(filters.taps))
             tap = U(r - g * U(filters.taps))
-            dw[U(g * U(filters.group) + tap * U(filters.tap) + c * U(filters.c) + o * U(filters.o))] = total
+            at = U(U(r * U(padded) + c) * U(filters.outputs) + o)
+            total = T(0)
+            for p in range(count):
+                total += parts[U(U(p) * U(part) + at)]
+            to = U(g * U(filters.group) + tap * U(filters.tap) + c * U(filters.c) + o * U(filters.o))
+            if shorten is None:
+                dw[to] = total
+            else:
+                dw[to] = shorten(total)
 
     return sum_parts
 
 
-def sum_parts(parts: Any, dw: Any, filters: Filters, count: int) -> None:
-    """dw from `count` parts of it, each numbered (group, tap, input channel, output channel)."""
-    args = parts, flat(dw), filters, count, dw.size
-    launch(make_sum_parts, (), blocks_for(dw.size), args, dtype=dw.dtype, wide=needs_wide(count * dw.size))
+def sum_parts(parts: Any, dw: Any, filters: Filters, count: int, padded: int = 0, shorten: Any = None) -> None:
+    """dw from `count` parts of it, each numbered (group, tap, input channel, output channel).
+
+    `padded` is the number of input channels there, if they are filled up, and `shorten` as for `make_sum_parts`.
+    """
+    size, padded = dw.size, padded or filters.channels
+    part = size // filters.channels * padded
+    args = parts, flat(dw), filters, padded, count, size, part
+    constants = () if shorten is None else (shorten,)
+    launch(make_sum_parts, constants, blocks_for(size), args, dtype=parts.dtype, wide=needs_wide(count * part))
 
 
 def cut(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:

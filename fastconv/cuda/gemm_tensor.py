@@ -2,7 +2,7 @@
 
 Operands are words of 32 bits (see ``ptx``): the image lies channels-last with whole steps of channels, the weights as
 (group, output channel, column of A); ``staging`` brings them there. A block owns BM pixels x BN output channels and
-keeps STAGES steps of BK words of both in shared memory: while one is multiplied, the next two are on their way. Each
+keeps STAGES steps of BK words of both in shared memory: while one is multiplied, the next are on their way. Each
 warp multiplies fragments of 16 pixels x 8 channels x 8 words and keeps its sums in registers, in float32.
 
 A row of shared memory is one pixel's or channel's BK words, four chunks of 16 bytes; chunk c of row r stands at place
@@ -26,22 +26,24 @@ from .ptx import CHUNK, WARP
 from .source import inlined, unrolled
 
 BK = 16  # words of a step
-STAGES = 3
 CHUNKS = BK // CHUNK
 L = numba.uint64
 #: Words of operands: what multiplies them, how many numbers each holds, what a result becomes if it is stored as it is.
 MULTIPLY = {"tf32": ptx.mma_tf32, "bf16": ptx.mma_bf16, "f16": ptx.mma_f16}
 NUMBERS = {"tf32": 1, "bf16": 2, "f16": 2}
 NARROW = {"bf16": ptx.to_bf16, "f16": ptx.to_f16}
+#: By the number of stages: wait until the step that is multiplied next has arrived, while those after it may not have.
+WAIT = {3: ptx.wait_but_one, 4: ptx.wait_but_two}
 
 
 class Tile(NamedTuple):
-    """Pixels and channels of a block's tile, and warps along both."""
+    """Pixels and channels of a block's tile, warps along both, and the steps it holds in shared memory."""
 
     BM: int
     BN: int
     WM: int
     WN: int
+    STAGES: int = 3
 
     @property
     def threads(self) -> int:
@@ -57,6 +59,11 @@ class Tile(NamedTuple):
     def NT(self) -> int:
         """Fragments of 8 channels of a warp, an even number."""
         return self.BN // self.WN // 8
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory."""
+        return self.STAGES * (self.BM + self.BN) * BK * 4
 
 
 class Weights(NamedTuple):
@@ -165,19 +172,19 @@ def make_gemm_tensor(
     T: Any, S: Any, U: Any, tile: Tile, numbers: str, deep: bool, bias: bool, activation: Any, narrow: bool
 ) -> Callable[..., None]:
     """The kernel for a tile; `numbers` names what words hold, `narrow` stores y as they are; `deep` as for ``gemm``."""
-    BM, BN, WM, WN = tile
+    BM, BN, WM, WN, STAGES = tile
     MT, NT = tile.MT, tile.NT
     ROWS = tile.threads // CHUNKS
-    LA = BM // ROWS
-    SIZE = STAGES * (BM + BN) * BK
+    LA, AHEAD = BM // ROWS, STAGES - 1
     W = numba.uint32
+    wait = WAIT[STAGES]
     fetch, multiply = make_fetch(U, tile, deep), make_multiply(U, tile, numbers)
     store, pixel = make_store(T, U, tile, numbers, bias, activation, narrow), make_pixel(U)
 
     def gemm_tensor(
         x: Any, w: Any, b: Any, y: Any, entries: Any, phases: Any, image: Any, target: Any, weights: Any, grid: Any
     ) -> None:
-        shared = cuda.shared.array(SIZE, W, 16)
+        shared = cuda.shared.array(0, W, 16)  # as large as the launch says
         acc = cuda.local.array((MT, NT, 4), T)
         fa, fb = cuda.local.array((MT, 4), W), cuda.local.array((NT, 2), W)
         base, d0 = cuda.local.array(LA, U), cuda.local.array(LA, S)
@@ -217,15 +224,15 @@ def make_gemm_tensor(
         o, cb = U(U(BM) + an + lane % U(8) + lane // U(16) * U(8)), U(lane // U(8) % U(2))
         swizzle = U(lane // U(2) % U(CHUNKS))
 
-        # Each turn: step s has arrived and s - 1 is done with; s + 2 is sent for where s - 1 was; s is multiplied.
-        for s in range(S(-2), steps):
+        # Each turn: step s has arrived and s - 1 is done with; the next is sent for where s - 1 was; s is multiplied.
+        for s in range(S(-AHEAD), steps):
             if s >= 0:
-                ptx.wait_but_one()
+                wait()
                 cuda.syncthreads()
-            if S(s + 2) < steps:
-                stage = U(U(s + 2) % U(STAGES))
+            if S(s + AHEAD) < steps:
+                stage = U(U(s + AHEAD) % U(STAGES))
                 fetch(
-                    x, w, entries, U(first + U(s + 2)), stage, chunk, row, base, d0, h0, w0, image, bw, o0, weights,
+                    x, w, entries, U(first + U(s + AHEAD)), stage, chunk, row, base, d0, h0, w0, image, bw, o0, weights,
                     shared,
                 )  # fmt: skip
             ptx.commit()

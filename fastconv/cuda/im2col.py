@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, border, lowering, tensor, tune
+from . import backend, border, lowering, plain, tensor, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
+from .gemm_plain import Factor
 from .gemm_weights import Output, Pixels, make_gemm_weights
 from .halves import Half, through_float32
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
@@ -85,12 +86,18 @@ def conv_weight_grad(
 ) -> None:  # fmt: skip
     """dw: the product of the gathered matrix's transpose with dy, in parts of the pixels that are added in order."""
     if dy.size == 0:
-        fill(dw, 0)
+        fill(dw.bits if isinstance(dw, Half) else dw, 0)
         return
+    filters = filters_of(dw.shape, groups, channels_last)
+    numbers = _numbers(dw, filters, padding_mode, summed=False)
+    if numbers is None and isinstance(dw, Half):
+        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
+        return through_float32(conv_weight_grad)(x, dy, dw, **options, groups=groups, channels_last=channels_last)
     x, before = border.padded(x, padding, padding_mode, channels_last)
     window = Window(kernel_of(dw.shape, channels_last), stride, dilation, before)
     p = _problem(x, dy, window, groups, channels_last).flattened()
-    filters = filters_of(dw.shape, groups, channels_last)
+    if numbers is not None:
+        return tensor.weight_grad(p, x, dy, dw, filters, numbers)
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
     tile = tune.float_tile(tune.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
@@ -98,7 +105,7 @@ def conv_weight_grad(
     parts, part = cut(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
     wide = needs_wide(x.size, dy.size, parts * dw.size)
     partial = backend.scratch("parts", parts * dw.size, dw.dtype)
-    steps = _digits(tile.BK, p.out)
+    steps = lowering.digits(tile.BK, p.out)
     launch(
         make_gemm_weights,
         (tile, not channels_last, p.deep),
@@ -110,23 +117,28 @@ def conv_weight_grad(
         dtype=dw.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=_resident(tile, wide),
+        resident=tune.resident(tile.threads, wide),
     )  # fmt: skip
     sum_parts(partial, dw, filters, parts)
 
 
-def _numbers(result: Any, filters: Filters, padding_mode: str) -> str | None:
-    """What tensor cores multiply for this call, or None."""
-    capability = backend.executor().capability()
+def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = True) -> str | None:
+    """What tensor cores multiply for this call, or None; `summed`: over the filters' channels."""
+    channels = filters.channels if summed else None
     return tensor.choose_numbers(
-        result.dtype.name, tf32_allowed(), capability, filters.channels, filters.outputs, padding_mode == "zeros"
-    )
+        result.dtype.name, tf32_allowed(), backend.executor().capability(), channels, filters.outputs,
+        padding_mode == "zeros",
+    )  # fmt: skip
 
 
 def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
-    """Pack w in the order of the plan's columns and start the gathering GEMM."""
+    """Pack w in the order of the plan's columns and start the gathering GEMM; single pixels need neither."""
+    if p.single:
+        factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
+        rows = p.N * math.prod(p.out)
+        return plain.multiply(x, w, b, y, rows, p.groups, plan.gather, factor, plan.target, tile, activation)
     rows = len(plan.columns)
     wide = needs_wide(x.size, w.size, y.size, rows * filters.outputs * p.groups)
     packed, weights = _packed(plan, w, filters, p.groups, wide)
@@ -145,7 +157,7 @@ def multiply(
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=_resident(tile, wide),
+        resident=tune.resident(tile.threads, wide),
     )
 
 
@@ -184,19 +196,6 @@ def _offsets(plan: Plan, filters: Filters) -> np.ndarray:
     """Where in w the row of each column of A begins; -1 for a column that only fills a step up."""
     tap, c = plan.columns.T
     return np.where(tap < 0, -1, tap * filters.tap + c * filters.c)
-
-
-def _digits(step: int, out: Triple) -> tuple[int, int, int, int]:
-    """`step` pixels as images, slices, rows and pixels."""
-    rest, w = divmod(step, out[2])
-    rest, h = divmod(rest, out[1])
-    n, d = divmod(rest, out[0])
-    return n, d, h, w
-
-
-def _resident(tile: Tile, wide: bool) -> int:
-    """Blocks on one multiprocessor at a time: 512 threads leave each 128 registers, enough unless indices are wide."""
-    return 1 if wide else max(1, 512 // tile.threads)
 
 
 def _problem(x: Any, y: Any, window: Window, groups: int, channels_last: bool) -> Problem:

@@ -50,6 +50,7 @@ def launch(
     wide: bool,
     threads: int = BLOCK,
     resident: int = 1,
+    shared: int = 0,
 ) -> None:
     """Start the kernel that `factory` makes of `constants` on a one-dimensional grid of `blocks` blocks.
 
@@ -65,13 +66,15 @@ def launch(
         Count with 64 bits.
     threads, resident : int
         Threads of a block, and how many blocks a multiprocessor should hold: this bounds the registers of a thread.
+    shared : int
+        Bytes of a block's dynamic shared memory, what ``cuda.shared.array(0, ...)`` is.
     """
     if blocks == 0:
         return
     integer = index_dtype(wide).type
     run: Any = backend.executor()
     kernel = _kernel(run, factory, np.dtype(dtype), wide, constants, (threads, resident))
-    run.run(kernel, blocks, threads, tuple(_argument(a, integer) for a in args))
+    run.run(kernel, blocks, threads, tuple(_argument(a, integer) for a in args), shared)
 
 
 def entry(function: Callable[P, None]) -> Callable[P, None]:

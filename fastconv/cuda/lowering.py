@@ -79,9 +79,14 @@ class Problem:
         """True if windows move along the depth."""
         return (self.size[0], self.out[0], self.window.kernel[0], self.window.before[0]) != (1, 1, 1, 0)
 
+    @property
+    def single(self) -> bool:
+        """True if windows are single pixels, one after the other."""
+        return self.window == Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) and self.size == self.out
+
     def flattened(self) -> Problem:
         """The same problem with one spatial axis where windows are single pixels."""
-        if self.window != Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) or self.size != self.out:
+        if not self.single:
             return self
         line = (1, 1, math.prod(self.size))
         return Problem(self.N, self.C, line, self.O, line, self.window, self.groups, self.channels_last)
@@ -151,6 +156,14 @@ def staged(lower: Callable[[Problem, int], Plan], p: Problem, channels: int, BK:
     phases = gathering.phases.copy()
     phases[:, START] = storing.phases[:, START]
     return replace(gathering, phases=phases, target=storing.target)
+
+
+def digits(step: int, out: Triple) -> tuple[int, int, int, int]:
+    """`step` pixels as images, slices, rows and pixels."""
+    rest, w = divmod(step, out[2])
+    rest, h = divmod(rest, out[1])
+    n, d = divmod(rest, out[0])
+    return n, d, h, w
 
 
 def _columns(

@@ -1,4 +1,6 @@
-"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions. Needs sm_80.
+"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads.
+
+All but the loads need sm_80.
 
 The one file with inline assembly. Each function is one PTX instruction, documented with its number in the PTX ISA 8.x
 manual; ``tests/cudasim.py`` has a counterpart of each in Python. Operands of the tensor cores are *words* of 32 bits:
@@ -87,8 +89,9 @@ from_f16 = _instruction("cvt.f32.f16 $0, $1;", "=f,h", _NUMBER, (_HALF,))
 
 #: End a group of asynchronous copies ("cp.async.commit_group").
 commit = _ordering("cp.async.commit_group;")
-#: Wait until all of this thread's groups but the last one have arrived, or all of them ("cp.async.wait_group").
+#: Wait until all of this thread's groups but the last one or two have arrived, or all ("cp.async.wait_group").
 wait_but_one = _ordering("cp.async.wait_group 1;")
+wait_but_two = _ordering("cp.async.wait_group 2;")
 wait_all = _ordering("cp.async.wait_group 0;")
 
 
@@ -123,19 +126,69 @@ def copy_async(typingctx: Any, target: Any, i: Any, source: Any, j: Any, live: A
     return types.void(target, types.uint64, source, types.uint64, types.boolean), generate
 
 
-@intrinsic
-def load_matrices(typingctx: Any, source: Any, i: Any) -> Any:
-    """``load_matrices(source, i)`` -> four words; "ldmatrix.x4".
+def _load(name: str, count: int) -> Any:
+    """An intrinsic ``name(source, i, live)`` -> `count` neighbouring float32 numbers, in one load."""
+    result = types.UniTuple(types.float32, count)
+    places = [f"${k}" for k in range(count)]
+    zeros = " ".join(f"mov.f32 {place}, 0f00000000;" for place in places)
+    text = (
+        f"{{ .reg .pred p; setp.ne.b32 p, ${count + 1}, 0; {zeros} "
+        f"@p ld.global.nc.v{count}.f32 {{{','.join(places)}}}, [${count}]; }}"
+    )
 
-    Four matrices of 8 rows x 4 words: lane l says where row l%8 of matrix l/8 is, and gets word l%4 of row l/4 of each.
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        start = _place(context, builder, signature.args[0], values[0], values[1])
+        kind = ir.FunctionType(ir.LiteralStructType([_F32] * count), [start.type, _I32])
+        operands = [start, builder.zext(values[2], _I32)]
+        value = builder.asm(kind, text, "=f," * count + "l,r", operands, True)
+        return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(count)])
+
+    def load(typingctx: Any, source: Any, i: Any, live: Any) -> Any:
+        return result(source, types.uint64, types.boolean), generate
+
+    load.__name__ = name
+    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc.v{count}".
+
+    The place must be a whole multiple of {4 * count} bytes, and no kernel in flight may write there.
     """
+    return intrinsic(load)
+
+
+load_two, load_four = _load("load_two", 2), _load("load_four", 4)
+
+
+def _load_matrices(name: str, form: str, what: str) -> Any:
+    """An intrinsic ``name(source, i)`` -> four words."""
     result = types.UniTuple(types.uint32, 4)
+    text = f"ldmatrix.sync.aligned.m8n8.x4{form}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         start = _shared(builder, _place(context, builder, signature.args[0], values[0], values[1]))
         kind = ir.FunctionType(ir.LiteralStructType([_I32] * 4), [_I32])
-        text = "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [$4];"
         value = builder.asm(kind, text, "=r,=r,=r,=r,r,~{memory}", [start], True)
         return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(4)])
 
-    return result(source, types.uint64), generate
+    def load(typingctx: Any, source: Any, i: Any) -> Any:
+        return result(source, types.uint64), generate
+
+    load.__name__, load.__doc__ = name, what
+    return intrinsic(load)
+
+
+load_matrices = _load_matrices(
+    "load_matrices",
+    "",
+    """``load_matrices(source, i)`` -> four words; "ldmatrix.x4".
+
+    Four matrices of 8 rows x 4 words: lane l says where row l%8 of matrix l/8 is, and gets word l%4 of row l/4 of each.
+    """,
+)
+load_transposed = _load_matrices(
+    "load_transposed",
+    ".trans",
+    """``load_transposed(source, i)`` -> four words; "ldmatrix.x4.trans".
+
+    Four matrices of 8 rows x 8 numbers of 16 bits: lane l says where row l%8 of matrix l/8 is, and gets the numbers of
+    rows 2(l%4) and the next in column l/4 of each, as one word.
+    """,
+)

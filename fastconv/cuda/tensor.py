@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import backend, lowering, tune
-from .filters import Filters
-from .gemm_tensor import BK, NUMBERS, Weights, make_gemm_tensor
+from .filters import Filters, cut, sum_parts
+from .gemm_tensor import BK, NARROW, NUMBERS, Weights, make_gemm_tensor
+from .gemm_weights import Pixels
+from .gemm_weights_tensor import Grad, geometry, make_gemm_weights_tensor
 from .halves import Half
 from .launch import blocks_for, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, strides_of
+from .ptx import CHUNK
 from .staging import Image, make_pack, make_stage
 
 SINCE = 8, 0  # compute capability
@@ -29,7 +33,7 @@ LEAST_OUTPUTS = 16
 
 
 def choose_numbers(
-    dtype: str, tf32: bool, capability: tuple[int, int], channels: int, outputs: int, zeros: bool
+    dtype: str, tf32: bool, capability: tuple[int, int], channels: int | None, outputs: int, zeros: bool
 ) -> str | None:
     """What tensor cores multiply, "tf32", "bf16" or "f16"; None where float32 is computed without them.
 
@@ -43,20 +47,25 @@ def choose_numbers(
         The GPU's compute capability; asynchronous copies and TF32 came with 8.0.
     channels, outputs : int
         Of a group: what is summed, and what is computed. Tiles that they would fill by less than half are not worth it.
+        None for a weight gradient, which sums pixels.
     zeros : bool
         The border is zeros; other borders are made, and summed up again, in float32.
     """
     numbers = {"float32": "tf32" if tf32 else None, "float16": "f16", "bfloat16": "bf16"}.get(dtype)
     if numbers is None or capability < SINCE or not (zeros or numbers == "tf32"):
         return None
-    return numbers if 2 * channels >= BK * NUMBERS[numbers] and outputs >= LEAST_OUTPUTS else None
+    enough = channels is None or 2 * channels >= BK * NUMBERS[numbers]
+    return numbers if enough and outputs >= LEAST_OUTPUTS else None
 
 
 def multiply(
     lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters,
-    activation: Any, numbers: str,
+    activation: Any, numbers: str, channels_last: bool | None = None,
 ) -> None:  # fmt: skip
-    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`."""
+    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`.
+
+    `channels_last` says how x lies, if not as y does.
+    """
     channels = filters.channels
     words = -(-channels // (BK * NUMBERS[numbers])) * BK
     plan = _plan(lower, p, words)
@@ -67,7 +76,8 @@ def multiply(
     image = p.N * math.prod(size) * words * p.groups
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
     narrow = isinstance(y, Half)
-    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide)
+    order = p.channels_last if channels_last is None else channels_last
+    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide, order)
     packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
     grid = (
         blocks_for(filters.outputs, tile.BN),
@@ -86,8 +96,43 @@ def multiply(
         dtype=np.float32,
         wide=wide,
         threads=tile.threads,
-        resident=1 if wide else 512 // tile.threads,
+        resident=tune.resident(tile.threads, wide),
+        shared=tile.shared,
     )
+
+
+def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers: str) -> None:
+    """dw = A' dy, A gathered from x; x, dy, dw are all float32 or all `Half`. Tiles and parts are the problem's."""
+    per, pixels = NUMBERS[numbers], dy.size // p.O
+    words, outputs = (-(-channels // (CHUNK * per)) * CHUNK for channels in (filters.channels, filters.outputs))
+    rows = filters.taps * words * per
+    tile = tune.weights_tile(backend.executor().capability(), rows, filters.outputs)
+    plan = lowering.forward(replace(p, C=words * p.groups, channels_last=True), tile.BM // per, False)
+    grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), p.groups
+    size = rows * filters.outputs * p.groups
+    parts, part = cut(pixels, 1, math.prod(grid), size * 4)
+    totals = p.N * math.prod(p.size) * words * p.groups, pixels * outputs * p.groups
+    wide = needs_wide(x.size, dy.size, *totals, parts * size)
+    image = _staged(_elements(x), p, p.C, p.size, words, numbers, totals[0], wide, p.channels_last)
+    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, totals[1], wide, p.channels_last, "staged dy")
+    partial = backend.scratch("parts", parts * size, np.float32)
+    steps = lowering.digits(geometry(tile, numbers)[3], p.out)
+    launch(
+        make_gemm_weights_tensor,
+        (tile, numbers, p.deep),
+        math.prod(grid) * parts,
+        (
+            image, grad, partial, table(_chunks, (plan,), wide), plan.gather, Pixels(*p.out, pixels, part, *steps),
+            Grad(outputs * p.groups, outputs, rows, filters.outputs), grid,
+        ),
+        dtype=np.float32,
+        wide=wide,
+        threads=tile.threads,
+        resident=tune.resident(tile.threads, wide),
+        shared=tile.shared,
+    )  # fmt: skip
+    shorten = NARROW[numbers] if isinstance(dw, Half) else None
+    sum_parts(partial, dw.bits if isinstance(dw, Half) else dw, filters, parts, words * per, shorten)
 
 
 def _elements(array: Any) -> Any:
@@ -95,13 +140,14 @@ def _elements(array: Any) -> Any:
 
 
 def _staged(
-    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool
-) -> Any:
-    """The image as words."""
-    strides, inner = strides_of(channels, size, p.channels_last), channels // p.groups
+    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool,
+    channels_last: bool, slot: str = "staged",
+) -> Any:  # fmt: skip
+    """The image as words, good until the next one in `slot`."""
+    strides, inner = strides_of(channels, size, channels_last), channels // p.groups
     image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
-    staged = backend.scratch("staged", total, np.uint32)
-    constants = numbers, not p.channels_last
+    staged = backend.scratch(slot, total, np.uint32)
+    constants = numbers, not channels_last
     chunks = total // 4
     launch(make_stage, constants, blocks_for(chunks), (x, staged, image, chunks), dtype=x.dtype, wide=wide)
     return staged
@@ -125,6 +171,11 @@ def _plan(lower: Callable[[Problem, int], Plan], p: Problem, words: int) -> Plan
 
 def _entries(plan: Plan) -> np.ndarray:
     return plan.entries.reshape(-1)
+
+
+def _chunks(plan: Plan) -> np.ndarray:
+    """The entries of every chunk's first column."""
+    return plan.entries[::CHUNK].reshape(-1)
 
 
 def _phases(plan: Plan) -> np.ndarray:

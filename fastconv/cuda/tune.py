@@ -7,6 +7,8 @@ numbers follow from the data sheets; nothing here has been timed yet (docs/gpu h
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from . import gemm, gemm_tensor
 
 Capability = tuple[int, int]
@@ -26,25 +28,68 @@ TENSOR_TILES = (
     gemm_tensor.Tile(64, 64, 2, 2),
     gemm_tensor.Tile(128, 32, 4, 1),
 )
-#: Multiprocessors of the largest GPU of an architecture, from the data sheets.
-MULTIPROCESSORS: dict[Capability, int] = {
-    (7, 5): 72,
-    (8, 0): 108,
-    (8, 6): 84,
-    (8, 9): 142,
-    (9, 0): 132,
-    (10, 0): 148,
-    (12, 0): 188,
+
+
+class Gpu(NamedTuple):
+    """The largest GPU of an architecture: multiprocessors, threads and KB of shared memory of one, KB of a block."""
+
+    multiprocessors: int
+    threads: int
+    shared: int
+    block: int
+
+
+#: From the data sheets and the programming guide's table of compute capabilities.
+GPUS: dict[Capability, Gpu] = {
+    (7, 5): Gpu(72, 1024, 64, 64),
+    (8, 0): Gpu(108, 2048, 164, 163),
+    (8, 6): Gpu(84, 1536, 100, 99),
+    (8, 9): Gpu(142, 1536, 100, 99),
+    (9, 0): Gpu(132, 2048, 228, 227),
+    (10, 0): Gpu(148, 2048, 228, 227),
+    (12, 0): Gpu(188, 1536, 100, 99),
 }
 #: Stands for any GPU where a result's bits depend on the tiles, which must not differ from GPU to GPU.
 REFERENCE: Capability = (9, 0)
 RESIDENT = 2  # blocks that a multiprocessor holds of the largest tile
+MOST_STAGES = 4  # more steps in flight hide no more: the latency of memory is about two steps of a full block
+REGISTERS = 65536  # of a multiprocessor, on every architecture since sm_30
+SYSTEM_SHARED = 1  # KB of a block's shared memory that the system takes
+
+
+def gpu(capability: Capability) -> Gpu:
+    """The limits of an architecture; one that is not in the table counts as the one before it."""
+    known = [since for since in GPUS if since <= capability]
+    return GPUS[max(known, default=min(GPUS))]
 
 
 def enough_blocks(capability: Capability) -> int:
-    """Blocks that keep a GPU busy; an architecture that is not in the table counts as the one before it."""
-    known = [since for since in MULTIPROCESSORS if since <= capability]
-    return RESIDENT * MULTIPROCESSORS[max(known, default=min(MULTIPROCESSORS))]
+    """Blocks that keep a GPU busy."""
+    return RESIDENT * gpu(capability).multiprocessors
+
+
+def resident_blocks(capability: Capability, threads: int, registers: int, shared: int) -> int:
+    """How many blocks a multiprocessor holds at a time.
+
+    Parameters
+    ----------
+    threads, registers, shared : int
+        Threads of a block, registers of a thread, bytes of a block's shared memory.
+    """
+    limits = gpu(capability)
+    if shared > limits.block << 10:
+        return 0
+    of_a_warp = -(-registers * 32 // 256) * 256  # registers are given to warps, 256 at a time
+    return min(
+        limits.threads // threads,
+        REGISTERS // (of_a_warp * -(-threads // 32)),
+        (limits.shared << 10) // (shared + (SYSTEM_SHARED << 10)),
+    )
+
+
+def resident(threads: int, wide: bool) -> int:
+    """Blocks to ask the compiler for: 512 threads leave each 128 registers, enough unless indices are wide."""
+    return 1 if wide else max(1, 512 // threads)
 
 
 def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
@@ -63,10 +108,35 @@ def tensor_tile(capability: Capability, rows: int, channels: int, groups: int) -
     """The tile for a GEMM of `rows` x `channels` per group on tensor cores."""
     narrowest = min(TENSOR_TILES, key=lambda tile: tile.BN)
     if channels <= narrowest.BN:
-        return narrowest
+        return _with_stages(narrowest, capability)
     width = next((w for w in sorted({tile.BN for tile in TENSOR_TILES}) if channels <= w), 128)
     wide = [tile for tile in TENSOR_TILES if narrowest.BN < tile.BN <= width] or [narrowest]
-    return next((tile for tile in wide if _fills(capability, tile, rows, channels, groups)), wide[-1])
+    tile = next((tile for tile in wide if _fills(capability, tile, rows, channels, groups)), wide[-1])
+    return _with_stages(tile, capability)
+
+
+def weights_tile(capability: Capability, rows: int, channels: int) -> gemm_tensor.Tile:
+    """The tile for a weight gradient of `rows` x `channels` per group on tensor cores.
+
+    The largest of those that compute at most a quarter more than the one that fits best. Only its stages follow from
+    the GPU: they do not change the order of sums, as the tile, and the parts that follow from it, would.
+    """
+
+    def computed(tile: gemm_tensor.Tile) -> int:
+        return -(-rows // tile.BM) * tile.BM * -(-channels // tile.BN) * tile.BN
+
+    least = min(map(computed, TENSOR_TILES))
+    return _with_stages(next(tile for tile in TENSOR_TILES if 4 * computed(tile) <= 5 * least), capability)
+
+
+def _with_stages(tile: gemm_tensor.Tile, capability: Capability) -> gemm_tensor.Tile:
+    """The tile with as many stages as leave room for the blocks whose registers have it."""
+    for stages in range(MOST_STAGES, tile.STAGES, -1):
+        deeper = tile._replace(STAGES=stages)
+        blocks = resident(tile.threads, False)
+        if resident_blocks(capability, tile.threads, 128, deeper.shared) >= blocks:
+            return deeper
+    return tile
 
 
 def _fills(capability: Capability, tile: gemm.Tile | gemm_tensor.Tile, rows: int, channels: int, groups: int) -> bool:

@@ -18,7 +18,7 @@ from ..errors import InvalidArgument
 
 FLOATS = ("float32", "float64")
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
-OPTIONAL = ("b", "bias")  # operands that may be None
+OPTIONAL = ("b", "bias")  # operands that may be None, where they are the last
 
 
 class Operands:
@@ -55,7 +55,7 @@ class Operands:
             return
         self.names = names.split()
         for name, value in zip(self.names, values, strict=True):
-            if value is None and name not in OPTIONAL:
+            if value is None and not self._is_bias(name):
                 raise InvalidArgument(f"{name} is None; expected an array")
         self._given = next((v for v in values if is_device_array(v)), None)
         self.device = self._choose_device(values, device)
@@ -90,13 +90,16 @@ class Operands:
         given = [v if a is None else a for v, a in zip(values, arrays, strict=True)]
         result = []
         for name, value in zip(self.names, given, strict=True):
-            if value is None or name not in OPTIONAL:
+            if value is None or not self._is_bias(name):
                 result.append(None if value is None else halves.half_of(value, self.result))
             elif isinstance(value, np.ndarray):
                 result.append(backend.to_device(contiguous(value, self.compute)))
             else:
                 result.append(backend.as_device(value, self.compute))
         return result
+
+    def _is_bias(self, name: str) -> bool:
+        return name in OPTIONAL and name == self.names[-1]
 
     def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
         if device is not None and (not isinstance(device, str) or device not in ("cpu", "cuda")):

@@ -249,7 +249,7 @@ def _weight_grad(
     rank: int, x: Any, dy: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
     layout: str | None, padding_mode: str, method: str, device: str | None,
 ) -> Any:  # fmt: skip
-    operands = Operands("x dy", x, dy, device=device)
+    operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
     shapes = x.shape, parse_shape(w_shape, "w")
     spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)

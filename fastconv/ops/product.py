@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dispatch
-from ..errors import InvalidArgument, Unsupported
+from ..errors import InvalidArgument
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import check_activation
+
+KERNELS = {"cpu": "fastconv.cpu.gemm:matmul", "cuda": "fastconv.cuda.product:matmul"}
 
 
 def matmul(
@@ -19,9 +21,10 @@ def matmul(
     transpose_a: bool = False,
     transpose_b: bool = False,
     activation: Any = None,
+    device: str | None = None,
     out: Any = None,
 ) -> Any:
-    """Multiply two matrices on the convolution micro-kernel: y = act(a @ b + bias).
+    """Multiply two matrices on the convolution's kernels: y = act(a @ b + bias).
 
     Parameters
     ----------
@@ -35,23 +38,30 @@ def matmul(
         Use the transposed factor; nothing is copied for it.
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"} or a function compiled with ``numba.njit``
         Applied to each element of the result.
+    device : {None, "cpu", "cuda"}
+        As for `conv2d`: None follows the arrays.
     out : ndarray, (M, N), optional
         Where to write y.
 
     Returns
     -------
     y : ndarray, (M, N)
-        In NumPy's promoted dtype; integers become float64.
+        In NumPy's promoted dtype; integers become float64. A device array if a and b are.
 
     Raises
     ------
     InvalidArgument
         The factors are not matrices or do not fit.
+    Unsupported
+        Complex factors on CUDA.
+    DeviceMissing
+        There is no GPU for ``device="cuda"``.
 
     Notes
     -----
-    Work: 2*M*N*K operations; extra memory: a packed copy of b. The result has the same bits for any number of threads,
-    which a BLAS does not promise. Error: below K*eps*(|a|@|b|).
+    Work: 2*M*N*K operations; extra memory: a packed copy of b, on CUDA none. The result has the same bits for any number
+    of threads, which a BLAS does not promise. Error: below K*eps*(|a|@|b|). On CUDA `allow_tf32` holds for products too,
+    and factors of 16 bits are multiplied as they are and summed in float32.
 
     Examples
     --------
@@ -59,7 +69,7 @@ def matmul(
     >>> fc.matmul([[1.0, 2.0]], [[3.0], [4.0]])
     array([[11.]])
     """
-    operands = Operands("a b bias", a, b, bias)
+    operands = Operands("a b bias", a, b, bias, device=device, halves=True)
     a, b, bias = operands.arrays
     if a.ndim != 2 or b.ndim != 2:
         raise InvalidArgument(f"matmul needs two matrices; a has shape {tuple(a.shape)} and b {tuple(b.shape)}")
@@ -73,10 +83,8 @@ def matmul(
     if bias is not None and tuple(bias.shape) != (columns,):
         raise InvalidArgument(f"bias has shape {tuple(bias.shape)}; expected ({columns},)")
     activation = check_activation(activation)
-    if operands.device != "cpu":
-        raise Unsupported("matmul runs on the CPU only; copy the factors to the host or use the array's own product")
     y = operands.output((rows, columns), out)
-    kernel = dispatch.load_name("fastconv.cpu.gemm:matmul")
+    kernel = dispatch.load_name(KERNELS[operands.device])
 
     def run(a: Any, b: Any, bias: Any, y: Any) -> None:
         kernel(a, b, bias, y, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)

@@ -1,0 +1,63 @@
+"""Matrix products on the convolution's GEMMs: a product is a convolution of single pixels (twin: cpu/gemm.py).
+
+Either factor may be transposed: the kernel for float32 and float64 reads both as they lie, without a copy. TF32 and
+16-bit factors go to tensor cores, as words with the summed index side by side. Sums run in one order on every device.
+Cost: 2*M*N*K operations; extra memory: none, on tensor cores both factors once more.
+Error: below K*eps*(|a|@|b|), on tensor cores as in ``tensor``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..precision import tf32_allowed
+from . import backend, lowering, plain, tensor, tune
+from .filters import Filters
+from .gemm import Gather, Target
+from .gemm_plain import Factor
+from .halves import Half, through_float32
+from .launch import entry
+from .lowering import Problem, Window
+from .pointwise import fill, finish
+
+POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))
+
+
+@entry
+def matmul(a: Any, b: Any, bias: Any, y: Any, *, transpose_a: bool, transpose_b: bool, activation: Any) -> None:
+    """Write a @ b + bias (either factor transposed first) through the activation to y; bias may be None."""
+    if y.size == 0:
+        return
+    rows, columns = y.shape
+    depth = a.shape[0] if transpose_a else a.shape[1]
+    numbers = tensor.choose_numbers(
+        y.dtype.name, tf32_allowed(), backend.executor().capability(), depth, columns, zeros=True
+    )
+    if isinstance(y, Half) and (numbers is None or depth == 0):
+        options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "activation": activation}
+        through_float32(matmul)(a, b, bias, y, **options)
+    elif depth == 0:
+        fill(y, 0)
+        finish(y, bias, activation, True)
+    elif numbers is None:
+        _on_cores(a, b, bias, y, depth, transpose_a, transpose_b, activation)
+    else:
+        line = 1, 1, rows
+        problem = Problem(1, depth, line, columns, line, POINT, 1, True)
+        filters = Filters(1, depth, columns, 0, 0, *((1, depth) if transpose_b else (columns, 1)))
+        tensor.multiply(
+            lowering.forward, problem, a, b, bias, y, filters, activation, numbers, channels_last=not transpose_a
+        )
+
+
+def _on_cores(
+    a: Any, b: Any, bias: Any, y: Any, depth: int, transpose_a: bool, transpose_b: bool, activation: Any
+) -> None:
+    """Without tensor cores."""
+    rows, columns = y.shape
+    along = (1, rows) if transpose_a else (depth, 1)  # from row to row and from column to column
+    image = Gather(1, 1, 1, 0, 0, 0, 1, 1, rows, 0, 0, 0, *along, 0)
+    factor = Factor(*((1, depth) if transpose_b else (columns, 1)), 0, columns, depth)
+    target = Target(0, 0, 0, columns, 1, 0)
+    tile = tune.float_tile(backend.executor().capability(), rows, columns, 1, y.dtype.itemsize)
+    plain.multiply(a, b, bias, y, rows, 1, image, factor, target, tile, activation)
