@@ -11,7 +11,7 @@ from fastconv.cuda.array import Array
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-ARCHITECTURES = [(7, 5), (8, 0), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
+ARCHITECTURES = [(7, 5), (9, 0, "a"), (12, 0, "a")]
 COMPILER = Compiler()
 
 
@@ -85,10 +85,10 @@ def test_wide_indices(compiler, monkeypatch):
     check(compiler, 80)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "any", "all", "argmax"])
+@pytest.mark.parametrize("name", ["mean", "max", "any", "argmax"])
 def test_reductions(architecture, name):
     x = array((64, 3, 500))
-    for axis in (None, 0, 1, -1):
+    for axis in (None, 0, -1):
         getattr(x, name)(axis=axis)
     check(architecture, 64)
 

@@ -42,6 +42,13 @@ DATASETS = ("fashion-mnist", "mnist", "car-truck", "fashion-sketch")
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: runs/DATASET-TIME]")
 @click.option("--threads", type=click.IntRange(1), help="Threads to use.  [default: all]")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where the network is trained: on this machine's processor, or on its GPU.",
+)
 def train(
     dataset: str,
     epochs: int,
@@ -53,6 +60,7 @@ def train(
     data_dir: Path | None,
     out: Path | None,
     threads: int | None,
+    device: str,
 ) -> None:
     """Train the lecture's convolutional network.
 
@@ -81,6 +89,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     from ..simd.jit import kernel_cache_dir
     from .progress import Interruption, Progress, Stopped
 
+    device = _device(arguments["device"])
     name, epochs, seed = arguments["dataset"], arguments["epochs"], arguments["seed"]
     names = datasets.by_name(name).CLASS_NAMES
     (x, y), test_set = _load(datasets.by_name(name), data_dir, arguments["limit"], len(names))
@@ -90,9 +99,12 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9  # the statistics settle in tens of steps, as in PyTorch; with 0.99 it takes hundreds
+    model.to(arguments["device"])
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     images = len(x)
     say(f"{name}: {images:,} training and {len(test_set[0]):,} test images; {model.count_params():,} parameters")
+    if device["kind"] == "cuda":
+        say(f"Training on {device['name']}")
     if not kernel_cache_dir().is_dir():
         say(f"Kernels are compiled as they are needed, once; they are kept in {kernel_cache_dir()}")
     started, finished = time.perf_counter(), True
@@ -112,6 +124,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
         output.pictures(name, progress.history, counts, names)
         record = {
             "arguments": arguments,
+            "device": device,
             "parameters": model.count_params(),
             "images": {"training": images, "test": len(test_set[0])},
             "seconds": time.perf_counter() - started,
@@ -121,6 +134,14 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
         }
         output.json("run.json", record | {"environment": environment()})
     return finished
+
+
+def _device(kind: str) -> dict[str, str]:
+    """A device and its name; DeviceMissing where there is no GPU, before anything is loaded."""
+    from ..cuda import backend
+    from ..measure.machine import processor_name
+
+    return {"kind": kind, "name": backend.require() if kind == "cuda" else processor_name()}
 
 
 def _falling(lr: float, steps: int) -> Callable[[int], float]:
