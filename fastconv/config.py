@@ -9,6 +9,7 @@ FASTCONV_DATA             not set                    folder searched for data se
 FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
 FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
 FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
+FASTCONV_CUDA_POOL_BYTES  a quarter of the GPU's     device memory kept for new arrays while none uses it
 ========================  =========================  =====================================================
 """
 
@@ -38,6 +39,7 @@ class Config:
     scratch_bytes: int = 32 << 20
     serial_flops: int = 200_000
     tile_bytes: int = 384 << 10
+    cuda_pool_bytes: int | None = None
     cache_dir: Path | None = None
     data: Path | None = None
 

@@ -78,7 +78,9 @@ class Array(NDArrayOperatorsMixin):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return self.handle.__cuda_array_interface__
+        """Names the stream to wait for, as its version 3 asks."""
+        stream = backend.stream_of(self.handle) or interop.LEGACY_STREAM
+        return {**self.handle.__cuda_array_interface__, "stream": stream}
 
     def numpy(self) -> np.ndarray:
         """A copy on the host."""
