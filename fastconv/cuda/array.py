@@ -228,7 +228,8 @@ def asarray(obj: Any, dtype: Any = None) -> Array:
     array = np.asarray(obj, dtype)
     if array.dtype.kind not in "biuf":
         raise InvalidArgument(f"the dtype is {array.dtype}; device arrays hold real numbers and truth values")
-    return Array(backend.to_device(np.ascontiguousarray(array).reshape(array.shape)))
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return Array(backend.to_device(native.reshape(array.shape)))
 
 
 def backend_array(values: Any, near: Array) -> Array:

@@ -80,7 +80,16 @@ def interface_of(obj: Any, stream: int) -> dict[str, Any]:
         typestr, shape = memory.dtype.str, tuple(memory.shape)
         strides = None if memory.strides is None else tuple(n * memory.dtype.itemsize for n in memory.strides)
         interface = {"data": (memory.ptr, memory.readonly), "typestr": typestr, "version": 3}
-    if strides is not None and 0 not in shape and not _contiguous(shape, strides, np.dtype(typestr).itemsize):
+    if interface.get("mask") is not None:
+        raise InvalidArgument(
+            f"a {type(obj).__name__} has a mask; expected all of its elements to count: fill it first"
+        )
+    dtype = np.dtype(typestr)
+    if dtype.kind not in "biuf" or not dtype.isnative:
+        raise InvalidArgument(
+            f"a {type(obj).__name__} has dtype {dtype}; expected real numbers of the host's byte order"
+        )
+    if strides is not None and 0 not in shape and not _contiguous(shape, strides, dtype.itemsize):
         raise InvalidArgument(
             f"a {type(obj).__name__} of shape {tuple(shape)} has strides {tuple(strides)} bytes; expected a "
             f"C-contiguous array: copy it first"
