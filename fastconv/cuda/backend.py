@@ -12,7 +12,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -279,14 +279,33 @@ def _unwrapped(obj: Any) -> Any:
     return obj.handle if isinstance(obj, Array) else obj
 
 
-@contextmanager
-def scope(*arrays: Any) -> Iterator[None]:
+class scope:  # noqa: N801 - used like a function
     """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
 
     The stream first waits for those that other arrays among them come from.
     """
-    origins = [_memory_of(array) for array in arrays]
-    device, stream = next((m for m in origins if m != (None, 0)), (None, 0))
+
+    __slots__ = ("_arrays", "_inner")
+
+    def __init__(self, *arrays: Any) -> None:
+        self._arrays = arrays
+        self._inner: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> None:
+        origins = [_memory_of(array) for array in self._arrays]
+        if current_stream() == 0 and all(origin == (None, 0) for origin in origins):
+            return  # the usual case: there is nothing to do
+        self._inner = _working_for(self._arrays, origins)
+        self._inner.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._inner is not None:
+            self._inner.__exit__(*error)
+
+
+@contextmanager
+def _working_for(arrays: tuple[Any, ...], origins: list[tuple[int | None, int]]) -> Iterator[None]:
+    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, 0))
     with executor().on(device), _working_on(stream):
         for other in {own for _, own in origins} - {stream}:
             executor().wait(stream, other)
