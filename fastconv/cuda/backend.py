@@ -22,8 +22,9 @@ import numpy as np
 
 from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
-from . import interop, memory
+from . import interop
 from .interop import is_device_array as is_device_array
+from .memory import Pool, lease_of
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
 MOST_LAUNCHERS = 1024
@@ -83,12 +84,12 @@ class NumbaExecutor:
 
     def __init__(self, cuda: Any) -> None:
         self.cuda = cuda
+        self.pool = Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
         self.simulated = _simulator_asked_for()
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
         self._launchers: dict[tuple[Any, ...], Any] = {}
-        self.pool = memory.Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
 
     def to_device(self, array: np.ndarray) -> Any:
         """A copy on the device, finished when this returns: any stream may use it."""
@@ -331,7 +332,7 @@ def trim() -> int:
 
 
 def _memory_of(array: Any) -> tuple[int | None, int]:
-    lease = memory.lease_of(array)
+    lease = lease_of(array)
     if lease is not None:
         return lease.origin
     return getattr(getattr(array, "gpu_data", None), "fastconv_origin", (None, 0))
@@ -339,7 +340,7 @@ def _memory_of(array: Any) -> tuple[int | None, int]:
 
 def _remember(array: Any, device: int | None, stream: int) -> None:
     # A reshaped array keeps its memory object, but not its own attributes; a part of one keeps the lease.
-    lease = memory.lease_of(array)
+    lease = lease_of(array)
     if lease is not None:
         lease.move(device, stream)
     elif getattr(array, "gpu_data", None) is not None:
