@@ -78,7 +78,9 @@ class Array(NDArrayOperatorsMixin):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return self.handle.__cuda_array_interface__
+        """Names the stream to wait for, as its version 3 asks."""
+        stream = backend.stream_of(self.handle) or interop.LEGACY_STREAM
+        return {**self.handle.__cuda_array_interface__, "stream": stream}
 
     def numpy(self) -> np.ndarray:
         """A copy on the host."""
@@ -226,7 +228,8 @@ def asarray(obj: Any, dtype: Any = None) -> Array:
     array = np.asarray(obj, dtype)
     if array.dtype.kind not in "biuf":
         raise InvalidArgument(f"the dtype is {array.dtype}; device arrays hold real numbers and truth values")
-    return Array(backend.to_device(np.ascontiguousarray(array).reshape(array.shape)))
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return Array(backend.to_device(native.reshape(array.shape)))
 
 
 def backend_array(values: Any, near: Array) -> Array:

@@ -190,7 +190,7 @@ def pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> S
 
 @pad.vjp
 def _(dy: Any, needs: Any, inside: tuple[slice, ...]) -> tuple[Any, ...]:
-    return (np.ascontiguousarray(dy[inside]),)
+    return (dy[inside].copy(),)
 
 
 @primitive
