@@ -8,6 +8,7 @@ sm_75 on: both steps are kept, the first one for all architectures.
 """
 
 import functools
+import gc
 import re
 import shutil
 import subprocess
@@ -92,7 +93,7 @@ def check(compiler, dtype):
     """What must hold of every kernel: nothing outside of registers, room for its blocks, no float64 by accident."""
     assert compiler.reports
     for report in compiler.reports:
-        faults = faults_of(report, dtype)
+        faults = list(faults_of(report, dtype))
         assert not faults, f"{report['kernel']} for {name_of(compiler.target)} {', '.join(faults)}"
 
 
@@ -130,11 +131,15 @@ def compiled(function, signature, bounds, target):
 @functools.cache
 def lowered(function, signature, bounds):
     """A kernel as LLVM's code, which keeps the PTX it is compiled to: what ``cuda.compile`` does first."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return numba_compiler._compile_pyfunc_with_fixup(
-            function, signature, device=False, cc=ARCHITECTURES[0], abi="numba", launch_bounds=bounds
-        )[0]
+    gc.disable()  # makes many objects and no garbage
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return numba_compiler._compile_pyfunc_with_fixup(
+                function, signature, device=False, cc=ARCHITECTURES[0], abi="numba", launch_bounds=bounds
+            )[0]
+    finally:
+        gc.enable()
 
 
 @functools.cache

@@ -122,6 +122,8 @@ class Instructions:
             return np.uint16(0x7FFF)
         return np.uint16((bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16))
 
+    to_bf16_anywhere = to_bf16
+
     @staticmethod
     def to_f16(v):
         return np.float16(v).view(np.uint16)

@@ -123,7 +123,17 @@ def training_of(module):
     gamma, beta = np.array([1, 2, 3], np.float32), np.array([3, 2, 1], np.float32)
     empty = np.empty(3, np.float32)
     names = "x dy gamma beta y dx mean var dgamma dbeta moving_mean moving_var".split()
-    values = [x, dy, gamma, beta, np.empty_like(x), np.empty_like(x), *([empty] * 4), np.zeros(3, "f4"), np.ones(3, "f4")]
+    values = [
+        x,
+        dy,
+        gamma,
+        beta,
+        np.empty_like(x),
+        np.empty_like(x),
+        *([empty] * 4),
+        np.zeros(3, "f4"),
+        np.ones(3, "f4"),
+    ]
     a = {n: carried(v)[0].handle for n, v in zip(names, values, strict=True)}
     options = {"axis": 1, "epsilon": EPSILON, "relu": True}
     forward = (a[n] for n in ("x", "y", "mean", "var", "gamma", "beta", "moving_mean", "moving_var"))

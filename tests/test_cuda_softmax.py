@@ -100,7 +100,10 @@ def test_empty(simulator):
     [
         ("if x[U(at + k)] > top:", "if x[U(at + k)] < top:"),
         ("                losses += entropy", "                losses = entropy"),
-        ("if t == U(0):\n                loss[U(cuda.blockIdx.x)]", "if t <= U(1):\n                loss[U(cuda.blockIdx.x)]"),
+        (
+            "if t == U(0):\n                loss[U(cuda.blockIdx.x)]",
+            "if t <= U(1):\n                loss[U(cuda.blockIdx.x)]",
+        ),
         ("while k < K and real:", "while k < K:"),
         ("first = U(first + U(threads // lanes))", "first = U(first + U(threads))"),
     ],

@@ -15,7 +15,7 @@ from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 #: What tensor cores call the numbers, by dtype.
 NAMES = {"float16": "f16", "bfloat16": "bf16"}
 _WIDEN = {"f16": ptx.from_f16, "bf16": ptx.from_bf16}
-_NARROW = {"f16": ptx.to_f16, "bf16": ptx.to_bf16}
+_NARROW = {"f16": ptx.to_f16, "bf16": ptx.to_bf16_anywhere}
 
 
 class Half:

@@ -117,7 +117,7 @@ def conv_weight_grad(
         dtype=dw.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )  # fmt: skip
     sum_parts(partial, dw, filters, parts)
 
@@ -172,7 +172,7 @@ def _gathered(
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )
 
 

@@ -83,6 +83,14 @@ round_tf32 = _instruction("cvt.rna.tf32.f32 $0, $1;", "=r,f", _WORD, (_NUMBER,))
 #: The nearest bfloat16's or float16's bits; ties to even.
 to_bf16 = _instruction("cvt.rn.bf16.f32 $0, $1;", "=h,f", _HALF, (_NUMBER,))
 to_f16 = _instruction("cvt.rn.f16.f32 $0, $1;", "=h,f", _HALF, (_NUMBER,))
+#: As `to_bf16`, by whole numbers, for GPUs before sm_80 have no such instruction.
+to_bf16_anywhere = _instruction(
+    "{ .reg .b32 b, r; .reg .pred nan; mov.b32 b, $1; shr.u32 r, b, 16; and.b32 r, r, 1; add.u32 r, r, b; "
+    "add.u32 r, r, 32767; shr.u32 r, r, 16; setp.nan.f32 nan, $1, $1; selp.b32 r, 32767, r, nan; cvt.u16.u32 $0, r; }",
+    "=h,f",
+    _HALF,
+    (_NUMBER,),
+)
 #: The float32 that a bfloat16's or float16's bits stand for, exactly.
 from_bf16 = _instruction("mov.b32 $0, {0, $1};", "=f,h", _NUMBER, (_HALF,))
 from_f16 = _instruction("cvt.f32.f16 $0, $1;", "=f,h", _NUMBER, (_HALF,))

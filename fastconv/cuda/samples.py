@@ -142,9 +142,7 @@ def make_value_scores(T: Any, S: Any, U: Any, threads: int, lanes: int, kind: st
     block_sum = make_block_sum(U, threads)
     binary, squared = kind == "binary", kind == "squared"
 
-    def value_scores(
-        labels: Any, p: Any, sums: Any, share: Any, threshold: Any, place: Any, rows: Rows
-    ) -> None:
+    def value_scores(labels: Any, p: Any, sums: Any, share: Any, threshold: Any, place: Any, rows: Rows) -> None:
         shared = cuda.shared.array(threads, T)
         t = U(cuda.threadIdx.x)
         i = U(U(cuda.blockIdx.x) * U(rows.run) * U(rows.K) + t)

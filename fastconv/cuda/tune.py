@@ -93,6 +93,11 @@ def resident(threads: int, wide: bool) -> int:
     return 1 if wide else max(1, 512 // threads)
 
 
+def float_resident(capability: Capability, tile: gemm.Tile, wide: bool) -> int:
+    """The same for a tile without tensor cores: for sm_100 and later NVVM needs 139 registers for 64 sums."""
+    return 1 if capability >= (10, 0) and tile.TM * tile.TN > 32 else resident(tile.threads, wide)
+
+
 def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
     """The tile for a GEMM of `rows` x `channels` per group; all have the same BK, so the order of sums is the same too.
 
