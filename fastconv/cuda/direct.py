@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import backend, border
+from . import backend, border, depthwise, depthwise_grad
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
@@ -157,14 +157,27 @@ def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-@through_float32
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
+    chosen = _special(depthwise.conv, w, x, y, **geometry) or through_float32(_conv)
+    chosen(x, w, b, y, activation=activation, **geometry)
+
+
+def _special(kernel: Callable[..., None], w: Any, x: Any, y: Any, **geometry: Any) -> Callable[..., None] | None:
+    """The depthwise kernel where it serves; borders other than zeros are made in float32."""
+    last = geometry["channels_last"]
+    size, out = split(x.shape, last)[2], split(y.shape, last)[2]
+    if not depthwise.serves(w.shape, size, out, geometry["stride"], geometry["padding"], last):
+        return None
+    return kernel if geometry["padding_mode"] == "zeros" else through_float32(kernel)
+
+
+def _conv(
+    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
     x, before = border.padded(x, padding, padding_mode, channels_last)
     filters = filters_of(w.shape, groups, channels_last)
     shape, xs, _ = _shape(x, w, y, stride, dilation, before, groups, channels_last)
@@ -181,14 +194,18 @@ def conv(
 
 
 @entry
-@through_float32
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
     """dx: each element gathers from the outputs whose windows hold it."""
     if dx.size == 0:
         return
+    chosen = _special(depthwise.conv_input_grad, w, dx, dy, **geometry) or through_float32(_conv_input_grad)
+    chosen(dy, w, dx, **geometry)
+
+
+def _conv_input_grad(
+    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
     target, before = border.unfolded(dx, padding, padding_mode, channels_last)
     filters = filters_of(w.shape, groups, channels_last)
     shape, _, ys = _shape(target, w, dy, stride, dilation, before, groups, channels_last)
@@ -205,14 +222,19 @@ def conv_input_grad(
 
 
 @entry
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
     """dw: each thread sums one weight over a run of output rows; the runs' sums are added in order."""
     if dy.size == 0:
         fill(dw, 0)
         return
+    chosen = _special(depthwise_grad.conv_weight_grad, dw, x, dy, **geometry) or _conv_weight_grad
+    chosen(x, dy, dw, **geometry)
+
+
+def _conv_weight_grad(
+    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
     x, before = border.padded(x, padding, padding_mode, channels_last)
     filters = filters_of(dw.shape, groups, channels_last)
     shape, xs, ys = _shape(x, dw, dy, stride, dilation, before, groups, channels_last)
