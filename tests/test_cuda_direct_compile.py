@@ -145,3 +145,25 @@ def test_depthwise_has_few_instructions_for_an_output(compiler, channels_last, m
     outputs = sum(line.startswith("STG") for line in lines)
     print(len(lines) / outputs, "instructions for an output")
     assert outputs in (16, 32) and len(lines) <= most * outputs
+
+
+@each_layout
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[:2])
+@pytest.mark.parametrize("size", [3, 5])
+def test_direct_tiled_compiles(compiler, op, size, channels_last):
+    for dtype, stride in (("float32", 1), ("float32", 2), ("float64", 1)):
+        options = {"padding": size // 2, "stride": stride}
+        convolve(op, "direct", (64, 4, 224, 224), (4, 4, size, size), channels_last, dtype, **options)
+    check(compiler, "direct_tiled", single=False)
+
+
+def test_wide_direct_tiled_compiles(compiler, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1)
+    convolve("conv", "direct", (64, 4, 224, 224), (4, 4, 3, 3), True, activation="relu")
+    check(compiler, "direct_tiled")
+
+
+def test_direct_tiled_on_every_architecture(architecture):
+    convolve("conv", "direct", (64, 4, 224, 224), (4, 4, 3, 3), True)
+    convolve("conv_input_grad", "direct", (64, 4, 224, 224), (4, 4, 3, 3), False)
+    check(architecture, "direct_tiled")

@@ -103,6 +103,12 @@ def forward_axis(line: Line, size: int, out: int, before: int) -> Axis:
     return Axis(size, out, blocks_for(out, line.results), line.first - before, 0)
 
 
+def backward_axis(line: Line, size: int, out: int, before: int, stride: int) -> Axis:
+    """From `out` gradients of results to those of `size` elements."""
+    whole, rest = divmod(before, stride)
+    return Axis(out, size, blocks_for(size + rest, line.results), whole + line.first, -rest)
+
+
 def make_load_row(T: Any, U: Any, columns: Line, channels_last: bool, numbers: str | None) -> Any:
     """``load_row(x, at, inside, first, size, step, row)``: the places of one row that a thread needs; 0 outside.
 
@@ -262,10 +268,8 @@ def conv_input_grad(
     results = tile(kernel, stride, N * C, size, channels_last and max(C, O) > 1, True)
     lines, axes = [], []
     for k in (1, 2):
-        whole, rest = divmod(before[k], stride[k])
         lines.append(line(kernel[k], stride[k], dilation[k], results[k - 1], True))
-        tiles = blocks_for(size[k] + rest, results[k - 1])
-        axes.append(Axis(out[k], size[k], tiles, whole + lines[-1].first, -rest))
+        axes.append(backward_axis(lines[-1], size[k], out[k], before[k], stride[k]))
     run(dy, w, None, target, lines, axes, (1, O // C), channels_last, None)
     border.fold(target, dx, padding, padding_mode, channels_last)
 
@@ -280,8 +284,8 @@ def tile(
     """
     _, SH, SW = stride
     if kernel[1] == 1 and size[1] == 1:
-        return 1, _multiple(8 if channels_last else 4, SW if backward else 1)
-    across = _multiple((4 if SW == 1 or backward else 2) if channels_last else 1, SW if backward else 1)
+        return 1, multiple(8 if channels_last else 4, SW if backward else 1)
+    across = multiple((4 if SW == 1 or backward else 2) if channels_last else 1, SW if backward else 1)
     down = 16 if not channels_last and size[1] >= TALL else 8
     if SH > 1 and not backward:
         down //= 2
@@ -289,17 +293,17 @@ def tile(
         down //= 2
     if channels_last and kernel[1] * kernel[2] > 9:
         down = min(down, 4)
-    return _multiple(down, SH if backward else 1), across
+    return multiple(down, SH if backward else 1), across
 
 
-def _multiple(n: int, of: int) -> int:
+def multiple(n: int, of: int) -> int:
     """n, or the next whole multiple of `of` above it."""
     return -(-n // of) * of
 
 
 def lanes_for(n: int) -> int:
     """Neighbouring threads for n channels or columns: many, unless too many of them had nothing to do."""
-    return next((lanes for lanes in LANES if _multiple(n, lanes) <= WASTE * n), LANES[-1])
+    return next((lanes for lanes in LANES if multiple(n, lanes) <= WASTE * n), LANES[-1])
 
 
 def resident(lines: list[Line], itemsize: int, wide: bool) -> int:

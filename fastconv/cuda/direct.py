@@ -1,7 +1,8 @@
 """Direct convolution: one thread per output element, plain loops over taps and channels (twin: cpu/direct.py).
 
-These kernels serve every legal problem and are written to be read; ``im2col`` is the fast way for most of them. All
-arrays are flat; layouts differ in their strides, and in which index neighbouring threads differ in.
+These kernels serve every legal problem and are written to be read. Depthwise problems go to ``depthwise``, those with
+few output channels to ``direct_tiled``; for most others ``im2col`` is the fast way. All arrays are flat; layouts differ
+in their strides, and in which index neighbouring threads differ in.
 Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import backend, border, depthwise, depthwise_grad
+from . import backend, border, depthwise, depthwise_grad, direct_tiled
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
@@ -161,17 +162,23 @@ def conv(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) ->
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
-    chosen = _special(depthwise.conv, w, x, y, **geometry) or through_float32(_conv)
-    chosen(x, w, b, y, activation=activation, **geometry)
+    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).outputs
+    _chosen("conv", w, x, y, results, _conv, **geometry)(x, w, b, y, activation=activation, **geometry)
 
 
-def _special(kernel: Callable[..., None], w: Any, x: Any, y: Any, **geometry: Any) -> Callable[..., None] | None:
-    """The depthwise kernel where it serves; borders other than zeros are made in float32."""
-    last = geometry["channels_last"]
+def _chosen(
+    op: str, w: Any, x: Any, y: Any, results: int, plain: Callable[..., None], **geometry: Any
+) -> Callable[..., None]:
+    """What serves a problem with so many results a group: a kernel made for such, else the plain one."""
+    last, stride, padding = geometry["channels_last"], geometry["stride"], geometry["padding"]
     size, out = split(x.shape, last)[2], split(y.shape, last)[2]
-    if not depthwise.serves(w.shape, size, out, geometry["stride"], geometry["padding"], last):
-        return None
-    return kernel if geometry["padding_mode"] == "zeros" else through_float32(kernel)
+    if depthwise.serves(w.shape, size, out, stride, padding, last):
+        run = depthwise.conv if op == "conv" else depthwise.conv_input_grad
+        # Borders other than zeros are made in float32.
+        return run if geometry["padding_mode"] == "zeros" else through_float32(run)
+    if direct_tiled.serves(kernel_of(w.shape, last), size, out, stride, padding, results):
+        plain = direct_tiled.conv if op == "conv" else direct_tiled.conv_input_grad
+    return through_float32(plain)
 
 
 def _conv(
@@ -198,8 +205,8 @@ def conv_input_grad(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
     """dx: each element gathers from the outputs whose windows hold it."""
     if dx.size == 0:
         return
-    chosen = _special(depthwise.conv_input_grad, w, dx, dy, **geometry) or through_float32(_conv_input_grad)
-    chosen(dy, w, dx, **geometry)
+    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).channels
+    _chosen("conv_input_grad", w, dx, dy, results, _conv_input_grad, **geometry)(dy, w, dx, **geometry)
 
 
 def _conv_input_grad(
@@ -227,8 +234,10 @@ def conv_weight_grad(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
     if dy.size == 0:
         fill(dw, 0)
         return
-    chosen = _special(depthwise_grad.conv_weight_grad, dw, x, dy, **geometry) or _conv_weight_grad
-    chosen(x, dy, dw, **geometry)
+    last = geometry["channels_last"]
+    size, out = split(x.shape, last)[2], split(dy.shape, last)[2]
+    deep = depthwise.serves(dw.shape, size, out, geometry["stride"], geometry["padding"], last)
+    (depthwise_grad.conv_weight_grad if deep else _conv_weight_grad)(x, dy, dw, **geometry)
 
 
 def _conv_weight_grad(
