@@ -135,7 +135,7 @@ BUGS = {
     "images beyond the last": ("if n < U(p.images) and tw", "if tw"),
     "bias of another group": ("extra = b[c]", "extra = b[o + U(k)]"),
     "sums not cleared": ("                acc[k] = T(0)\n", "                pass\n"),
-    "sums of one channel": ("known(k * PIXELS + i * P))\n            ", "known(i * P))\n            "),
+    "sums of one channel": ("acc, known(k * PIXELS + i * P)\n", "acc, known(i * P)\n"),
 }
 
 
