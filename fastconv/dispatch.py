@@ -59,12 +59,20 @@ def _winograd_cuda(spec: ConvSpec) -> str | None:
     return _winograd(spec)
 
 
+def _winograd_grad_cuda(spec: ConvSpec) -> str | None:
+    if spec.stride[0] != 1:
+        return f"winograd's gradients on cuda serve stride 1 along the depth; this one is {spec.stride[0]}"
+    return _winograd_cuda(spec)
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
     rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     rows.append(Row("conv", "winograd", "cuda", "fastconv.cuda.winograd:conv", _winograd_cuda))
+    for op in convolutions[1:]:
+        rows.append(Row(op, "winograd", "cuda", f"fastconv.cuda.winograd_grad:{op}", _winograd_grad_cuda))
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]

@@ -167,3 +167,20 @@ def test_direct_tiled_on_every_architecture(architecture):
     convolve("conv", "direct", (64, 4, 224, 224), (4, 4, 3, 3), True)
     convolve("conv_input_grad", "direct", (64, 4, 224, 224), (4, 4, 3, 3), False)
     check(architecture, "direct_tiled")
+
+
+# --- Winograd's gradients
+
+
+@each_layout
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[1:])
+def test_winograd_gradients_compile(compiler, op, channels_last):
+    convolve(op, "winograd", (2, 8, 9, 10), (8, 8, 3, 3), channels_last, padding=1)
+    kernels = {"conv_input_grad": ("to_values",), "conv_weight_grad": ("gradient_to_points", "to_taps")}[op]
+    check(compiler, "to_points", *kernels)
+
+
+def test_winograd_gradients_on_every_architecture(architecture):
+    for op in problems.CONVOLUTIONS[1:]:
+        convolve(op, "winograd", (2, 8, 9, 10), (8, 8, 3, 3), True, padding=1)
+    check(architecture, "gradient_to_points", "to_taps")
