@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cuda_compiler import Compiler
 
+import fastconv as fc
 from fastconv.cuda import backend, halves, launch, layout
 
 if cuda_compiler.missing:
@@ -184,3 +185,21 @@ def test_winograd_gradients_on_every_architecture(architecture):
     for op in problems.CONVOLUTIONS[1:]:
         convolve(op, "winograd", (2, 8, 9, 10), (8, 8, 3, 3), True, padding=1)
     check(architecture, "gradient_to_points", "to_taps")
+
+
+# --- im2col and col2im
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_unfolding_compiles(compiler, wide, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1 if wide else 1 << 30)
+    for dtype in ("float32", "float16", "bool", "int64"):
+        fc.unfold2d(backend.empty((2, 3, 9, 8), dtype), 3, stride=2, padding=1)
+    fc.fold2d(backend.empty((2, 27, 20), "float32"), (2, 3, 9, 8), 3, stride=2, padding=1)
+    check(compiler, "unfold", "fold")
+
+
+def test_unfolding_on_every_architecture(architecture):
+    fc.unfold2d(backend.empty((2, 3, 9, 8), "float32"), 3, stride=2, padding=1)
+    fc.fold2d(backend.empty((2, 27, 20), "float32"), (2, 3, 9, 8), 3, stride=2, padding=1)
+    check(architecture, "unfold", "fold")
