@@ -22,7 +22,7 @@ Supports = Callable[[Any], str | None]
 
 METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
-LEAST_COLUMNS = 8  # output channels per group below which the tiles of im2col on a GPU would be mostly empty
+LEAST_COLUMNS = 8  # channels of the result per group below which the tiles of im2col on a GPU would be mostly empty
 WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
 SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
 
@@ -59,12 +59,20 @@ def _winograd_cuda(spec: ConvSpec) -> str | None:
     return _winograd(spec)
 
 
+def _winograd_grad_cuda(spec: ConvSpec) -> str | None:
+    if spec.stride[0] != 1:
+        return f"winograd's gradients on cuda serve stride 1 along the depth; this one is {spec.stride[0]}"
+    return _winograd_cuda(spec)
+
+
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
     rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
     rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     rows.append(Row("conv", "winograd", "cuda", "fastconv.cuda.winograd:conv", _winograd_cuda))
+    for op in convolutions[1:]:
+        rows.append(Row(op, "winograd", "cuda", f"fastconv.cuda.winograd_grad:{op}", _winograd_grad_cuda))
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]
@@ -123,8 +131,9 @@ def choose_method(op: str, spec: Spec, device: str = "cpu", *, prepared: bool = 
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
     if not isinstance(spec, ConvSpec):
         return able[-1]
-    if device == "cuda":  # the tiled kernel, unless its tiles would be mostly empty; direct is a thread per output
-        return "im2col" if "im2col" in able and spec.O // spec.groups >= LEAST_COLUMNS else "direct"
+    if device == "cuda":  # the implicit GEMM, unless its tiles would be mostly empty; never what spreads NaN
+        columns = (spec.C if op == "conv_input_grad" else spec.O) // spec.groups
+        return "im2col" if "im2col" in able and columns >= LEAST_COLUMNS else "direct"
     times = {"direct": predict(op, spec, "direct", prepared=prepared)}
     for method in able:
         if method not in times and not (method == "fft" and times["direct"] < WORTH_PLANNING):

@@ -1,16 +1,23 @@
 """Kernels that are not GEMMs go through the real compiler: no local memory, no float64 where float32 is computed."""
 
 import cuda_compiler
+import cuda_problems as problems
+import numpy as np
 import pytest
 from cuda_compiler import Compiler
 
-from fastconv.cuda import backend, launch, layout
+import fastconv as fc
+from fastconv.cuda import backend, halves, launch, layout
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
 ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
 COMPILER = Compiler()
+
+needs_disassembler = pytest.mark.skipif(
+    not cuda_compiler.disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
+)
 
 
 @pytest.fixture
@@ -63,3 +70,136 @@ def test_layouts_on_every_architecture(architecture):
     permute((2, 16, 5, 7), (0, 2, 3, 1))
     permute((2, 3, 5, 7), (0, 2, 3, 1))
     check(architecture, "transpose", "move", registers=64)
+
+
+# --- convolutions
+
+
+def convolve(op, method, x_shape, w_shape, channels_last, dtype="float32", **options):
+    """Start a row's kernels on arrays without contents; `activation` and `numbers` (16 bits) are options too."""
+    activation, numbers = options.pop("activation", None), options.pop("numbers", None)
+    case = problems.Case("", x_shape, w_shape, options)
+    plain, missing = case.plain, 3 - case.rank
+    geometry = {name: (1,) * missing + plain[name] for name in ("stride", "dilation")}
+    geometry |= {"padding": ((0, 0),) * missing + plain["padding"], "padding_mode": plain["padding_mode"]}
+    geometry |= {"groups": plain["groups"], "channels_last": channels_last}
+
+    def array(shape, weights=False):
+        shape = shape[:2] + (1,) * missing + shape[2:]
+        if channels_last:
+            shape = (*shape[2:], shape[1], shape[0]) if weights else (shape[0], *shape[2:], shape[1])
+        return backend.empty(shape, dtype) if numbers is None else halves.empty(shape, np.dtype(numbers))
+
+    x, w, y = array(case.x_shape), array(case.w_shape, True), array(case.y_shape)
+    run = problems.kernel(op, method)
+    if op == "conv":
+        run(x, w, backend.empty(w_shape[:1], dtype), y, activation=activation, **geometry)
+    elif op == "conv_input_grad":
+        run(y, w, x, **geometry)
+    else:
+        run(x, y, w, **geometry)
+
+
+DEPTHWISE = {"conv": "depthwise", "conv_input_grad": "depthwise", "conv_weight_grad": "depthwise_grad"}
+each_op = pytest.mark.parametrize("op", problems.CONVOLUTIONS)
+each_layout = pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
+
+
+@each_layout
+@each_op
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [(3, {}), (3, {"stride": 2}), (5, {}), (7, {}), (3, {"dilation": 2, "activation": "relu"})],
+    ids=str,
+)
+def test_depthwise_compiles(compiler, op, size, options, channels_last):
+    convolve(
+        op, "direct", (64, 64, 56, 56), (64, 1, size, size), channels_last, groups=64, padding=size // 2, **options
+    )
+    check(compiler, DEPTHWISE[op])
+
+
+@each_op
+def test_depthwise_in_other_numbers_compiles(compiler, op, monkeypatch):
+    problem = (8, 32, 56, 56), (64, 1, 3, 3), True
+    convolve(op, "direct", *problem, "float64", groups=32)
+    check(compiler, DEPTHWISE[op], single=False)
+    if op != "conv_weight_grad":
+        convolve(op, "direct", *problem, groups=32, numbers="float16")
+    monkeypatch.setattr(launch, "NARROW", 1)
+    convolve(op, "direct", *problem, groups=32)
+    check(compiler, DEPTHWISE[op], single=False)
+
+
+def test_depthwise_on_every_architecture(architecture):
+    for op in problems.CONVOLUTIONS:
+        convolve(op, "direct", (64, 64, 56, 56), (64, 1, 3, 3), op == "conv", groups=64, padding=1)
+    check(architecture, *DEPTHWISE.values())
+
+
+@needs_disassembler
+@pytest.mark.parametrize(("channels_last", "most"), [(False, 56), (True, 40)])
+def test_depthwise_has_few_instructions_for_an_output(compiler, channels_last, most, tmp_path):
+    """An H200 copies 540e9 numbers a second while its lanes run 28e12 instructions: 52 for each."""
+    convolve("conv", "direct", (64, 64, 56, 56), (64, 1, 3, 3), channels_last, groups=64, padding=1)
+    lines = cuda_compiler.instructions(compiler.reports[0]["cubin"], tmp_path)
+    outputs = sum(line.startswith("STG") for line in lines)
+    print(len(lines) / outputs, "instructions for an output")
+    assert outputs in (16, 32) and len(lines) <= most * outputs
+
+
+@each_layout
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[:2])
+@pytest.mark.parametrize("size", [3, 5])
+def test_direct_tiled_compiles(compiler, op, size, channels_last):
+    for dtype, stride in (("float32", 1), ("float32", 2), ("float64", 1)):
+        options = {"padding": size // 2, "stride": stride}
+        convolve(op, "direct", (64, 4, 224, 224), (4, 4, size, size), channels_last, dtype, **options)
+    check(compiler, "direct_tiled", single=False)
+
+
+def test_wide_direct_tiled_compiles(compiler, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1)
+    convolve("conv", "direct", (64, 4, 224, 224), (4, 4, 3, 3), True, activation="relu")
+    check(compiler, "direct_tiled")
+
+
+def test_direct_tiled_on_every_architecture(architecture):
+    convolve("conv", "direct", (64, 4, 224, 224), (4, 4, 3, 3), True)
+    convolve("conv_input_grad", "direct", (64, 4, 224, 224), (4, 4, 3, 3), False)
+    check(architecture, "direct_tiled")
+
+
+# --- Winograd's gradients
+
+
+@each_layout
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[1:])
+def test_winograd_gradients_compile(compiler, op, channels_last):
+    convolve(op, "winograd", (2, 8, 9, 10), (8, 8, 3, 3), channels_last, padding=1)
+    kernels = {"conv_input_grad": ("to_values",), "conv_weight_grad": ("gradient_to_points", "to_taps")}[op]
+    check(compiler, "to_points", *kernels)
+
+
+def test_winograd_gradients_on_every_architecture(architecture):
+    for op in problems.CONVOLUTIONS[1:]:
+        convolve(op, "winograd", (2, 8, 9, 10), (8, 8, 3, 3), True, padding=1)
+    check(architecture, "gradient_to_points", "to_taps")
+
+
+# --- im2col and col2im
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_unfolding_compiles(compiler, wide, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1 if wide else 1 << 30)
+    for dtype in ("float32", "float16", "bool", "int64"):
+        fc.unfold2d(backend.empty((2, 3, 9, 8), dtype), 3, stride=2, padding=1)
+    fc.fold2d(backend.empty((2, 27, 20), "float32"), (2, 3, 9, 8), 3, stride=2, padding=1)
+    check(compiler, "unfold", "fold")
+
+
+def test_unfolding_on_every_architecture(architecture):
+    fc.unfold2d(backend.empty((2, 3, 9, 8), "float32"), 3, stride=2, padding=1)
+    fc.fold2d(backend.empty((2, 27, 20), "float32"), (2, 3, 9, 8), 3, stride=2, padding=1)
+    check(architecture, "unfold", "fold")

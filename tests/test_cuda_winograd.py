@@ -9,7 +9,7 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, gemm, launch, tune, winograd
+from fastconv.cuda import backend, filters, gemm, launch, tune, winograd, winograd_grad
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_spec
 
@@ -32,6 +32,12 @@ CASES = [
 ]
 
 
+GRADIENT_CASES = [case for case in CASES if str(case) != "slices"] + [
+    _case("slices of stride 1", (1, 2, 3, 4, 5), (2, 2, 1, 3, 3), padding=((1, 1), (1, 0), (0, 1))),
+    _case("padding beyond kernel", (1, 2, 3, 4), (2, 2, 3, 3), padding=(4, 3)),
+]
+
+
 @pytest.fixture
 def simulator(monkeypatch):
     monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
@@ -48,6 +54,31 @@ def agree(actual, expected):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_winograd(simulator, case, channels_last):
     agree(*problems.convolve("conv", "winograd", case, channels_last))
+
+
+@pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[1:])
+@pytest.mark.parametrize("case", GRADIENT_CASES, ids=str)
+def test_gradients(simulator, case, op, channels_last):
+    agree(*problems.convolve(op, "winograd", case, channels_last))
+
+
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS[1:])
+def test_gradients_in_float64_and_wide_indices(simulator, op, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1)
+    actual, expected = problems.convolve(op, "winograd", CASES[3], True, "float64")
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+def test_weight_gradient_in_parts(simulator, monkeypatch):
+    monkeypatch.setattr(filters, "LEAST_PART", 4)
+    agree(*problems.convolve("conv_weight_grad", "winograd", CASES[1], False))
+
+
+def test_weight_gradient_is_never_tf32(simulator):
+    plain = problems.convolve("conv_weight_grad", "winograd", CASES[2], True)[0]
+    with fc.allow_tf32():
+        np.testing.assert_array_equal(problems.convolve("conv_weight_grad", "winograd", CASES[2], True)[0], plain)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -77,6 +108,36 @@ def test_float16_goes_through_float32(simulator):
     np.testing.assert_array_equal(fc.conv2d(x, w, device="cuda", method="winograd"), expected)
 
 
+def test_errors_of_gradients_are_within_their_bounds(simulator):
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((1, 3, 9, 9), np.float32), rng.standard_normal((4, 3, 3, 3), np.float32)
+    dy = rng.standard_normal((1, 4, 7, 7), np.float32)
+    plain = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0)), "groups": 1}
+    wide = [a.astype(float) for a in (x, w, dy)]
+    exact = naive.conv_input_grad(wide[2], wide[1], (9, 9), **plain)
+    bound = 40 * 36 * 2**-24 * np.abs(dy).max() * np.abs(w).sum((0, 2, 3))
+    error = np.abs(fc.conv2d_input_grad(dy, w, x.shape, device="cuda", method="winograd") - exact)
+    assert (error <= bound.reshape(1, -1, 1, 1)).all()
+    exact = naive.conv_weight_grad(wide[0], wide[2], (3, 3), **plain)
+    error = np.abs(fc.conv2d_weight_grad(x, dy, w.shape, device="cuda", method="winograd") - exact)
+    assert error.max() <= 60 * 49 * 2**-24 * np.abs(x).max() * np.abs(dy).max()
+
+
+def test_gradients_serve_no_stride_along_the_depth():
+    spec = conv_spec((1, 2, 4, 9, 9), (2, 2, 1, 3, 3), rank=3, stride=(2, 1, 1))
+    assert dispatch.find("conv", spec, "winograd", "cuda").method == "winograd"
+    for op in problems.CONVOLUTIONS[1:]:
+        with pytest.raises(Unsupported, match="stride 1 along the depth"):
+            dispatch.find(op, spec, "winograd", "cuda")
+
+
+def test_auto_never_takes_what_spreads_nan():
+    """Nothing looks at data on a device: that would cost a synchronisation."""
+    spec = conv_spec((8, 64, 56, 56), (64, 64, 3, 3), rank=2, padding=1)
+    for op in problems.CONVOLUTIONS:
+        assert dispatch.choose_method(op, spec, "cuda") not in dispatch.SPREADING
+
+
 @pytest.mark.parametrize("options", [{"stride": 2}, {"dilation": 2}], ids=str)
 def test_what_it_cannot_serve(options):
     spec = conv_spec((1, 2, 9, 9), (2, 2, 3, 3), rank=2, **options)
@@ -96,7 +157,7 @@ BUGS = {
     "another channel's bias": ("value + b[o]", "value + b[0]"),
     "slices": ("S(S(d) * tiles.step_d - tiles.before_d)", "S(S(d) * tiles.step_d)"),
     "a thread too many": ("            t, o = item(i, tiles)", "            t, o = item(U(i // U(2)), tiles)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -109,6 +170,38 @@ def test_planted_bugs(simulator, bug, tmp_path):
     )
 
 
+GRADIENT_BUGS = {
+    "a point's sign": (
+        "even + odd, even - odd\n        even, odd = g0 + b2",
+        "even - odd, even + odd\n        even, odd = g0 + b2",
+    ),
+    "infinity": ("even + odd, even - odd, g3", "even + odd, even - odd, g0"),
+    "scale of the taps": ("first * v[i] + sum_a + sum_b", "v[i] + sum_a + sum_b"),
+    "last tap": ("a2 * sum_a + b2 * sum_b + v[i + 5 * step]", "a2 * sum_a + b2 * sum_b"),
+    "rows of dy beyond the last": ("if oh < U(tiles.size_h) and ow", "if ow"),
+    "columns of dy beyond the last": (" and ow < U(tiles.size_w):", ":"),
+    "channels exchanged": ("c * U(filters.c) + o * U(filters.o)", "o * U(filters.c) + c * U(filters.o)"),
+    "filters not turned": ("f.group, -f.tap, f.o, f.c)", "f.group, f.tap, f.o, f.c)"),
+    "zeros around dy": ("2 - before[1], 2 - before[2]", "before[1], before[2]"),
+    "a thread too many": ("            t, o = item(i, tiles)", "            t, o = item(U(i // U(2)), tiles)"),
+}
+
+
+@pytest.mark.parametrize("bug", GRADIENT_BUGS)
+def test_planted_bugs_in_gradients(simulator, bug, tmp_path):
+    mutant = mutated(winograd_grad, *GRADIENT_BUGS[bug], tmp_path)
+    case = _case("uneven", (1, 3, 6, 5), (2, 3, 3, 3), padding=((1, 0), (0, 0)))
+
+    def run():
+        for op in problems.CONVOLUTIONS[1:]:
+            for last in (False, True):
+                yield problems.convolve(op, "winograd", case, last, function=getattr(mutant, op))
+
+    assert_noticed(lambda: list(run()), 2e-5)
+
+
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path):
     run = mutated(winograd, "    return from_points\n", "    return from_points  # the same\n", tmp_path).conv
     agree(*problems.convolve("conv", "winograd", CASES[1], False, function=run))
+    same = mutated(winograd_grad, "    return to_taps\n", "    return to_taps  # the same\n", tmp_path)
+    agree(*problems.convolve("conv_weight_grad", "winograd", CASES[1], False, function=same.conv_weight_grad))

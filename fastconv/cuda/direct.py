@@ -1,7 +1,8 @@
 """Direct convolution: one thread per output element, plain loops over taps and channels (twin: cpu/direct.py).
 
-These kernels serve every legal problem and are written to be read; ``im2col`` is the fast way for most of them. All
-arrays are flat; layouts differ in their strides, and in which index neighbouring threads differ in.
+These kernels serve every legal problem and are written to be read. Depthwise problems go to ``depthwise``, those with
+few output channels to ``direct_tiled``; for most others ``im2col`` is the fast way. All arrays are flat; layouts differ
+in their strides, and in which index neighbouring threads differ in.
 Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import backend, border
+from . import backend, border, depthwise, depthwise_grad, direct_tiled
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
@@ -157,14 +158,33 @@ def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-@through_float32
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
+    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).outputs
+    _chosen("conv", w, x, y, results, _conv, **geometry)(x, w, b, y, activation=activation, **geometry)
+
+
+def _chosen(
+    op: str, w: Any, x: Any, y: Any, results: int, plain: Callable[..., None], **geometry: Any
+) -> Callable[..., None]:
+    """What serves a problem with so many results a group: a kernel made for such, else the plain one."""
+    last, stride, padding = geometry["channels_last"], geometry["stride"], geometry["padding"]
+    size, out = split(x.shape, last)[2], split(y.shape, last)[2]
+    if depthwise.serves(w.shape, size, out, stride, padding, last):
+        run = depthwise.conv if op == "conv" else depthwise.conv_input_grad
+        # Borders other than zeros are made in float32.
+        return run if geometry["padding_mode"] == "zeros" else through_float32(run)
+    if direct_tiled.serves(kernel_of(w.shape, last), size, out, stride, padding, results):
+        plain = direct_tiled.conv if op == "conv" else direct_tiled.conv_input_grad
+    return through_float32(plain)
+
+
+def _conv(
+    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
     x, before = border.padded(x, padding, padding_mode, channels_last)
     filters = filters_of(w.shape, groups, channels_last)
     shape, xs, _ = _shape(x, w, y, stride, dilation, before, groups, channels_last)
@@ -181,14 +201,18 @@ def conv(
 
 
 @entry
-@through_float32
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
     """dx: each element gathers from the outputs whose windows hold it."""
     if dx.size == 0:
         return
+    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).channels
+    _chosen("conv_input_grad", w, dx, dy, results, _conv_input_grad, **geometry)(dy, w, dx, **geometry)
+
+
+def _conv_input_grad(
+    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
     target, before = border.unfolded(dx, padding, padding_mode, channels_last)
     filters = filters_of(w.shape, groups, channels_last)
     shape, _, ys = _shape(target, w, dy, stride, dilation, before, groups, channels_last)
@@ -206,14 +230,21 @@ def conv_input_grad(
 
 @entry
 @through_float32
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
     """dw: each thread sums one weight over a run of output rows; the runs' sums are added in order."""
     if dy.size == 0:
         fill(dw, 0)
         return
+    last = geometry["channels_last"]
+    size, out = split(x.shape, last)[2], split(dy.shape, last)[2]
+    deep = depthwise.serves(dw.shape, size, out, geometry["stride"], geometry["padding"], last)
+    (depthwise_grad.conv_weight_grad if deep else _conv_weight_grad)(x, dy, dw, **geometry)
+
+
+def _conv_weight_grad(
+    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
+    channels_last: bool,
+) -> None:  # fmt: skip
     x, before = border.padded(x, padding, padding_mode, channels_last)
     filters = filters_of(dw.shape, groups, channels_last)
     shape, xs, ys = _shape(x, dw, dy, stride, dilation, before, groups, channels_last)

@@ -11,6 +11,7 @@ import numpy as np
 from . import backend, ptx
 from .backend import cuda
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
+from .source import inlined
 
 #: What tensor cores call the numbers, by dtype.
 NAMES = {"float16": "f16", "bfloat16": "bf16"}
@@ -92,6 +93,28 @@ def make_narrow(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
             y[i] = convert(x[i])
 
     return narrow
+
+
+def make_loader(numbers: str | None) -> Any:
+    """``load(bits)``: the float32 that 16 bits stand for; with None whatever it gets."""
+    return _as_it_is() if numbers is None else _WIDEN[numbers]
+
+
+def make_storer(numbers: str | None) -> Any:
+    """``store(v)``: the 16 bits next to a float32; with None whatever it gets."""
+    return _as_it_is() if numbers is None else _NARROW[numbers]
+
+
+def _as_it_is() -> Any:
+    def same(v: Any) -> Any:
+        return v
+
+    return inlined(same)
+
+
+def elements(array: Any) -> Any:
+    """What a kernel gets of an array or a `Half`, as one axis."""
+    return flat(array.bits if isinstance(array, Half) else array)
 
 
 def widened(half: Half) -> Any:

@@ -144,10 +144,10 @@ def make_to_points(T: Any, S: Any, U: Any, channels_last: bool) -> Callable[...,
 
 
 def make_filter(T: Any, S: Any, U: Any) -> Callable[..., None]:
-    """values[point, g, c, o] from w; one thread per filter and input channel."""
+    """values[point, g, c, o] from w, tap 0 from w[first] on; one thread per filter and input channel."""
     evaluate = make_evaluate(T)
 
-    def to_values(w: Any, values: Any, filters: Filters, point: Any, size: Any) -> None:
+    def to_values(w: Any, values: Any, filters: Filters, first: Any, point: Any, size: Any) -> None:
         v = cuda.local.array((3, TILE), T)
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(size):
@@ -155,7 +155,7 @@ def make_filter(T: Any, S: Any, U: Any) -> Callable[..., None]:
             o = U(i - q * U(filters.outputs))
             g = U(q // U(filters.channels))
             c = U(q - g * U(filters.channels))
-            at = U(g * U(filters.group) + c * U(filters.c) + o * U(filters.o))
+            at = U(U(first) + g * U(filters.group) + c * U(filters.c) + o * U(filters.o))
             for k in unrolled(3):
                 v[k, 0], v[k, 1], v[k, 2], v[k, 3], v[k, 4], v[k, 5] = evaluate(
                     w[U(at + U(k) * U(filters.tap))],
@@ -213,32 +213,57 @@ def conv(
     if y.size == 0:
         return
     x, before = border.padded(x, padding, padding_mode, channels_last)
-    N, C, size = split(x.shape, channels_last)
-    _, O, out = split(y.shape, channels_last)
     f = filters_of(w.shape, groups, channels_last)
-    grid = out[0], -(-out[1] // M), -(-out[2] // M)
-    tiles = N * grid[0] * grid[1] * grid[2]
+    correlate(x, w, b, y, f, 0, groups, stride[0], before, channels_last, activation)
+
+
+def correlate(
+    x: Any, w: Any, b: Any, y: Any, f: Filters, first: int, groups: int, step_d: int, before: Triple,
+    channels_last: bool, activation: Any,
+) -> None:  # fmt: skip
+    """y from x with filters that lie in w as `f` and `first`, the place of their first tap, say."""
+    tiles = tiles_of(y.shape, channels_last)
+    C, O = split(x.shape, channels_last)[1], split(y.shape, channels_last)[1]
     wide = needs_wide(x.size, y.size, tiles * POINTS * max(C, O), POINTS * w.size)
-    values = backend.scratch("points of x", tiles * POINTS * C, x.dtype)
+    values = to_points(x, y.shape, step_d, before, channels_last)
     result = backend.scratch("points of y", tiles * POINTS * O, x.dtype)
-    weights = backend.scratch("points of w", POINTS * w.size // f.taps, x.dtype)
-
-    def describe(channels: int, image: Triple) -> tuple[Tiles, int]:
-        strides = strides_of(channels, image, channels_last)
-        between = (POINTS * channels, channels) if channels_last else (1, channels * tiles)
-        place = strides.n, strides.c, strides.d, strides.h, strides.w
-        return Tiles(
-            *grid, tiles, channels, *image, *place, stride[0], *before, *between
-        ), 1 if channels_last else tiles
-
-    common: dict[str, Any] = {"dtype": x.dtype, "wide": wide}
-    args: tuple[Any, ...] = flat(x), values, *describe(C, size), tiles * C
-    launch(make_to_points, (channels_last,), blocks_for(tiles * C), args, **common)
     count = w.size // f.taps
-    launch(make_filter, (), blocks_for(count), (flat(w), weights, f, count, count), **common)
+    weights = backend.scratch("points of w", POINTS * count, x.dtype)
+    common: dict[str, Any] = {"dtype": x.dtype, "wide": wide}
+    launch(make_filter, (), blocks_for(count), (flat(w), weights, f, first, count, count), **common)
     _products(values, weights, result, tiles, groups, f, channels_last)
-    args = result, flat(y if b is None else b), flat(y), *describe(O, out), tiles * O
+    of_y = describe(y.shape, y.shape, 1, (0, 0, 0), channels_last)
+    args = result, flat(y if b is None else b), flat(y), *of_y, tiles * O
     launch(make_from_points, (channels_last, b is not None, activation), blocks_for(tiles * O), args, **common)
+
+
+def to_points(x: Any, y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool) -> Any:
+    """The inputs of all tiles at the points, in scratch memory."""
+    size = tiles_of(y_shape, channels_last) * split(x.shape, channels_last)[1]
+    values = backend.scratch("points of x", size * POINTS, x.dtype)
+    args = flat(x), values, *describe(x.shape, y_shape, step_d, before, channels_last), size
+    wide = needs_wide(x.size, size * POINTS)
+    launch(make_to_points, (channels_last,), blocks_for(size), args, dtype=x.dtype, wide=wide)
+    return values
+
+
+def tiles_of(y_shape: tuple[int, ...], channels_last: bool) -> int:
+    """Tiles of outputs of this shape."""
+    N, _, out = split(y_shape, channels_last)
+    return N * out[0] * blocks_for(out[1], M) * blocks_for(out[2], M)
+
+
+def describe(
+    shape: tuple[int, ...], y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool
+) -> tuple[Tiles, int]:
+    """How an image of some shape is cut into tiles for outputs of `y_shape`, and from channel to channel of points."""
+    _, C, size = split(shape, channels_last)
+    tiles, out = tiles_of(y_shape, channels_last), split(y_shape, channels_last)[2]
+    grid = out[0], blocks_for(out[1], M), blocks_for(out[2], M)
+    strides = strides_of(C, size, channels_last)
+    between = (POINTS * C, C) if channels_last else (1, C * tiles)
+    place = strides.n, strides.c, strides.d, strides.h, strides.w
+    return Tiles(*grid, tiles, C, *size, *place, step_d, *before, *between), 1 if channels_last else tiles
 
 
 def _products(values: Any, weights: Any, result: Any, tiles: int, groups: int, f: Filters, channels_last: bool) -> None:

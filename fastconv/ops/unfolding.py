@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument, Unsupported
+from ..errors import InvalidArgument
 from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_axes
 from ._arrays import Operands, as_array, contiguous, is_device_array
 from ._kernels import lifted
@@ -33,7 +33,7 @@ def unfold2d(
     Parameters
     ----------
     x : array_like, (N, C, H, W)
-        Images of any real dtype. Copied only if not C-contiguous.
+        Images of any real dtype, on the host or a CUDA device. Copied only if not C-contiguous.
     size : int or (int, int)
         Elements (KH, KW) of a window.
     stride, dilation : int or (int, int)
@@ -43,15 +43,13 @@ def unfold2d(
 
     Returns
     -------
-    cols : ndarray, (N, C*KH*KW, OH*OW)
+    cols : ndarray, or the kind of device array x is, (N, C*KH*KW, OH*OW)
         x's dtype; rows are ordered by channel, then by tap. OH = (H + padding - DH*(KH-1) - 1)//SH + 1, OW alike.
 
     Raises
     ------
     InvalidArgument
         Shapes, dtypes or values that make no windows; the output would be empty.
-    Unsupported
-        x lives on a GPU.
 
     Notes
     -----
@@ -152,8 +150,6 @@ def fold2d(
     ------
     InvalidArgument
         Shapes, dtypes or values that do not fit together.
-    Unsupported
-        cols lives on a GPU.
 
     Notes
     -----
@@ -216,11 +212,12 @@ def fold3d(
     return _fold(3, cols, x_shape, size, stride, padding, dilation)
 
 
-def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
-    _on_host(x, "x", f"unfold{rank}d")
-    x = as_array(x, "x")
-    if x.dtype.kind == "c" or x.itemsize > 8:
-        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
+def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+    if x is None:
+        raise InvalidArgument("x is None; expected an array")
+    if is_device_array(x):
+        return _unfold_on_device(rank, x, size, stride, padding, dilation)
+    x = _real(as_array(x, "x"))
     x = contiguous(x, x.dtype.newbyteorder("="))
     spec = _spec(rank, x.shape, "x", size, stride, padding, dilation)
     cols = np.empty(_matrix_shape(spec), x.dtype)
@@ -228,8 +225,28 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
     return cols
 
 
-def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
-    _on_host(cols, "cols", f"fold{rank}d")
+def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+    backend, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "halves"))
+    backend.require()
+    x = _real(backend.as_device(given))
+    spec = _spec(rank, tuple(x.shape), "x", size, stride, padding, dilation)
+    unfold = import_module("fastconv.cuda.unfold").unfold
+    if x.dtype != np.float16:
+        cols = backend.empty(_matrix_shape(spec), x.dtype)
+        unfold(lifted(x, rank, False), cols, **_windows(spec))
+        return backend.like(cols, given)
+    half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(spec), x.dtype)
+    unfold(lifted(half.bits, rank, False), cols.bits, **_windows(spec))
+    return backend.like(cols.array, given)
+
+
+def _real(x: Any) -> Any:
+    if x.dtype.kind == "c" or x.dtype.itemsize > 8:
+        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
+    return x
+
+
+def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     operands = Operands("cols", cols)
     if operands.compute.kind == "c":
         raise InvalidArgument(f"cols has dtype {operands.compute}; expected real numbers")
@@ -239,21 +256,14 @@ def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: A
     except TypeError:
         raise InvalidArgument(f"x_shape is {x_shape!r}; expected {rank + 2} whole numbers") from None
     spec = _spec(rank, x_shape, "x_shape", size, stride, padding, dilation)
-    if cols.shape != _matrix_shape(spec):
+    if tuple(cols.shape) != _matrix_shape(spec):
         raise InvalidArgument(
-            f"cols has shape {cols.shape} but x of shape {spec.x_shape} has columns of shape {_matrix_shape(spec)}; "
-            "pass the size, stride, padding and dilation of the unfolding"
+            f"cols has shape {tuple(cols.shape)} but x of shape {spec.x_shape} has columns of shape "
+            f"{_matrix_shape(spec)}; pass the size, stride, padding and dilation of the unfolding"
         )
     dx = operands.empty(spec.x_shape)
-    import_module("fastconv.cpu.unfold").fold(cols, lifted(dx, rank, False), **_windows(spec))
+    import_module(f"fastconv.{operands.device}.unfold").fold(cols, lifted(dx, rank, False), **_windows(spec))
     return operands.finish(dx)
-
-
-def _on_host(array: Any, name: str, function: str) -> None:
-    if array is None:
-        raise InvalidArgument(f"{name} is None; expected an array")
-    if is_device_array(array):
-        raise Unsupported(f"{function} has no CUDA kernel but {name} is a CUDA array; copy it to the host first")
 
 
 def _spec(
