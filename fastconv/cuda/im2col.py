@@ -98,6 +98,12 @@ def conv_weight_grad(
     p = _problem(x, dy, window, groups, channels_last).flattened()
     if numbers is not None:
         return tensor.weight_grad(p, x, dy, dw, filters, numbers)
+    multiply_weights(p, x, dy, dw, filters)
+
+
+def multiply_weights(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters) -> None:
+    """dw, which lies as `filters` says, from the windows of x times dy; in the arrays' own precision."""
+    groups, channels_last = p.groups, p.channels_last
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
     tile = tune.float_tile(tune.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
@@ -117,7 +123,7 @@ def conv_weight_grad(
         dtype=dw.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )  # fmt: skip
     sum_parts(partial, dw, filters, parts)
 
@@ -172,7 +178,7 @@ def _gathered(
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )
 
 

@@ -37,7 +37,7 @@ def multiply(
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Convolution as an implicit GEMM on tensor cores: which problems, and the steps of a call.
+"""Convolution and its gradients as implicit GEMMs on tensor cores: which problems, and the steps of a call.
 
 TF32 serves float32 where `fastconv.allow_tf32` allows it, float16 and bfloat16 arrays are multiplied as they are; all
 sums are float32. Image and weights are first brought to words (``staging``), unless a channels-last image of 16-bit

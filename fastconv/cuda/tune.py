@@ -93,6 +93,12 @@ def resident(threads: int, wide: bool) -> int:
     return 1 if wide else max(1, 512 // threads)
 
 
+def float_resident(capability: Capability, tile: gemm.Tile, wide: bool) -> int:
+    """`resident` without tensor cores: for sm_100 and later NVVM needs 139 registers where a thread keeps 64 sums."""
+    many = tile.TM * tile.TN > 32 and capability >= (10, 0)
+    return resident(tile.threads, wide or many)
+
+
 def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
     """The tile for a GEMM of `rows` x `channels` per group; all have the same BK, so the order of sums is the same too.
 
