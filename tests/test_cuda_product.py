@@ -70,7 +70,8 @@ def test_tf32(simulator, tensor_cores, started, ways):
     a, b, bias, expected = factors((35, 17, 20), ways, "float32")
     with fc.allow_tf32():
         np.testing.assert_array_equal(multiply(a, b, bias, ways), expected)
-    assert started == ["make_stage_planes" if ways[0] else "make_stage", "make_pack", "make_gemm_tensor"]
+    staged = "make_stage", "make_stage_planes"
+    assert started == [staged[ways[0]], staged[not ways[1]], "make_gemm_tensor"]
 
 
 @ways
@@ -80,6 +81,13 @@ def test_halves(simulator, tensor_cores, started, ways, dtype):
     y = multiply(a, b, bias, ways)
     assert y.dtype == dtype and "make_gemm_tensor" in started
     np.testing.assert_array_equal(y, expected.astype(dtype))
+
+
+def test_halves_that_are_words_already_are_not_copied(simulator, started):
+    """Both factors with the summed index side by side, a multiple of 32 of them."""
+    a, b, bias, expected = factors((5, 17, 64), (False, True), np.float16)
+    np.testing.assert_array_equal(multiply(a, b, bias, (False, True)), expected.astype(np.float16))
+    assert started == ["make_gemm_tensor"]
 
 
 def test_halves_that_tensor_cores_do_not_serve(simulator, started):
