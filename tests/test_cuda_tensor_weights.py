@@ -183,6 +183,13 @@ def test_no_two_lanes_meet_on_a_bank(tile, numbers):
             assert sorted(q ^ turn[k] for q in range(chunks)) == list(range(chunks))
 
 
+@pytest.mark.parametrize("blocks", [1, 9, 36, 100, 263, 300, 528, 5000])
+def test_parts_fill_two_rounds_of_blocks_and_begin_no_third(blocks):
+    parts, part = filters.cut(10**6, 1, blocks, 64)
+    assert parts == 1 or 2 * filters.ENOUGH_BLOCKS * 0.5 < parts * blocks <= 2 * filters.ENOUGH_BLOCKS
+    assert (parts - 1) * part < 10**6 <= parts * part
+
+
 # --- planted bugs
 
 BUGS = {
