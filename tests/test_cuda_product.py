@@ -142,9 +142,10 @@ def test_device_arrays(simulator):
     np.testing.assert_array_equal(backend.to_host(y), expected)
 
 
-def test_out(simulator):
-    a, b, bias, expected = factors((5, 7, 6), (False, False), "float32")
-    out = np.empty((5, 7), np.float32)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_out(simulator, dtype):
+    a, b, bias, expected = factors((5, 7, 6), (False, False), dtype)
+    out = np.empty((5, 7), dtype)
     assert fc.matmul(a, b, bias, device="cuda", out=out) is out
     np.testing.assert_array_equal(out, expected)
 
@@ -160,6 +161,7 @@ def test_wide_indices(simulator, monkeypatch):
     [
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((4, 5)), device="cuda"), InvalidArgument, "3 columns but b has 4"),
         (lambda: fc.matmul(np.ones((2, 3)), None, device="cuda"), InvalidArgument, "b is None"),
+        (lambda: fc.matmul(np.ones((2, 3)), None), InvalidArgument, "b is None"),
         (lambda: fc.matmul(np.ones(3), np.ones((3, 1)), device="cuda"), InvalidArgument, "two matrices"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), np.ones(3), device="cuda"), InvalidArgument, "bias has"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), device="gpu"), InvalidArgument, "device is 'gpu'"),
