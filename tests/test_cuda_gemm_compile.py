@@ -193,4 +193,6 @@ def test_staging_compiles(compiler):
         a = np.zeros((48, 40), np.float32)
         fc.matmul(a, a, transpose_b=True, device="cuda")
     check(compiler)
-    assert {"stage", "stage_planes", "pack", "gemm_tensor"} <= {report["kernel"] for report in compiler.reports}
+    assert {"stage", "stage_planes", "pack", "pack_turned", "gemm_tensor"} <= {
+        report["kernel"] for report in compiler.reports
+    }

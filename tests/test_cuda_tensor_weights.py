@@ -92,7 +92,7 @@ def test_halves_that_are_words_already_are_not_copied(simulator, started, dtype)
     assert [name for name, _ in started] == ["make_gemm_weights_tensor"]
     actual = fc.conv2d(x, naive.weights_to_last(w).astype(dtype), **options)
     np.testing.assert_array_equal(actual, y.astype(dtype))
-    assert [name for name, _ in started][1:] == ["make_pack", "make_gemm_tensor"]
+    assert [name for name, _ in started][1:] == ["make_pack_turned", "make_gemm_tensor"]
 
 
 @pytest.mark.parametrize("padding_mode, method", [("edge", "im2col"), ("zeros", "direct")])

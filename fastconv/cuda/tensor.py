@@ -27,7 +27,7 @@ from .halves import Half
 from .launch import blocks_for, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, strides_of
 from .ptx import CHUNK
-from .staging import SIDE, Image, make_pack, make_stage, make_stage_planes
+from .staging import SIDE, Image, make_pack, make_pack_turned, make_stage, make_stage_planes
 
 SINCE = 8, 0  # compute capability
 LEAST_OUTPUTS = 16
@@ -184,9 +184,13 @@ def _packed(plan: Plan, w: Any, filters: Filters, groups: int, numbers: str, wid
     columns = len(plan.columns)
     size = groups * filters.outputs * columns
     packed = backend.scratch("packed words", size, np.uint32)
-    offsets = table(_offsets, (plan, filters, NUMBERS[numbers]), wide)
-    args = w, packed, offsets, columns, filters.outputs, filters.group, filters.o, size
-    launch(make_pack, (numbers,), blocks_for(size), args, dtype=w.dtype, wide=wide)
+    args = w, packed, table(_offsets, (plan, filters, NUMBERS[numbers]), wide), columns, filters.outputs, filters.group
+    if filters.o < filters.c:
+        tiles = blocks_for(columns, SIDE), blocks_for(filters.outputs, SIDE)
+        blocks = math.prod(tiles) * groups
+        launch(make_pack_turned, (numbers,), blocks, (*args, filters.o, tiles), dtype=w.dtype, wide=wide)
+    else:
+        launch(make_pack, (numbers,), blocks_for(size), (*args, filters.o, size), dtype=w.dtype, wide=wide)
     return packed
 
 
