@@ -108,10 +108,16 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(context.make_array(kind)(context, builder, value=array).data, [index])
 
 
-def _shared(builder: Any, pointer: Any) -> Any:
-    """A generic pointer as the 32-bit address that instructions on shared memory take."""
-    kind = ir.FunctionType(_I32, [pointer.type])
-    return builder.asm(kind, "{ .reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t; }", "=r,l", [pointer], False)
+def _shared(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """The 32-bit address of a word of shared memory, as instructions on it take it.
+
+    Only where the array begins is asked for: what is added to it stays arithmetic that the assembler can fold.
+    """
+    start = context.make_array(kind)(context, builder, value=array).data
+    function = ir.FunctionType(_I32, [start.type])
+    text = "{ .reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t; }"
+    base = builder.asm(function, text, "=r,l", [start], False)
+    return builder.add(base, builder.shl(builder.trunc(index, _I32), _I32(2)))
 
 
 @intrinsic
@@ -123,7 +129,7 @@ def copy_async(typingctx: Any, target: Any, i: Any, source: Any, j: Any, live: A
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kinds = signature.args
-        to = _shared(builder, _place(context, builder, kinds[0], values[0], values[1]))
+        to = _shared(context, builder, kinds[0], values[0], values[1])
         start = _place(context, builder, kinds[2], values[2], values[3])
         size = builder.select(values[4], _I32(16), _I32(0))
         kind = ir.FunctionType(ir.VoidType(), [_I32, start.type, _I32])
@@ -185,7 +191,7 @@ def _load_matrices(name: str, form: str, what: str) -> Any:
     text = f"ldmatrix.sync.aligned.m8n8.x4{form}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        start = _shared(builder, _place(context, builder, signature.args[0], values[0], values[1]))
+        start = _shared(context, builder, signature.args[0], values[0], values[1])
         kind = ir.FunctionType(ir.LiteralStructType([_I32] * 4), [_I32])
         value = builder.asm(kind, text, "=r,=r,=r,=r,r,~{memory}", [start], True)
         return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(4)])

@@ -94,8 +94,9 @@ def resident(threads: int, wide: bool) -> int:
 
 
 def float_resident(capability: Capability, tile: gemm.Tile, wide: bool) -> int:
-    """The same for a tile without tensor cores: for sm_100 and later NVVM needs 139 registers for 64 sums."""
-    return 1 if capability >= (10, 0) and tile.TM * tile.TN > 32 else resident(tile.threads, wide)
+    """`resident` without tensor cores: for sm_100 and later NVVM needs 139 registers where a thread keeps 64 sums."""
+    many = tile.TM * tile.TN > 32 and capability >= (10, 0)
+    return resident(tile.threads, wide or many)
 
 
 def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
