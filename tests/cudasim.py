@@ -392,7 +392,6 @@ class Executor:
             for index in range(blocks):
                 self.block.run(function, index, threads, args)
 
-
     def seen(self, name, argument):
         """An argument as kernels see it."""
         if isinstance(argument, DeviceArray):

@@ -254,7 +254,11 @@ def test_metrics_of_class_numbers(simulator):
     x, y = data(7, (4,))
     measured = ["accuracy", metrics.SparseTopKCategoricalAccuracy(2)]
     found = both(
-        outputs_model(K, "softmax"), OPTIMIZERS["sgd"], "sparse_categorical_crossentropy", measured, (x, y.argmax(axis=1))
+        outputs_model(K, "softmax"),
+        OPTIMIZERS["sgd"],
+        "sparse_categorical_crossentropy",
+        measured,
+        (x, y.argmax(axis=1)),
     )
     same_history(found[0][1], found[1][1])
 
@@ -341,7 +345,10 @@ def test_layers(simulator, name):
 
 
 def test_every_layer_is_tried():
-    tried = " ".join(LAYERS) + " Activation Conv2D Dropout Flatten Input InputLayer Layer Parameter BatchNormalization Dense"
+    tried = (
+        " ".join(LAYERS)
+        + " Activation Conv2D Dropout Flatten Input InputLayer Layer Parameter BatchNormalization Dense"
+    )
     families = {"Conv3DTranspose": "Conv2DTranspose", "GlobalMaxPooling2D": "GlobalMaxPooling2D"}
     for name in nn.layers.__all__:
         stem = families.get(name, name).replace("Convolution", "Conv").replace("Pool1", "Pooling1")

@@ -119,7 +119,9 @@ def adam_of(module):
     getattr(module, name)(*zip(*([a.handle for a in arrays] for arrays in device), strict=True), **numbers)
     expected = [expected_of(name, group, numbers) for group in groups]
     return [
-        (a.numpy(), e) for arrays, right in zip(device, expected, strict=True) for a, e in zip(arrays, right, strict=True)
+        (a.numpy(), e)
+        for arrays, right in zip(device, expected, strict=True)
+        for a, e in zip(arrays, right, strict=True)
     ]
 
 

@@ -268,7 +268,7 @@ def _unwrapped(obj: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _array_class() -> type:
+def _array_class() -> Any:
     from .array import Array
 
     return Array

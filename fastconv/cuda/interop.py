@@ -37,7 +37,7 @@ def is_device_array(obj: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _is_device_class(kind: type) -> bool:
+def _is_device_class(kind: Any) -> bool:
     """True for classes whose arrays are all on a device: looking at the class is faster than making an interface."""
     return hasattr(kind, "__cuda_array_interface__") and kind.__module__.partition(".")[0] != "torch"
 

@@ -47,9 +47,7 @@ def make_sgd(T: Any, S: Any, U: Any, momentum: bool, nesterov: bool) -> Callable
 def make_adam(T: Any, S: Any, U: Any) -> Callable[..., None]:
     """m and v are running means of g and g*g; w -= rate*m/(sqrt(v) + epsilon). `rate` holds the bias corrections."""
 
-    def adam(
-        w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, beta_1: Any, beta_2: Any, epsilon: Any
-    ) -> None:
+    def adam(w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, beta_1: Any, beta_2: Any, epsilon: Any) -> None:
         b = U(U(2) * U(cuda.blockIdx.x))
         which, first = blocks[b], U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
         a, means, squares, gradients = w[which], m[which], v[which], g[which]
@@ -68,9 +66,7 @@ def make_adam(T: Any, S: Any, U: Any) -> Callable[..., None]:
 def make_rmsprop(T: Any, S: Any, U: Any) -> Callable[..., None]:
     """v is the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
 
-    def rmsprop(
-        w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, rho: Any, momentum: Any, epsilon: Any
-    ) -> None:
+    def rmsprop(w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, rho: Any, momentum: Any, epsilon: Any) -> None:
         b = U(U(2) * U(cuda.blockIdx.x))
         which, first = blocks[b], U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
         a, steps, squares, gradients = w[which], m[which], v[which], g[which]
@@ -133,9 +129,7 @@ def make_shorten(T: Any, S: Any, U: Any) -> Callable[..., None]:
 PART = 1 << 14  # elements of a gradient that one block squares and adds
 
 
-def sgd(
-    w: Sequence[Any], v: Sequence[Any], g: Sequence[Any], *, rate: float, momentum: float, nesterov: bool
-) -> None:
+def sgd(w: Sequence[Any], v: Sequence[Any], g: Sequence[Any], *, rate: float, momentum: float, nesterov: bool) -> None:
     """v = momentum*v - rate*g; w += v, or w += momentum*v - rate*g with `nesterov`, for lists of arrays."""
     _step(make_sgd, (momentum != 0, bool(nesterov)), (w, v if momentum else w, g), (rate, momentum))
 

@@ -84,6 +84,7 @@ def kept_below(rate: float) -> int:
 
 def dropout(x: Any, rate: float, seed: int) -> Any:
     from ..cuda import elementwise
+
     call = _Call("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)
@@ -205,15 +206,11 @@ def sgd(w: Any, v: Any, g: Any, rate: float, momentum: float = 0.0, nesterov: bo
     together("sgd", [(w, v, g)], rate=rate, momentum=momentum, nesterov=nesterov)
 
 
-def adam(
-    w: Any, m: Any, v: Any, g: Any, rate: float, beta_1: float, beta_2: float, epsilon: float
-) -> None:
+def adam(w: Any, m: Any, v: Any, g: Any, rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
     together("adam", [(w, m, v, g)], rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
 
-def rmsprop(
-    w: Any, m: Any, v: Any, g: Any, rate: float, rho: float, momentum: float, epsilon: float
-) -> None:
+def rmsprop(w: Any, m: Any, v: Any, g: Any, rate: float, rho: float, momentum: float, epsilon: float) -> None:
     together("rmsprop", [(w, m, v, g)], rate=rate, rho=rho, momentum=momentum, epsilon=epsilon)
 
 
@@ -272,9 +269,7 @@ class _Call:
         shapes = [tuple(a.shape) for a in self.arrays[first:stop]]
         if any(shape != shapes[0] for shape in shapes):
             pairs = zip(self.names[first:stop], shapes, strict=True)
-            raise InvalidArgument(
-                f"the shapes differ: {' and '.join(f'{n} {s}' for n, s in pairs)}; expected the same"
-            )
+            raise InvalidArgument(f"the shapes differ: {' and '.join(f'{n} {s}' for n, s in pairs)}; expected the same")
 
     def channels(self, axis: int, whole: int = 1) -> int:
         """The channel axis of the first array, counted from 0; those behind `whole` have a number per channel."""
