@@ -22,10 +22,10 @@ class _Before:
 
 
 def allow_tf32(allowed: bool = True) -> _Before:
-    """Allow convolutions of float32 arrays on CUDA to multiply in TF32, on tensor cores; off unless asked for.
+    """Allow convolutions and products of float32 arrays on CUDA to multiply in TF32, on tensor cores; off unless asked.
 
-    Images and filters are rounded to 11 significant bits (8 bits of exponent, as float32), products are exact and
-    added in float32. It holds for method "im2col" ("auto" where it takes it) of forward convolutions and input
+    Factors are rounded to 11 significant bits (8 bits of exponent, as float32), products are exact and added in
+    float32. It holds for `matmul` and for method "im2col" ("auto" where it takes it) of convolutions and both their
     gradients on GPUs from sm_80 on; everything else computes as before.
 
     Parameters
@@ -41,8 +41,8 @@ def allow_tf32(allowed: bool = True) -> _Before:
 
     Notes
     -----
-    Error against exact arithmetic: below (2**-10 + 2**-22 + terms * eps) * (|x| * |w|), terms = C/groups*KD*KH*KW,
-    eps = 2**-22 as tensor cores truncate sums. NaN and Inf stay what they are.
+    Error against exact arithmetic: below (2**-10 + 2**-22 + terms * eps) * (|x| * |w|), terms = C/groups*KD*KH*KW (of a
+    weight gradient N*OD*OH*OW), eps = 2**-22 as tensor cores truncate sums. NaN and Inf stay what they are.
 
     Examples
     --------

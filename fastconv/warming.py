@@ -137,8 +137,8 @@ def _pools(dtype: str) -> None:
 def _matmul(dtype: str) -> None:
     for size in (8, 96):
         a = np.ones((size, size), dtype)
-        for transposed in ({}, {"transpose_a": True}, {"transpose_b": True}):
-            ops.matmul(a, a, **transposed)
+        for first, second in ((False, False), (True, False), (False, True)):
+            ops.matmul(a, a, transpose_a=first, transpose_b=second)
 
 
 STEPS: dict[str, Callable[[str], None]] = {

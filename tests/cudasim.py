@@ -218,6 +218,23 @@ class _Bits:
         self.values[i] = np.uint16(value).view(np.float16)
 
 
+class _Words:
+    """The values of a uint16 array as uint32."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values) // 2
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i):
+        low, high = self.values[2 * i], self.values[2 * i + 1]
+        return None if low is None or high is None else np.uint32(int(low) | int(high) << 16)
+
+
 # --- threads
 
 
@@ -362,6 +379,10 @@ class Executor:
     def bits(self, array):
         assert array.dtype == np.float16
         return DeviceArray(_Bits(array.values), array.shape, np.uint16)
+
+    def words(self, array):
+        assert array.dtype == np.uint16 and array.size % 2 == 0 and array.ndim == 1
+        return DeviceArray(_Words(array.values), (array.size // 2,), np.uint32)
 
     def is_aligned(self, array):
         return True

@@ -78,6 +78,14 @@ class Instructions:
             raise cudasim.SimulationError(f"load of {count} numbers from element {start}: not a whole multiple")
         return tuple(source[start + k] for k in range(count))
 
+    @staticmethod
+    def store_four(target, i, *values):
+        start = target.place(i)
+        if start % 4:
+            raise cudasim.SimulationError(f"store of four words to element {start}: not a whole multiple of 16 bytes")
+        for k, value in enumerate(values):
+            target[start + k] = value
+
     # --- a warp's instructions
 
     def load_matrices(self, source, i):

@@ -27,6 +27,7 @@ class Kernel:
             function = types.SimpleNamespace(handle=Handle(signature), device=types.SimpleNamespace(id=3))
             library = types.SimpleNamespace(get_cufunc=lambda: function)
             self.overloads[signature] = types.SimpleNamespace(_codelibrary=library)
+        return self.overloads[signature]
 
     def __getitem__(self, configuration):
         blocks, threads, _, shared = configuration

@@ -70,7 +70,7 @@ def test_tf32(simulator, tensor_cores, started, ways):
     a, b, bias, expected = factors((35, 17, 20), ways, "float32")
     with fc.allow_tf32():
         np.testing.assert_array_equal(multiply(a, b, bias, ways), expected)
-    assert started == ["make_stage", "make_pack", "make_gemm_tensor"]
+    assert started == ["make_stage_planes" if ways[0] else "make_stage", "make_pack", "make_gemm_tensor"]
 
 
 @ways
@@ -179,10 +179,10 @@ def test_without_a_gpu(monkeypatch):
 
 
 BUGS = {
-    "a not transposed": ("(1, rows) if transpose_a else (depth, 1)", "(depth, 1)"),
-    "b not transposed": ("Factor(*((1, depth) if transpose_b else (columns, 1))", "Factor(*(columns, 1)"),
+    "a not transposed": ("(1, rows) if transposed else (depth, 1)", "(depth, 1)"),
+    "b not transposed": ("column, channel = (1, depth) if transpose_b else", "column, channel ="),
     "rows of y too near": ("Target(0, 0, 0, columns, 1, 0)", "Target(0, 0, 0, depth, 1, 0)"),
-    "a step too few": ("0, columns, depth)", "0, columns, depth - 1)"),
+    "a step too few": ("Factor(column, channel, 0, columns, depth)", "Factor(column, channel, 0, columns, depth - 1)"),
     "bias before the sum": ("finish(y, bias, activation, True)", "finish(y, None, activation, True)"),
 }
 

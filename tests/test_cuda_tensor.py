@@ -209,13 +209,23 @@ GEMM_BUGS = {
     "bias of another group": ("b[U(g * U(weights.outputs) + o)]", "b[o]"),
 }  # fmt: skip
 STAGING_BUGS = {
-    "channels of the next group": ("if c < U(image.channels):", "if c <= U(image.channels):"),
+    "channels of the next group": (
+        "c = U(first + U(k * PER))\n                low, high = T(0), T(0)\n                if c < ",
+        "c = U(first + U(k * PER))\n                low, high = T(0), T(0)\n                if c <= ",
+    ),
     "halves exchanged": ("W(W(low) | W(W(high) << W(16)))", "W(W(high) | W(W(low) << W(16)))"),
     "not rounded": ("return ptx.round_tf32(low)", "return W(low)"),
     "weights not filled up": (
         "            if offset >= 0:\n                low",
         "            if True:\n                low",
     ),
+    "planes: pixels beyond the last": ("if U(p0 + lane) < U(image.pixels):", "if True:"),
+    "planes: no barrier": ("        cuda.syncthreads()\n", ""),
+    "planes: not turned": (
+        "shared[U(lane * U(PITCH) + row + U(k * ROWS))]",
+        "shared[U(U(row + U(k * ROWS)) * U(PITCH) + lane)]",
+    ),
+    "planes: words of the next group": (" and w < U(image.words):", ":"),
 }
 
 
@@ -235,6 +245,7 @@ def test_planted_bugs_in_the_gemm(simulator, bug, tmp_path, monkeypatch):
 def test_planted_bugs_in_staging(simulator, bug, tmp_path, monkeypatch):
     mutant = mutated(staging, *STAGING_BUGS[bug], tmp_path)
     monkeypatch.setattr(tensor, "make_stage", mutant.make_stage)
+    monkeypatch.setattr(tensor, "make_stage_planes", mutant.make_stage_planes)
     monkeypatch.setattr(tensor, "make_pack", mutant.make_pack)
     if bug != "halves exchanged":
         assert_noticed(tf32_both_layouts)

@@ -100,6 +100,20 @@ def test_every_tensor_tile_is_within_its_architecture(capability):
             assert tune.resident_blocks(capability, tile.threads, registers, tile.shared) >= tune.RESIDENT
 
 
+@pytest.mark.parametrize("capability", tune.GPUS, ids=str)
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_every_tile_without_tensor_cores_is_within_its_architecture(capability, itemsize):
+    """Two buffers of both factors, their rows four longer than needed, are static: 48 KB at most."""
+    for rows, channels, groups in itertools.product((1, 130, 5000, 10**6), (1, 40, 70, 300), (1, 16)):
+        tile = tune.float_tile(capability, rows, channels, groups, itemsize)
+        shared = 2 * tile.BK * (tile.BM + 4 + tile.BN + 4) * itemsize
+        blocks = tune.float_resident(capability, tile, False)
+        registers = min(255, tune.REGISTERS // (blocks * tile.threads))
+        assert shared <= 48 << 10 and tile.threads <= 1024
+        assert registers >= (255 if capability >= (10, 0) and tile.TM * tile.TN > 32 else 128)
+        assert tune.resident_blocks(capability, tile.threads, registers, shared) >= min(blocks, tune.RESIDENT)
+
+
 def test_stages_follow_shared_memory():
     stages = {capability: tune.tensor_tile(capability, 10**6, 300, 1).STAGES for capability in tune.GPUS}
     assert stages == {(7, 5): 3, (8, 0): 4, (8, 6): 3, (8, 9): 3, (9, 0): 4, (10, 0): 4, (12, 0): 3}

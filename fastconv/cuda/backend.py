@@ -55,6 +55,9 @@ class Executor(Protocol):
     def bits(self, array: Any) -> Any:
         """The same memory of 16-bit numbers as uint16."""
 
+    def words(self, array: Any) -> Any:
+        """The same memory of 16-bit numbers, on one axis and of even size, as uint32."""
+
     def is_aligned(self, array: Any) -> bool:
         """True if kernels may load 16 bytes at a time from where the array begins."""
 
@@ -120,6 +123,9 @@ class NumbaExecutor:
 
     def bits(self, array: Any) -> Any:
         return array.view(np.uint16)
+
+    def words(self, array: Any) -> Any:
+        return array.view(np.uint32)
 
     def is_aligned(self, array: Any) -> bool:
         return not self.simulated and array.__cuda_array_interface__["data"][0] % 16 == 0

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numba
 
+from . import ptx
 from .activation import device_function
 from .backend import cuda
 from .indexing import make_pixel
@@ -134,10 +135,26 @@ def make_multiply(T: Any, tile: Tile, PA: int, PB: int) -> Any:
     return inlined(multiply)
 
 
-def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool) -> Any:
+def make_run(T: Any, U: Any, count: int, run: int) -> Any:
+    """``load(x, at, live, v)``: `count` neighbours from `at` on into `v`, `run` at a time; zeros unless `live`."""
+
+    def load(x: Any, at: Any, live: Any, v: Any) -> None:
+        for k in unrolled(count // run):
+            if run == 4:
+                v[4 * k], v[4 * k + 1], v[4 * k + 2], v[4 * k + 3] = ptx.load_four(x, L(U(at + U(4 * k))), live)
+            elif run == 2:
+                v[2 * k], v[2 * k + 1] = ptx.load_two(x, L(U(at + U(2 * k))), live)
+            else:
+                v[k] = x[U(at + U(k))] if live else T(0)
+
+    return inlined(load)
+
+
+def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool, run: int) -> Any:
     """``gather(x, entries, step, column, base, d, h, w, image, pa)``: load this thread's part of a step of A to `pa`.
 
-    That is one pixel's columns from `column` on, side by side, or with `pixels_first` RA apart.
+    That is one pixel's columns from `column` on, side by side, or with `pixels_first` RA apart. With a `run` of more
+    than 1 whole runs of columns lie in one tap and are loaded at a time.
     """
     LA, RA = tile.BM * tile.BK // tile.threads, tile.threads // tile.BM
     BETWEEN = RA if pixels_first else 1
@@ -149,13 +166,16 @@ def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bo
             inside = inside and U(d + entries[e + U(1)]) < U(image.D)
         return inside
 
-    inside = inlined(hits)
+    inside, load = inlined(hits), make_run(T, U, LA, run)
 
     def gather(
         x: Any, entries: Any, step: Any, column: Any, base: Any, d: Any, h: Any, w: Any, image: Any, pa: Any
     ) -> None:
         e = U(step * U(ENTRY))
         live = even and inside(entries, e, d, h, w, image)
+        if run > 1:
+            load(x, U(base + U(entries[e])), live, pa)
+            return
         for k in range(LA):
             if even:
                 at = U(base + U(entries[e]) + U(k * BETWEEN) * U(image.c))
@@ -169,6 +189,20 @@ def make_gather(T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bo
             pa[k] = v
 
     return inlined(gather)
+
+
+def make_load(T: Any, U: Any, count: int, run: int) -> Any:
+    """``load(w, at, o, weights, pb)``: `count` neighbouring channels of w, the first of which is o, at once or each."""
+    neighbours = make_run(T, U, count, run)
+
+    def load(w: Any, at: Any, o: Any, weights: Any, pb: Any) -> None:
+        if run == count:
+            neighbours(w, at, o < U(weights.outputs), pb)
+        else:
+            for i in range(count):
+                pb[i] = w[L(at) + L(i)] if U(o + U(i)) < U(weights.outputs) else T(0)
+
+    return inlined(load)
 
 
 def make_store(T: Any, U: Any, tile: Tile, bias: bool, activation: Any) -> Any:
@@ -203,8 +237,9 @@ def make_store(T: Any, U: Any, tile: Tile, bias: bool, activation: Any) -> Any:
 
 
 def make_gemm(
-    T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool, bias: bool, activation: Any
-) -> Callable[..., None]:
+    T: Any, S: Any, U: Any, tile: Tile, even: bool, pixels_first: bool, deep: bool, runs: tuple[int, int], bias: bool,
+    activation: Any,
+) -> Callable[..., None]:  # fmt: skip
     """The kernel for a tile.
 
     Parameters
@@ -215,6 +250,8 @@ def make_gemm(
         Neighbouring threads load and store neighbouring pixels (channels-first), else neighbouring channels.
     deep : bool
         The depth axis is not trivial.
+    runs : (int, int)
+        Neighbouring columns of A and channels of w that are loaded at a time.
     """
     BM, BN, BK, TM, TN = tile
     NT = tile.threads
@@ -225,7 +262,8 @@ def make_gemm(
     PITCH = BM + 4  # keeps runs aligned and lets threads with neighbouring columns write to different banks
     ABUF, BBUF = BK * PITCH, BK * BN
     SA, SB = 2 * ABUF, 2 * BBUF
-    gather, multiply = make_gather(T, S, U, tile, even, pixels_first, deep), make_multiply(T, tile, PITCH, BN)
+    gather, multiply = make_gather(T, S, U, tile, even, pixels_first, deep, runs[0]), make_multiply(T, tile, PITCH, BN)
+    load = make_load(T, U, LB, runs[1])
     store, pixel = make_store(T, U, tile, bias, activation), make_pixel(U)
 
     def gemm(
@@ -276,8 +314,7 @@ def make_gemm(
             more = S(s + 1) < steps
             if more:
                 gather(x, entries, U(first + U(s + 1)), ak, base, d0, h0, w0, image, pa)
-                for i in range(LB):
-                    pb[i] = w[L(bw) + L(i)] if U(ob + U(i)) < U(weights.outputs) else T(0)
+                load(w, bw, ob, weights, pb)
                 bw = U(bw + U(BK) * U(weights.row))
             if s >= 0:
                 ra, rb = U(U(s & 1) * U(ABUF) + tm * U(VM)), U(U(s & 1) * U(BBUF) + tn * U(VN))

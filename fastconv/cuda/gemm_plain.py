@@ -110,7 +110,7 @@ def make_keep(U: Any, share: Share, columns: bool, pitch: int) -> Any:
 
 
 def make_gemm_plain(T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, activation: Any) -> Callable[..., None]:
-    """The kernel for a tile; `phases` holds one phase, of pixels on a line."""
+    """The kernel for a tile; all phases are of the same pixels, on lines."""
     BM, BN, BK, TM, TN = tile
     NTM, NTN, VM, VN = BM // TM, BN // TN, tile.VM, tile.VN
     A = share_of(BM, tile, form.x_columns, form.x_run)
@@ -137,17 +137,19 @@ def make_gemm_plain(T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, 
         # Which tile: blocks that share pixels start side by side.
         t, rest = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
         o0, rest = U(rest % U(grid[0]) * U(BN)), U(rest // U(grid[0]))
-        m0, g = U(rest % U(grid[1]) * U(BM)), U(rest // U(grid[1]))
-        M, columns = U(phases[U(3)]), U(weights.columns)
-        steps = S(U(columns + U(BK - 1)) // U(BK))
+        m0, rest = U(rest % U(grid[1]) * U(BM)), U(rest // U(grid[1]))
+        f, g = U(rest % U(grid[2]) * U(PHASE)), U(rest // U(grid[2]))
+        M, first, steps = U(phases[f + U(3)]), U(phases[f + U(4)]), S(phases[f + U(5)])
+        columns = U(weights.columns)
 
         # What this thread loads: of A from row am, column ak; of w from channel bo, column bk.
         qa, pa, qb, pb = U(t % U(ACROSS)), U(t // U(ACROSS)), U(t % U(BCROSS)), U(t // U(BCROSS))
         am, ak = (pa, U(qa * U(LA))) if XC else (U(qa * U(ARUN)), pa)
         bo, bk = (pb, U(qb * U(LB))) if WC else (U(qb * U(BRUN)), pb)
-        n, _, _, v = pixel(U(m0 + am), U(1), U(1), phases[U(2)])
-        xa = U(n * U(image.n) + g * U(image.group) + v * U(image.w) + ak * U(image.c))
-        wb = U(g * U(weights.group) + U(o0 + bo) * U(weights.channel) + bk * U(weights.column))
+        n, _, _, v = pixel(U(m0 + am), U(1), U(1), phases[f + U(2)])
+        start = U(first * U(BK))
+        xa = U(n * U(image.n) + g * U(image.group) + v * U(image.w) + (start + ak) * U(image.c))
+        wb = U(g * U(weights.group) + U(o0 + bo) * U(weights.channel) + (start + bk) * U(weights.column))
         tm, tn = (U(t // U(NTN)), U(t % U(NTN))) if YC else (U(t % U(NTM)), U(t // U(NTM)))
         a_live, b_live = U(m0 + am) < M, U(o0 + bo) < U(weights.outputs)
         for i in range(TM):
@@ -159,7 +161,7 @@ def make_gemm_plain(T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, 
         while s < steps:
             more = S(s + 1) < steps
             if more:
-                k = U(U(s + 1) * U(BK))
+                k = U(U(first + U(s + 1)) * U(BK))
                 load_a(x, xa, U(image.c), U(k + ak), columns, a_live, va)
                 load_b(w, wb, U(weights.column), U(k + bk), columns, b_live, vb)
                 xa, wb = U(xa + U(BK) * U(image.c)), U(wb + U(BK) * U(weights.column))
@@ -171,6 +173,6 @@ def make_gemm_plain(T: Any, S: Any, U: Any, tile: Tile, form: Form, bias: bool, 
                 keep_b(sb, U(U((s + 1) & 1) * U(BBUF) + bk * U(PB) + bo), vb)
             cuda.syncthreads()
             s = S(s + 1)
-        store(acc, b, y, phases, U(0), g, U(m0 + tm * U(VM)), U(o0 + tn * U(VN)), target, weights)
+        store(acc, b, y, phases, f, g, U(m0 + tm * U(VM)), U(o0 + tn * U(VN)), target, weights)
 
     return gemm_plain

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, border, lowering, plain, tensor, tune
+from . import backend, border, lowering, plain, split, tensor, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
 from .gemm import Tile, Weights, make_gemm
 from .gemm_plain import Factor
@@ -98,6 +98,12 @@ def conv_weight_grad(
     p = _problem(x, dy, window, groups, channels_last).flattened()
     if numbers is not None:
         return tensor.weight_grad(p, x, dy, dw, filters, numbers)
+    multiply_weights(p, x, dy, dw, filters)
+
+
+def multiply_weights(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters) -> None:
+    """dw, which lies as `filters` says, from the windows of x times dy; in the arrays' own precision."""
+    groups, channels_last = p.groups, p.channels_last
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
     tile = tune.float_tile(tune.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
@@ -117,7 +123,7 @@ def conv_weight_grad(
         dtype=dw.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )  # fmt: skip
     sum_parts(partial, dw, filters, parts)
 
@@ -134,11 +140,25 @@ def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = Tr
 def multiply(
     plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
-    """Pack w in the order of the plan's columns and start the gathering GEMM; single pixels need neither."""
-    if p.single:
-        factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
-        rows = p.N * math.prod(p.out)
-        return plain.multiply(x, w, b, y, rows, p.groups, plan.gather, factor, plan.target, tile, activation)
+    """y = activation(b + A w) by the gathering GEMM, or for single pixels the plain one; long sums in parts."""
+
+    def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
+        if p.single:
+            factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
+            plain.multiply(plan, x, w, b, y, p.groups, factor, tile, activation)
+        else:
+            _gathered(plan, tile, p, x, w, b, y, filters, activation)
+
+    channels = filters.outputs * p.groups
+    parts = split.count_parts(plan, filters.outputs, p.groups, y.size, y.dtype.itemsize)
+    pixels = 1 if p.channels_last else y.size // (p.N * channels)
+    split.through_parts(run, plan, b, y, parts, channels, pixels, activation)
+
+
+def _gathered(
+    plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
+) -> None:
+    """Pack w in the order of the plan's columns and start the gathering GEMM."""
     rows = len(plan.columns)
     wide = needs_wide(x.size, w.size, y.size, rows * filters.outputs * p.groups)
     packed, weights = _packed(plan, w, filters, p.groups, wide)
@@ -149,16 +169,27 @@ def multiply(
     )
     tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
     arrays = flat(x), packed, packed if b is None else flat(b), flat(y)
+    runs = _runs(plan, tile, p, x, packed, weights)
     launch(
         make_gemm,
-        (tile, plan.even, not p.channels_last, p.deep, b is not None, activation),
+        (tile, plan.even, not p.channels_last, p.deep, runs, b is not None, activation),
         math.prod(grid) * p.groups,
         (*arrays, *tables, plan.gather, plan.target, weights, grid),
         dtype=y.dtype,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tune.float_resident(backend.executor().capability(), tile, wide),
     )
+
+
+def _runs(plan: Plan, tile: Tile, p: Problem, x: Any, packed: Any, weights: Weights) -> tuple[int, int]:
+    """Neighbours that the kernel may load at a time: all lie inside or none, at whole multiples of their number."""
+    of_a, of_w = (length * tile.BK // tile.threads for length in (tile.BM, tile.BN))
+    image, longest = plan.gather, 4 if x.dtype == np.float32 else 1
+    columns = longest if p.channels_last and plan.even and backend.is_aligned(x) else 1
+    channels = longest if backend.is_aligned(packed) else 1
+    run = math.gcd(channels, of_w, weights.outputs, weights.row, weights.group)
+    return math.gcd(columns, of_a, image.w, image.h, image.d, image.n, image.group), run if run == of_w else 1
 
 
 def _packed(plan: Plan, w: Any, filters: Filters, groups: int, wide: bool) -> tuple[Any, Weights]:

@@ -17,8 +17,7 @@ MAX_DYNAMIC_SHARED_SIZE_BYTES = 8  # of the enumeration CUfunction_attribute
 def allow(kernel: Any, args: tuple[Any, ...], shared: int) -> None:
     """Allow the version of `kernel` for `args` blocks with `shared` bytes, on the current device."""
     signature = tuple(kernel.typeof_pyval(a) for a in args)
-    kernel.compile(signature)
-    function = kernel.overloads[signature]._codelibrary.get_cufunc()
+    function = kernel.compile(signature)._codelibrary.get_cufunc()
     module: Any = import_module("numba.cuda.cudadrv.driver")
     _set(module, function, shared)
 

@@ -8,16 +8,19 @@ Error: below K*eps*(|a|@|b|), on tensor cores as in ``tensor``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from ..precision import tf32_allowed
-from . import backend, lowering, plain, tensor, tune
+from . import backend, lowering, plain, split, tensor, tune
 from .filters import Filters
-from .gemm import Gather, Target
+from .gemm import Gather, Phase, Target
 from .gemm_plain import Factor
 from .halves import Half, through_float32
 from .launch import entry
-from .lowering import Problem, Window
+from .lowering import Plan, Problem, Window
 from .pointwise import fill, finish
 
 POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))
@@ -44,7 +47,8 @@ def matmul(a: Any, b: Any, bias: Any, y: Any, *, transpose_a: bool, transpose_b:
     else:
         line = 1, 1, rows
         problem = Problem(1, depth, line, columns, line, POINT, 1, True)
-        filters = Filters(1, depth, columns, 0, 0, *((1, depth) if transpose_b else (columns, 1)))
+        c, o = (1, depth) if transpose_b else (columns, 1)
+        filters = Filters(1, depth, columns, 0, 0, c, o)
         tensor.multiply(
             lowering.forward, problem, a, b, bias, y, filters, activation, numbers, channels_last=not transpose_a
         )
@@ -55,9 +59,24 @@ def _on_cores(
 ) -> None:
     """Without tensor cores."""
     rows, columns = y.shape
-    along = (1, rows) if transpose_a else (depth, 1)  # from row to row and from column to column
-    image = Gather(1, 1, 1, 0, 0, 0, 1, 1, rows, 0, 0, 0, *along, 0)
-    factor = Factor(*((1, depth) if transpose_b else (columns, 1)), 0, columns, depth)
-    target = Target(0, 0, 0, columns, 1, 0)
     tile = tune.float_tile(backend.executor().capability(), rows, columns, 1, y.dtype.itemsize)
-    plain.multiply(a, b, bias, y, rows, 1, image, factor, target, tile, activation)
+    column, channel = (1, depth) if transpose_b else (columns, 1)
+    factor = Factor(column, channel, 0, columns, depth)
+
+    def run(plan: Plan, bias: Any, y: Any, activation: Any) -> None:
+        plain.multiply(plan, a, b, bias, y, 1, factor, tile, activation)
+
+    plan = _plan(rows, columns, depth, transpose_a, tile.BK)
+    parts = split.count_parts(plan, columns, 1, y.size, y.dtype.itemsize)
+    split.through_parts(run, plan, bias, y, parts, columns, 1, activation)
+
+
+@lru_cache(maxsize=256)
+def _plan(rows: int, columns: int, depth: int, transposed: bool, BK: int) -> Plan:
+    """The rows of the first factor as pixels of one line."""
+    w, c = (1, rows) if transposed else (depth, 1)  # from row to row and from column to column
+    gather = Gather(1, 1, 1, 0, 0, 0, 1, 1, rows, 0, 0, 0, w, c, 0)
+    steps = -(-depth // BK)
+    phase = Phase(1, 1, rows, rows, 0, steps, 0)
+    nothing = np.zeros((0, 0), np.int64)  # a product needs no table of columns
+    return Plan(nothing, nothing, np.array([phase]), gather, Target(0, 0, 0, columns, 1, 0), True)

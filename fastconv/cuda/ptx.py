@@ -1,6 +1,6 @@
-"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads.
+"""Instructions that Numba has no name for: tensor cores, asynchronous copies, conversions, long loads and stores.
 
-All but the loads need sm_80.
+All but the last need sm_80.
 
 The one file with inline assembly. Each function is one PTX instruction, documented with its number in the PTX ISA 8.x
 manual; ``tests/cudasim.py`` has a counterpart of each in Python. Operands of the tensor cores are *words* of 32 bits:
@@ -100,10 +100,16 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(context.make_array(kind)(context, builder, value=array).data, [index])
 
 
-def _shared(builder: Any, pointer: Any) -> Any:
-    """A generic pointer as the 32-bit address that instructions on shared memory take."""
-    kind = ir.FunctionType(_I32, [pointer.type])
-    return builder.asm(kind, "{ .reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t; }", "=r,l", [pointer], False)
+def _shared(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """The 32-bit address of a word of shared memory, as instructions on it take it.
+
+    Only where the array begins is asked for: what is added to it stays arithmetic that the assembler can fold.
+    """
+    start = context.make_array(kind)(context, builder, value=array).data
+    function = ir.FunctionType(_I32, [start.type])
+    text = "{ .reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t; }"
+    base = builder.asm(function, text, "=r,l", [start], False)
+    return builder.add(base, builder.shl(builder.trunc(index, _I32), _I32(2)))
 
 
 @intrinsic
@@ -115,7 +121,7 @@ def copy_async(typingctx: Any, target: Any, i: Any, source: Any, j: Any, live: A
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kinds = signature.args
-        to = _shared(builder, _place(context, builder, kinds[0], values[0], values[1]))
+        to = _shared(context, builder, kinds[0], values[0], values[1])
         start = _place(context, builder, kinds[2], values[2], values[3])
         size = builder.select(values[4], _I32(16), _I32(0))
         kind = ir.FunctionType(ir.VoidType(), [_I32, start.type, _I32])
@@ -147,11 +153,25 @@ def _load(name: str, count: int) -> Any:
         return result(source, types.uint64, types.boolean), generate
 
     load.__name__ = name
-    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc.v{count}".
+    load.__doc__ = f"""``{name}(source, i, live)`` -> {count} float32 numbers, zeros unless `live`; "ld.global.nc".
 
     The place must be a whole multiple of {4 * count} bytes, and no kernel in flight may write there.
     """
     return intrinsic(load)
+
+
+@intrinsic
+def store_four(typingctx: Any, target: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """``store_four(target, i, a, b, c, d)``: four words to a whole multiple of 16 bytes; "st.global.v4"."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        to = _place(context, builder, signature.args[0], values[0], values[1])
+        kind = ir.FunctionType(ir.VoidType(), [to.type, *[_I32] * 4])
+        text = "st.global.v4.b32 [$0], {$1,$2,$3,$4};"
+        builder.asm(kind, text, "l,r,r,r,r,~{memory}", [to, *values[2:]], True)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, *[types.uint32] * 4), generate
 
 
 load_two, load_four = _load("load_two", 2), _load("load_four", 4)
@@ -163,7 +183,7 @@ def _load_matrices(name: str, form: str, what: str) -> Any:
     text = f"ldmatrix.sync.aligned.m8n8.x4{form}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        start = _shared(builder, _place(context, builder, signature.args[0], values[0], values[1]))
+        start = _shared(context, builder, signature.args[0], values[0], values[1])
         kind = ir.FunctionType(ir.LiteralStructType([_I32] * 4), [_I32])
         value = builder.asm(kind, text, "=r,=r,=r,=r,r,~{memory}", [start], True)
         return context.make_tuple(builder, result, [builder.extract_value(value, k) for k in range(4)])

@@ -13,9 +13,11 @@ import numba
 
 from . import ptx
 from .backend import cuda
-from .gemm_tensor import NUMBERS
+from .gemm_tensor import NUMBERS, L
 from .launch import BLOCK
 from .source import inlined
+
+SIDE = 32  # words and pixels that a block turns: 128 bytes either way
 
 
 class Image(NamedTuple):
@@ -43,29 +45,22 @@ def make_word(U: Any, numbers: str) -> Any:
     return inlined(rounded if NUMBERS[numbers] == 1 else pair)
 
 
-def make_stage(T: Any, S: Any, U: Any, numbers: str, pixels_first: bool) -> Callable[..., None]:
-    """staged[pixel, group, word] = word of x; one thread per chunk of four words.
-
-    With `pixels_first` neighbouring threads take neighbouring pixels, which lie side by side in x, else neighbouring
-    chunks.
-    """
+def make_stage(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
+    """staged[pixel, group, word] = word of a channels-last x; one thread per chunk of four words."""
     PER = NUMBERS[numbers]
     word = make_word(U, numbers)
+    W = numba.uint32
 
     def stage(x: Any, staged: Any, image: Any, size: Any) -> None:
+        v = cuda.local.array(4, W)
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(size):
             chunks = U(U(image.words) // U(4))
-            total = U(U(size) // chunks // U(image.groups))
-            if pixels_first:
-                q, p = U(i // total), U(i % total)
-            else:
-                p, q = U(i // U(chunks * U(image.groups))), U(i % U(chunks * U(image.groups)))
-            g = U(q // chunks)
-            first = U((q - g * chunks) * U(4 * PER))
-            n = U(p // U(image.pixels))
+            q = U(i // chunks)
+            p = U(q // U(image.groups))
+            g, n = U(q - p * U(image.groups)), U(p // U(image.pixels))
+            first = U((i - q * chunks) * U(4 * PER))
             at = U(n * U(image.n) + (p - n * U(image.pixels)) * U(image.pixel) + g * U(image.channels) * U(image.c))
-            to = U(U(p * U(image.groups) + g) * U(image.words) + (q - g * chunks) * U(4))
             for k in range(4):
                 c = U(first + U(k * PER))
                 low, high = T(0), T(0)
@@ -73,9 +68,48 @@ def make_stage(T: Any, S: Any, U: Any, numbers: str, pixels_first: bool) -> Call
                     low = x[U(at + c * U(image.c))]
                 if PER == 2 and U(c + U(1)) < U(image.channels):
                     high = x[U(at + U(c + U(1)) * U(image.c))]
-                staged[U(to + U(k))] = word(low, high)
+                v[k] = word(low, high)
+            ptx.store_four(staged, L(i) * L(4), v[0], v[1], v[2], v[3])
 
     return stage
+
+
+def make_stage_planes(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
+    """staged[pixel, group, word] = word of a channels-first x; a block turns SIDE words x SIDE pixels.
+
+    Neighbouring threads read neighbouring pixels and write neighbouring words. Blocks are numbered (image, group,
+    words, pixels); `tiles` says how many there are along pixels and words.
+    """
+    PER, ROWS, PITCH = NUMBERS[numbers], BLOCK // SIDE, SIDE + 1
+    word = make_word(U, numbers)
+    SIZE = SIDE * PITCH
+    W = numba.uint32
+
+    def stage_planes(x: Any, staged: Any, image: Any, tiles: Any) -> None:
+        shared = cuda.shared.array(SIZE, W)
+        t, rest = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
+        p0, rest = U(rest % U(tiles[0]) * U(SIDE)), U(rest // U(tiles[0]))
+        w0, rest = U(rest % U(tiles[1]) * U(SIDE)), U(rest // U(tiles[1]))
+        g, n = U(rest % U(image.groups)), U(rest // U(image.groups))
+        lane, row = U(t % U(SIDE)), U(t // U(SIDE))
+        at = U(n * U(image.n) + U(p0 + lane) * U(image.pixel) + g * U(image.channels) * U(image.c))
+        for k in range(SIDE // ROWS):
+            c = U(U(w0 + row + U(k * ROWS)) * U(PER))
+            low, high = T(0), T(0)
+            if U(p0 + lane) < U(image.pixels):
+                if c < U(image.channels):
+                    low = x[U(at + c * U(image.c))]
+                if PER == 2 and U(c + U(1)) < U(image.channels):
+                    high = x[U(at + U(c + U(1)) * U(image.c))]
+            shared[U(U(row + U(k * ROWS)) * U(PITCH) + lane)] = word(low, high)
+        cuda.syncthreads()
+        for k in range(SIDE // ROWS):
+            p, w = U(p0 + row + U(k * ROWS)), U(w0 + lane)
+            if p < U(image.pixels) and w < U(image.words):
+                to = U(U(U(n * U(image.pixels) + p) * U(image.groups) + g) * U(image.words) + w)
+                staged[to] = shared[U(lane * U(PITCH) + row + U(k * ROWS))]
+
+    return stage_planes
 
 
 def make_pack(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:

@@ -1,8 +1,9 @@
-"""Convolution as an implicit GEMM on tensor cores: which problems, and the steps of a call.
+"""Convolution and its gradients as implicit GEMMs on tensor cores: which problems, and the steps of a call.
 
 TF32 serves float32 where `fastconv.allow_tf32` allows it, float16 and bfloat16 arrays are multiplied as they are; all
 sums are float32. Image and weights are first brought to words (``staging``), unless a channels-last image of 16-bit
-numbers lies like that already. Extra memory: both operands once more, the image's channels filled up to 64 bytes.
+numbers lies like that already: 32 channels in a group, or a multiple, in a weight gradient 8. Extra memory: both
+operands once more, the image's channels filled up to 64 (16) bytes.
 Error: below (2**-10 + 2**-22 + terms*2**-22)*(|x|*|w|) in TF32, terms*2**-22*(|x|*|w|) for 16-bit operands, and the
 rounding of a 16-bit result.
 """
@@ -17,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, lowering, tune
+from . import backend, lowering, split, tune
 from .filters import Filters, cut, sum_parts
-from .gemm_tensor import BK, NARROW, NUMBERS, Weights, make_gemm_tensor
+from .gemm_tensor import BK, NARROW, NUMBERS, Tile, Weights, make_gemm_tensor
 from .gemm_weights import Pixels
 from .gemm_weights_tensor import Grad, geometry, make_gemm_weights_tensor
 from .halves import Half
 from .launch import blocks_for, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, strides_of
 from .ptx import CHUNK
-from .staging import Image, make_pack, make_stage
+from .staging import SIDE, Image, make_pack, make_stage, make_stage_planes
 
 SINCE = 8, 0  # compute capability
 LEAST_OUTPUTS = 16
@@ -71,28 +72,36 @@ def multiply(
     plan = _plan(lower, p, words)
     capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
     tile = tune.tensor_tile(capability, rows, filters.outputs, p.groups)
-    columns = len(plan.columns)
     size, last = (p.size, p.C) if lower is lowering.forward else (p.out, p.O)
-    image = p.N * math.prod(size) * words * p.groups
+    image, columns = p.N * math.prod(size) * words * p.groups, len(plan.columns)
+    weights = Weights(filters.outputs, columns, filters.outputs * columns)
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
-    narrow = isinstance(y, Half)
     order = p.channels_last if channels_last is None else channels_last
     staged = _staged(_elements(x), p, last, size, words, numbers, image, wide, order)
     packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
-    grid = (
-        blocks_for(filters.outputs, tile.BN),
-        blocks_for(int(plan.phases[:, 3].max()), tile.BM),
-        len(plan.phases),
-    )
-    result = _elements(y)
-    arrays = staged, packed, result if b is None else flat(b), result
+
+    def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
+        _start(plan, tile, numbers, p, staged, packed, b, y, weights, activation, wide or needs_wide(y.size))
+
+    result, total = _elements(y), filters.outputs * p.groups
+    parts = split.count_parts(plan, filters.outputs, p.groups, y.size, 4)
+    shorten = NARROW[numbers] if isinstance(y, Half) else None
+    pixels = 1 if p.channels_last else y.size // (p.N * total)
+    split.through_parts(run, plan, b, result, parts, total, pixels, activation, shorten)
+
+
+def _start(
+    plan: Plan, tile: Tile, numbers: str, p: Problem, staged: Any, packed: Any, b: Any, y: Any, weights: Weights,
+    activation: Any, wide: bool,
+) -> None:  # fmt: skip
+    grid = blocks_for(weights.outputs, tile.BN), blocks_for(int(plan.phases[:, 3].max()), tile.BM), len(plan.phases)
     tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
-    weights = Weights(filters.outputs, columns, filters.outputs * columns)
+    y = flat(y)
     launch(
         make_gemm_tensor,
-        (tile, numbers, p.deep, b is not None, activation, narrow),
+        (tile, numbers, p.deep, b is not None, activation, y.dtype == np.uint16),
         math.prod(grid) * p.groups,
-        (*arrays, *tables, plan.gather, plan.target, weights, grid),
+        (staged, packed, y if b is None else flat(b), y, *tables, plan.gather, plan.target, weights, grid),
         dtype=np.float32,
         wide=wide,
         threads=tile.threads,
@@ -143,13 +152,18 @@ def _staged(
     x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool,
     channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
-    """The image as words, good until the next one in `slot`."""
+    """The image as words, good until the next one in `slot`; itself if it consists of such words."""
     strides, inner = strides_of(channels, size, channels_last), channels // p.groups
+    if channels_last and x.dtype == np.uint16 and inner == 2 * words and backend.is_aligned(x):
+        return backend.executor().words(x)
     image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
     staged = backend.scratch(slot, total, np.uint32)
-    constants = numbers, not channels_last
-    chunks = total // 4
-    launch(make_stage, constants, blocks_for(chunks), (x, staged, image, chunks), dtype=x.dtype, wide=wide)
+    if channels_last:
+        launch(make_stage, (numbers,), blocks_for(total // 4), (x, staged, image, total // 4), dtype=x.dtype, wide=wide)
+    else:
+        tiles = blocks_for(image.pixels, SIDE), blocks_for(words, SIDE)
+        blocks = math.prod(tiles) * p.groups * p.N
+        launch(make_stage_planes, (numbers,), blocks, (x, staged, image, tiles), dtype=x.dtype, wide=wide)
     return staged
 
 

@@ -52,6 +52,7 @@ GPUS: dict[Capability, Gpu] = {
 #: Stands for any GPU where a result's bits depend on the tiles, which must not differ from GPU to GPU.
 REFERENCE: Capability = (9, 0)
 RESIDENT = 2  # blocks that a multiprocessor holds of the largest tile
+LEAST_STEPS = 16  # of a part of a sum: below, filling the pipeline and adding parts take more than they save
 MOST_STAGES = 4  # more steps in flight hide no more: the latency of memory is about two steps of a full block
 REGISTERS = 65536  # of a multiprocessor, on every architecture since sm_30
 SYSTEM_SHARED = 1  # KB of a block's shared memory that the system takes
@@ -92,6 +93,12 @@ def resident(threads: int, wide: bool) -> int:
     return 1 if wide else max(1, 512 // threads)
 
 
+def float_resident(capability: Capability, tile: gemm.Tile, wide: bool) -> int:
+    """`resident` without tensor cores: for sm_100 and later NVVM needs 139 registers where a thread keeps 64 sums."""
+    many = tile.TM * tile.TN > 32 and capability >= (10, 0)
+    return resident(tile.threads, wide or many)
+
+
 def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
     """The tile for a GEMM of `rows` x `channels` per group; all have the same BK, so the order of sums is the same too.
 
@@ -127,6 +134,16 @@ def weights_tile(capability: Capability, rows: int, channels: int) -> gemm_tenso
 
     least = min(map(computed, TENSOR_TILES))
     return _with_stages(next(tile for tile in TENSOR_TILES if 4 * computed(tile) <= 5 * least), capability)
+
+
+def split_parts(rows: int, channels: int, groups: int, steps: int) -> int:
+    """How many parts the sums of a GEMM of `rows` x `channels` per group are cut into.
+
+    As many as give each multiprocessor its blocks of the smallest tile, each of `LEAST_STEPS` steps at least. It must
+    not depend on the GPU, for results would.
+    """
+    blocks = -(-rows // 64) * -(-channels // 64) * groups
+    return max(1, min(enough_blocks(REFERENCE) // blocks, steps // LEAST_STEPS))
 
 
 def _with_stages(tile: gemm_tensor.Tile, capability: Capability) -> gemm_tensor.Tile:

@@ -160,7 +160,8 @@ def conv2d_weight_grad(
     Notes
     -----
     Work as for `conv2d`. The sum over pixels is cut into a fixed number of partial sums, added in order, so the result
-    has the same bits for any number of threads. Error bound as for `conv2d` with terms = N*OH*OW.
+    has the same bits for any number of threads. Error bound as for `conv2d` with terms = N*OH*OW. On CUDA arrays of 16
+    bits are multiplied as they are and summed in float32.
 
     Examples
     --------

@@ -59,9 +59,9 @@ def matmul(
 
     Notes
     -----
-    Work: 2*M*N*K operations; extra memory: a packed copy of b, on CUDA none. The result has the same bits for any number
-    of threads, which a BLAS does not promise. Error: below K*eps*(|a|@|b|). On CUDA `allow_tf32` holds for products too,
-    and factors of 16 bits are multiplied as they are and summed in float32.
+    Work: 2*M*N*K operations; extra memory: a packed copy of b, on CUDA none. The result has the same bits for any
+    number of threads, which a BLAS does not promise. Error: below K*eps*(|a|@|b|). On CUDA `allow_tf32` holds for
+    products too, and factors of 16 bits are multiplied as they are and summed in float32.
 
     Examples
     --------

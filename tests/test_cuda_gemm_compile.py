@@ -1,0 +1,178 @@
+"""Machine code of the GEMMs that `test_cuda_compile` does not know: weight gradients on tensor cores, plain products.
+
+Needs numba-cuda with its toolkit packages (``pip install 'fastconv[cuda13]'``) but no driver; skipped where they are
+not installed.
+"""
+
+import cuda_compiler
+import cuda_problems as problems
+import numpy as np
+import pytest
+from cuda_compiler import Compiler
+
+import fastconv as fc
+from fastconv.cuda import backend, launch, tune
+
+if cuda_compiler.missing:
+    pytest.skip(cuda_compiler.missing, allow_module_level=True)
+
+MOST_REGISTERS = 65536  # of a multiprocessor
+ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
+COMPILER = Compiler()
+
+needs_disassembler = pytest.mark.skipif(
+    not cuda_compiler.disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
+)
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    COMPILER.install(monkeypatch)
+    with backend.run_on(COMPILER):
+        yield COMPILER
+
+
+@pytest.fixture(params=ARCHITECTURES, ids=lambda target: "sm_" + "".join(map(str, target)))
+def architecture(request, monkeypatch):
+    compiler = Compiler(request.param)
+    compiler.install(monkeypatch)
+    with backend.run_on(compiler):
+        yield compiler
+
+
+def check(compiler, dtype="float32"):
+    """Nothing outside of registers, as many blocks as were asked for, no float64 in kernels that have none."""
+    assert compiler.reports
+    for report in compiler.reports:
+        print({key: report[key] for key in ("kernel", "registers", "stack", "shared")})
+        threads, resident = report["bounds"]
+        assert report["stack"] == 0, report["kernel"]
+        assert report["registers"] * threads * resident <= MOST_REGISTERS, report["kernel"]
+        assert dtype == "float64" or ".f64" not in report["ptx"], report["kernel"]
+
+
+def find(compiler, kernel):
+    return next(report for report in compiler.reports if report["kernel"] == kernel)
+
+
+def loop_of(compiler, kernel, arithmetic, folder):
+    loop = cuda_compiler.main_loop(cuda_compiler.instructions(find(compiler, kernel)["cubin"], folder), arithmetic)
+    print(loop, loop[arithmetic] / loop.total())
+    return loop
+
+
+# --- weight gradients on tensor cores
+
+
+def weight_gradient(dtype):
+    dtype = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    x, dy = np.zeros((1, 64, 5, 6), dtype), np.zeros((1, 128, 5, 6), dtype)
+    with fc.allow_tf32():
+        fc.conv2d_weight_grad(x, dy, (128, 64, 3, 3), padding=1, device="cuda", method="im2col")
+
+
+@pytest.fixture
+def tile(request, monkeypatch):
+    """The tile that weight gradients get, with the GPU's stages."""
+    chosen = tune.TENSOR_TILES[request.param]
+    monkeypatch.setattr(tune, "TENSOR_TILES", (chosen,))
+    return chosen
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("tile", range(4), indirect=True)
+def test_every_tile_of_weight_gradients_compiles(compiler, tile, dtype):
+    weight_gradient(dtype)
+    check(compiler)
+    assert find(compiler, "gemm_weights_tensor")["registers"] <= 128
+
+
+@needs_disassembler
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tile", [0], indirect=True)
+def test_weight_gradients_feed_tensor_cores(compiler, tile, dtype, tmp_path):
+    """16-bit fragments come turned, four matrices a load; TF32 words one by one; copies of 16 bytes."""
+    weight_gradient(dtype)
+    loop = loop_of(compiler, "gemm_weights_tensor", "HMMA", tmp_path)
+    assert loop["HMMA"] == 2 * tile.MT * tile.NT and loop["LDGSTS.128"] == 4
+    if dtype == "float32":
+        assert loop["LDS"] == 2 * (4 * tile.MT + 2 * tile.NT) and "LDSM" not in loop
+    else:
+        assert loop["LDSM"] == 2 * (tile.MT + tile.NT // 2) and "LDS" not in loop
+    assert not {"STS", "LDL", "STL"} & loop.keys()
+    assert loop.total() <= 240
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tile", [0], indirect=True)
+def test_weight_gradients_on_every_architecture(architecture, tile, dtype):
+    """From sm_80 on; before, 16-bit numbers are computed in float32."""
+    if architecture.capability() < (8, 0) and dtype == "bfloat16":
+        pytest.skip("bfloat16 conversions need sm_80")
+    weight_gradient(dtype)
+    check(architecture)
+    names = {report["kernel"] for report in architecture.reports}
+    assert ("gemm_weights_tensor" in names) == (architecture.capability() >= (8, 0))
+    for report in architecture.reports:
+        limit = tune.gpu(architecture.capability()).block << 10
+        assert report["shared"] <= limit
+
+
+def test_wide_indices_compile(compiler, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1)
+    weight_gradient("float32")
+    problems.convolve("conv", "im2col", PLAIN, True)
+    check(compiler)
+
+
+# --- plain products
+
+PLAIN = problems.Case("1x1", (1, 64, 4, 4), (128, 64, 1, 1))
+
+
+@needs_disassembler
+@pytest.mark.parametrize("op, channels_last", [("conv", False), ("conv", True), ("conv_input_grad", True)])
+def test_plain_products_mostly_multiply(compiler, op, channels_last, tmp_path, monkeypatch):
+    """No gather: both factors by one load of 16 bytes each a step, in at most 128 registers."""
+    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    problems.convolve(op, "im2col", PLAIN, channels_last)
+    check(compiler)
+    assert [report["kernel"] for report in compiler.reports] == ["gemm_plain"]
+    assert find(compiler, "gemm_plain")["registers"] <= 128
+    loop = loop_of(compiler, "gemm_plain", "FFMA", tmp_path)
+    assert loop["FFMA"] == 512 and loop["LDS.128"] == 32 and loop["LDG.128"] == 2
+    assert not {"LDG", "LDS", "LDL", "STL"} & loop.keys()
+    assert loop["FFMA"] >= 0.83 * loop.total()
+
+
+@needs_disassembler
+def test_channels_that_lie_side_by_side_are_gathered_by_long_loads(compiler, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    problems.convolve("conv", "im2col", problems.Case("3x3", (1, 64, 4, 4), (128, 64, 3, 3), {"padding": 1}), True)
+    check(compiler)
+    loop = loop_of(compiler, "gemm", "FFMA", tmp_path)
+    assert find(compiler, "gemm")["registers"] <= 128
+    assert loop["FFMA"] == 512 and loop["LDG.128"] == 2
+    assert loop["FFMA"] >= 0.8 * loop.total()
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_every_plain_tile_compiles(compiler, number, monkeypatch):
+    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[number])
+    problems.convolve("conv", "im2col", PLAIN, number % 2 == 0)
+    check(compiler)
+
+
+def test_plain_products_on_every_architecture(architecture, monkeypatch):
+    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    problems.convolve("conv", "im2col", PLAIN, True)
+    check(architecture)
+    assert find(architecture, "gemm_plain")["registers"] <= 128
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_matmul_compiles(compiler, dtype):
+    a, b = np.zeros((20, 40), dtype), np.zeros((30, 40), dtype)
+    fc.matmul(a, b, b[:, 0].copy(), transpose_b=True, activation="relu", device="cuda")
+    fc.matmul(a[:, :3].copy(), a, transpose_a=True, device="cuda")
+    check(compiler, dtype)
