@@ -319,6 +319,14 @@ def test_an_array_tells_others_its_stream(executor):
         assert Array(backend.empty((2,), np.float32)).__cuda_array_interface__["stream"] == 7
 
 
+def test_no_pool_where_each_thread_has_its_own_default_stream(monkeypatch, waits):
+    pytest.importorskip("cuda.bindings", reason="Numba's CUDA target has no driver bindings here")
+    monkeypatch.setenv("NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM", "1")
+    run = numba_executor(monkeypatch, waits)
+    assert isinstance(run.empty((4,), np.dtype(np.float32)), Memory)  # what the driver gave
+    assert run.pool.idle_bytes == 0
+
+
 def test_trimming_the_backend(executor):
     backend.empty((100,), np.float32)
     assert backend.trim() == 512

@@ -86,6 +86,7 @@ class NumbaExecutor:
         self.cuda = cuda
         self.pool = Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
         self.simulated = _simulator_asked_for()
+        self.pooled = not (self.simulated or _each_thread_has_a_stream())  # else "the default stream" is not one stream
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
@@ -111,7 +112,7 @@ class NumbaExecutor:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         nbytes = math.prod(shape) * dtype.itemsize
-        if self.simulated or not nbytes:
+        if not (self.pooled and nbytes):
             return self.cuda.device_array(shape, dtype)
         lease = self.pool.take(nbytes, self.device(), current_stream())
         address = lease.block.raw.__cuda_array_interface__["data"][0]
@@ -402,6 +403,10 @@ def _driver_problem(cuda: Any) -> str:
 
 def _simulator_asked_for() -> bool:
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+def _each_thread_has_a_stream() -> bool:
+    return os.environ.get("NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
 
 
 def _text(name: str | bytes) -> str:
