@@ -454,7 +454,7 @@ def test_arrays_are_handed_out():
 
 DLPACK_BUGS = {
     "wrong steps": ("*c_steps(shape)", "*shape"),
-    "bytes for bits": ("dtype.itemsize * 8", "dtype.itemsize"),
+    "another kind of number": ("CODES[dtype.kind]", 'CODES["i"]'),
     "the array let go": ("managed, sizes, steps, owner", "managed, sizes, steps"),
     "never let go": ("_given.pop(address, None)", "_given.get(address)"),
     "unused capsules stay": ("_delete(_api(", "(_api("),
@@ -466,7 +466,7 @@ def noticed(module, monkeypatch):
     try:
         test_capsules("float32", (2, 3, 4))
         test_a_capsule_keeps_its_array()
-    except (AssertionError, BufferError, SystemError):  # the last is NumPy's
+    except AssertionError:
         return True
     return False
 
