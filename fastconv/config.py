@@ -6,6 +6,7 @@ variable                  default                    meaning
 FASTCONV_NUM_THREADS      all usable processors      threads of a parallel kernel
 FASTCONV_CACHE_DIR        the user's cache folder    where compiled kernels and data sets are kept
 FASTCONV_DATA             not set                    folder searched for data sets before the cache
+FASTCONV_CUDA_POOL_BYTES  a quarter of the GPU's     device memory kept for new arrays while none uses it
 FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
 FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
 FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
@@ -36,6 +37,7 @@ class Config:
     """The tunables; `load` fills them from the environment."""
 
     num_threads: int
+    cuda_pool_bytes: int | None = None
     scratch_bytes: int = 32 << 20
     serial_flops: int = 200_000
     tile_bytes: int = 384 << 10

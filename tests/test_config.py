@@ -9,7 +9,7 @@ from fastconv import config
 from fastconv.config import Config, load
 from fastconv.errors import InvalidArgument
 
-NUMBERS = ("NUM_THREADS", "SCRATCH_BYTES", "SERIAL_FLOPS", "TILE_BYTES")
+NUMBERS = ("NUM_THREADS", "SCRATCH_BYTES", "SERIAL_FLOPS", "TILE_BYTES", "CUDA_POOL_BYTES")
 
 
 def test_defaults():

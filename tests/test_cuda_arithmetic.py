@@ -179,12 +179,19 @@ def test_axes_that_go_together_become_one():
 # --- planted bugs
 
 
+TWO = "if i < U(total):\n                y[i] = store(f(load_a(a, i), load_b(b, i)))"
 MAP_BUGS = {
-    "one element too many": ("if i < U(total):", "if i <= U(total):"),
+    "one element too many": ("if i < U(total):\n                rest", "if i <= U(total):\n                rest"),
     "no start": ("U(starts[0]), U(starts[1])", "U(starts[0]), U(0)"),
     "steps of another operand": ("at_b = U(at_b + rest * U(steps_b[axes - 1]))", "at_b = at_a"),
     "an axis skipped": ("                    rest = whole\n", ""),
-    "one step only": ("U(first + U(k * BLOCK))", "U(first + U(k))"),
+    "one step only": (
+        "U(first + U(k * BLOCK))\n            if i < U(total):\n                rest",
+        "U(first + U(k))\n            if i < U(total):\n                rest",
+    ),
+    "one element too many in a row": (TWO, TWO.replace("<", "<=")),
+    "one operand stands still": (TWO, TWO.replace("load_b(b, i)", "load_b(b, U(0))")),
+    "rows taken for a row": ("all(place == steps[0] for place in real)", "True"),
     "operands exchanged": ("f(load_a(a, at_a), load_b(b, at_b)))", "f(load_b(b, at_b), load_a(a, at_a)))"),
 }
 FUNCTION_BUGS = {
@@ -198,7 +205,8 @@ FUNCTION_BUGS = {
 def exercise():
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     d = asarray(x)
-    pairs = [(d - d[:1, :, :1], x - x[:1, :, :1]), (d[1:, ::-1, 1:] / d[1, 1, 1], x[1:, ::-1, 1:] / x[1, 1, 1])]
+    pairs = [(d - d * d, x - x * x), (d - d[:1, :, :1], x - x[:1, :, :1]), (d[:1] - d[0, 0, 0:1], x[:1] - x[0, 0, 0:1])]
+    pairs += [(d[1:, ::-1, 1:] / d[1, 1, 1], x[1:, ::-1, 1:] / x[1, 1, 1])]
     return [(actual.numpy(), expected) for actual, expected in pairs]
 
 

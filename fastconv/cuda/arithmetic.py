@@ -11,7 +11,8 @@ operation itself, in the dtypes that NumPy's ufunc chooses; float16 is computed 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +28,7 @@ MOST_ITEMS = 4  # elements a thread takes of a large array: as many loads are un
 LARGE = 1 << 18
 
 Operand = Window | np.generic
+Layout = tuple[tuple[int, ...], tuple[int, ...], Any]  # shape, steps, dtype
 
 
 def make_map(
@@ -36,12 +38,8 @@ def make_map(
 
     computed : dtypes that operands are brought to. stored : dtypes they lie in memory in; "" is a number, not an array.
     """
-    A, B, C = (numba.from_dtype(np.dtype(d)) for d in (*computed, *computed[:1] * (3 - len(computed))))
-    f = device_function(name, A)
-    load_a, load_b, load_c = (
-        _loader(d, c) for d, c in zip((*stored, *("",) * (3 - len(stored))), (A, B, C), strict=True)
-    )
-    count, store = len(computed), _storer(T)
+    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+    count = len(computed)
 
     def map_elements(
         y: Any, a: Any, b: Any, c: Any, sizes: Any, starts: Any,
@@ -75,6 +73,44 @@ def make_map(
     return map_elements
 
 
+def make_flat_map(
+    T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], items: int
+) -> Callable[..., None]:
+    """y[i] = f(a[i], b[i], c[i]) for operands of y's shape, and numbers; see `make_map`."""
+    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+
+    def map_one(y: Any, a: Any, total: Any) -> None:
+        first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        for k in unrolled(items):
+            i = U(first + U(k * BLOCK))
+            if i < U(total):
+                y[i] = store(f(load_a(a, i)))
+
+    def map_two(y: Any, a: Any, b: Any, total: Any) -> None:
+        first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        for k in unrolled(items):
+            i = U(first + U(k * BLOCK))
+            if i < U(total):
+                y[i] = store(f(load_a(a, i), load_b(b, i)))
+
+    def map_three(y: Any, a: Any, b: Any, c: Any, total: Any) -> None:
+        first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        for k in unrolled(items):
+            i = U(first + U(k * BLOCK))
+            if i < U(total):
+                y[i] = store(f(load_a(a, i), load_b(b, i), load_c(c, i)))
+
+    return (map_one, map_two, map_three)[len(computed) - 1]
+
+
+def _parts(T: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...]) -> tuple[Any, ...]:
+    """The device functions of a kernel: f, a loader for each of three operands, and what stores the result."""
+    missing = 3 - len(computed)
+    types = [numba.from_dtype(np.dtype(d)) for d in (*computed, *computed[:1] * missing)]
+    loaders = [_loader(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
+    return device_function(name, types[0]), *loaders, _storer(T)
+
+
 def _loader(stored: str, computed: Any) -> Any:
     """load(a, i): element i of an array, or the number a itself, in the dtype of the computation."""
     if not stored:
@@ -89,6 +125,33 @@ def _storer(T: Any) -> Any:
     return numba.njit((lambda v: v) if T is numba.boolean else (lambda v: T(v)))
 
 
+class Plan(NamedTuple):
+    """What a call needs beside its arrays, found once for operands of the same shapes, steps and dtypes."""
+
+    constants: tuple[Any, ...]
+    types: tuple[Any, ...]  # of the operands that are numbers
+    flat: bool  # every operand is a number or lies like y, without a gap
+    sizes: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]  # of y, a, b, c
+
+
+@lru_cache(maxsize=4096)
+def plan(name: str, computed: tuple[np.dtype, ...], y: Layout, inputs: tuple[Layout | None, ...]) -> Plan:
+    """How ``y = name(*inputs)`` is computed; None stands for a number."""
+    shape = y[0]
+    windows = [None if i is None else broadcast(Window(None, i[0], i[1]), shape) for i in inputs]
+    sizes, steps = collapsed(shape, [y[1], *(w.steps for w in windows if w)])
+    own, none = iter(steps[1:]), (0,) * len(sizes)
+    places = [next(own) if w else none for w in windows]
+    real = [place for place, w in zip(places, windows, strict=True) if w]
+    wider = [_wider(d) for d in computed[: len(inputs)]]
+    stored = tuple("" if i is None else np.dtype(i[2]).name for i in inputs)
+    constants = name, tuple(d.name for d in wider), stored
+    places += [none] * (3 - len(inputs))
+    in_a_row = all(place == steps[0] for place in real) and (steps[0] == (1,) or sizes == (1,))
+    return Plan(constants, tuple(d.type for d in wider), len(sizes) == 1 and in_a_row, sizes, (steps[0], *places))
+
+
 def apply(name: str, inputs: tuple[Operand, ...], computed: tuple[np.dtype, ...], y: Window) -> None:
     """Write ``name(*inputs)`` to the window y; `computed`: the dtypes of the computation, of inputs and result.
 
@@ -96,27 +159,35 @@ def apply(name: str, inputs: tuple[Operand, ...], computed: tuple[np.dtype, ...]
     """
     if y.size == 0:
         return
-    windows = [broadcast(i, y.shape) if isinstance(i, Window) else None for i in inputs]
-    real = [y, *(w for w in windows if w is not None)]
-    sizes, steps = collapsed(y.shape, [w.steps for w in real])
-    own, none = iter(steps[1:]), (0,) * len(sizes)
-    values = [flat(w.handle) if w else _number(i, d) for w, i, d in zip(windows, inputs, computed, strict=False)]
-    places = [(next(own), w.start) if w else (none, 0) for w in windows]
-    missing = 3 - len(inputs)  # what the kernel does not look at
-    values, places = values + values[:1] * missing, places + [(none, 0)] * missing
+    how = plan(name, computed, _layout(y), tuple(_layout(i) if isinstance(i, Window) else None for i in inputs))
+    windows = [y, *(i for i in inputs if isinstance(i, Window))]
+    values = [flat_of(i.handle) if isinstance(i, Window) else t(i) for i, t in zip(inputs, how.types, strict=True)]
     items = MOST_ITEMS if y.size >= LARGE else 1
-    stored = tuple(np.dtype(w.handle.dtype).name if w else "" for w in windows)
-    constants = name, tuple(_wider(d).name for d in computed[: len(inputs)]), stored, len(sizes), items
-    starts, steps_abc = (y.start, *(start for _, start in places)), (step for step, _ in places)
-    handles = [w.handle for w in real]
-    with backend.scope(*handles):
-        args = flat(y.handle), *values, sizes, starts, steps[0], *steps_abc, y.size
-        wide = needs_wide(*(h.size for h in handles))
-        launch(make_map, constants, blocks_for(y.size, BLOCK * items), args, dtype=y.handle.dtype, wide=wide)
+    options = {"dtype": y.handle.dtype, "wide": needs_wide(*(w.handle.size for w in windows))}
+    blocks = blocks_for(y.size, BLOCK * items)
+    with backend.scope(*(w.handle for w in windows)):
+        if how.flat and not any(w.start for w in windows):
+            args: tuple[Any, ...] = flat_of(y.handle), *values, y.size
+            launch(make_flat_map, (*how.constants, items), blocks, args, **options)
+            return
+        starts = (y.start, *(i.start if isinstance(i, Window) else 0 for i in inputs), 0, 0)[:4]
+        values += values[:1] * (3 - len(values))  # what the kernel does not look at
+        args = flat_of(y.handle), *values, how.sizes, starts, *how.steps, y.size
+        launch(make_map, (*how.constants, len(how.sizes), items), blocks, args, **options)
 
 
-def _number(value: Any, dtype: np.dtype) -> Any:
-    return _wider(dtype).type(value)
+def flat_of(handle: Any) -> Any:
+    """A device array as one axis; the view is kept, for making one takes longer than many a kernel."""
+    if len(handle.shape) == 1:
+        return handle
+    view = getattr(handle, "fastconv_flat", None)
+    if view is None:
+        view = handle.fastconv_flat = flat(handle)
+    return view
+
+
+def _layout(window: Window) -> Layout:
+    return window.shape, window.steps, window.handle.dtype
 
 
 def _wider(dtype: np.dtype) -> np.dtype:

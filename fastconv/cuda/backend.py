@@ -7,11 +7,12 @@ the tests' simulator checks each kernel's logic on the CPU that way.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,7 @@ from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
 from . import interop, opt_in
 from .interop import is_device_array as is_device_array
+from .memory import Pool, lease_of
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
 MOST_LAUNCHERS = 1024
@@ -45,6 +47,9 @@ class Executor(Protocol):
 
     def scratch(self, slot: str, size: int, dtype: np.dtype) -> Any:
         """A flat array of at least `size` elements, for use until the next request for `slot`."""
+
+    def trim(self) -> int:
+        """Free memory that is kept for new arrays; the number of bytes."""
 
     def owns(self, obj: Any) -> bool:
         """True for the arrays this executor makes."""
@@ -70,6 +75,9 @@ class Executor(Protocol):
     def on(self, device: int | None) -> Any:
         """A context in which `device` is the current one."""
 
+    def wait(self, stream: int, other: int) -> None:
+        """Let what starts on `stream` from now on run after what was started on `other`."""
+
     def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
         """Make a plain function a kernel; bounds: threads of a block, blocks that should fit a multiprocessor."""
 
@@ -82,7 +90,9 @@ class NumbaExecutor:
 
     def __init__(self, cuda: Any) -> None:
         self.cuda = cuda
+        self.pool = Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
         self.simulated = _simulator_asked_for()
+        self.pooled = not (self.simulated or _each_thread_has_a_stream())  # else "the default stream" is not one stream
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
@@ -91,8 +101,13 @@ class NumbaExecutor:
 
     def to_device(self, array: np.ndarray) -> Any:
         """A copy on the device, finished when this returns: any stream may use it."""
-        copy = self.cuda.to_device(array)
-        self.cuda.synchronize()
+        if self.simulated:
+            return self.cuda.to_device(array)
+        copy = self.empty(array.shape, array.dtype)
+        if array.size:
+            stream = self._stream(current_stream())
+            copy.copy_to_device(array, stream=stream)
+            (stream or self.cuda.default_stream()).synchronize()
         return copy
 
     def to_host(self, array: Any) -> np.ndarray:
@@ -103,7 +118,17 @@ class NumbaExecutor:
         return host
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        return self.cuda.device_array(shape, dtype)
+        nbytes = math.prod(shape) * dtype.itemsize
+        if not (self.pooled and nbytes):
+            return self.cuda.device_array(shape, dtype)
+        lease = self.pool.take(nbytes, self.device(), current_stream())
+        address = lease.block.raw.__cuda_array_interface__["data"][0]
+        interface = {"shape": shape, "strides": None, "typestr": dtype.str, "data": (address, False), "version": 3}
+        return self.cuda.from_cuda_array_interface(interface, owner=lease, sync=False)
+
+    def _pool_bytes(self) -> int:
+        """The bytes that may lie idle: a quarter of the device's memory unless the configuration says otherwise."""
+        return settings.cuda_pool_bytes or self.cuda.current_context().get_memory_info().total // 4
 
     def scratch(self, slot: str, size: int, dtype: np.dtype) -> Any:
         """Small arrays are kept, one per slot, thread, stream and device: there, calls follow each other."""
@@ -114,6 +139,9 @@ class NumbaExecutor:
         if key not in kept or kept[key].size < size:
             kept[key] = self.empty((size,), dtype)
         return kept[key]
+
+    def trim(self) -> int:
+        return self.pool.trim()
 
     def owns(self, obj: Any) -> bool:
         return hasattr(obj, "copy_to_host")
@@ -138,6 +166,11 @@ class NumbaExecutor:
 
     def on(self, device: int | None) -> Any:
         return nullcontext() if device is None else self.cuda.gpus[device]
+
+    def wait(self, stream: int, other: int) -> None:
+        event = self.cuda.event(timing=False)
+        event.record(stream=self._stream(other))
+        event.wait(stream=self._stream(stream))
 
     def compile(self, function: Callable[..., None], bounds: tuple[int, int]) -> Any:
         return self.cuda.jit(function, launch_bounds=bounds) if self.alignment else self.cuda.jit(function)
@@ -285,15 +318,40 @@ def is_usual(*arrays: Any) -> bool:
     return current_stream() == 0 and all(_memory_of(a) == (None, 0) for a in arrays)
 
 
+class scope:  # noqa: N801 - used like a function
+    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
+
+    The stream first waits for those that other arrays among them come from.
+    """
+
+    __slots__ = ("_arrays", "_inner")
+
+    def __init__(self, *arrays: Any) -> None:
+        self._arrays = arrays
+        self._inner: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> None:
+        origins = [_memory_of(array) for array in self._arrays]
+        if current_stream() == 0 and all(origin == (None, 0) for origin in origins):
+            return  # the usual case: there is nothing to do
+        self._inner = _working_for(self._arrays, origins)
+        self._inner.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._inner is not None:
+            self._inner.__exit__(*error)
+
+
 @contextmanager
-def scope(*arrays: Any) -> Iterator[None]:
-    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it."""
-    device, stream = next((m for m in map(_memory_of, arrays) if m != (None, 0)), (None, 0))
+def _working_for(arrays: tuple[Any, ...], origins: list[tuple[int | None, int]]) -> Iterator[None]:
+    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, 0))
     with executor().on(device), _working_on(stream):
+        for other in {own for _, own in origins} - {stream}:
+            executor().wait(stream, other)
+        if (device, stream) != (None, 0):
+            for array in arrays:
+                _remember(array, device, stream)
         yield
-    if (device, stream) != (None, 0):
-        for array in arrays:
-            _remember(array, device, stream)
 
 
 def current_stream() -> int:
@@ -306,15 +364,25 @@ def stream_of(array: Any) -> int:
     return _memory_of(array)[1]
 
 
+def trim() -> int:
+    """Give device memory that no array uses back to the driver; the number of bytes."""
+    return executor().trim()
+
+
 def _memory_of(array: Any) -> tuple[int | None, int]:
+    lease = lease_of(array)
+    if lease is not None:
+        return lease.origin
     return getattr(getattr(array, "gpu_data", None), "fastconv_origin", (None, 0))
 
 
 def _remember(array: Any, device: int | None, stream: int) -> None:
-    # A reshaped array keeps its memory object, but not its own attributes.
-    memory = getattr(array, "gpu_data", None)
-    if memory is not None:
-        memory.fastconv_origin = (device, stream)
+    # A reshaped array keeps its memory object, but not its own attributes; a part of one keeps the lease.
+    lease = lease_of(array)
+    if lease is not None:
+        lease.move(device, stream)
+    elif getattr(array, "gpu_data", None) is not None:
+        array.gpu_data.fastconv_origin = (device, stream)
 
 
 @contextmanager
@@ -372,6 +440,10 @@ def _driver_problem(cuda: Any) -> str:
 
 def _simulator_asked_for() -> bool:
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+def _each_thread_has_a_stream() -> bool:
+    return os.environ.get("NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
 
 
 def _text(name: str | bytes) -> str:

@@ -138,12 +138,6 @@ def _broadcast_to(a: Array, shape: Any) -> Array:
     return a if shape == a.shape else ufuncs.contiguous(broadcast(whole(a.handle), shape))
 
 
-@_implements(np.ascontiguousarray)
-def _ascontiguousarray(a: Array, dtype: Any = None) -> Array:
-    a = a if dtype is None else a.astype(dtype, copy=False)
-    return a if a.ndim else a.reshape(1)
-
-
 @_implements(np.empty_like)
 def _empty_like(a: Array, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
     shape = a.shape if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InvalidArgument
 
+LEGACY_STREAM = 1  # what interfaces call the default stream; they may not say 0
 DLPACK_CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
 
 
@@ -61,7 +62,8 @@ def stream_of(obj: Any) -> int:
         return import_module("torch").cuda.current_stream(obj.device).cuda_stream
     if library == "cupy":
         return import_module("cupy").cuda.get_current_stream().ptr
-    return (getattr(obj, "__cuda_array_interface__", None) or {}).get("stream") or 0
+    stream = (getattr(obj, "__cuda_array_interface__", None) or {}).get("stream") or 0
+    return 0 if stream == LEGACY_STREAM else stream
 
 
 def prepared(obj: Any, dtype: np.dtype | None) -> Any:
@@ -83,11 +85,20 @@ def interface_of(obj: Any, stream: int) -> dict[str, Any]:
         shape, strides, typestr = interface["shape"], interface.get("strides"), interface["typestr"]
     else:
         view = import_module("cuda.core.utils").StridedMemoryView
-        memory = view.from_dlpack(obj, stream_ptr=stream or 1)  # DLPack calls the default stream 1
+        memory = view.from_dlpack(obj, stream_ptr=stream or LEGACY_STREAM)
         typestr, shape = memory.dtype.str, tuple(memory.shape)
         strides = None if memory.strides is None else tuple(n * memory.dtype.itemsize for n in memory.strides)
         interface = {"data": (memory.ptr, memory.readonly), "typestr": typestr, "version": 3}
-    if strides is not None and 0 not in shape and not _contiguous(shape, strides, np.dtype(typestr).itemsize):
+    if interface.get("mask") is not None:
+        raise InvalidArgument(
+            f"a {type(obj).__name__} has a mask; expected all of its elements to count: fill it first"
+        )
+    dtype = np.dtype(typestr)
+    if dtype.kind not in "biuf" or not dtype.isnative:
+        raise InvalidArgument(
+            f"a {type(obj).__name__} has dtype {dtype}; expected real numbers of the host's byte order"
+        )
+    if strides is not None and 0 not in shape and not _contiguous(shape, strides, dtype.itemsize):
         raise InvalidArgument(
             f"a {type(obj).__name__} of shape {tuple(shape)} has strides {tuple(strides)} bytes; expected a "
             f"C-contiguous array: copy it first"

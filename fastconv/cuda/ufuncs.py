@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,12 @@ ON_BOOL = {
 }  # fmt: skip
 ONLY_BOOL = {"invert", "bitwise_not", "bitwise_xor", "logical_and", "logical_or", "logical_xor"}
 ONLY_FLOAT = {"power", "reciprocal"}
-Input = Any
 
 
 def call(ufunc: np.ufunc, inputs: tuple[Any, ...], out: Array | None = None, dtype: Any = None) -> Array:
     """``ufunc(*inputs, out=out)``; Python numbers take the arrays' dtype (NEP 50)."""
     operands = [operand(i) for i in inputs]
-    *loop, result = _dtypes(ufunc, operands, inputs, dtype)
-    name = _name(ufunc.__name__, loop)
+    name, *loop, result = _resolved(ufunc, tuple(map(kind_of, operands)), None if dtype is None else np.dtype(dtype))
     if ufunc.__name__.startswith("logical") and loop[0] != np.bool_ and name != "logical_not":
         operands, loop = [truth(o) for o in operands], [np.dtype(bool)] * len(loop)
         name = _name(ufunc.__name__, loop)
@@ -114,12 +113,14 @@ def _new(shape: tuple[int, ...], dtype: np.dtype, near: Window) -> Array:
         return Array(backend.empty(shape, dtype))
 
 
-def _dtypes(ufunc: np.ufunc, operands: list[Any], inputs: tuple[Any, ...], dtype: Any) -> tuple[np.dtype, ...]:
-    kinds = [kind_of(o) for o in operands]
+@lru_cache(maxsize=1024)
+def _resolved(ufunc: np.ufunc, kinds: tuple[Any, ...], dtype: np.dtype | None) -> tuple[Any, ...]:
+    """The kernel's name and the dtypes of inputs and result, by NumPy's own rules."""
     if ufunc.nout != 1:
         raise Unsupported(f"np.{ufunc.__name__} is not there for device arrays: take .numpy() first")
-    asked: dict[str, Any] = {} if dtype is None else {"signature": (None,) * ufunc.nin + (np.dtype(dtype),)}
-    return ufunc.resolve_dtypes((*kinds, None), **asked)
+    asked: dict[str, Any] = {} if dtype is None else {"signature": (None,) * ufunc.nin + (dtype,)}
+    dtypes = ufunc.resolve_dtypes((*kinds, None), **asked)
+    return _name(ufunc.__name__, list(dtypes)), *dtypes
 
 
 def kind_of(value: Any) -> Any:

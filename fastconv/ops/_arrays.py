@@ -122,7 +122,8 @@ class Operands:
             return memory.empty(shape, dtype)
         from ..cuda import backend, halves
 
-        return halves.empty(shape, self.result) if self._halves else backend.empty(shape, np.dtype(dtype))
+        with backend.scope(*(a for a in self.arrays if a is not None)):  # on their stream
+            return halves.empty(shape, self.result) if self._halves else backend.empty(shape, np.dtype(dtype))
 
     def output(self, shape: tuple[int, ...], out: Any) -> Any:
         """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
