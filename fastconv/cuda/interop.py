@@ -27,7 +27,8 @@ def is_device_array(obj: Any) -> bool:
     """True for arrays in a GPU's memory; imports nothing."""
     if obj is None or isinstance(obj, (np.ndarray, np.generic, int, float, str, list, tuple)):
         return False
-    if _is_device_class(type(obj)):
+    kind: Any = type(obj)
+    if _is_device_class(kind):
         return True
     if library_of(obj) == "torch":
         return bool(getattr(obj, "is_cuda", False))  # its interface raises where a gradient is recorded
