@@ -179,7 +179,9 @@ def test_axes_that_go_together_become_one():
 # --- planted bugs
 
 
-TWO = "if i < U(total):\n                y[i] = store(f(load_a(a, i), load_b(b, i)))"
+A, B = "to_a(a if number_a else a[i])", "to_b(b if number_b else b[i])"
+TWO = f"if i < U(total):\n                y[i] = store(f({A}, {B}))"
+AT_A, AT_B = A.replace("[i]", "[at_a]"), B.replace("[i]", "[at_b]")
 MAP_BUGS = {
     "one element too many": ("if i < U(total):\n                rest", "if i <= U(total):\n                rest"),
     "no start": ("U(starts[0]), U(starts[1])", "U(starts[0]), U(0)"),
@@ -190,9 +192,9 @@ MAP_BUGS = {
         "U(first + U(k))\n            if i < U(total):\n                rest",
     ),
     "one element too many in a row": (TWO, TWO.replace("<", "<=")),
-    "one operand stands still": (TWO, TWO.replace("load_b(b, i)", "load_b(b, U(0))")),
+    "one operand stands still": (TWO, TWO.replace("b[i]", "b[U(0)]")),
     "rows taken for a row": ("all(place == steps[0] for place in real)", "True"),
-    "operands exchanged": ("f(load_a(a, at_a), load_b(b, at_b)))", "f(load_b(b, at_b), load_a(a, at_a)))"),
+    "operands exchanged": (f"f({AT_A}, {AT_B}))\n                else", f"f({AT_B}, {AT_A}))\n                else"),
 }
 FUNCTION_BUGS = {
     "NaN loses": ('_same(lambda a, b: a if a >= b or a != a else b)', '_same(lambda a, b: b if b > a else a)'),

@@ -79,6 +79,22 @@ def test_on_every_architecture(architecture, monkeypatch):
     check(architecture, 64)
 
 
+def test_numbers(compiler):
+    x, flag = array((5, 7)), array((5, 7), "bool")
+    for y in (
+        flag | True,
+        np.where(flag, 1.5, x),
+        np.float32(2) * x,
+        x.astype("float64") * 2,
+        array((3,), "int32") + 1,
+    ):
+        assert y.size
+    flag[1:] = True
+    x[:, 2] = 3
+    check(compiler, 40, doubles=True)
+    assert sum(".f64" in report["ptx"] for report in compiler.reports) == 2  # where float64 was asked for
+
+
 def test_wide_indices(compiler, monkeypatch):
     monkeypatch.setattr(launch, "NARROW", 1)
     x = array((4, 6, 5))

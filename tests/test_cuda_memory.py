@@ -74,6 +74,7 @@ def test_streams_and_devices_never_mix():
     for key in ((0, 0), (0, 7), (1, 0), (1, 7)):
         lease = pool.take(512, *key)
         assert (lease.block.device, lease.block.stream) == key
+        assert lease.origin == (key if any(key) else (None, 0))
         del lease
     assert device.given == 4
 

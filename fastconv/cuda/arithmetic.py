@@ -38,7 +38,8 @@ def make_map(
 
     computed : dtypes that operands are brought to. stored : dtypes they lie in memory in; "" is a number, not an array.
     """
-    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+    f, to_a, to_b, to_c, store = _parts(T, name, computed, stored)
+    number_a, number_b, number_c = _numbers(stored)
     count = len(computed)
 
     def map_elements(
@@ -64,11 +65,17 @@ def make_map(
                 at_b = U(at_b + rest * U(steps_b[axes - 1]))
                 at_c = U(at_c + rest * U(steps_c[axes - 1]))
                 if count == 1:
-                    y[at_y] = store(f(load_a(a, at_a)))
+                    y[at_y] = store(f(to_a(a if number_a else a[at_a])))
                 elif count == 2:
-                    y[at_y] = store(f(load_a(a, at_a), load_b(b, at_b)))
+                    y[at_y] = store(f(to_a(a if number_a else a[at_a]), to_b(b if number_b else b[at_b])))
                 else:
-                    y[at_y] = store(f(load_a(a, at_a), load_b(b, at_b), load_c(c, at_c)))
+                    y[at_y] = store(
+                        f(
+                            to_a(a if number_a else a[at_a]),
+                            to_b(b if number_b else b[at_b]),
+                            to_c(c if number_c else c[at_c]),
+                        )
+                    )
 
     return map_elements
 
@@ -77,47 +84,53 @@ def make_flat_map(
     T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], items: int
 ) -> Callable[..., None]:
     """y[i] = f(a[i], b[i], c[i]) for operands of y's shape, and numbers; see `make_map`."""
-    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+    f, to_a, to_b, to_c, store = _parts(T, name, computed, stored)
+    number_a, number_b, number_c = _numbers(stored)
 
     def map_one(y: Any, a: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
         for k in unrolled(items):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                y[i] = store(f(load_a(a, i)))
+                y[i] = store(f(to_a(a if number_a else a[i])))
 
     def map_two(y: Any, a: Any, b: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
         for k in unrolled(items):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                y[i] = store(f(load_a(a, i), load_b(b, i)))
+                y[i] = store(f(to_a(a if number_a else a[i]), to_b(b if number_b else b[i])))
 
     def map_three(y: Any, a: Any, b: Any, c: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
         for k in unrolled(items):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                y[i] = store(f(load_a(a, i), load_b(b, i), load_c(c, i)))
+                y[i] = store(
+                    f(to_a(a if number_a else a[i]), to_b(b if number_b else b[i]), to_c(c if number_c else c[i]))
+                )
 
     return (map_one, map_two, map_three)[len(computed) - 1]
 
 
 def _parts(T: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...]) -> tuple[Any, ...]:
-    """The device functions of a kernel: f, a loader for each of three operands, and what stores the result."""
+    """The device functions of a kernel: f, what converts each of three operands, and what stores the result."""
     missing = 3 - len(computed)
     types = [numba.from_dtype(np.dtype(d)) for d in (*computed, *computed[:1] * missing)]
-    loaders = [_loader(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
-    return device_function(name, types[0]), *loaders, _storer(T)
+    conversions = [_conversion(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
+    return device_function(name, types[0]), *conversions, _storer(T)
 
 
-def _loader(stored: str, computed: Any) -> Any:
-    """load(a, i): element i of an array, or the number a itself, in the dtype of the computation."""
-    if not stored:
-        return numba.njit(lambda a, i: a)
-    if numba.from_dtype(np.dtype(stored)) == computed:
-        return numba.njit(lambda a, i: a[i])
-    return numba.njit(lambda a, i: computed(a[i]))
+def _numbers(stored: tuple[str, ...]) -> tuple[bool, ...]:
+    """Which of three operands are numbers; decided while a kernel is compiled."""
+    return tuple(not d for d in (*stored, *("",) * (3 - len(stored))))
+
+
+def _conversion(stored: str, computed: Any) -> Any:
+    """What brings an operand to the dtype of the computation; numbers come in it."""
+    if not stored or numba.from_dtype(np.dtype(stored)) == computed:
+        return numba.njit(lambda v: v)
+    return numba.njit(lambda v: computed(v))
 
 
 def _storer(T: Any) -> Any:

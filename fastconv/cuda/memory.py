@@ -55,7 +55,8 @@ class Lease:
 
     def __init__(self, block: Block, returned: deque[Block]) -> None:
         self.block, self._returned = block, returned
-        self.origin: tuple[int | None, int] = (block.device, block.stream) if block.stream else (None, 0)
+        usual = block.device == block.stream == 0
+        self.origin: tuple[int | None, int] = (None, 0) if usual else (block.device, block.stream)
 
     def move(self, device: int | None, stream: int) -> None:
         """The array is used on `stream` from now on, which waits for what came before."""
