@@ -24,6 +24,7 @@ from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
 from . import interop, opt_in
 from .interop import is_device_array as is_device_array
+from .prepared import Launcher
 from .memory import Pool, lease_of
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
@@ -198,7 +199,7 @@ class NumbaExecutor:
                 self._launchers.clear()
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Grid size")  # a small problem is no fault
-                self._launchers[key] = kernel[blocks, threads, self._stream(stream), shared]
+                self._launchers[key] = Launcher(kernel[blocks, threads, self._stream(stream), shared])
         return self._launchers[key]
 
     def _stream(self, pointer: int) -> Any:

@@ -93,8 +93,13 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def flat(array: Any) -> Any:
-    """A device array as one axis."""
-    return array if len(array.shape) == 1 else array.reshape((array.size,))  # a view costs microseconds
+    """A device array as one axis; the array keeps this view, for making one costs microseconds."""
+    if len(array.shape) == 1:
+        return array
+    view = getattr(array, "fastconv_flat", None)
+    if view is None:
+        view = array.fastconv_flat = array.reshape((array.size,))
+    return view
 
 
 def table(build: Callable[..., np.ndarray], arguments: tuple[Any, ...], wide: bool) -> Any:
