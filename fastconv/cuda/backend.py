@@ -211,6 +211,7 @@ if TYPE_CHECKING:
 
 _installed: Executor | None = None
 _local = threading.local()
+_elsewhere = False  # whether any array has ever remembered a device or stream: looking costs as much as many a kernel
 
 
 def executor() -> Executor:
@@ -314,9 +315,9 @@ def _array_class() -> Any:
     return Array
 
 
-def is_usual(*arrays: Any) -> bool:
-    """True where `scope` would change nothing: no array remembers a device or stream, and none is being worked on."""
-    return current_stream() == 0 and all(_memory_of(a) == (None, 0) for a in arrays)
+def is_usual() -> bool:
+    """True where `scope` changes nothing: so far no array has come from another device or stream than the usual."""
+    return not _elsewhere
 
 
 class scope:  # noqa: N801 - used like a function
@@ -332,6 +333,8 @@ class scope:  # noqa: N801 - used like a function
         self._inner: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> None:
+        if not _elsewhere:
+            return
         origins = [_memory_of(array) for array in self._arrays]
         if current_stream() == 0 and all(origin == (None, 0) for origin in origins):
             return  # the usual case: there is nothing to do
@@ -379,6 +382,8 @@ def _memory_of(array: Any) -> tuple[int | None, int]:
 
 def _remember(array: Any, device: int | None, stream: int) -> None:
     # A reshaped array keeps its memory object, but not its own attributes; a part of one keeps the lease.
+    global _elsewhere
+    _elsewhere = _elsewhere or (device, stream) != (None, 0)
     lease = lease_of(array)
     if lease is not None:
         lease.move(device, stream)
@@ -388,6 +393,8 @@ def _remember(array: Any, device: int | None, stream: int) -> None:
 
 @contextmanager
 def _working_on(stream: int) -> Iterator[None]:
+    global _elsewhere
+    _elsewhere = _elsewhere or stream != 0
     before, _local.stream = current_stream(), stream
     try:
         yield
