@@ -95,6 +95,22 @@ def test_numbers(compiler):
     assert sum(".f64" in report["ptx"] for report in compiler.reports) == 2  # where float64 was asked for
 
 
+@pytest.mark.skipif(not cuda_compiler.disassembler(), reason="nvdisasm is not installed")
+@pytest.mark.parametrize("shape", [(4, 6), (6,)], ids=["alike", "a row"])
+def test_all_loads_come_before_the_first_store(compiler, monkeypatch, tmp_path, shape):
+    """So that a thread of a large array has eight of them under way."""
+    monkeypatch.setattr(arithmetic, "LARGE", 1)
+    x, row = array((4, 6)), array(shape)
+    compiler.reports.clear()
+    assert (x + row).shape == (4, 6)
+    (report,) = compiler.reports
+    names = [line.split(".")[0] for line in cuda_compiler.instructions(report["cubin"], tmp_path)]
+    loads, stores = ([i for i, name in enumerate(names) if name == word] for word in ("LDG", "STG"))
+    assert len(loads) == 2 * arithmetic.MOST_ITEMS
+    assert len(stores) == arithmetic.MOST_ITEMS
+    assert max(loads) < min(stores)
+
+
 def test_wide_indices(compiler, monkeypatch):
     monkeypatch.setattr(launch, "NARROW", 1)
     x = array((4, 6, 5))

@@ -34,11 +34,12 @@ Layout = tuple[tuple[int, ...], tuple[int, ...], Any]  # shape, steps, dtype
 def make_map(
     T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], axes: int, items: int
 ) -> Callable[..., None]:
-    """y = f(a, b, c), one thread per `items` elements, neighbours by neighbouring threads.
+    """y = f(a, b, c), `items` elements per thread, neighbours by neighbouring threads.
 
     computed : dtypes that operands are brought to. stored : dtypes they lie in memory in; "" is a number, not an array.
+    All loads come before the first store: the compiler would not bring them forward past one, for y may be an operand.
     """
-    f, to_a, to_b, to_c, store = _parts(T, name, computed, stored)
+    (A, B, C), (to_a, to_b, to_c), f, store = _parts(T, name, computed, stored)
     number_a, number_b, number_c = _numbers(stored)
     count = len(computed)
 
@@ -47,35 +48,33 @@ def make_map(
         steps_y: Any, steps_a: Any, steps_b: Any, steps_c: Any, total: Any,
     ) -> None:  # fmt: skip
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        to = cuda.local.array(items, U)
+        va, vb, vc = cuda.local.array(items, A), cuda.local.array(items, B), cuda.local.array(items, C)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                rest = i
-                at_y, at_a, at_b, at_c = U(starts[0]), U(starts[1]), U(starts[2]), U(starts[3])
-                for d in unrolled(axes - 1):
-                    whole = U(rest // U(sizes[d]))
-                    inner = U(rest - whole * U(sizes[d]))
-                    at_y = U(at_y + inner * U(steps_y[d]))
-                    at_a = U(at_a + inner * U(steps_a[d]))
-                    at_b = U(at_b + inner * U(steps_b[d]))
-                    at_c = U(at_c + inner * U(steps_c[d]))
-                    rest = whole
-                at_y = U(at_y + rest * U(steps_y[axes - 1]))
-                at_a = U(at_a + rest * U(steps_a[axes - 1]))
-                at_b = U(at_b + rest * U(steps_b[axes - 1]))
-                at_c = U(at_c + rest * U(steps_c[axes - 1]))
+            rest = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))  # what is beyond the end is loaded in vain
+            at_y, at_a, at_b, at_c = U(starts[0]), U(starts[1]), U(starts[2]), U(starts[3])
+            for d in unrolled(axes - 1):
+                whole = U(rest // U(sizes[d]))
+                inner = U(rest - whole * U(sizes[d]))
+                at_y = U(at_y + inner * U(steps_y[d]))
+                at_a = U(at_a + inner * U(steps_a[d]))
+                at_b = U(at_b + inner * U(steps_b[d]))
+                at_c = U(at_c + inner * U(steps_c[d]))
+                rest = whole
+            to[k] = U(at_y + rest * U(steps_y[axes - 1]))
+            va[k] = to_a(a if number_a else a[U(at_a + rest * U(steps_a[axes - 1]))])
+            if count > 1:
+                vb[k] = to_b(b if number_b else b[U(at_b + rest * U(steps_b[axes - 1]))])
+            if count > 2:
+                vc[k] = to_c(c if number_c else c[U(at_c + rest * U(steps_c[axes - 1]))])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
                 if count == 1:
-                    y[at_y] = store(f(to_a(a if number_a else a[at_a])))
+                    y[to[k]] = store(f(va[k]))
                 elif count == 2:
-                    y[at_y] = store(f(to_a(a if number_a else a[at_a]), to_b(b if number_b else b[at_b])))
+                    y[to[k]] = store(f(va[k], vb[k]))
                 else:
-                    y[at_y] = store(
-                        f(
-                            to_a(a if number_a else a[at_a]),
-                            to_b(b if number_b else b[at_b]),
-                            to_c(c if number_c else c[at_c]),
-                        )
-                    )
+                    y[to[k]] = store(f(va[k], vb[k], vc[k]))
 
     return map_elements
 
@@ -84,41 +83,51 @@ def make_flat_map(
     T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], items: int
 ) -> Callable[..., None]:
     """y[i] = f(a[i], b[i], c[i]) for operands of y's shape, and numbers; see `make_map`."""
-    f, to_a, to_b, to_c, store = _parts(T, name, computed, stored)
+    (A, B, C), (to_a, to_b, to_c), f, store = _parts(T, name, computed, stored)
     number_a, number_b, number_c = _numbers(stored)
 
     def map_one(y: Any, a: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va = cuda.local.array(items, A)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(f(to_a(a if number_a else a[i])))
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k]))
 
     def map_two(y: Any, a: Any, b: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va, vb = cuda.local.array(items, A), cuda.local.array(items, B)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(f(to_a(a if number_a else a[i]), to_b(b if number_b else b[i])))
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+            vb[k] = to_b(b if number_b else b[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k], vb[k]))
 
     def map_three(y: Any, a: Any, b: Any, c: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va, vb, vc = cuda.local.array(items, A), cuda.local.array(items, B), cuda.local.array(items, C)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(
-                    f(to_a(a if number_a else a[i]), to_b(b if number_b else b[i]), to_c(c if number_c else c[i]))
-                )
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+            vb[k] = to_b(b if number_b else b[i])
+            vc[k] = to_c(c if number_c else c[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k], vb[k], vc[k]))
 
     return (map_one, map_two, map_three)[len(computed) - 1]
 
 
 def _parts(T: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...]) -> tuple[Any, ...]:
-    """The device functions of a kernel: f, what converts each of three operands, and what stores the result."""
+    """Of a kernel: the types of three operands, what converts each to it, f, and what stores the result."""
     missing = 3 - len(computed)
     types = [numba.from_dtype(np.dtype(d)) for d in (*computed, *computed[:1] * missing)]
     conversions = [_conversion(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
-    return device_function(name, types[0]), *conversions, _storer(T)
+    return types, conversions, device_function(name, types[0]), _storer(T)
 
 
 def _numbers(stored: tuple[str, ...]) -> tuple[bool, ...]:
