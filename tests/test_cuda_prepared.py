@@ -122,7 +122,7 @@ def test_where_numba_says_something_else_it_goes_on(log, convert):
     assert log == ["numba"] * 3
 
 
-@pytest.mark.parametrize("lost", ["overloads", "_prepare_args", "cooperative"])
+@pytest.mark.parametrize("lost", ["overloads", "_prepare_args", "cooperative", "_codelibrary"])
 def test_a_numba_without_these_parts_goes_on_as_before(log, lost):
     configured = Configured(log)
     configured.dispatcher.overloads[("",) * len(ARGS)] = configured.kernel

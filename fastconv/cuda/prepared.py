@@ -10,6 +10,7 @@ are known here, launches stay Numba's.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -27,28 +28,18 @@ class Launcher:
 
     def __init__(self, configured: Any) -> None:
         self._configured = configured
-        self._known: dict[tuple[Any, ...], Any] = {}  # kinds of arguments -> compiled kernel, None if Numba must do it
+        self._known: dict[tuple[Any, ...], Any] = {}  # kinds of arguments -> what starts it, None if Numba must
 
     def __call__(self, *args: Any) -> None:
         kinds = tuple(map(_kind, args))
-        kernel = self._known.get(kinds, self)
-        if kernel is self:
+        start = self._known.get(kinds, self)
+        if start is self:
             self._configured(*args)
             self._known[kinds] = _understood(self._configured, args)
-        elif kernel is None:
+        elif start is None:
             self._configured(*args)
         else:
-            function = kernel._codelibrary.get_cufunc().kernel  # of the current device
-            self._launch(self._configured.stream, self._config, function, *arguments(args))
-
-    def __getattr__(self, name: str) -> Any:
-        """The driver's launch function and this launch's configuration, made when they are first needed."""
-        if name not in ("_launch", "_config"):
-            raise AttributeError(name)
-        core, c = import_module("cuda.core"), self._configured
-        self._launch = core.launch
-        self._config = core.LaunchConfig(grid=c.griddim, block=c.blockdim, shmem_size=c.sharedmem)
-        return getattr(self, name)
+            start(arguments(args))
 
 
 def arguments(args: tuple[Any, ...]) -> list[Any]:
@@ -77,8 +68,8 @@ def _kind(argument: Any) -> Any:
     return argument.dtype.char
 
 
-def _understood(configured: Any, args: tuple[Any, ...]) -> Any:
-    """The compiled kernel that took `args`, if `arguments` says of them what Numba says; else None."""
+def _understood(configured: Any, args: tuple[Any, ...]) -> Callable[[list[Any]], None] | None:
+    """What starts the kernel that took `args`, if `arguments` says of them what Numba says; else None."""
     try:
         typing = import_module("numba.cuda.typing.typeof")
         signature = tuple(typing.typeof(a, typing.Purpose.argument) for a in args)
@@ -86,11 +77,18 @@ def _understood(configured: Any, args: tuple[Any, ...]) -> Any:
         expected: list[Any] = []
         for kind, argument in zip(kernel.argument_types, args, strict=True):
             kernel._prepare_args(kind, argument, configured.stream, [], expected)
-        import_module("cuda.core")
-        agree = not kernel.debug and not kernel.cooperative and _are_alike(arguments(args), expected)
+        if kernel.debug or kernel.cooperative or not _are_alike(arguments(args), expected):
+            return None
+        core, c, stream, library = import_module("cuda.core"), configured, configured.stream, kernel._codelibrary
+        config, launch = core.LaunchConfig(grid=c.griddim, block=c.blockdim, shmem_size=c.sharedmem), core.launch
+        library.get_cufunc().kernel  # noqa: B018 - where this is missing, Numba starts kernels in another way
     except (ImportError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    return kernel if agree else None
+
+    def start(values: list[Any]) -> None:
+        launch(stream, config, library.get_cufunc().kernel, *values)  # that of the current device
+
+    return start
 
 
 def _are_alike(mine: list[Any], numbas: list[Any]) -> bool:
