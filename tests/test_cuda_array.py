@@ -484,14 +484,13 @@ def test_no_mutant_is_noticed_without_a_bug(tmp_path, monkeypatch):
 
 
 def test_numbas_simulator():
-    """Both element-wise kernels, in a process of its own: the simulator takes the place of Numba's CUDA target."""
+    """One element-wise kernel, in a process of its own: the simulator takes the place of Numba's CUDA target."""
     code = """
         import numpy as np
         from fastconv.cuda.array import asarray
         x = np.arange(6, dtype=np.float32).reshape(2, 3)
         d = asarray(x)
-        for function in (lambda a: a + a[0], lambda a: a[:, 1:] > 2):
-            np.testing.assert_array_equal(function(d).numpy(), function(x))
+        np.testing.assert_array_equal((d + d[0]).numpy(), x + x[0])
     """
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=600)
