@@ -1,6 +1,9 @@
 """The device array: NumPy's protocols, indexing, and arrays of other libraries, in the simulator."""
 
+import os
+import subprocess
 import sys
+import textwrap
 import types
 import weakref
 
@@ -478,3 +481,16 @@ def test_planted_bugs_in_dlpack(bug, tmp_path, monkeypatch):
 
 def test_no_mutant_is_noticed_without_a_bug(tmp_path, monkeypatch):
     assert not noticed(mutated(dlpack, "# kDLCUDA\n", "# the same\n", tmp_path), monkeypatch)
+
+
+def test_numbas_simulator():
+    """One element-wise kernel, in a process of its own: the simulator takes the place of Numba's CUDA target."""
+    code = """
+        import numpy as np
+        from fastconv.cuda.array import asarray
+        x = np.arange(6, dtype=np.float32).reshape(2, 3)
+        d = asarray(x)
+        np.testing.assert_array_equal((d + d[0]).numpy(), x + x[0])
+    """
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=600)
