@@ -718,7 +718,7 @@ def test_launches_are_kept_and_do_not_warn(monkeypatch):
         run.run(kernel, 1, 32, ("a",))
         with backend._working_on(9):
             run.run(kernel, 1, 32, ("b",))
-    assert configured == [(1, 32, 0), (1, 32, "stream 9")]
+    assert configured == [(1, 32, 0, 0), (1, 32, "stream 9", 0)]
     assert started == [("a",), ("b",)] * 2
 
 

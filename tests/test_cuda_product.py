@@ -70,7 +70,8 @@ def test_tf32(simulator, tensor_cores, started, ways):
     a, b, bias, expected = factors((35, 17, 20), ways, "float32")
     with fc.allow_tf32():
         np.testing.assert_array_equal(multiply(a, b, bias, ways), expected)
-    assert started == ["make_stage_planes" if ways[0] else "make_stage", "make_pack", "make_gemm_tensor"]
+    staged = "make_stage", "make_stage_planes"
+    assert started == [staged[ways[0]], staged[not ways[1]], "make_gemm_tensor"]
 
 
 @ways
@@ -80,6 +81,13 @@ def test_halves(simulator, tensor_cores, started, ways, dtype):
     y = multiply(a, b, bias, ways)
     assert y.dtype == dtype and "make_gemm_tensor" in started
     np.testing.assert_array_equal(y, expected.astype(dtype))
+
+
+def test_halves_that_are_words_already_are_not_copied(simulator, started):
+    """Both factors with the summed index side by side, a multiple of 32 of them."""
+    a, b, bias, expected = factors((5, 17, 64), (False, True), np.float16)
+    np.testing.assert_array_equal(multiply(a, b, bias, (False, True)), expected.astype(np.float16))
+    assert started == ["make_gemm_tensor"]
 
 
 def test_halves_that_tensor_cores_do_not_serve(simulator, started):
@@ -134,9 +142,10 @@ def test_device_arrays(simulator):
     np.testing.assert_array_equal(backend.to_host(y), expected)
 
 
-def test_out(simulator):
-    a, b, bias, expected = factors((5, 7, 6), (False, False), "float32")
-    out = np.empty((5, 7), np.float32)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_out(simulator, dtype):
+    a, b, bias, expected = factors((5, 7, 6), (False, False), dtype)
+    out = np.empty((5, 7), dtype)
     assert fc.matmul(a, b, bias, device="cuda", out=out) is out
     np.testing.assert_array_equal(out, expected)
 
@@ -152,6 +161,7 @@ def test_wide_indices(simulator, monkeypatch):
     [
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((4, 5)), device="cuda"), InvalidArgument, "3 columns but b has 4"),
         (lambda: fc.matmul(np.ones((2, 3)), None, device="cuda"), InvalidArgument, "b is None"),
+        (lambda: fc.matmul(np.ones((2, 3)), None), InvalidArgument, "b is None"),
         (lambda: fc.matmul(np.ones(3), np.ones((3, 1)), device="cuda"), InvalidArgument, "two matrices"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), np.ones(3), device="cuda"), InvalidArgument, "bias has"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), device="gpu"), InvalidArgument, "device is 'gpu'"),

@@ -97,6 +97,20 @@ def test_parts_stay_within_the_budget(simulator, sums, monkeypatch):
     assert sums == [3]
 
 
+@pytest.mark.parametrize("shape", [(8, 3, 3), (24, 1, 1)], ids=["gathered", "single pixels"])
+def test_the_gpu_and_its_tiles_do_not_change_a_bit(simulator, sums, monkeypatch, shape):
+    """Of real numbers: parts follow from the problem, and each sum runs through its columns in order."""
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((1, shape[0], 3, 4), np.float32), rng.standard_normal((5, *shape), np.float32)
+    results = []
+    for capability, tile in (((9, 0), SMALL_TILE), ((8, 6), gemm.Tile(16, 16, 4, 4, 4))):
+        monkeypatch.setattr(cudasim, "CAPABILITY", capability)
+        monkeypatch.setattr(tune, "TILES", (tile,))
+        results.append(fc.conv2d(x, w, device="cuda", method="im2col"))
+    np.testing.assert_array_equal(*results)
+    assert sums[0] == sums[1] > 1
+
+
 def test_every_step_is_in_one_part():
     window = lowering.Window((1, 3, 3), (1, 2, 2), (1, 1, 1), (0, 1, 1))
     plan = lowering.backward(lowering.Problem(1, 4, (1, 5, 5), 6, (1, 3, 3), window, 1, False), 4)

@@ -216,14 +216,23 @@ STAGING_BUGS = {
     "halves exchanged": ("W(W(low) | W(W(high) << W(16)))", "W(W(high) | W(W(low) << W(16)))"),
     "not rounded": ("return ptx.round_tf32(low)", "return W(low)"),
     "weights not filled up": (
-        "            if offset >= 0:\n                low",
-        "            if True:\n                low",
+        "\n            if offset >= 0:\n                low",
+        "\n            if True:\n                low",
     ),
+    "turned: columns beyond the last": ("if o < U(outputs) and column < U(columns):", "if o < U(outputs):"),
+    "turned: channels beyond the last": (
+        "if column < U(columns) and U(o0 + lane) < U(outputs):",
+        "if column < U(columns):",
+    ),
+    "turned: weights of the first group": ("at = U(g * U(group) + U(o0 + lane)", "at = U(U(o0 + lane)"),
     "planes: pixels beyond the last": ("if U(p0 + lane) < U(image.pixels):", "if True:"),
-    "planes: no barrier": ("        cuda.syncthreads()\n", ""),
+    "planes: no barrier": (
+        "        cuda.syncthreads()\n        for k in range(SIDE // ROWS):\n            p,",
+        "        for k in range(SIDE // ROWS):\n            p,",
+    ),
     "planes: not turned": (
-        "shared[U(lane * U(PITCH) + row + U(k * ROWS))]",
-        "shared[U(U(row + U(k * ROWS)) * U(PITCH) + lane)]",
+        "staged[to] = shared[U(lane * U(PITCH) + row + U(k * ROWS))]",
+        "staged[to] = shared[U(U(row + U(k * ROWS)) * U(PITCH) + lane)]",
     ),
     "planes: words of the next group": (" and w < U(image.words):", ":"),
 }
@@ -247,6 +256,7 @@ def test_planted_bugs_in_staging(simulator, bug, tmp_path, monkeypatch):
     monkeypatch.setattr(tensor, "make_stage", mutant.make_stage)
     monkeypatch.setattr(tensor, "make_stage_planes", mutant.make_stage_planes)
     monkeypatch.setattr(tensor, "make_pack", mutant.make_pack)
+    monkeypatch.setattr(tensor, "make_pack_turned", mutant.make_pack_turned)
     if bug != "halves exchanged":
         assert_noticed(tf32_both_layouts)
         return

@@ -92,7 +92,7 @@ def test_halves_that_are_words_already_are_not_copied(simulator, started, dtype)
     assert [name for name, _ in started] == ["make_gemm_weights_tensor"]
     actual = fc.conv2d(x, naive.weights_to_last(w).astype(dtype), **options)
     np.testing.assert_array_equal(actual, y.astype(dtype))
-    assert [name for name, _ in started][1:] == ["make_pack", "make_gemm_tensor"]
+    assert [name for name, _ in started][1:] == ["make_pack_turned", "make_gemm_tensor"]
 
 
 @pytest.mark.parametrize("padding_mode, method", [("edge", "im2col"), ("zeros", "direct")])
@@ -181,6 +181,13 @@ def test_no_two_lanes_meet_on_a_bank(tile, numbers):
             assert len(places) == 8
         for k in range(8):
             assert sorted(q ^ turn[k] for q in range(chunks)) == list(range(chunks))
+
+
+@pytest.mark.parametrize("blocks", [1, 9, 36, 100, 263, 300, 528, 5000])
+def test_parts_fill_two_rounds_of_blocks_and_begin_no_third(blocks):
+    parts, part = filters.cut(10**6, 1, blocks, 64)
+    assert parts == 1 or 2 * filters.ENOUGH_BLOCKS * 0.5 < parts * blocks <= 2 * filters.ENOUGH_BLOCKS
+    assert (parts - 1) * part < 10**6 <= parts * part
 
 
 # --- planted bugs

@@ -110,6 +110,7 @@ def cut(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:
         Bytes of a part's result.
     """
     least = -(-LEAST_PART // pixels)
-    parts = max(1, min(-(-2 * ENOUGH_BLOCKS // blocks), items // least, settings.scratch_bytes // size))
+    # Two rounds of blocks, rather a few too few than a third round of a few.
+    parts = max(1, min(2 * ENOUGH_BLOCKS // blocks, items // least, settings.scratch_bytes // size))
     part = -(-items // parts)
     return -(-items // part), part

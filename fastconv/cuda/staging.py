@@ -135,3 +135,44 @@ def make_pack(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
             packed[i] = word(low, high)
 
     return pack
+
+
+def make_pack_turned(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
+    """As `make_pack`, where output channels lie nearer to each other than what is summed.
+
+    A block turns SIDE columns x SIDE output channels: neighbouring threads read neighbouring channels and write
+    neighbouring columns. Blocks are numbered (group, channels, columns), `tiles` says how many there are along both.
+    """
+    PER, ROWS, PITCH = NUMBERS[numbers], BLOCK // SIDE, SIDE + 1
+    word = make_word(U, numbers)
+    SIZE = SIDE * PITCH
+    W = numba.uint32
+
+    def pack_turned(
+        w: Any, packed: Any, offsets: Any, columns: Any, outputs: Any, group: Any, step: Any, tiles: Any
+    ) -> None:
+        shared = cuda.shared.array(SIZE, W)
+        t, rest = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
+        c0, rest = U(rest % U(tiles[0]) * U(SIDE)), U(rest // U(tiles[0]))
+        o0, g = U(rest % U(tiles[1]) * U(SIDE)), U(rest // U(tiles[1]))
+        lane, row = U(t % U(SIDE)), U(t // U(SIDE))
+        at = U(g * U(group) + U(o0 + lane) * U(step))
+        for k in range(SIDE // ROWS):
+            column = U(c0 + row + U(k * ROWS))
+            low, high = T(0), T(0)
+            if column < U(columns) and U(o0 + lane) < U(outputs):
+                offset = offsets[U(column * U(PER))]
+                if offset >= 0:
+                    low = w[U(at + U(offset))]
+                if PER == 2:
+                    offset = offsets[U(column * U(PER) + U(1))]
+                    if offset >= 0:
+                        high = w[U(at + U(offset))]
+            shared[U(U(row + U(k * ROWS)) * U(PITCH) + lane)] = word(low, high)
+        cuda.syncthreads()
+        for k in range(SIDE // ROWS):
+            o, column = U(o0 + row + U(k * ROWS)), U(c0 + lane)
+            if o < U(outputs) and column < U(columns):
+                packed[U(U(g * U(outputs) + o) * U(columns) + column)] = shared[U(lane * U(PITCH) + row + U(k * ROWS))]
+
+    return pack_turned

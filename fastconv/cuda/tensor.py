@@ -27,7 +27,7 @@ from .halves import Half
 from .launch import blocks_for, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, strides_of
 from .ptx import CHUNK
-from .staging import SIDE, Image, make_pack, make_stage, make_stage_planes
+from .staging import SIDE, Image, make_pack, make_pack_turned, make_stage, make_stage_planes
 
 SINCE = 8, 0  # compute capability
 LEAST_OUTPUTS = 16
@@ -77,8 +77,12 @@ def multiply(
     weights = Weights(filters.outputs, columns, filters.outputs * columns)
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
     order = p.channels_last if channels_last is None else channels_last
-    staged = _staged(_elements(x), p, last, size, words, numbers, image, wide, order)
-    packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
+    staged = _staged(_elements(x), p, last, size, words, numbers, wide, order)
+    if filters.taps == p.groups == 1:  # output channels lie as pixels do
+        rows_of_w = Image(0, filters.o, filters.c, filters.channels, words, 1, filters.outputs)
+        packed = _as_words(_elements(w), rows_of_w, 1, numbers, wide, filters.c == 1, "packed words")
+    else:
+        packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
 
     def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
         _start(plan, tile, numbers, p, staged, packed, b, y, weights, activation, wide or needs_wide(y.size))
@@ -122,8 +126,8 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers:
     parts, part = cut(pixels, 1, math.prod(grid), size * 4)
     totals = p.N * math.prod(p.size) * words * p.groups, pixels * outputs * p.groups
     wide = needs_wide(x.size, dy.size, *totals, parts * size)
-    image = _staged(_elements(x), p, p.C, p.size, words, numbers, totals[0], wide, p.channels_last)
-    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, totals[1], wide, p.channels_last, "staged dy")
+    image = _staged(_elements(x), p, p.C, p.size, words, numbers, wide, p.channels_last)
+    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, wide, p.channels_last, "staged dy")
     partial = backend.scratch("parts", parts * size, np.float32)
     steps = lowering.digits(geometry(tile, numbers)[3], p.out)
     launch(
@@ -149,20 +153,28 @@ def _elements(array: Any) -> Any:
 
 
 def _staged(
-    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, total: int, wide: bool,
+    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, wide: bool,
     channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
-    """The image as words, good until the next one in `slot`; itself if it consists of such words."""
-    strides, inner = strides_of(channels, size, channels_last), channels // p.groups
-    if channels_last and x.dtype == np.uint16 and inner == 2 * words and backend.is_aligned(x):
+    """The image as words, good until the next one in `slot`."""
+    strides = strides_of(channels, size, channels_last)
+    image = Image(strides.n, strides.w, strides.c, channels // p.groups, words, p.groups, math.prod(size))
+    return _as_words(x, image, p.N, numbers, wide, channels_last, slot)
+
+
+def _as_words(x: Any, image: Image, images: int, numbers: str, wide: bool, channels_last: bool, slot: str) -> Any:
+    """Words of whole images, channels side by side; x itself if it consists of such words."""
+    group = NUMBERS[numbers] * image.words
+    lies_so = (image.c, image.channels, image.pixel) == (1, group, group * image.groups)
+    if lies_so and x.dtype == np.uint16 and backend.is_aligned(x):
         return backend.executor().words(x)
-    image = Image(strides.n, strides.w, strides.c, inner, words, p.groups, math.prod(size))
+    total = images * image.pixels * image.groups * image.words
     staged = backend.scratch(slot, total, np.uint32)
     if channels_last:
         launch(make_stage, (numbers,), blocks_for(total // 4), (x, staged, image, total // 4), dtype=x.dtype, wide=wide)
     else:
-        tiles = blocks_for(image.pixels, SIDE), blocks_for(words, SIDE)
-        blocks = math.prod(tiles) * p.groups * p.N
+        tiles = blocks_for(image.pixels, SIDE), blocks_for(image.words, SIDE)
+        blocks = math.prod(tiles) * image.groups * images
         launch(make_stage_planes, (numbers,), blocks, (x, staged, image, tiles), dtype=x.dtype, wide=wide)
     return staged
 
@@ -172,9 +184,13 @@ def _packed(plan: Plan, w: Any, filters: Filters, groups: int, numbers: str, wid
     columns = len(plan.columns)
     size = groups * filters.outputs * columns
     packed = backend.scratch("packed words", size, np.uint32)
-    offsets = table(_offsets, (plan, filters, NUMBERS[numbers]), wide)
-    args = w, packed, offsets, columns, filters.outputs, filters.group, filters.o, size
-    launch(make_pack, (numbers,), blocks_for(size), args, dtype=w.dtype, wide=wide)
+    args = w, packed, table(_offsets, (plan, filters, NUMBERS[numbers]), wide), columns, filters.outputs, filters.group
+    if filters.o < filters.c:
+        tiles = blocks_for(columns, SIDE), blocks_for(filters.outputs, SIDE)
+        blocks = math.prod(tiles) * groups
+        launch(make_pack_turned, (numbers,), blocks, (*args, filters.o, tiles), dtype=w.dtype, wide=wide)
+    else:
+        launch(make_pack, (numbers,), blocks_for(size), (*args, filters.o, size), dtype=w.dtype, wide=wide)
     return packed
 
 
