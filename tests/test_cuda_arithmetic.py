@@ -179,21 +179,21 @@ def test_axes_that_go_together_become_one():
 # --- planted bugs
 
 
-TWO = "if i < U(total):\n                y[i] = store(f(load_a(a, i), load_b(b, i)))"
+TWO = """            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k], vb[k]))"""
 MAP_BUGS = {
-    "one element too many": ("if i < U(total):\n                rest", "if i <= U(total):\n                rest"),
+    "one element too many": ("< U(total):\n                if", "<= U(total):\n                if"),
+    "loads beyond the end": (", U(U(total) - U(1))))  # what", ", U(U(total) + U(BLOCK))))  # what"),
     "no start": ("U(starts[0]), U(starts[1])", "U(starts[0]), U(0)"),
-    "steps of another operand": ("at_b = U(at_b + rest * U(steps_b[axes - 1]))", "at_b = at_a"),
-    "an axis skipped": ("                    rest = whole\n", ""),
-    "one step only": (
-        "U(first + U(k * BLOCK))\n            if i < U(total):\n                rest",
-        "U(first + U(k))\n            if i < U(total):\n                rest",
-    ),
+    "steps of another operand": ("at_b + rest * U(steps_b[axes - 1])", "at_b + rest * U(steps_a[axes - 1])"),
+    "an axis skipped": ("                rest = whole\n", ""),
+    "one step only": ("rest = U(min(U(first + U(k * BLOCK))", "rest = U(min(U(first + U(k))"),
+    "operands exchanged": ("y[to[k]] = store(f(va[k], vb[k]))", "y[to[k]] = store(f(vb[k], va[k]))"),
+    "one place for all": ("y[to[k]] = store(f(va[k], vb[k]))", "y[to[0]] = store(f(va[k], vb[k]))"),
     "one element too many in a row": (TWO, TWO.replace("<", "<=")),
-    "one operand stands still": (TWO, TWO.replace("load_b(b, i)", "load_b(b, U(0))")),
+    "one operand too often": (TWO, TWO.replace("vb[k]", "vb[0]")),
     "rows taken for a row": ("all(place == steps[0] for place in real)", "True"),
-    "operands exchanged": ("f(load_a(a, at_a), load_b(b, at_b)))", "f(load_b(b, at_b), load_a(a, at_a)))"),
-}
+}  # fmt: skip
 FUNCTION_BUGS = {
     "NaN loses": ('_same(lambda a, b: a if a >= b or a != a else b)', '_same(lambda a, b: b if b > a else a)'),
     "negative zero": ("return -a if a < zero else a + zero", "return a if a > zero else -a"),
@@ -203,10 +203,16 @@ FUNCTION_BUGS = {
 
 
 def exercise():
-    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    d = asarray(x)
-    pairs = [(d - d * d, x - x * x), (d - d[:1, :, :1], x - x[:1, :, :1]), (d[:1] - d[0, 0, 0:1], x[:1] - x[0, 0, 0:1])]
-    pairs += [(d[1:, ::-1, 1:] / d[1, 1, 1], x[1:, ::-1, 1:] / x[1, 1, 1])]
+    x, w = np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.arange(300, dtype=np.float32).reshape(3, 100)
+    d, e = asarray(x), asarray(w)
+    pairs = [
+        (d - d * d, x - x * x),
+        (d - d[:1, :, :1], x - x[:1, :, :1]),
+        (d[:1] - d[0, 0, 0:1], x[:1] - x[0, 0, 0:1]),
+        (d[1:, ::-1, 1:] / d[1, 1, 1], x[1:, ::-1, 1:] / x[1, 1, 1]),
+        (e - e * e, w - w * w),
+        (e - e[:, 5:6] * e[1], w - w[:, 5:6] * w[1]),
+    ]
     return [(actual.numpy(), expected) for actual, expected in pairs]
 
 

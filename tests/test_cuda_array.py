@@ -1,16 +1,21 @@
 """The device array: NumPy's protocols, indexing, and arrays of other libraries, in the simulator."""
 
+import os
+import subprocess
 import sys
+import textwrap
 import types
+import weakref
 
 import cudasim
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planting import mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, functions, gemm, interop, tune
+from fastconv.cuda import backend, dlpack, functions, gemm, interop, tune
 from fastconv.cuda.array import Array, asarray
 from fastconv.errors import InvalidArgument, Unsupported
 
@@ -395,3 +400,97 @@ def test_foreign_operands():
         for run in (lambda: x + X[0, 0, :2], lambda: X[0, 0, :2] * x, lambda: np.where(x > 0, x, X[0, 0, :2])):
             with pytest.raises(InvalidArgument, match="host and device arrays are mixed"):
                 run()
+
+
+# --- DLPack, on the host's memory, which NumPy can look at
+
+
+class Exporter:
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+    def __dlpack__(self, **options):
+        return dlpack.capsule(self, self.array.ctypes.data, self.array.shape, self.array.dtype, (1, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (), (0, 3), (5,)])
+def test_capsules(dtype, shape):
+    array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape) % 3, dtype)
+    seen = np.from_dlpack(Exporter(array))
+    assert seen.dtype == dtype
+    np.testing.assert_array_equal(seen, array)
+    assert seen.size == 0 or np.shares_memory(seen, array)
+
+
+def test_a_capsule_keeps_its_array():
+    exporter = Exporter(np.arange(4.0))
+    gone = weakref.ref(exporter)
+    seen = np.from_dlpack(exporter)
+    del exporter
+    assert gone() is not None
+    assert len(dlpack._given) == 1
+    del seen
+    assert gone() is None
+    unused = Exporter(np.arange(4.0)).__dlpack__()
+    assert len(dlpack._given) == 1
+    del unused
+    assert not dlpack._given
+
+
+def test_arrays_are_handed_out():
+    with backend.run_on(Adopting()) as executor:
+        x = asarray(Foreign(stream=7))
+        assert x.__dlpack_device__() == (2, 0)
+        for stream, wait in ((7, []), (-1, []), (1, [(0, 7)]), (None, [(0, 7)]), (9, [(9, 7)])):
+            assert "dltensor" in repr(x.__dlpack__(stream=stream, max_version=(1, 0)))
+            assert executor.waits == wait
+            executor.waits.clear()
+        assert "dltensor" in repr(x.__dlpack__(copy=True))
+        with pytest.raises(BufferError, match="device"):
+            x.__dlpack__(dl_device=(1, 0))
+    assert not dlpack._given
+
+
+DLPACK_BUGS = {
+    "wrong steps": ("*c_steps(shape)", "*shape"),
+    "another kind of number": ("CODES[dtype.kind]", 'CODES["i"]'),
+    "the array let go": ("managed, sizes, steps, owner", "managed, sizes, steps"),
+    "never let go": ("_given.pop(address, None)", "_given.get(address)"),
+    "unused capsules stay": ("_delete(_api(", "(_api("),
+}
+
+
+def noticed(module, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "dlpack", module)
+    try:
+        test_capsules("float32", (2, 3, 4))
+        test_a_capsule_keeps_its_array()
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("bug", DLPACK_BUGS)
+def test_planted_bugs_in_dlpack(bug, tmp_path, monkeypatch):
+    assert noticed(mutated(dlpack, *DLPACK_BUGS[bug], tmp_path), monkeypatch)
+
+
+def test_no_mutant_is_noticed_without_a_bug(tmp_path, monkeypatch):
+    assert not noticed(mutated(dlpack, "# kDLCUDA\n", "# the same\n", tmp_path), monkeypatch)
+
+
+def test_numbas_simulator():
+    """One element-wise kernel, in a process of its own: the simulator takes the place of Numba's CUDA target."""
+    code = """
+        import numpy as np
+        from fastconv.cuda.array import asarray
+        x = np.arange(6, dtype=np.float32).reshape(2, 3)
+        d = asarray(x)
+        np.testing.assert_array_equal((d + d[0]).numpy(), x + x[0])
+    """
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=600)

@@ -67,14 +67,48 @@ def test_other_dtypes(compiler, dtype):
     check(compiler, 40, doubles=dtype in ("int32", "int64", "float64"))
 
 
-def test_broadcasting_and_large_arrays(architecture, monkeypatch):
+def test_on_every_architecture(architecture, monkeypatch):
     monkeypatch.setattr(arithmetic, "LARGE", 1)
     x = array((4, 6, 5, 3))
     x + array((3,))
     x + array((6, 1, 1))
     np.where(x > 0, x, array((4, 1, 5, 1)))
+    x.mean(axis=0)
+    x.argmax(axis=-1)
     x[::2, 1:, ::-1, 1:] = array((5, 5, 1)).reshape(5, 5, 1)[..., :1]
     check(architecture, 64)
+
+
+def test_numbers(compiler):
+    x, flag = array((5, 7)), array((5, 7), "bool")
+    for y in (
+        flag | True,
+        np.where(flag, 1.5, x),
+        np.float32(2) * x,
+        x.astype("float64") * 2,
+        array((3,), "int32") + 1,
+    ):
+        assert y.size
+    flag[1:] = True
+    x[:, 2] = 3
+    check(compiler, 40, doubles=True)
+    assert sum(".f64" in report["ptx"] for report in compiler.reports) == 2  # where float64 was asked for
+
+
+@pytest.mark.skipif(not cuda_compiler.disassembler(), reason="nvdisasm is not installed")
+@pytest.mark.parametrize("shape", [(4, 6), (6,)], ids=["alike", "a row"])
+def test_all_loads_come_before_the_first_store(compiler, monkeypatch, tmp_path, shape):
+    """So that a thread of a large array has eight of them under way."""
+    monkeypatch.setattr(arithmetic, "LARGE", 1)
+    x, row = array((4, 6)), array(shape)
+    compiler.reports.clear()
+    assert (x + row).shape == (4, 6)
+    (report,) = compiler.reports
+    names = [line.split(".")[0] for line in cuda_compiler.instructions(report["cubin"], tmp_path)]
+    loads, stores = ([i for i, name in enumerate(names) if name == word] for word in ("LDG", "STG"))
+    assert len(loads) == 2 * arithmetic.MOST_ITEMS
+    assert len(stores) == arithmetic.MOST_ITEMS
+    assert max(loads) < min(stores)
 
 
 def test_wide_indices(compiler, monkeypatch):
@@ -86,11 +120,11 @@ def test_wide_indices(compiler, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["mean", "max", "any", "argmax"])
-def test_reductions(architecture, name):
+def test_reductions(compiler, name):
     x = array((64, 3, 500))
     for axis in (None, 0, -1):
         getattr(x, name)(axis=axis)
-    check(architecture, 64)
+    check(compiler, 64)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float16", "float64"])

@@ -1,4 +1,4 @@
-"""Activations, their gradients with sums, and dropout on CUDA, in the simulator: against float64 and the CPU's functions."""
+"""Activations, their gradients with sums, and dropout on CUDA, in the simulator: against float64 and the CPU."""
 
 import cudasim
 import numpy as np

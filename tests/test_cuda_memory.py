@@ -74,6 +74,7 @@ def test_streams_and_devices_never_mix():
     for key in ((0, 0), (0, 7), (1, 0), (1, 7)):
         lease = pool.take(512, *key)
         assert (lease.block.device, lease.block.stream) == key
+        assert lease.origin == (key if any(key) else (None, 0))
         del lease
     assert device.given == 4
 
@@ -229,10 +230,14 @@ def numba_executor(monkeypatch, log):
         )
 
     device = Device()
+
+    def device_array(shape, dtype):
+        return device.allocate(shape[0]) if math.prod(shape) else types.SimpleNamespace(shape=shape, gpu_data=None)
+
     stub = types.SimpleNamespace(
         implementation="NVIDIA",
         get_current_device=lambda: types.SimpleNamespace(name=b"stub", id=0),
-        device_array=lambda shape, dtype: device.allocate(math.prod(shape)),
+        device_array=device_array,
         from_cuda_array_interface=from_interface,
         external_stream=Stream,
         event=event,
@@ -317,6 +322,37 @@ def test_an_array_tells_others_its_stream(executor):
     assert Array(backend.empty((2,), np.float32)).__cuda_array_interface__["stream"] == 1
     with backend._working_on(7):
         assert Array(backend.empty((2,), np.float32)).__cuda_array_interface__["stream"] == 7
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1, 3), (0, 2)])
+@pytest.mark.parametrize("stream", [0, 7])
+def test_copies_go_through_the_pool(executor, monkeypatch, shape, stream):
+    """Numba's own checks pass; the copy is made, and waited for, on the stream that the array then remembers."""
+    from numba.cuda.cudadrv import driver
+
+    copies, waited = [], []
+    monkeypatch.setattr(driver, "host_to_device", lambda to, x, size, stream=0: copies.append((x.copy(), size, stream)))
+    monkeypatch.setattr(Stream, "synchronize", lambda self: waited.append(self.pointer), raising=False)
+    monkeypatch.setattr(executor.cuda, "default_stream", lambda: Stream(0), raising=False)
+    x = np.ones(shape, np.float32)
+    with backend._working_on(stream):
+        y = backend.to_device(x)
+    assert y.shape == shape
+    assert backend.stream_of(y) == (stream if x.size else 0)
+    if x.size:
+        ((copied, size, on),) = copies
+        np.testing.assert_array_equal(copied, x)
+        assert size == x.nbytes
+        assert getattr(on, "pointer", 0) == stream
+        assert waited == [stream]
+
+
+def test_no_pool_where_each_thread_has_its_own_default_stream(monkeypatch, waits):
+    pytest.importorskip("cuda.bindings", reason="Numba's CUDA target has no driver bindings here")
+    monkeypatch.setenv("NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM", "1")
+    run = numba_executor(monkeypatch, waits)
+    assert isinstance(run.empty((4,), np.dtype(np.float32)), Memory)  # what the driver gave
+    assert run.pool.idle_bytes == 0
 
 
 def test_trimming_the_backend(executor):

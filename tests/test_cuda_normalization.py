@@ -122,7 +122,7 @@ def training_of(module):
     x, dy = (rng.integers(-9, 9, (2, 600, 3)) + 4).astype(np.float32)
     gamma, beta = np.array([1, 2, 3], np.float32), np.array([3, 2, 1], np.float32)
     empty = np.empty(3, np.float32)
-    names = "x dy gamma beta y dx mean var dgamma dbeta moving_mean moving_var".split()
+    names = ["x", "dy", "gamma", "beta", "y", "dx", "mean", "var", "dgamma", "dbeta", "moving_mean", "moving_var"]
     values = [
         x,
         dy,
@@ -138,7 +138,9 @@ def training_of(module):
     options = {"axis": 1, "epsilon": EPSILON, "relu": True}
     forward = (a[n] for n in ("x", "y", "mean", "var", "gamma", "beta", "moving_mean", "moving_var"))
     module.batch_norm_training(*forward, share=0.5, **options)
-    module.batch_norm_grad(*(a[n] for n in "dy x mean var gamma dx dgamma dbeta".split()), training=True, **options)
+    module.batch_norm_grad(
+        *(a[n] for n in ("dy", "x", "mean", "var", "gamma", "dx", "dgamma", "dbeta")), training=True, **options
+    )
     running = np.zeros(3, np.float32), np.ones(3, np.float32)
     y, mean, var = ops.batch_norm_training(x, gamma, beta, running, 0.5, EPSILON, 1, True)
     dx, dgamma, dbeta = ops.batch_norm_grad(dy, x, mean, var, gamma, EPSILON, 1, True)
@@ -162,7 +164,8 @@ def training_of(module):
         ("by_x, constant = T(-one * inverse * products), T(-one * sums)", "by_x, constant = T(0), T(-one * sums)"),
         ("if relu and v[k] <= T(0):", "if relu and v[k] < T(0):"),
         ("var_moving[channel] += share * (var - var_moving[channel])", "var_moving[channel] += share * var"),
-        ("if part == U(0) and row == U(0) and real:\n            dgamma", "if row == U(0) and real:\n            dgamma"),
+        ("if part == U(0) and row == U(0) and real:\n            dgamma",
+         "if row == U(0) and real:\n            dgamma"),
     ],
 )  # fmt: skip
 def test_planted_bugs_are_noticed(simulator, tmp_path, old, new):

@@ -34,11 +34,13 @@ Layout = tuple[tuple[int, ...], tuple[int, ...], Any]  # shape, steps, dtype
 def make_map(
     T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], axes: int, items: int
 ) -> Callable[..., None]:
-    """y = f(a, b, c), one thread per `items` elements, neighbours by neighbouring threads.
+    """y = f(a, b, c), `items` elements per thread, neighbours by neighbouring threads.
 
     computed : dtypes that operands are brought to. stored : dtypes they lie in memory in; "" is a number, not an array.
+    All loads come before the first store: the compiler would not bring them forward past one, for y may be an operand.
     """
-    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+    (A, B, C), (to_a, to_b, to_c), f, store = _parts(T, name, computed, stored)
+    number_a, number_b, number_c = _numbers(stored)
     count = len(computed)
 
     def map_elements(
@@ -46,29 +48,33 @@ def make_map(
         steps_y: Any, steps_a: Any, steps_b: Any, steps_c: Any, total: Any,
     ) -> None:  # fmt: skip
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        to = cuda.local.array(items, U)
+        va, vb, vc = cuda.local.array(items, A), cuda.local.array(items, B), cuda.local.array(items, C)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                rest = i
-                at_y, at_a, at_b, at_c = U(starts[0]), U(starts[1]), U(starts[2]), U(starts[3])
-                for d in unrolled(axes - 1):
-                    whole = U(rest // U(sizes[d]))
-                    inner = U(rest - whole * U(sizes[d]))
-                    at_y = U(at_y + inner * U(steps_y[d]))
-                    at_a = U(at_a + inner * U(steps_a[d]))
-                    at_b = U(at_b + inner * U(steps_b[d]))
-                    at_c = U(at_c + inner * U(steps_c[d]))
-                    rest = whole
-                at_y = U(at_y + rest * U(steps_y[axes - 1]))
-                at_a = U(at_a + rest * U(steps_a[axes - 1]))
-                at_b = U(at_b + rest * U(steps_b[axes - 1]))
-                at_c = U(at_c + rest * U(steps_c[axes - 1]))
+            rest = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))  # what is beyond the end is loaded in vain
+            at_y, at_a, at_b, at_c = U(starts[0]), U(starts[1]), U(starts[2]), U(starts[3])
+            for d in unrolled(axes - 1):
+                whole = U(rest // U(sizes[d]))
+                inner = U(rest - whole * U(sizes[d]))
+                at_y = U(at_y + inner * U(steps_y[d]))
+                at_a = U(at_a + inner * U(steps_a[d]))
+                at_b = U(at_b + inner * U(steps_b[d]))
+                at_c = U(at_c + inner * U(steps_c[d]))
+                rest = whole
+            to[k] = U(at_y + rest * U(steps_y[axes - 1]))
+            va[k] = to_a(a if number_a else a[U(at_a + rest * U(steps_a[axes - 1]))])
+            if count > 1:
+                vb[k] = to_b(b if number_b else b[U(at_b + rest * U(steps_b[axes - 1]))])
+            if count > 2:
+                vc[k] = to_c(c if number_c else c[U(at_c + rest * U(steps_c[axes - 1]))])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
                 if count == 1:
-                    y[at_y] = store(f(load_a(a, at_a)))
+                    y[to[k]] = store(f(va[k]))
                 elif count == 2:
-                    y[at_y] = store(f(load_a(a, at_a), load_b(b, at_b)))
+                    y[to[k]] = store(f(va[k], vb[k]))
                 else:
-                    y[at_y] = store(f(load_a(a, at_a), load_b(b, at_b), load_c(c, at_c)))
+                    y[to[k]] = store(f(va[k], vb[k], vc[k]))
 
     return map_elements
 
@@ -77,47 +83,63 @@ def make_flat_map(
     T: Any, S: Any, U: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...], items: int
 ) -> Callable[..., None]:
     """y[i] = f(a[i], b[i], c[i]) for operands of y's shape, and numbers; see `make_map`."""
-    f, load_a, load_b, load_c, store = _parts(T, name, computed, stored)
+    (A, B, C), (to_a, to_b, to_c), f, store = _parts(T, name, computed, stored)
+    number_a, number_b, number_c = _numbers(stored)
 
     def map_one(y: Any, a: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va = cuda.local.array(items, A)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(f(load_a(a, i)))
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k]))
 
     def map_two(y: Any, a: Any, b: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va, vb = cuda.local.array(items, A), cuda.local.array(items, B)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(f(load_a(a, i), load_b(b, i)))
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+            vb[k] = to_b(b if number_b else b[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k], vb[k]))
 
     def map_three(y: Any, a: Any, b: Any, c: Any, total: Any) -> None:
         first = U(U(cuda.blockIdx.x) * U(BLOCK * items) + U(cuda.threadIdx.x))
+        va, vb, vc = cuda.local.array(items, A), cuda.local.array(items, B), cuda.local.array(items, C)
         for k in unrolled(items):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                y[i] = store(f(load_a(a, i), load_b(b, i), load_c(c, i)))
+            i = U(min(U(first + U(k * BLOCK)), U(U(total) - U(1))))
+            va[k] = to_a(a if number_a else a[i])
+            vb[k] = to_b(b if number_b else b[i])
+            vc[k] = to_c(c if number_c else c[i])
+        for k in unrolled(items):
+            if U(first + U(k * BLOCK)) < U(total):
+                y[U(first + U(k * BLOCK))] = store(f(va[k], vb[k], vc[k]))
 
     return (map_one, map_two, map_three)[len(computed) - 1]
 
 
 def _parts(T: Any, name: str, computed: tuple[str, ...], stored: tuple[str, ...]) -> tuple[Any, ...]:
-    """The device functions of a kernel: f, a loader for each of three operands, and what stores the result."""
+    """Of a kernel: the types of three operands, what converts each to it, f, and what stores the result."""
     missing = 3 - len(computed)
     types = [numba.from_dtype(np.dtype(d)) for d in (*computed, *computed[:1] * missing)]
-    loaders = [_loader(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
-    return device_function(name, types[0]), *loaders, _storer(T)
+    conversions = [_conversion(d, t) for d, t in zip((*stored, *("",) * missing), types, strict=True)]
+    return types, conversions, device_function(name, types[0]), _storer(T)
 
 
-def _loader(stored: str, computed: Any) -> Any:
-    """load(a, i): element i of an array, or the number a itself, in the dtype of the computation."""
-    if not stored:
-        return numba.njit(lambda a, i: a)
-    if numba.from_dtype(np.dtype(stored)) == computed:
-        return numba.njit(lambda a, i: a[i])
-    return numba.njit(lambda a, i: computed(a[i]))
+def _numbers(stored: tuple[str, ...]) -> tuple[bool, ...]:
+    """Which of three operands are numbers; decided while a kernel is compiled."""
+    return tuple(not d for d in (*stored, *("",) * (3 - len(stored))))
+
+
+def _conversion(stored: str, computed: Any) -> Any:
+    """What brings an operand to the dtype of the computation; numbers come in it."""
+    if not stored or numba.from_dtype(np.dtype(stored)) == computed:
+        return numba.njit(lambda v: v)
+    return numba.njit(lambda v: computed(v))
 
 
 def _storer(T: Any) -> Any:

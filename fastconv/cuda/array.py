@@ -15,7 +15,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import InvalidArgument
-from . import backend, interop
+from . import backend, dlpack, interop
+from .memory import lease_of
 from .windows import Window, indexed, permuted, whole
 
 
@@ -81,6 +82,25 @@ class Array(NDArrayOperatorsMixin):
         """Names the stream to wait for, as its version 3 asks."""
         stream = backend.stream_of(self.handle) or interop.LEGACY_STREAM
         return {**self.handle.__cuda_array_interface__, "stream": stream}
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        lease = lease_of(self.handle)
+        return dlpack.CUDA, backend.executor().device() if lease is None else lease.block.device
+
+    def __dlpack__(
+        self, *, stream: int | None = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        """A capsule of the same memory; the consumer's stream waits for the array's."""
+        if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
+            raise BufferError(f"the array is on device {self.__dlpack_device__()}, not {tuple(dl_device)}")
+        if copy:
+            return self.copy().__dlpack__(stream=stream)
+        consumer = 0 if stream in (None, interop.LEGACY_STREAM) else stream
+        own = backend.stream_of(self.handle)
+        if consumer not in (own, dlpack.NO_STREAM):
+            backend.executor().wait(consumer, own)
+        address = self.handle.__cuda_array_interface__["data"][0]
+        return dlpack.capsule(self.handle, address, self.shape, self.dtype, self.__dlpack_device__())
 
     def numpy(self) -> np.ndarray:
         """A copy on the host."""

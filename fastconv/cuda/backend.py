@@ -12,7 +12,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +24,15 @@ from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
 from . import interop, opt_in
 from .interop import is_device_array as is_device_array
-from .memory import Pool, lease_of
+from .memory import Pool
+from .prepared import Launcher
+from .streams import current_stream as current_stream
+from .streams import is_usual as is_usual
+from .streams import memory_of as _memory_of
+from .streams import remember as _remember
+from .streams import scope as scope
+from .streams import stream_of as stream_of
+from .streams import working_on as _working_on
 
 INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
 MOST_LAUNCHERS = 1024
@@ -92,6 +100,7 @@ class NumbaExecutor:
         self.cuda = cuda
         self.pool = Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
         self.simulated = _simulator_asked_for()
+        self.pooled = not (self.simulated or _each_thread_has_a_stream())  # else "the default stream" is not one stream
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
         self._local = threading.local()
@@ -118,7 +127,7 @@ class NumbaExecutor:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         nbytes = math.prod(shape) * dtype.itemsize
-        if self.simulated or not nbytes:
+        if not (self.pooled and nbytes):
             return self.cuda.device_array(shape, dtype)
         lease = self.pool.take(nbytes, self.device(), current_stream())
         address = lease.block.raw.__cuda_array_interface__["data"][0]
@@ -197,7 +206,7 @@ class NumbaExecutor:
                 self._launchers.clear()
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Grid size")  # a small problem is no fault
-                self._launchers[key] = kernel[blocks, threads, self._stream(stream), shared]
+                self._launchers[key] = Launcher(kernel[blocks, threads, self._stream(stream), shared])
         return self._launchers[key]
 
     def _stream(self, pointer: int) -> Any:
@@ -208,7 +217,6 @@ if TYPE_CHECKING:
     cuda: Any  # Numba's CUDA target, imported when it is asked for: kernels say `from .backend import cuda`
 
 _installed: Executor | None = None
-_local = threading.local()
 
 
 def executor() -> Executor:
@@ -306,91 +314,15 @@ def _unwrapped(obj: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _array_class() -> type:
+def _array_class() -> Any:
     from .array import Array
 
     return Array
 
 
-def is_usual(*arrays: Any) -> bool:
-    """True where `scope` would change nothing: no array remembers a device or stream, and none is being worked on."""
-    return current_stream() == 0 and all(_memory_of(a) == (None, 0) for a in arrays)
-
-
-class scope:  # noqa: N801 - used like a function
-    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
-
-    The stream first waits for those that other arrays among them come from.
-    """
-
-    __slots__ = ("_arrays", "_inner")
-
-    def __init__(self, *arrays: Any) -> None:
-        self._arrays = arrays
-        self._inner: AbstractContextManager[None] | None = None
-
-    def __enter__(self) -> None:
-        origins = [_memory_of(array) for array in self._arrays]
-        if current_stream() == 0 and all(origin == (None, 0) for origin in origins):
-            return  # the usual case: there is nothing to do
-        self._inner = _working_for(self._arrays, origins)
-        self._inner.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._inner is not None:
-            self._inner.__exit__(*error)
-
-
-@contextmanager
-def _working_for(arrays: tuple[Any, ...], origins: list[tuple[int | None, int]]) -> Iterator[None]:
-    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, 0))
-    with executor().on(device), _working_on(stream):
-        for other in {own for _, own in origins} - {stream}:
-            executor().wait(stream, other)
-        if (device, stream) != (None, 0):
-            for array in arrays:
-                _remember(array, device, stream)
-        yield
-
-
-def current_stream() -> int:
-    """The stream that kernels of this thread start on, as a pointer; 0 is the default stream."""
-    return getattr(_local, "stream", 0)
-
-
-def stream_of(array: Any) -> int:
-    """The stream a device array's last kernel ran on."""
-    return _memory_of(array)[1]
-
-
 def trim() -> int:
     """Give device memory that no array uses back to the driver; the number of bytes."""
     return executor().trim()
-
-
-def _memory_of(array: Any) -> tuple[int | None, int]:
-    lease = lease_of(array)
-    if lease is not None:
-        return lease.origin
-    return getattr(getattr(array, "gpu_data", None), "fastconv_origin", (None, 0))
-
-
-def _remember(array: Any, device: int | None, stream: int) -> None:
-    # A reshaped array keeps its memory object, but not its own attributes; a part of one keeps the lease.
-    lease = lease_of(array)
-    if lease is not None:
-        lease.move(device, stream)
-    elif getattr(array, "gpu_data", None) is not None:
-        array.gpu_data.fastconv_origin = (device, stream)
-
-
-@contextmanager
-def _working_on(stream: int) -> Iterator[None]:
-    before, _local.stream = current_stream(), stream
-    try:
-        yield
-    finally:
-        _local.stream = before
 
 
 def _is_contiguous(array: Any) -> bool:
@@ -439,6 +371,10 @@ def _driver_problem(cuda: Any) -> str:
 
 def _simulator_asked_for() -> bool:
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+def _each_thread_has_a_stream() -> bool:
+    return os.environ.get("NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
 
 
 def _text(name: str | bytes) -> str:

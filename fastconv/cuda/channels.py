@@ -2,9 +2,9 @@
 
 An array is (outer, C, inner): channels-last has inner = 1, channels-first outer = N. A channel's outer*inner elements
 are cut into parts by the shape alone, so that sums over parts, added in a fixed order, have the same bits on every
-device. A block owns one part of some neighbouring channels, its *lanes*: thread t has lane t % lanes and row t // lanes,
-so that a warp reads neighbouring addresses in either layout. A thread sums its elements, then a tree in shared memory
-adds the rows. Two kernels make a sum: one writes the parts, and whoever needs the sum adds them up.
+device. A block owns one part of some neighbouring channels, its *lanes*: thread t has lane t % lanes and row
+t // lanes, so that a warp reads neighbouring addresses in either layout. A thread sums its elements, then a tree in
+shared memory adds the rows. Two kernels make a sum: one writes the parts, and whoever needs the sum adds them up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Element-wise kernels: activations and their gradients with sums per channel, dropout (twin: cpu/elementwise).
 
 A thread has `EACH` elements, a block apart, and loads all of them before it stores the first: the results might lie
-where the inputs do, for all that the compiler knows. Sums per channel are cut as `channels` says; where that is one part,
-the gradient and its sums are one kernel, else a second one adds the parts.
+where the inputs do, for all that the compiler knows. Sums per channel are cut as `channels` says; where that is one
+part, the gradient and its sums are one kernel, else a second one adds the parts.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def is_device_array(obj: Any) -> bool:
     """True for arrays in a GPU's memory; imports nothing."""
     if obj is None or isinstance(obj, (np.ndarray, np.generic, int, float, str, list, tuple)):
         return False
-    if _is_device_class(type(obj)):
+    kind: Any = type(obj)
+    if _is_device_class(kind):
         return True
     if library_of(obj) == "torch":
         return bool(getattr(obj, "is_cuda", False))  # its interface raises where a gradient is recorded
@@ -38,7 +39,7 @@ def is_device_array(obj: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _is_device_class(kind: type) -> bool:
+def _is_device_class(kind: Any) -> bool:
     """True for classes whose arrays are all on a device: looking at the class is faster than making an interface."""
     return hasattr(kind, "__cuda_array_interface__") and kind.__module__.partition(".")[0] != "torch"
 

@@ -74,7 +74,7 @@ def launch(
     integer = index_dtype(wide).type
     run: Any = backend.executor()
     kernel = _kernel(run, factory, np.dtype(dtype), wide, constants, (threads, resident))
-    run.run(kernel, blocks, threads, tuple(_argument(a, integer) for a in args), shared)
+    run.run(kernel, blocks, threads, tuple([_argument(a, integer) for a in args]), shared)
 
 
 def entry(function: Callable[P, None]) -> Callable[P, None]:
@@ -82,19 +82,23 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def on_stream(*args: P.args, **options: P.kwargs) -> None:
-        arrays = [a for a in args if hasattr(a, "dtype")]
-        if backend.is_usual(*arrays):  # entering a scope takes longer than many a kernel
+        if backend.is_usual():
             function(*args, **options)
             return
-        with backend.scope(*arrays):
+        with backend.scope(*(a for a in args if hasattr(a, "dtype"))):
             function(*args, **options)
 
     return on_stream
 
 
 def flat(array: Any) -> Any:
-    """A device array as one axis."""
-    return array if len(array.shape) == 1 else array.reshape((array.size,))  # a view costs microseconds
+    """A device array as one axis; the array keeps this view, for making one costs microseconds."""
+    if len(array.shape) == 1:
+        return array
+    view = getattr(array, "fastconv_flat", None)
+    if view is None:
+        view = array.fastconv_flat = array.reshape((array.size,))
+    return view
 
 
 def table(build: Callable[..., np.ndarray], arguments: tuple[Any, ...], wide: bool) -> Any:
@@ -121,8 +125,12 @@ def _argument(value: Any, integer: Any) -> Any:
     if isinstance(value, (int, np.bool_)):
         return integer(value)
     if isinstance(value, tuple):
-        if value and not isinstance(value[0], (int, np.generic)):
-            return value
-        numbers = [integer(v) for v in value]
-        return type(value)(*numbers) if hasattr(value, "_fields") else tuple(numbers)
+        return _numbers(value, integer) if not value or isinstance(value[0], (int, np.generic)) else value
     return value
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _numbers(values: Any, integer: Any) -> Any:
+    """A tuple's numbers as kernels count them; most launches repeat those of an earlier one."""
+    numbers = [integer(v) for v in values]
+    return type(values)(*numbers) if hasattr(values, "_fields") else tuple(numbers)

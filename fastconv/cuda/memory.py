@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 LEAST = 512  # bytes of a block; also what the driver aligns memory to
 OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
@@ -53,9 +53,14 @@ class Lease:
 
     __slots__ = ("__weakref__", "_returned", "block", "origin")
 
+    elsewhere: ClassVar[bool] = False
+    """Whether any array of this process has ever remembered a device or stream: looking costs as much as a kernel."""
+
     def __init__(self, block: Block, returned: deque[Block]) -> None:
         self.block, self._returned = block, returned
-        self.origin: tuple[int | None, int] = (block.device, block.stream) if block.stream else (None, 0)
+        usual = block.device == block.stream == 0
+        self.origin: tuple[int | None, int] = (None, 0) if usual else (block.device, block.stream)
+        Lease.elsewhere = Lease.elsewhere or not usual
 
     def move(self, device: int | None, stream: int) -> None:
         """The array is used on `stream` from now on, which waits for what came before."""

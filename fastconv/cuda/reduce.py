@@ -50,6 +50,8 @@ def cut(outer: int, R: int, inner: int, whole: bool = False) -> Cut:
     lanes = min(BLOCK // columns if inner > 1 else BLOCK, _power(-(-R // LOADS)))
     blocks = -(-outer * inner * lanes // BLOCK)
     parts = min(-(-R // (lanes * LEAST_TURNS)), -(-ENOUGH_BLOCKS // blocks))
+    if parts <= 2:  # another launch takes longer than twice as many turns
+        parts = 1
     parts = 1 if whole else max(parts, -(-R // (lanes * MOST_TURNS)))
     part = -(-R // (parts * lanes)) * lanes
     return Cut(lanes, -(-R // part), part)

@@ -50,7 +50,7 @@ def _share(N: int, K: int, few: bool, threads: int) -> Share:
 
 @lru_cache(maxsize=32)
 def make_total(U: Any, lanes: int) -> Any:
-    """``total(shared, t)``: the sum of a row's lanes, for all of them; a barrier before the first and after the last."""
+    """``total(shared, t)``: the sum of a row's lanes, for all of them; barriers before and after."""
 
     def total(shared: Any, t: Any) -> Any:
         cuda.syncthreads()

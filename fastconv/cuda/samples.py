@@ -16,8 +16,8 @@ from . import backend
 from .backend import cuda
 from .launch import BLOCK, blocks_for, entry, flat, index_dtype, launch, needs_wide
 from .rows import Rows, make_block_sum, make_total, share_of
-from .source import inlined
 from .softmax import add_up
+from .source import inlined
 
 BY_CLASS = ("categorical", "sparse", "top_k", "sparse_top_k")  # scores that the order of a row's outputs decides
 BY_VALUE = ("binary", "squared", "absolute")
@@ -196,7 +196,7 @@ def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, numbe
     sums, at = (scores, place) if alone else (backend.scratch("scores", share.blocks, dtype), 0)
     if kind in BY_CLASS:
         factory: Any = make_class_scores
-        args = flat(labels), flat(p), sums, int(number), at, share.rows
+        args: Any = flat(labels), flat(p), sums, int(number), at, share.rows
     else:
         factory = make_value_scores
         args = flat(labels), flat(p), sums, dtype.type(1 / K), dtype.type(number), at, share.rows

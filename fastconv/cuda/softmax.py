@@ -93,7 +93,7 @@ def make_softmax_grad(T: Any, S: Any, U: Any, threads: int, lanes: int, logarith
 
 
 def make_cross_entropy(T: Any, S: Any, U: Any, threads: int, lanes: int, mean: bool) -> Callable[..., None]:
-    """p = softmax(z); loss[n] = sum of target*(log(sum(exp(z))) - z), or with `mean` share * the sum of a block's rows."""
+    """p = softmax(z); loss[n] = sum of target*(log(sum(exp(z))) - z); with `mean` share * a block's sum of it."""
     shifted, total, block_sum = make_shifted(T, U, lanes), make_total(U, lanes), make_block_sum(U, threads)
 
     def cross_entropy(z: Any, target: Any, p: Any, loss: Any, share: Any, rows: Rows) -> None:

@@ -65,7 +65,7 @@ class Meter:
 class DeviceMeter(Meter):
     """Loss and metrics that stay on the device until somebody asks for them.
 
-    A metric of one's own, a function or an object that is not known here, needs the outputs on the host: they are copied.
+    A metric of one's own, a function or an object not known here, needs the outputs on the host: they are copied.
     """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
@@ -163,7 +163,8 @@ def _kind(metric: Metric) -> tuple[str, float] | None:
     """How the device scores a metric: its kind and its number; None where it must see the outputs on the host."""
     if type(metric).update_state is not Metric.update_state:
         return None
-    function, given = metric.function, {}
+    function: Any = metric.function
+    given: dict[str, Any] = {}
     if isinstance(function, partial):
         function, given = function.func, function.keywords
     if function not in SCORES:

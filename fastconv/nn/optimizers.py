@@ -112,7 +112,8 @@ class Optimizer:
             updates.together(name, groups, **numbers)
         else:
             for w, state, g in changes:
-                self.step(w, self._clipped(np.ascontiguousarray(g)), rate, *state)
+                g = np.ascontiguousarray(g) if isinstance(g, np.ndarray) else g
+                self.step(w, self._clipped(g), rate, *state)
         self.iterations += 1
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:

@@ -172,7 +172,7 @@ def _are_resident(values: tuple[Any, ...]) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _array_class() -> type:
+def _array_class() -> Any:
     from ..cuda.array import Array
 
     return Array
