@@ -9,6 +9,7 @@ FASTCONV_DATA             not set                    folder searched for data se
 FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
 FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
 FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
+FASTCONV_CUDA_BACKEND     auto                       compiler of CUDA kernels: auto, numba-cuda, numba
 ========================  =========================  =====================================================
 """
 
@@ -40,6 +41,11 @@ class Config:
     tile_bytes: int = 384 << 10
     cache_dir: Path | None = None
     data: Path | None = None
+    cuda_backend: str = "auto"
+
+
+#: What a setting that is a word may be. numba-cuda-mlir is known, and refused where it is needed, with the reason.
+WORDS = {"cuda_backend": ("auto", "numba-cuda", "numba", "numba-cuda-mlir")}
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Config:
@@ -53,6 +59,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         value: Any
         if "Path" in str(field.type):
             value = Path(text).expanduser()
+        elif field.name in WORDS:
+            if text not in WORDS[field.name]:
+                raise InvalidArgument(
+                    f"{variable} is {text!r}; expected one of {', '.join(WORDS[field.name])}; correct or unset it"
+                )
+            value = text
         else:
             try:
                 value = int(text)
