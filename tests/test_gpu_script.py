@@ -1,11 +1,11 @@
 """bench/gpu.py where there is no GPU: what it says, how it copes with what fails, and its parts in the simulator."""
 
-import importlib
 import inspect
 import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import cuda_problems as problems
@@ -23,6 +23,7 @@ from gpu import Line, Part
 
 from fastconv.cuda import backend, gemm, gemm_tensor, launch, tune
 from fastconv.errors import DeviceMissing
+from fastconv.nn import applications, layers
 from fastconv.nn.models import Sequential
 
 PATH = Path(gpu.__file__)
@@ -185,11 +186,13 @@ SYNC = staticmethod(lambda: None)
 
 
 def tiny(name="3x3", **options):
-    return gpu_times.conv_case(name, 2, 16, 4, 16, 3, **options)
+    return gpu_times.conv_case(name, 1, 8, 3, 8, 3, **options)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16"])
-@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
+@pytest.mark.parametrize(
+    "op, dtype",
+    [("conv", "float32"), ("conv", "bfloat16"), ("conv_input_grad", "tf32"), ("conv_weight_grad", "float32")],
+)
 def test_convolutions_are_checked_and_timed(simulator, op, dtype):
     problem = gpu_times.Problem(tiny(), (op,), (dtype,), True)
     lines = list(gpu_times.convolution(problem, op, dtype, None, SYNC))
@@ -199,7 +202,7 @@ def test_convolutions_are_checked_and_timed(simulator, op, dtype):
 
 def test_a_wrong_result_is_not_timed_in_silence(simulator, monkeypatch):
     problem = gpu_times.Problem(tiny(), ("conv",), ("float32",), True)
-    monkeypatch.setattr(gpu_times, "oracle", lambda *a: np.zeros((1, 16, 4, 4)))
+    monkeypatch.setattr(gpu_times, "oracle", lambda *a: np.zeros((1, 8, 3, 3)))
     lines = list(gpu_times.convolution(problem, "conv", "float32", None, SYNC))
     assert "wrong" in states(lines)
 
@@ -234,7 +237,7 @@ def test_memory_bound_kernels(simulator):
     case = problems.PoolCase("max 2x2", (2, 3, 4, 6), 2)
     lines = list(gpu_memory.pools(None, SYNC, 1e12, [case]))
     assert states(lines) == ["row", "row", "missed", "missed"]
-    lines = list(gpu_memory.depthwise(None, SYNC, 1e12, tiny("depthwise", groups=16)))
+    lines = list(gpu_memory.depthwise(None, SYNC, 1e12, tiny("depthwise", groups=8)))
     assert states(lines) == ["missed"] and "right: True" in lines[0].text
 
 
@@ -257,12 +260,32 @@ def test_the_shapes_are_what_the_issue_asks_for():
 
 
 def test_training(monkeypatch):
-    """What the script asks of a model, on the CPU."""
+    """What the script asks of a model, on the CPU, with a model and data that are tiny."""
     moved = []
     monkeypatch.setattr(Sequential, "to", lambda self, device: moved.append(device), raising=False)
-    monkeypatch.setattr(
-        gpu_training, "data_set", lambda: importlib.import_module("fastconv.nn.datasets.fashion_sketch")
-    )
-    lines = list(gpu_training.training(1, 64, 32))
-    assert moved == ["cuda"] and len(lines) == 2
-    assert "epoch 1 of 64 images" in lines[0].text and "of the test images right" in lines[1].text
+    monkeypatch.setattr(gpu_training, "data_set", lambda: types.SimpleNamespace(__name__="few", load_data=few))
+
+    def model(shape, seed):
+        return Sequential([layers.Flatten(input_shape=shape), layers.Dense(2), layers.Activation("softmax")], seed=seed)
+
+    monkeypatch.setattr(applications, "lecture_cnn", model)
+    lines = list(gpu_training.training(16, batch=8))
+    assert moved == ["cuda"] and len(lines) == 17
+    assert "epoch 1 of 64 images" in lines[0].text and "of the test images right" in lines[-1].text
+    assert set(states(lines)) == {"right"}
+
+
+def few():
+    """Dark pictures and bright ones."""
+    labels = np.arange(64) % 2
+    images = np.broadcast_to((250 * labels)[:, None, None], (64, 4, 4)).astype(np.uint8)
+    return (images, labels), (images, labels)
+
+
+def test_data_are_looked_for(monkeypatch, tmp_path):
+    monkeypatch.delenv("FASTCONV_DATA", raising=False)
+    monkeypatch.setattr(gpu_training, "ROOT", tmp_path / "a")
+    assert gpu_training.data_set().__name__.endswith("fashion_sketch")
+    (tmp_path / "shared" / "datasets").mkdir(parents=True)
+    assert gpu_training.data_set().__name__.endswith("fashion_mnist")
+    assert os.environ.pop("FASTCONV_DATA") == str(tmp_path / "shared" / "datasets")
