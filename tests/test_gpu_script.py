@@ -278,7 +278,7 @@ def test_training(monkeypatch):
 def few():
     """Dark pictures and bright ones."""
     labels = np.arange(64) % 2
-    images = np.broadcast_to((250 * labels)[:, None, None], (64, 4, 4)).astype(np.uint8)
+    images = np.broadcast_to((250 * labels)[:, None, None], (64, 12, 12)).astype(np.uint8)
     return (images, labels), (images, labels)
 
 
