@@ -61,14 +61,18 @@ ROWS = [
 ]  # fmt: skip
 
 
-def cases_of(row, dtype, channels_last):
-    """float32 channels-first gets all the problems, anything else the first that the row serves."""
+#: Where kernels differ most in what the compiler makes of them: for the problems beyond a row's first.
+FURTHER = [(9, 0, "a"), (12, 0, "a")]
+
+
+def cases_of(row, dtype, channels_last, target):
+    """The first problem that the row serves; float32 channels-first gets all of them on some architectures."""
     if row.op not in problems.CONVOLUTIONS:
         assert row.op in problems.POOLS, f"tests/cuda_rows.py does not know how to run {row.op}"
         return [POOL]
     cases = [case for case in CASES if cuda_rows.serves(row, case)]
     assert cases, f"no problem is for {cuda_rows.id_of(row)}"
-    return cases if dtype == "float32" and not channels_last else cases[:1]
+    return cases if dtype == "float32" and not channels_last and target in FURTHER else cases[:1]
 
 
 @pytest.mark.parametrize("row, dtype, channels_last", ROWS)
@@ -77,17 +81,17 @@ def test_every_row_compiles_on_every_architecture(row, dtype, channels_last, mon
         compiler = Compiler(target)
         compiler.install(monkeypatch)
         with backend.run_on(compiler):
-            for case in cases_of(row, dtype, channels_last):
+            for case in cases_of(row, dtype, channels_last, target):
                 arrays = [np.zeros(shape, cuda_rows.dtype_of(dtype)) for shape in cuda_rows.shapes(row, case)]
                 if row.op == "max_pool_grad":
                     arrays[1] = arrays[1].astype(np.int64)
                 cuda_rows.run(row, case, channels_last, dtype, arrays)
         check(compiler, dtype)
+        print(cuda_compiler.name_of(target), {report["kernel"]: report["registers"] for report in compiler.reports})
         if dtype != "float64" and cuda_compiler.disassembler():
             for report in compiler.reports:
-                for promised in PROMISED.get(report["kernel"], ()):
-                    assert promised in names_in(report["cubin"]), f"{report['kernel']} has no {promised}"
-        print({report["kernel"]: report["registers"] for report in compiler.reports})
+                promised = set(PROMISED.get(report["kernel"], ()))
+                assert not promised or promised <= names_in(report["cubin"]), report["kernel"]
 
 
 @functools.cache
