@@ -2,8 +2,6 @@
 
 Needs numba-cuda with its toolkit packages (``pip install 'fastconv[cuda-compile]'``) but no driver; skipped where they
 are not installed. Nothing is computed here, so the problems have real sizes and get the tiles that a GPU would run.
-
-Tests that share kernels carry the same ``xdist_group``: ``pytest -n 2 --dist loadgroup`` then compiles each once.
 """
 
 import functools
@@ -50,17 +48,6 @@ CASES = [
 POOL = problems.PoolCase("3x3/2", (8, 64, 56, 56), 3, {"stride": 2, "padding": 1})
 #: What the machine code of a kernel promises, by its name: instructions that it holds on every architecture.
 PROMISED = {"gemm": ("LDS.128",), "gemm_weights": ("LDS.128",), "gemm_tensor": ("HMMA", "LDSM", "LDGSTS")}
-ROWS = [
-    pytest.param(
-        row, dtype, last, marks=pytest.mark.xdist_group(cuda_rows.id_of(row)),
-        id=f"{cuda_rows.id_of(row)}-{dtype}-{'last' if last else 'first'}",
-    )
-    for row in cuda_rows.ROWS
-    for dtype in cuda_rows.dtypes_of(row)
-    for last in (False, True)
-]  # fmt: skip
-
-
 #: Where kernels differ most in what the compiler makes of them: for the problems beyond a row's first.
 FURTHER = [(9, 0, "a"), (12, 0, "a")]
 
@@ -75,23 +62,40 @@ def cases_of(row, dtype, channels_last, target):
     return cases if dtype == "float32" and not channels_last and target in FURTHER else cases[:1]
 
 
-@pytest.mark.parametrize("row, dtype, channels_last", ROWS)
-def test_every_row_compiles_on_every_architecture(row, dtype, channels_last, monkeypatch):
-    for target in ARCHITECTURES:
-        compiler = Compiler(target)
-        compiler.install(monkeypatch)
-        with backend.run_on(compiler):
-            for case in cases_of(row, dtype, channels_last, target):
-                arrays = [np.zeros(shape, cuda_rows.dtype_of(dtype)) for shape in cuda_rows.shapes(row, case)]
-                if row.op == "max_pool_grad":
-                    arrays[1] = arrays[1].astype(np.int64)
-                cuda_rows.run(row, case, channels_last, dtype, arrays)
-        check(compiler, dtype)
-        print(cuda_compiler.name_of(target), {report["kernel"]: report["registers"] for report in compiler.reports})
-        if dtype != "float64" and cuda_compiler.disassembler():
-            for report in compiler.reports:
-                promised = set(PROMISED.get(report["kernel"], ()))
-                assert not promised or promised <= names_in(report["cubin"]), report["kernel"]
+@pytest.mark.parametrize("row", cuda_rows.ROWS, ids=cuda_rows.id_of)
+def test_every_row_compiles_on_every_architecture(row, monkeypatch):
+    """In each dtype that it serves and both layouts; one test, for these share most kernels."""
+    faults = []
+    for dtype in cuda_rows.dtypes_of(row):
+        for channels_last in (False, True):
+            for target in ARCHITECTURES:
+                compiler = Compiler(target)
+                compiler.install(monkeypatch)
+                with backend.run_on(compiler):
+                    for case in cases_of(row, dtype, channels_last, target):
+                        start(row, case, channels_last, dtype)
+                assert compiler.reports, f"nothing was started for {dtype}"
+                name = f"{dtype} {'last' if channels_last else 'first'} {cuda_compiler.name_of(target)}"
+                print(name, {report["kernel"]: report["registers"] for report in compiler.reports})
+                faults += [f"{name}: {fault}" for report in compiler.reports for fault in faults_in(report, dtype)]
+    assert not faults, "\n".join(faults)
+
+
+def start(row, case, channels_last, dtype):
+    """Call the row's function with arrays of zeros."""
+    arrays = [np.zeros(shape, cuda_rows.dtype_of(dtype)) for shape in cuda_rows.shapes(row, case)]
+    if row.op == "max_pool_grad":
+        arrays[1] = arrays[1].astype(np.int64)
+    cuda_rows.run(row, case, channels_last, dtype, arrays)
+
+
+def faults_in(report, dtype):
+    """What must not be, and promises that are not kept."""
+    yield from (f"{report['kernel']} {fault}" for fault in cuda_compiler.faults_of(report, dtype))
+    if report["kernel"] in PROMISED and dtype != "float64" and cuda_compiler.disassembler():
+        for promised in PROMISED[report["kernel"]]:
+            if promised not in names_in(report["cubin"]):
+                yield f"{report['kernel']} has no {promised}"
 
 
 @functools.cache
