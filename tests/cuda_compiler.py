@@ -64,10 +64,10 @@ class Compiler(cudasim.Executor):
     def compile(self, function, bounds):
         return function, bounds
 
-    def run(self, kernel, blocks, threads, args):
+    def run(self, kernel, blocks, threads, args, shared=0):
         function, bounds = kernel
         ptx = compiled(function, tuple(map(type_of, args)), bounds, self.target)
-        report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "ptx": ptx}
+        report = {"kernel": function.__name__, "threads": threads, "bounds": bounds, "shared": shared, "ptx": ptx}
         self.reports.append({**report, **assembled(ptx, self.target)})
 
     def to_device(self, array):
@@ -117,6 +117,8 @@ def type_of(argument):
     """Numba's type of a kernel's argument."""
     if isinstance(argument, cudasim.DeviceArray):
         return numba.from_dtype(argument.dtype)[::1]
+    if type(argument) is tuple:
+        return numba.types.Tuple([type_of(a) for a in argument])
     return numba.typeof(argument)
 
 
