@@ -22,6 +22,7 @@ from tolerances import tolerance
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.cuda import backend, halves
+from fastconv.errors import MissingExtra
 from fastconv.ops._kernels import geometry
 from fastconv.spec import conv_spec
 
@@ -146,6 +147,7 @@ def convolution(problem: Problem, op: str, dtype: str, torch: Any, sync: Call) -
     if torch:
         calls["cuDNN NCHW"] = their_call(torch, op, case, given, dtype, False)
         calls["cuDNN NHWC"] = their_call(torch, op, case, given, dtype, True)
+    calls = {name: (call, read) for name, (call, read) in calls.items() if runs(call)}
     wrong = {name for name, (call, read) in calls.items() if not correct(op, case, dtype, name, call, read, exact)}
     seconds = take_turns({name: call for name, (call, _) in calls.items()}, sync)
     best = {
@@ -160,6 +162,15 @@ def convolution(problem: Problem, op: str, dtype: str, torch: Any, sync: Call) -
         yield Line(f"{op} {case} {dtype}: {name} is further from float64 than its bound", "wrong")
     if best[0] and problem.counts and dtype in CUDNN and op == "conv":
         yield verdict(f"{op} {case} {dtype}", best[0] / best[1], CUDNN[dtype])
+
+
+def runs(call: Call) -> bool:
+    """False where a library that the call needs is not installed."""
+    try:
+        call()
+    except MissingExtra:
+        return False
+    return True
 
 
 def correct(op: str, case: Case, dtype: str, name: str, call: Call, read: Callable[[], np.ndarray], exact: Any) -> bool:
@@ -181,6 +192,7 @@ def filtering(sync: Call, case: Case = FILTER) -> Iterator[Line]:
     if cupy:
         image, taps = (importlib.import_module("cupy").asarray(a[0, 0]) for a in (given.x, given.w))
         calls["CuPy correlate"] = lambda: cupy.correlate(image, taps, mode="constant")
+    calls = {name: call for name, call in calls.items() if runs(call)}
     for name, seconds in take_turns(calls, sync, 5).items():
         yield Line(f"{case}: {name} {seconds * 1e3:.3f} ms")
 
