@@ -10,6 +10,7 @@ import textwrap
 import pytest
 
 from fastconv import config
+from fastconv.cuda import targets
 from fastconv.errors import InvalidArgument
 
 USE = """
@@ -100,6 +101,25 @@ def test_the_hook_is_put_in(tmp_path, choice, expected):
     before = "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'NumbaCudaFinder']"
     said = use(before, tmp_path, FASTCONV_CUDA_BACKEND=choice, NUMBA_DISABLE_CUDA="1")
     assert said["error"] == "DeviceMissing" and said["target"].startswith(expected)
+
+
+def test_libraries_are_loaded_from_a_folder(tmp_path, monkeypatch):
+    """NVIDIA's loader looks into site-packages alone, and ``pip --target`` may have put them elsewhere."""
+    (tmp_path / "numba_cuda").mkdir()
+    (tmp_path / "numba_cuda" / "__init__.py").write_text("")
+    libraries = tmp_path / "nvidia" / "cu13" / "lib"
+    libraries.mkdir(parents=True)
+    for name in ("libnvrtc.so.13", "libnvrtc-builtins.so.13.0", "libnvJitLink.so.13"):
+        (libraries / name).write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "numba_cuda", raising=False)
+    loaded = []
+    monkeypatch.setattr(targets.ctypes, "CDLL", lambda path, mode: loaded.append(os.path.basename(path)))
+    targets.load_libraries()
+    assert loaded == ["libnvJitLink.so.13", "libnvrtc.so.13"]
+    monkeypatch.setattr(targets.site, "getsitepackages", lambda: [str(tmp_path)])
+    targets.load_libraries()
+    assert len(loaded) == 2
 
 
 def test_a_driver_that_is_no_library(tmp_path):

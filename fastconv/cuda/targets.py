@@ -1,18 +1,22 @@
 """Which of Numba's CUDA targets compiles kernels, and what is missing where none can.
 
 numba-cuda is preferred. It takes the place of the target that Numba brings by a hook that Python runs at its start; the
-hook is put in here where Python has not seen it (``pip --target``). Without numba-cuda, or where it is broken, the
+hook is put in here where Python has not seen it (``pip --target``), and so are its libraries. Without numba-cuda, or where it is broken, the
 target in Numba serves. ``FASTCONV_CUDA_BACKEND`` asks for one of them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import site
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from ..config import settings
@@ -22,6 +26,7 @@ INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cud
 NUMBA_CUDA, BUILT_IN, MLIR = "numba-cuda", "numba", "numba-cuda-mlir"
 IMPLEMENTATIONS = {NUMBA_CUDA: "NVIDIA", BUILT_IN: "Built-in"}  # how the targets call themselves
 HOOK = "NumbaCudaFinder"
+LIBRARIES = ("libcudart.so.*", "libnvJitLink.so.*", "libnvrtc.so.*")
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +54,8 @@ def _import(name: str) -> Any:
         raise ImportError("not installed")
     if "numba.cuda" not in sys.modules:
         hooked = any(type(finder).__name__ == HOOK for finder in sys.meta_path)
+        if name == NUMBA_CUDA:
+            load_libraries()
         if name == NUMBA_CUDA and not hooked:
             import_module("_numba_cuda_redirector")
         elif name == BUILT_IN and hooked:
@@ -61,6 +68,18 @@ def _import(name: str) -> Any:
     if not simulator_asked_for() and cuda.implementation != IMPLEMENTATIONS[name]:
         raise ImportError(f"Numba's {cuda.implementation} target was imported before")
     return cuda
+
+
+def load_libraries() -> None:
+    """Load the compiler's libraries where NVIDIA's loader does not look: in a folder that is no site-packages."""
+    spec = find_spec("numba_cuda")
+    folder = Path(spec.origin).parent.parent if spec and spec.origin else Path()
+    if str(folder) in (*site.getsitepackages(), site.getusersitepackages()):
+        return
+    for pattern in LIBRARIES:
+        for path in sorted(folder.glob(f"nvidia/*/lib/{pattern}")):
+            with suppress(OSError):  # what is missing then, the target will say
+                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def _forget() -> None:
