@@ -1,8 +1,8 @@
 """Which of Numba's CUDA targets compiles kernels, and what is missing where none can.
 
-numba-cuda is preferred. It takes the place of the target that Numba brings by a hook that Python runs at its start; the
-hook is put in here where Python has not seen it (``pip --target``), and so are its libraries. Without numba-cuda, or where it is broken, the
-target in Numba serves. ``FASTCONV_CUDA_BACKEND`` asks for one of them.
+numba-cuda is preferred. It takes the place of the target that Numba brings by a hook that Python runs at its start;
+where Python has not seen it (``pip --target``), the hook is put in here, and the compiler's libraries are loaded.
+Without numba-cuda, or where it is broken, the target in Numba serves. ``FASTCONV_CUDA_BACKEND`` asks for one of them.
 """
 
 from __future__ import annotations
