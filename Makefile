@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
-
+# Test processes; 0 runs the tests in pytest's own.
 JOBS   ?= 2
 
 .PHONY: demo test compile slow check lint bench gpu clean
@@ -31,7 +31,7 @@ demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data
 	$(BIN)/fastconv train fashion-sketch --epochs 2 --limit 4000 --out runs/demo
 
 test: $(VENV)/.test  ## all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # An environment of its own: where numba-cuda is installed, it takes the place of Numba's built-in target.
 $(VENV)-cuda/.compile: pyproject.toml
@@ -40,7 +40,7 @@ $(VENV)-cuda/.compile: pyproject.toml
 	touch $@
 
 compile: $(VENV)-cuda/.compile  ## CUDA kernels through the compiler for seven architectures, and on numba-cuda's target
-	$(VENV)-cuda/bin/python -m pytest tests/test_cuda*.py -n $(JOBS) --dist loadgroup
+	$(VENV)-cuda/bin/python -m pytest tests/test_cuda*.py -n $(JOBS) --dist worksteal
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -56,7 +56,7 @@ bench: $(VENV)/.bench  ## time everything against what is installed
 	$(BIN)/fastconv bench --suite all
 
 gpu: $(VENV)/.test  ## on a machine with a GPU: check, time and train, and write a report to docs/gpu
-	$(PIP) install --quiet --editable '.[cuda13]'
+	$(PIP) install --quiet --editable '.[cuda-compile]'
 	$(BIN)/python bench/gpu.py
 
 clean:

@@ -11,6 +11,7 @@ FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft ma
 FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
 FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
 FASTCONV_RESIDENT_BYTES   2 GiB                      data sets up to this size stay on the GPU in training
+FASTCONV_CUDA_BACKEND     auto                       compiler of CUDA kernels: auto, numba-cuda, numba
 ========================  =========================  =====================================================
 """
 
@@ -44,6 +45,11 @@ class Config:
     resident_bytes: int = 2 << 30
     cache_dir: Path | None = None
     data: Path | None = None
+    cuda_backend: str = "auto"
+
+
+#: What a setting that is a word may be. numba-cuda-mlir is known, and refused where it is needed, with the reason.
+WORDS = {"cuda_backend": ("auto", "numba-cuda", "numba", "numba-cuda-mlir")}
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Config:
@@ -57,6 +63,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         value: Any
         if "Path" in str(field.type):
             value = Path(text).expanduser()
+        elif field.name in WORDS:
+            if text not in WORDS[field.name]:
+                raise InvalidArgument(
+                    f"{variable} is {text!r}; expected one of {', '.join(WORDS[field.name])}; correct or unset it"
+                )
+            value = text
         else:
             try:
                 value = int(text)

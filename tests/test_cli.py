@@ -105,7 +105,7 @@ def test_info_as_json(run, tmp_path):
     assert "measured peak" in result.stdout
     facts = json.loads((tmp_path / "info.json").read_text())
     assert facts["peaks"]["float32_gflops"] > 0
-    assert {"device", "reason"} == set(facts["cuda"])
+    assert {"device", "reason", "target"} == set(facts["cuda"])
     assert json.loads(run("info", "--json", "-").stdout)["cache"]["kernels"]
 
 

@@ -32,7 +32,11 @@ def cube(v):
 # Bias and activation
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh", swish, cube], ids=str)
+@pytest.mark.parametrize(
+    "activation",
+    [None, "relu", "leaky_relu", "sigmoid", "tanh", swish, cube],
+    ids=lambda a: getattr(a, "__name__", str(a)),
+)
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("method", METHODS)

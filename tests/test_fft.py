@@ -437,7 +437,7 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("name", ACTIVATIONS, ids=lambda a: getattr(a, "__name__", a))
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_activation(name, dtype, rng):
     """In place, on any shape, the same bits on two threads; NaN stays NaN and infinities have their limits."""

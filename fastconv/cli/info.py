@@ -51,7 +51,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("threads", f"{facts['threads']}, layer {facts['threading_layer'] or 'not started yet'}"),
         ("kernel cache", f"{cache['kernels']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB"),
         ("data", f"FASTCONV_DATA is {cache['data'] or 'not set'}; downloads go to {cache['downloads']}"),
-        ("CUDA", cuda["device"] or f"not available: {cuda['reason']}"),
+        ("CUDA", f"{cuda['device']}, by {cuda['target']}" if cuda["device"] else f"not available: {cuda['reason']}"),
         ("libraries", ", ".join(f"{n} {v}" for n, v in versions.items() if n not in ("fastconv", "python"))),
     ]
     lines += [("variable", f"{name}={value}") for name, value in facts["variables"].items()]

@@ -1,4 +1,4 @@
-"""The one door to CUDA: which target compiles kernels, arrays on the device, and whose stream they belong to.
+"""The one door to CUDA: what runs kernels, arrays on the device, and whose stream they belong to.
 
 Kernels are run by an *executor*. The usual one drives a GPU through Numba: numba-cuda where it is installed, else the
 target that Numba itself brings; with ``NUMBA_ENABLE_CUDASIM=1`` Numba's simulator. `run_on` puts another in its place:
@@ -14,15 +14,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
-from . import interop, opt_in
+from . import interop, opt_in, targets
 from .interop import is_device_array as is_device_array
 from .memory import Pool
 from .prepared import Launcher
@@ -34,7 +32,6 @@ from .streams import scope as scope
 from .streams import stream_of as stream_of
 from .streams import working_on as _working_on
 
-INSTALL = "pip install 'fastconv[cuda13]' (driver 580 or later) or 'fastconv[cuda12]'"
 MOST_LAUNCHERS = 1024
 
 
@@ -99,7 +96,7 @@ class NumbaExecutor:
     def __init__(self, cuda: Any) -> None:
         self.cuda = cuda
         self.pool = Pool(lambda size: cuda.device_array((size,), np.uint8), lru_cache(self._pool_bytes))
-        self.simulated = _simulator_asked_for()
+        self.simulated = targets.simulator_asked_for()
         self.pooled = not (self.simulated or _each_thread_has_a_stream())  # else "the default stream" is not one stream
         self.alignment = cuda.implementation == "NVIDIA" and not self.simulated
         self.name = "Numba's CUDA simulator" if self.simulated else _text(cuda.get_current_device().name)
@@ -332,45 +329,27 @@ def _is_contiguous(array: Any) -> bool:
 
 def __getattr__(name: str) -> Any:
     if name == "cuda":
-        return _target()
+        return targets.target()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _target() -> Any:
-    try:
-        return import_module("numba.cuda")
-    except ImportError as error:
-        raise DeviceMissing(f"no CUDA target for Numba was found ({error}); install one: {INSTALL}") from error
 
 
 @lru_cache(maxsize=1)
 def _numba_executor() -> NumbaExecutor:
-    cuda = _target()
-    if not cuda.is_available():
-        try:
-            package = f"numba-cuda {version('numba-cuda')}"
-        except PackageNotFoundError:
-            package = "numba-cuda: not installed"
+    cuda = targets.target()
+    if not targets.is_available(cuda):
         raise DeviceMissing(
-            f'device "cuda" cannot be used here: looked for an NVIDIA driver with a GPU ({_driver_problem(cuda)}) and '
-            f"for Numba's CUDA target ({package}; target in use: {cuda.implementation}). On a machine with a GPU: "
-            f"{INSTALL}; elsewhere pass NumPy arrays and leave out device="
+            f'device "cuda" cannot be used here: {targets.why_unavailable(cuda)}. On a machine with a GPU: '
+            f"{targets.INSTALL}; elsewhere pass NumPy arrays and leave out device="
         )
     return NumbaExecutor(cuda)
 
 
-def _driver_problem(cuda: Any) -> str:
-    if os.environ.get("NUMBA_DISABLE_CUDA", "0") not in ("", "0"):
-        return "NUMBA_DISABLE_CUDA is set"
+def target_name() -> str:
+    """Which of Numba's CUDA targets compiles kernels; why none can, where that is so."""
     try:
-        cuda.current_context()
-    except Exception as error:  # whatever the driver's loader raises is the reason
-        return " ".join(str(error).split())[:300] or type(error).__name__
-    return "found, but not the compiler, NVVM, that its toolkit packages bring"
-
-
-def _simulator_asked_for() -> bool:
-    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+        return targets.name_of(targets.target())
+    except DeviceMissing as error:
+        return str(error)
 
 
 def _each_thread_has_a_stream() -> bool:

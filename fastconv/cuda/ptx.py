@@ -14,8 +14,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.cuda.extending import intrinsic
 
+from . import targets
+
+intrinsic = targets.extending().intrinsic
 WARP = 32
 CHUNK = 4  # words of the 16 bytes that an asynchronous copy moves
 _I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()

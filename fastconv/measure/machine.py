@@ -134,9 +134,9 @@ def _cuda() -> dict[str, Any]:
     from ..cuda import backend
 
     try:
-        return {"device": backend.require(), "reason": None}
+        return {"device": backend.require(), "reason": None, "target": backend.target_name()}
     except DeviceMissing as error:
-        return {"device": None, "reason": str(error)}
+        return {"device": None, "reason": str(error), "target": backend.target_name()}
 
 
 def versions() -> dict[str, str]:
