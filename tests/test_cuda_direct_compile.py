@@ -7,7 +7,7 @@ import pytest
 from cuda_compiler import Compiler
 
 import fastconv as fc
-from fastconv.cuda import backend, halves, launch, layout
+from fastconv.cuda import backend, halves, launch, layout, spectra
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
@@ -203,3 +203,32 @@ def test_unfolding_on_every_architecture(architecture):
     fc.unfold2d(backend.empty((2, 3, 9, 8), "float32"), 3, stride=2, padding=1)
     fc.fold2d(backend.empty((2, 27, 20), "float32"), (2, 3, 9, 8), 3, stride=2, padding=1)
     check(architecture, "unfold", "fold")
+
+
+# --- Fourier transforms: what surrounds them
+
+
+@pytest.fixture
+def transforms(monkeypatch):
+    """Arrays of the right shapes in place of transforms."""
+
+    def rfftn(a, axes):
+        return backend.empty((*spectra.spectrum_shape(a.shape, axes), 2), a.dtype)
+
+    monkeypatch.setattr(spectra, "rfftn", rfftn)
+    monkeypatch.setattr(spectra, "irfftn", lambda spectrum, shape, axes: backend.empty(shape, spectrum.dtype))
+
+
+@each_op
+@pytest.mark.parametrize(("dtype", "wide"), [("float32", False), ("float64", False), ("float32", True)])
+def test_fft_compiles(compiler, transforms, op, dtype, wide, monkeypatch):
+    monkeypatch.setattr(launch, "NARROW", 1 if wide else 1 << 30)
+    convolve(op, "fft", (4, 4, 40, 40), (4, 4, 9, 9), True, dtype, padding=4)
+    convolve(op, "fft", (4, 4, 40, 40), (4, 1, 9, 9), False, dtype, stride=2, groups=4)
+    check(compiler, "lay", "sum_products", "take", single=dtype == "float32")
+
+
+def test_fft_on_every_architecture(architecture, transforms):
+    for op in problems.CONVOLUTIONS:
+        convolve(op, "fft", (4, 4, 40, 40), (4, 4, 9, 9), False, padding=4, stride=2)
+    check(architecture, "lay", "sum_products", "take")

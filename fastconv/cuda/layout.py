@@ -103,18 +103,19 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
     shape = tuple(x.shape[k] for k in axes)
     if isinstance(x, halves.Half):
         y = halves.empty(shape, x.dtype)
-        _move(x.bits, y.bits, tuple(axes))
+        permute_into(x.bits, y.bits, axes)
     else:
         y = backend.empty(shape, x.dtype)
-        _move(x, y, tuple(axes))
+        permute_into(x, y, axes)
     return y
 
 
-def _move(x: Any, y: Any, axes: tuple[int, ...]) -> None:
+def permute_into(x: Any, y: Any, axes: Sequence[int]) -> None:
+    """Write x with its axes in another order, as `permute` says, to y."""
     if x.size == 0:
         return
     with backend.scope(x, y):
-        merged = merge(tuple(x.shape), axes)
+        merged = merge(tuple(x.shape), tuple(axes))
         arrays, options = (flat(x), flat(y)), {"dtype": x.dtype, "wide": needs_wide(x.size)}
         a, b = next(axis for axis in merged if axis.x == 1), merged[-1]
         if a is b or min(a.size, b.size) < SHORT:
