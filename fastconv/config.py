@@ -6,12 +6,12 @@ variable                  default                    meaning
 FASTCONV_NUM_THREADS      all usable processors      threads of a parallel kernel
 FASTCONV_CACHE_DIR        the user's cache folder    where compiled kernels and data sets are kept
 FASTCONV_DATA             not set                    folder searched for data sets before the cache
-FASTCONV_CUDA_POOL_BYTES  a quarter of the GPU's     device memory kept for new arrays while none uses it
 FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
 FASTCONV_SERIAL_FLOPS     200,000                    problems below this many operations run on one thread
 FASTCONV_TILE_BYTES       384 KiB                    input strip a thread keeps in its cache
-FASTCONV_RESIDENT_BYTES   2 GiB                      data sets up to this size stay on the GPU in training
 FASTCONV_CUDA_BACKEND     auto                       compiler of CUDA kernels: auto, numba-cuda, numba
+FASTCONV_CUDA_POOL_BYTES  a quarter of the GPU's     device memory kept for new arrays while none uses it
+FASTCONV_RESIDENT_BYTES   2 GiB                      data sets up to this size stay on the GPU in training
 ========================  =========================  =====================================================
 """
 

@@ -68,7 +68,7 @@ def _winograd_grad_cuda(spec: ConvSpec) -> str | None:
 def _table() -> tuple[Row, ...]:
     convolutions = ("conv", "conv_input_grad", "conv_weight_grad")
     pools = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
-    rows = [Row(op, "fft", "cpu", f"fastconv.cpu.fft:{op}", _fft) for op in convolutions]
+    rows = [Row(op, "fft", device, f"fastconv.{device}.fft:{op}", _fft) for device in DEVICES for op in convolutions]
     rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     rows.append(Row("conv", "winograd", "cuda", "fastconv.cuda.winograd:conv", _winograd_cuda))
     for op in convolutions[1:]:

@@ -29,6 +29,8 @@ from .source import inlined, known, unrolled
 
 MOST_TAPS, MOST_COLUMNS, MOST_STRIDE = 49, 11, 4
 LANES = 32, 16, 8, 4  # neighbouring threads on neighbouring channels or columns
+FEW_TAPS = 9  # leave registers for large tiles
+LOOPED = 36  # words that a loop over channels keeps: which places lie inside
 TALL = 32  # rows of an image from which a thread may own 16 of them
 WASTE = 1.25  # threads, of those at work, that may be started
 
@@ -291,8 +293,8 @@ def tile(
         down //= 2
     while down > 2 and (down >= 2 * size[1] or planes * size[1] * size[2] < down * across * BLOCK * 4 * ENOUGH_BLOCKS):
         down //= 2
-    if channels_last and kernel[1] * kernel[2] > 9:
-        down = min(down, 4)
+    if kernel[1] * kernel[2] > FEW_TAPS:
+        down = min(down, 4 if channels_last else 8)
     return multiple(down, SH if backward else 1), across
 
 
@@ -306,12 +308,12 @@ def lanes_for(n: int) -> int:
     return next((lanes for lanes in LANES if multiple(n, lanes) <= WASTE * n), LANES[-1])
 
 
-def resident(lines: list[Line], itemsize: int, wide: bool) -> int:
+def resident(lines: list[Line], itemsize: int, wide: bool, single: bool = True) -> int:
     """Blocks a multiprocessor should hold: three leave a thread 80 registers, two 128, one 255."""
     rows, columns = lines
     numbers = rows.results * columns.results + rows.kernel * columns.kernel + len(columns.offsets)
-    words = numbers * max(1, itemsize // 4)
-    return 1 if wide or words > 62 else 2 if words > 36 else 3
+    words = numbers * max(1, itemsize // 4) + (0 if single else LOOPED)
+    return 1 if wide or words > 66 else 2 if words > 36 else 3
 
 
 def run(
@@ -346,5 +348,5 @@ def run(
         (*arrays, *axes, places),
         dtype=np.float32 if isinstance(y, Half) else y.dtype,
         wide=wide,
-        resident=resident(lines, y.dtype.itemsize, wide),
+        resident=resident(lines, y.dtype.itemsize, wide, share == (1, 1)),
     )

@@ -148,5 +148,5 @@ def _first(kernel: int, stride: int, dilation: int) -> np.ndarray:
 def _windows(
     shape: tuple[int, ...], window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs
 ) -> Windows:
-    before = (pair[0] for pair in padding)
-    return Windows(*shape[2:], *window, *out, *stride, *dilation, *before)
+    before, size = (padding[0][0], padding[1][0], padding[2][0]), (shape[2], shape[3], shape[4])
+    return Windows(*size, *window, *out, *stride, *dilation, *before)
