@@ -231,8 +231,11 @@ def like(result: Any, original: Any, dtype: Any = None) -> Any:
 
 @contextmanager
 def scope(*arrays: Any) -> Iterator[None]:
-    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it."""
-    device, stream = next((m for m in map(_memory_of, arrays) if m != (None, 0)), (None, 0))
+    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
+
+    If none does (scratch, new arrays), kernels go on where those before them run.
+    """
+    device, stream = next((m for m in map(_memory_of, arrays) if m != (None, 0)), (None, current_stream()))
     with executor().on(device), _working_on(stream):
         yield
     if (device, stream) != (None, 0):
