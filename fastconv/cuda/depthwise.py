@@ -22,7 +22,7 @@ from .gemm import L
 from .halves import Half, elements, make_loader
 from .launch import BLOCK, blocks_for, launch, needs_wide
 from .lowering import Triple, kernel_of, split, strides_of
-from .rows import (
+from .register_rows import (
     MOST_STRIDE,
     Axis,
     Line,

@@ -20,7 +20,7 @@ from .filters import ENOUGH_BLOCKS, Filters, filters_of
 from .gemm import L
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 from .lowering import Strides, Triple, kernel_of, split, strides_of
-from .rows import (
+from .register_rows import (
     MOST_STRIDE,
     Axis,
     Line,
