@@ -10,7 +10,7 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, depthwise, depthwise_grad, direct, filters, launch
+from fastconv.cuda import backend, depthwise, depthwise_grad, direct, direct_tiled, filters, launch, register_rows
 from fastconv.spec import conv_spec
 
 EXECUTOR = cudasim.Executor()
@@ -155,7 +155,7 @@ def test_auto_takes_it():
 @pytest.mark.parametrize("backward", [False, True])
 def test_lines_hold_every_tap_once(backward):
     for kernel, stride, dilation in [(3, 1, 1), (5, 2, 1), (3, 2, 2), (2, 3, 1), (3, 4, 5)]:
-        line = depthwise.line(kernel, stride, dilation, 2 * stride if backward else 3, backward)
+        line = rows.line(kernel, stride, dilation, 2 * stride if backward else 3, backward)
         meets = {
             (line.first + p, i, t) for p, row in zip(line.offsets, line.taps, strict=True) for i, t in enumerate(row)
         }
@@ -166,23 +166,25 @@ def test_lines_hold_every_tap_once(backward):
 
 
 FORWARD_BUGS = {
-    "rows above the image": ("if inside and U(first", "if U(first"),
-    "columns beside the image": ("if inside and U(first + known(OFFSETS[k])) < U(size):", "if inside:"),
     "row too many": ("if U(oh + i) < U(down.result):", "if U(oh + i) <= U(down.result):"),
-    "column too many": ("if U(first + j) < U(size):", "if U(first + j) <= U(size):"),
     "another channel's bias": ("extra = b[c]", "extra = b[0]"),
     "another filter": ("source, filters = c, c\n", "source, filters = c, U(0)\n"),
     "sums not cleared": ("            for k in unrolled(SUMS):\n                acc[k] = T(0)\n", ""),
-    "taps mirrored": (
-        "acc[i + j] += row[k] * w[u + known(TAPS[k][j])]",
-        "acc[i + j] += row[k] * w[u + known(2 - TAPS[k][j])]",
-    ),
     "lanes overlap": (
         "c = U(U(block - q * U(p.groups)) * U(lanes) + lane)",
         "c = U(U(block - q * U(p.groups)) * U(lanes - 1) + lane)",
     ),
     "more channels than there are": (" and c < U(p.channels) and tw", " and tw"),
     "share of outputs": ("U(c // U(p.share)) * U(p.several)", "U(c) * U(p.several)"),
+}
+ROW_BUGS = {
+    "rows above the image": ("if inside and U(first", "if U(first"),
+    "columns beside the image": ("if inside and U(first + known(OFFSETS[k])) < U(size):", "if inside:"),
+    "column too many": ("if U(first + j) < U(size):", "if U(first + j) <= U(size):"),
+    "taps mirrored": (
+        "acc[i + j] += row[k] * w[u + known(TAPS[k][j])]",
+        "acc[i + j] += row[k] * w[u + known(2 - TAPS[k][j])]",
+    ),
 }
 GRAD_BUGS = {
     "no barrier": (
@@ -212,6 +214,18 @@ def test_planted_bugs(simulator, large_tiles, bug, tmp_path):
     assert_noticed(
         lambda: [problems.convolve("conv", "", case, last, function=run) for case in cases for last in (False, True)]
     )
+
+
+@pytest.mark.parametrize("bug", ROW_BUGS)
+def test_planted_bugs_in_rows(large_tiles, bug, tmp_path, monkeypatch):
+    mutant = mutated(register_rows, *ROW_BUGS[bug], tmp_path)
+    for name in ("make_load_row", "make_multiply", "make_store_row"):
+        for module in (depthwise, direct_tiled):
+            monkeypatch.setattr(module, name, getattr(mutant, name))
+    cases = (CASES[0], True), (case_named("1-D"), False)
+    for run in (depthwise.conv, direct_tiled.conv):
+        with backend.run_on(cudasim.Executor()):  # one that keeps no kernels without the bug
+            assert_noticed(lambda run=run: [problems.convolve("conv", "", *case, function=run) for case in cases])
 
 
 @pytest.mark.parametrize("bug", GRAD_BUGS)

@@ -60,6 +60,15 @@ def test_direct_tiled(simulator, monkeypatch, case, op, channels_last):
     np.testing.assert_array_equal(*problems.convolve(op, "direct", case, channels_last))
 
 
+@pytest.mark.parametrize("op", problems.CONVOLUTIONS)
+@pytest.mark.parametrize("case", problems.CONV_CASES, ids=str)
+def test_the_plain_kernels_serve_every_problem(simulator, monkeypatch, case, op):
+    for module in (direct.depthwise, direct.direct_tiled):
+        monkeypatch.setattr(module, "serves", lambda *problem: False)
+    for channels_last in (False, True):
+        np.testing.assert_array_equal(*problems.convolve(op, "direct", case, channels_last))
+
+
 @each_op
 @pytest.mark.parametrize("name", ["3x3", "stride 2", "five outputs"])
 def test_large_tiles(simulator, large_tiles, name, op):

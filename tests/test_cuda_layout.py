@@ -89,6 +89,15 @@ def test_merging_leaves_what_moves():
     assert layout.merge((1, 3, 1), (2, 0, 1)) == ((3, 1, 1),)
 
 
+def test_scratch_moves_on_the_stream_of_what_surrounds_it(simulator, monkeypatch):
+    streams = []
+    monkeypatch.setattr(layout, "launch", lambda *args, **options: streams.append(backend.current_stream()))
+    with backend._working_on(7):
+        layout.permute(backend.empty((3, 4), "float32"), (1, 0))
+    layout.permute(backend.empty((3, 4), "float32"), (1, 0))
+    assert streams == [7, 0]
+
+
 BUGS = {
     "no barrier": ("        cuda.syncthreads()\n", ""),
     "columns beyond x": ("if U(a0 + lane) < U(plane.a) and b", "if b"),

@@ -1,10 +1,8 @@
 """Depthwise convolution: one input channel a group, so memory is read and written once and little is computed.
 
-A thread owns R x P results of one channel. It goes down the rows of the source that they need, keeps one of them in
-registers and adds it to all results it belongs to: every element is loaded about once a thread. Which row meets which
-result through which tap is known when the kernel is compiled, for the forward direction and for the input gradient,
-whose stride makes some taps meet nothing; so both are one kernel. Neighbouring threads own neighbouring channels where
-these lie side by side (channels-last), else neighbouring columns. 16-bit numbers are widened as they are loaded.
+A thread owns R x P results of one channel and keeps in registers one row of what they need (``rows``): every element
+is loaded about once a thread. Forward and input gradient are one kernel. Neighbouring threads own neighbouring channels
+where these lie side by side (channels-last), else neighbouring columns. 16-bit numbers are widened as they are loaded.
 
 Served are images (no depth) with up to 49 taps and strides up to 4; other problems are left to ``direct``.
 Cost: 2*taps operations an output. Extra memory: none. Error: below taps*eps*(|x|*|w|).
@@ -18,46 +16,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import border
-from .activation import device_function
 from .backend import cuda
 from .filters import ENOUGH_BLOCKS, filters_of
 from .gemm import L
-from .halves import Half, elements, make_loader, make_storer
+from .halves import Half, elements, make_loader
 from .launch import BLOCK, blocks_for, launch, needs_wide
 from .lowering import Triple, kernel_of, split, strides_of
+from .register_rows import (
+    MOST_STRIDE,
+    Axis,
+    Line,
+    backward_axis,
+    forward_axis,
+    lanes_for,
+    line,
+    make_load_row,
+    make_multiply,
+    make_store_row,
+    multiple,
+)
 from .source import inlined, known, unrolled
 
-MOST_TAPS, MOST_COLUMNS, MOST_STRIDE = 49, 11, 4
-LANES = 32, 16, 8, 4  # neighbouring threads on neighbouring channels or columns
+MOST_TAPS, MOST_COLUMNS = 49, 11
 FEW_TAPS = 9  # leave registers for large tiles
 LOOPED = 36  # words that a loop over channels keeps: which places lie inside
 TALL = 32  # rows of an image from which a thread may own 16 of them
-WASTE = 1.25  # threads, of those at work, that may be started
-
-
-class Line(NamedTuple):
-    """How the results of a thread meet the source along one axis.
-
-    `offsets` are the places of the source, from the first one on, that any of `results` results needs; ``taps[k][i]``
-    is the tap through which place k meets result i, -1 if none. The next thread's first place lies `step` further.
-    """
-
-    results: int
-    kernel: int
-    step: int
-    first: int
-    offsets: tuple[int, ...]
-    taps: tuple[tuple[int, ...], ...]
-
-
-class Axis(NamedTuple):
-    """One axis of a problem: elements of source and result, threads along it, the first places of thread 0."""
-
-    source: int
-    result: int
-    tiles: int
-    origin: int
-    first: int
 
 
 class Places(NamedTuple):
@@ -81,83 +64,6 @@ class Places(NamedTuple):
     result_w: int
     tap: int
     filter: int
-
-
-def line(kernel: int, stride: int, dilation: int, results: int, backward: bool) -> Line:
-    """Forward result i reads place i*stride + u*dilation; backward place (i - u*dilation)/stride, where that is whole.
-
-    Backward, `results` is a multiple of `stride` and result 0 lies where tap 0 meets a place.
-    """
-    meets = {}
-    for i in range(results):
-        for u in range(kernel):
-            place, rest = divmod(i - u * dilation, stride) if backward else (i * stride + u * dilation, 0)
-            if rest == 0:
-                meets[place, i] = u
-    places = sorted({place for place, _ in meets})
-    offsets = tuple(place - places[0] for place in places)
-    taps = tuple(tuple(meets.get((place, i), -1) for i in range(results)) for place in places)
-    return Line(results, kernel, results // stride if backward else results * stride, places[0], offsets, taps)
-
-
-def forward_axis(line: Line, size: int, out: int, before: int) -> Axis:
-    """From `size` elements with `before` zeros before them to `out` results."""
-    return Axis(size, out, blocks_for(out, line.results), line.first - before, 0)
-
-
-def backward_axis(line: Line, size: int, out: int, before: int, stride: int) -> Axis:
-    """From `out` gradients of results to those of `size` elements."""
-    whole, rest = divmod(before, stride)
-    return Axis(out, size, blocks_for(size + rest, line.results), whole + line.first, -rest)
-
-
-def make_load_row(T: Any, U: Any, columns: Line, channels_last: bool, numbers: str | None) -> Any:
-    """``load_row(x, at, inside, first, size, step, row)``: the places of one row that a thread needs; 0 outside.
-
-    The first place is x[at], the next ones lie `step` apart, 1 unless `channels_last`. `at` has 64 bits, so that the
-    addresses of a row differ by constants.
-    """
-    COUNT, OFFSETS = len(columns.offsets), columns.offsets
-    load = make_loader(numbers)
-
-    def load_row(x: Any, at: Any, inside: Any, first: Any, size: Any, step: Any, row: Any) -> None:
-        between = L(step) if channels_last else L(1)
-        for k in unrolled(COUNT):
-            v = T(0)
-            if inside and U(first + known(OFFSETS[k])) < U(size):
-                v = load(x[at + L(known(OFFSETS[k])) * between])
-            row[k] = v
-
-    return inlined(load_row)
-
-
-def make_multiply(columns: Line) -> Any:
-    """``multiply(row, w, u, acc, i)``: add a row, through the taps from w[u] on, to the results from acc[i] on."""
-    COUNT, P, TAPS = len(columns.offsets), columns.results, columns.taps
-
-    def multiply(row: Any, w: Any, u: int, acc: Any, i: int) -> None:
-        for k in unrolled(COUNT):
-            for j in unrolled(P):
-                if known(TAPS[k][j] >= 0):
-                    acc[i + j] += row[k] * w[u + known(TAPS[k][j])]
-
-    return inlined(multiply)
-
-
-def make_store_row(T: Any, U: Any, columns: Line, channels_last: bool, activation: Any, numbers: str | None) -> Any:
-    """``store_row(acc, i, b, y, at, first, size, step)``: finish one row of results, from acc[i] on, and write it."""
-    P, act, store = columns.results, device_function(activation, T), make_storer(numbers)
-
-    def store_row(acc: Any, i: int, b: Any, y: Any, at: Any, first: Any, size: Any, step: Any) -> None:
-        between = U(step) if channels_last else U(1)
-        for j in unrolled(P):
-            if U(first + j) < U(size):
-                v = T(acc[i + j] + b)
-                if act is not None:
-                    v = T(act(v))
-                y[U(at + U(first + j) * between)] = store(v)
-
-    return inlined(store_row)
 
 
 def make_position(U: Any, lanes: int, channels_last: bool) -> Any:
@@ -296,16 +202,6 @@ def tile(
     if kernel[1] * kernel[2] > FEW_TAPS:
         down = min(down, 4 if channels_last else 8)
     return multiple(down, SH if backward else 1), across
-
-
-def multiple(n: int, of: int) -> int:
-    """n, or the next whole multiple of `of` above it."""
-    return -(-n // of) * of
-
-
-def lanes_for(n: int) -> int:
-    """Neighbouring threads for n channels or columns: many, unless too many of them had nothing to do."""
-    return next((lanes for lanes in LANES if multiple(n, lanes) <= WASTE * n), LANES[-1])
 
 
 def resident(lines: list[Line], itemsize: int, wide: bool, single: bool = True) -> int:

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from . import backend, border
 from .backend import cuda
-from .depthwise import Axis, Line, forward_axis, lanes_for, line, make_load_row, resident
+from .depthwise import resident
 from .filters import cut, filters_of, sum_parts
 from .gemm import L
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 from .lowering import Triple, kernel_of, split, strides_of
+from .register_rows import Axis, Line, forward_axis, lanes_for, line, make_load_row
 from .source import inlined, known, unrolled
 
 LARGE = 25  # taps from which a thread's sums leave room for small tiles only

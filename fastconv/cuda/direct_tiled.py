@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 
 from . import border
 from .backend import cuda
-from .depthwise import (
+from .filters import ENOUGH_BLOCKS, Filters, filters_of
+from .gemm import L
+from .launch import BLOCK, blocks_for, flat, launch, needs_wide
+from .lowering import Strides, Triple, kernel_of, split, strides_of
+from .register_rows import (
     MOST_STRIDE,
     Axis,
     Line,
@@ -29,10 +33,6 @@ from .depthwise import (
     make_store_row,
     multiple,
 )
-from .filters import ENOUGH_BLOCKS, Filters, filters_of
-from .gemm import L
-from .launch import BLOCK, blocks_for, flat, launch, needs_wide
-from .lowering import Strides, Triple, kernel_of, split, strides_of
 from .source import known, unrolled
 
 MOST_TAPS, MOST_COLUMNS, MOST_OUTPUTS = 25, 7, 8

@@ -24,7 +24,8 @@ def is_usual() -> bool:
 class scope:  # noqa: N801 - used like a function
     """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
 
-    The stream first waits for those that other arrays among them come from.
+    The stream first waits for those that other arrays among them come from. If none remembers one (scratch, new
+    arrays), kernels go on where those before them run.
     """
 
     __slots__ = ("_arrays", "_inner")
@@ -49,7 +50,7 @@ class scope:  # noqa: N801 - used like a function
 
 @contextmanager
 def _working_for(arrays: tuple[Any, ...], origins: list[tuple[int | None, int]]) -> Iterator[None]:
-    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, 0))
+    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, current_stream()))
     from .backend import executor
 
     with executor().on(device), working_on(stream):
