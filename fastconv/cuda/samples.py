@@ -176,7 +176,7 @@ def gather(x: Any, order: Any, y: Any, first: int) -> None:
 @entry
 def one_hot(labels: Any, y: Any) -> None:
     """y (..., K) has a 1 where the class number in `labels` (...) says, else 0."""
-    args = flat(labels), flat(y), y.shape[-1], y.size
+    args = flat(labels), flat(y), tuple(y.shape)[-1], y.size
     launch(make_one_hot, (), blocks_for(y.size), args, dtype=y.dtype, wide=needs_wide(y.size))
 
 
@@ -189,7 +189,7 @@ def note(x: Any, scores: Any, place: int) -> None:
 @entry
 def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, number: float = 0.0) -> None:
     """scores[place] = the sum of a metric's scores over the rows of p; `number` is its k or its threshold."""
-    K = p.shape[-1] if kind in BY_CLASS else p.size // p.shape[0]
+    K = tuple(p.shape)[-1] if kind in BY_CLASS else p.size // p.shape[0]
     share = share_of(p.size // K, K, few=True)
     dtype, threads = np.dtype(p.dtype), share.constants[0]
     alone = share.blocks == 1
