@@ -193,7 +193,7 @@ def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, numbe
     share = share_of(p.size // K, K, few=True)
     dtype, threads = np.dtype(p.dtype), share.constants[0]
     alone = share.blocks == 1
-    sums, at = (scores, place) if alone else (backend.scratch("scores", share.blocks, dtype), 0)
+    sums, at = (scores, place) if alone else (backend.room("scores", share.blocks, dtype), 0)
     if kind in BY_CLASS:
         factory: Any = make_class_scores
         args: Any = flat(labels), flat(p), sums, int(number), at, share.rows
@@ -202,7 +202,7 @@ def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, numbe
         args = flat(labels), flat(p), sums, dtype.type(1 / K), dtype.type(number), at, share.rows
     launch(factory, (*share.constants, kind), share.blocks, args, dtype=dtype, wide=needs_wide(p.size), threads=threads)
     if not alone:
-        add_up(sums, scores, place, threads)
+        add_up(sums, share.blocks, scores, place, threads)
 
 
 def order_dtype(rows: int) -> np.dtype:
