@@ -5,6 +5,7 @@ import json
 import cudasim
 import numpy as np
 import pytest
+from child import run_script
 from click.testing import CliRunner
 from cuda_small import carried, shrink, simulator
 from planting import assert_noticed, mutated
@@ -509,3 +510,36 @@ def test_planted_bugs_are_noticed(simulator, tmp_path, old, new):
 def test_without_a_bug_nothing_is_noticed(simulator):
     with pytest.raises(pytest.fail.Exception):
         assert_noticed(lambda: samples_of(samples))
+
+
+IN_NUMBAS_SIMULATOR = """
+import sys
+sys.path.insert(0, sys.argv[1])
+
+import numpy as np
+from cuda_small import TILE
+from fastconv import nn
+from fastconv.cuda import backend, channels, rows, tune
+
+channels.THREADS, rows.THREADS, tune.TILES = 16, 8, (TILE,)
+x, y = np.random.default_rng(0).random((4, 4)).astype(np.float32), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+models = []
+for device in ("cpu", "cuda"):
+    models.append(nn.Sequential(seed=1))
+    for layer in (
+        nn.layers.Dense(3, input_shape=(4,)), nn.layers.Activation("relu"), nn.layers.BatchNormalization(),
+        nn.layers.Dropout(0.5), nn.layers.Dense(3, activation="softmax"),
+    ):
+        models[-1].add(layer)
+    models[-1].compile(nn.optimizers.SGD(0.1, momentum=0.9), "categorical_crossentropy", ["accuracy"])
+    models[-1].to(device).train_on_batch(x, y)
+for one, other in zip(*(model.get_weights() for model in models), strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+assert "simulator" in backend.require()
+"""
+
+
+@pytest.mark.slow
+def test_a_step_in_numbas_own_simulator():
+    """Through the executor that drives a GPU."""
+    run_script({"NUMBA_ENABLE_CUDASIM": "1"}, IN_NUMBAS_SIMULATOR)

@@ -254,8 +254,13 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Any:
 
 def scratch(slot: str, size: int, dtype: Any) -> Any:
     """A flat device array of `size` elements that is good until the next request for the same `slot`."""
-    array = executor().scratch(slot, size, np.dtype(dtype))
+    array = room(slot, size, dtype)
     return array if array.size == size else array[:size]
+
+
+def room(slot: str, size: int, dtype: Any) -> Any:
+    """As `scratch`, with `size` elements at least: making a view costs more than many a kernel."""
+    return executor().scratch(slot, size, np.dtype(dtype))
 
 
 def is_aligned(array: Any) -> bool:

@@ -140,4 +140,4 @@ def make_add_parts(T: Any, U: Any, threads: int, lanes: int) -> Any:
             total += parts[U(begin + p * U(cut.C))]
         return T(total + other)
 
-    return numba.njit(add_parts)
+    return inlined(add_parts)

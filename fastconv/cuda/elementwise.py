@@ -215,7 +215,7 @@ def activation_grad(
         return
     layout, wide = layout_of(dy.shape, axis), needs_wide(dy.size)
     cut, constants = layout.cut, layout.constants
-    parts = sums if cut.parts == 1 else backend.scratch("channel parts", cut.parts * cut.C, dy.dtype)
+    parts = sums if cut.parts == 1 else backend.room("channel parts", cut.parts * cut.C, dy.dtype)
     given = (dy, dy) if kind is None else (y, dz)
     options = {"dtype": dy.dtype, "wide": wide, "threads": constants[0]}
     args = flat(dy), *map(flat, given), parts, number, cut

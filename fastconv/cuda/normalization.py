@@ -319,7 +319,7 @@ def _statistics(x: Any, axis: int, relu: bool) -> tuple[Layout, Any]:
 
 def _parts(layout: Layout, x: Any) -> Any:
     """Room for two numbers per part."""
-    return backend.scratch("channel parts", 2 * layout.cut.parts * layout.cut.C, x.dtype)
+    return backend.room("channel parts", 2 * layout.cut.parts * layout.cut.C, x.dtype)
 
 
 def _launch(

@@ -176,7 +176,7 @@ def gather(x: Any, order: Any, y: Any, first: int) -> None:
 @entry
 def one_hot(labels: Any, y: Any) -> None:
     """y (..., K) has a 1 where the class number in `labels` (...) says, else 0."""
-    args = flat(labels), flat(y), y.shape[-1], y.size
+    args = flat(labels), flat(y), tuple(y.shape)[-1], y.size
     launch(make_one_hot, (), blocks_for(y.size), args, dtype=y.dtype, wide=needs_wide(y.size))
 
 
@@ -189,11 +189,11 @@ def note(x: Any, scores: Any, place: int) -> None:
 @entry
 def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, number: float = 0.0) -> None:
     """scores[place] = the sum of a metric's scores over the rows of p; `number` is its k or its threshold."""
-    K = p.shape[-1] if kind in BY_CLASS else p.size // p.shape[0]
+    K = tuple(p.shape)[-1] if kind in BY_CLASS else p.size // p.shape[0]
     share = share_of(p.size // K, K, few=True)
     dtype, threads = np.dtype(p.dtype), share.constants[0]
     alone = share.blocks == 1
-    sums, at = (scores, place) if alone else (backend.scratch("scores", share.blocks, dtype), 0)
+    sums, at = (scores, place) if alone else (backend.room("scores", share.blocks, dtype), 0)
     if kind in BY_CLASS:
         factory: Any = make_class_scores
         args: Any = flat(labels), flat(p), sums, int(number), at, share.rows
@@ -202,7 +202,7 @@ def add_scores(labels: Any, p: Any, scores: Any, place: int, *, kind: str, numbe
         args = flat(labels), flat(p), sums, dtype.type(1 / K), dtype.type(number), at, share.rows
     launch(factory, (*share.constants, kind), share.blocks, args, dtype=dtype, wide=needs_wide(p.size), threads=threads)
     if not alone:
-        add_up(sums, scores, place, threads)
+        add_up(sums, share.blocks, scores, place, threads)
 
 
 def order_dtype(rows: int) -> np.dtype:

@@ -198,35 +198,35 @@ def softmax_cross_entropy(z: Any, target: Any, p: Any, loss: Any, *, mean: bool)
     if z.size == 0:
         fill(loss, np.nan)
         return
-    N = z.size // z.shape[-1]
-    share = share_of(N, z.shape[-1], few=True)
-    losses = loss if share.blocks == 1 else backend.scratch("losses", share.blocks, z.dtype)
+    N = z.size // tuple(z.shape)[-1]
+    share = share_of(N, tuple(z.shape)[-1], few=True)
+    losses = loss if share.blocks == 1 else backend.room("losses", share.blocks, z.dtype)
     number = np.dtype(z.dtype).type(1 / N)
     args = flat(z), flat(target), flat(p), flat(losses), number, share.rows
     options = {"dtype": z.dtype, "wide": needs_wide(z.size), "threads": share.constants[0]}
     launch(make_cross_entropy, (*share.constants, True), share.blocks, args, **options)
     if share.blocks > 1:
-        add_up(losses, flat(loss), 0, share.constants[0])
+        add_up(losses, share.blocks, flat(loss), 0, share.constants[0])
 
 
 @entry
 def softmax_cross_entropy_grad(dloss: Any, p: Any, target: Any, dz: Any, *, mean: bool) -> None:
     """dz from p = softmax(z) and the gradient to each row's loss, or with `mean` to the mean of all."""
-    rows = p.size // p.shape[-1]
+    rows = p.size // tuple(p.shape)[-1]
     number = np.dtype(p.dtype).type(1 / rows if mean and rows else 1)
     _by_rows(make_cross_entropy_grad, p, (dloss, p, target, dz, number), mean)
 
 
-def add_up(x: Any, y: Any, place: int, threads: int) -> None:
-    """y[place] = the sum of the numbers in x, some thousands at most, by one block."""
-    launch(make_sum, (threads,), 1, (x, y, place, x.size), dtype=x.dtype, wide=False, threads=threads)
+def add_up(x: Any, count: int, y: Any, place: int, threads: int) -> None:
+    """y[place] = the sum of the first `count` numbers in x, some thousands at most, by one block."""
+    launch(make_sum, (threads,), 1, (x, y, place, count), dtype=x.dtype, wide=False, threads=threads)
 
 
 def _by_rows(factory: Callable[..., Callable[..., None]], x: Any, args: tuple[Any, ...], option: bool) -> None:
     """Start a kernel with a few lanes per row of x."""
     if x.size == 0:
         return
-    share = share_of(x.size // x.shape[-1], x.shape[-1])
+    share = share_of(x.size // tuple(x.shape)[-1], tuple(x.shape)[-1])
     arrays = (a if isinstance(a, np.generic) else flat(a) for a in args)
     constants, wide = (*share.constants, option), needs_wide(x.size)
     launch(factory, constants, share.blocks, (*arrays, share.rows), dtype=x.dtype, wide=wide, threads=constants[0])

@@ -156,7 +156,7 @@ def shorten(g: Any, y: Any, most: float) -> None:
     if g.size == 0:
         return
     blocks, dtype, wide = -(-g.size // PART), np.dtype(g.dtype), needs_wide(g.size)
-    sums = backend.scratch("square sums", blocks, dtype)
+    sums = backend.room("square sums", blocks, dtype)
     launch(make_square_sums, (), blocks, (flat(g), sums, PART, g.size), dtype=dtype, wide=wide)
     args = flat(g), flat(y), sums, blocks, dtype.type(most), g.size
     launch(make_shorten, (), -(-g.size // (EACH * BLOCK)), args, dtype=dtype, wide=wide)

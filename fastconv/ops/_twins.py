@@ -113,7 +113,7 @@ def softmax_grad(dy: Any, y: Any, logarithm: bool = False) -> Any:
 
 def softmax_cross_entropy(z: Any, target: Any) -> Any:
     call = _Call("z target", z, target)
-    return _cross_entropy(call, (call.arrays[0].size // max(1, call.arrays[0].shape[-1]),), False)
+    return _cross_entropy(call, (call.arrays[0].size // max(1, tuple(call.arrays[0].shape)[-1]),), False)
 
 
 def mean_cross_entropy(z: Any, target: Any) -> Any:
