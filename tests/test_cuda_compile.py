@@ -10,6 +10,7 @@ import tempfile
 import cuda_compiler
 import cuda_problems as problems
 import cuda_rows
+import cuda_transforms
 import numba
 import numpy as np
 import pytest
@@ -66,6 +67,7 @@ def cases_of(row, dtype, channels_last, target):
 def test_every_row_compiles_on_every_architecture(row, monkeypatch):
     """In each dtype that it serves and both layouts; one test, for these share most kernels."""
     faults = []
+    cuda_transforms.install(monkeypatch)
     for dtype in cuda_rows.dtypes_of(row):
         for channels_last in (False, True):
             for target in ARCHITECTURES:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cuda_problems as problems
 import cuda_rows
+import cuda_transforms
 import cudasim
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ ROWS = [
 def test_every_row_runs_in_the_simulator(row, dtype, channels_last, monkeypatch):
     monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
     monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
+    cuda_transforms.install(monkeypatch)
     case = problem_of(row)
     arrays, expected = cuda_rows.whole_numbers(row, case, unsigned=dtype.startswith("u"))
     with backend.run_on(EXECUTOR):

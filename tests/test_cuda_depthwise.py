@@ -155,7 +155,7 @@ def test_auto_takes_it():
 @pytest.mark.parametrize("backward", [False, True])
 def test_lines_hold_every_tap_once(backward):
     for kernel, stride, dilation in [(3, 1, 1), (5, 2, 1), (3, 2, 2), (2, 3, 1), (3, 4, 5)]:
-        line = rows.line(kernel, stride, dilation, 2 * stride if backward else 3, backward)
+        line = register_rows.line(kernel, stride, dilation, 2 * stride if backward else 3, backward)
         meets = {
             (line.first + p, i, t) for p, row in zip(line.offsets, line.taps, strict=True) for i, t in enumerate(row)
         }

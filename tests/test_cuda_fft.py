@@ -6,6 +6,7 @@ import sys
 import types
 
 import cuda_problems as problems
+import cuda_transforms
 import cudasim
 import naive
 import numpy as np
@@ -44,22 +45,9 @@ each_op = pytest.mark.parametrize("op", problems.CONVOLUTIONS)
 each_layout = pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
 
 
-def rfftn(a, axes):
-    spectrum = np.fft.rfftn(backend.to_host(a), axes=axes)
-    parts = np.stack([spectrum.real, spectrum.imag], axis=-1)
-    return backend.to_device(parts.astype(a.dtype))
-
-
-def irfftn(spectrum, shape, axes):
-    parts = backend.to_host(spectrum).reshape(*spectra.spectrum_shape(shape, axes), 2)
-    values = parts[..., 0] + 1j * parts[..., 1]
-    return backend.to_device(np.fft.irfftn(values, [shape[k] for k in axes], axes).astype(spectrum.dtype))
-
-
 @pytest.fixture
 def simulator(monkeypatch):
-    monkeypatch.setattr(spectra, "rfftn", rfftn)
-    monkeypatch.setattr(spectra, "irfftn", irfftn)
+    cuda_transforms.install(monkeypatch)
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 

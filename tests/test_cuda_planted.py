@@ -87,9 +87,9 @@ FILTER_BUGS = {
     "outputs side by side": ("conv", "U(offset) + o * U(step))]", "U(offset) + o)]"),
     "rows of the group before": ("conv", "offsets[U(q - g * U(rows))]", "offsets[U(q % U(3))]"),
     "a part too few": ("conv_weight_grad", "for p in range(count):", "for p in range(count - 1):"),
-    "parts overlap": ("conv_weight_grad", "parts[U(U(p) * U(size) + i)]", "parts[U(U(p) * U(size - 1) + i)]"),
+    "parts overlap": ("conv_weight_grad", "parts[U(U(p) * U(part) + at)]", "parts[U(U(p) * U(part - 1) + at)]"),
     "channels for taps": ("conv_weight_grad", "tap * U(filters.tap) + c * U(filters.c)", "c * U(filters.tap) + tap * U(filters.c)"),  # noqa: E501
-    "all in one group": ("conv_weight_grad", "dw[U(g * U(filters.group) + ", "dw[U("),
+    "all in one group": ("conv_weight_grad", "to = U(g * U(filters.group) + ", "to = U("),
 }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def test_planted_bugs_in_gradients(bug, tmp_path, monkeypatch):
 WINOGRAD_BUGS = {
     "a tap twice": ("w[U(at + U(k + 3) * U(filters.tap))],", "w[U(at + U(k + 6) * U(filters.tap))],"),
     "rows for columns": ("row = evaluate(v[0, j], v[1, j], v[2, j])", "row = evaluate(v[0, j], v[0, j], v[2, j])"),
-    "filters of the first group": ("at = U(g * U(filters.group) + c * U(filters.c)", "at = U(c * U(filters.c)"),
+    "filters of the first group": ("at = U(U(first) + g * U(filters.group) + c", "at = U(U(first) + c"),
 }
 
 

@@ -219,7 +219,7 @@ def outputs_model(units, activation):
         (None, "mae"),
         (None, lambda y, p: ((y - p) * (y - p)).sum()),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_losses(simulator, activation, loss):
     x, y = data(6, (4,))

@@ -94,6 +94,7 @@ def conv_input_grad(
 
 
 @entry
+@through_float32
 def conv_weight_grad(
     x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,

@@ -10,7 +10,7 @@ from .machine import Peaks, environment, info, measure_peaks
 from .oracle import Expected, expect, make_arrays
 from .problems import Problem, in_dtype, in_layout, parse_problem, shrink
 from .rivals import RIVALS, Rival, find_rivals
-from .register_rows import METHODS, Entry, Row, summary
+from .rows import METHODS, Entry, Row, summary
 from .suites import SUITES, suite
 from .timing import Timing, geometric_mean, interleave
 from .tuning import Tuned, calibration, tune

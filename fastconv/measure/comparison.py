@@ -17,7 +17,7 @@ from ..threads import get_num_threads
 from .oracle import Arrays, Expected, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem
 from .rivals import Rival
-from .register_rows import METHODS, PLAN, Entry, Row
+from .rows import METHODS, PLAN, Entry, Row
 from .timing import Disturbance, Timing, interleave
 
 Contender = tuple[Entry, Callable[[], Any] | None]  # without a call it is not timed
