@@ -98,7 +98,10 @@ def test_the_hook_is_put_in(tmp_path, choice, expected):
     (tmp_path / "numba_cuda" / "__init__.py").write_text("")
     (tmp_path / "numba_cuda" / "fake.py").write_text(FAKE)
     (tmp_path / "_numba_cuda_redirector.py").write_text(HOOK)
-    before = "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'NumbaCudaFinder']"
+    before = """
+    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != "NumbaCudaFinder"]
+    sys.modules.pop("_numba_cuda_redirector", None)
+    """
     said = use(before, tmp_path, FASTCONV_CUDA_BACKEND=choice, NUMBA_DISABLE_CUDA="1")
     assert said["error"] == "DeviceMissing" and said["target"].startswith(expected)
 
