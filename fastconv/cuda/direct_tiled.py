@@ -193,12 +193,13 @@ def _run(
     tasks = N * groups * parts * axes[0].tiles * places.lanes
     arrays = (flat(a) for a in (x, w, w if b is None else b, y))
     strides = strides_of(C, size, channels_last), strides_of(O, out, channels_last)
+    wide = needs_wide(x.size, w.size, y.size)
     launch(
         make_direct_tiled,
         (*lines, lanes, channels, channels_last, b is not None, activation),
         blocks_for(tasks, BLOCK // lanes),
         (*arrays, *axes, places, *strides),
         dtype=y.dtype,
-        wide=needs_wide(x.size, w.size, y.size),
-        resident=1 if y.dtype.itemsize == 8 else 2,
+        wide=wide,
+        resident=1 if wide or y.dtype.itemsize == 8 else 2,
     )
