@@ -717,11 +717,11 @@ def test_launches_are_kept_and_do_not_warn(monkeypatch):
     assert run.name == "stub"
     kernel = run.compile(lambda: None, (32, 1))
     for _ in range(2):
-        run.run(kernel, 1, 32, ("a",))
+        run.run(kernel, 1, 32, (np.int32(1),))
         with backend._working_on(9):
-            run.run(kernel, 1, 32, ("b",))
+            run.run(kernel, 1, 32, (np.int32(2),))
     assert configured == [(1, 32, 0, 0), (1, 32, "stream 9", 0)]
-    assert started == [("a",), ("b",)] * 2
+    assert started == [(1,), (2,)] * 2
 
 
 # --- Numba's own simulator, and a GPU

@@ -111,7 +111,7 @@ def mentioned(nodes, named):
         if isinstance(node, ast.Dict):
             yield from mentioned(node.values, named)
         elif isinstance(node, ast.Name) and node.id in named:
-            yield from mentioned([named[node.id]], named)
+            yield from mentioned([named[node.id]], {name: value for name, value in named.items() if name != node.id})
         elif isinstance(node, (ast.Name, ast.Constant)):
             yield node
         else:
