@@ -100,7 +100,7 @@ def planted_in(tree):
     }
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         calls = [n for n in ast.walk(function) if isinstance(n, ast.Call) and ast.unparse(n.func) == "mutated"]
-        words = list(mentioned(function.body, named)) if calls else []
+        words = list(mentioned([*function.body, *function.decorator_list], named)) if calls else []
         names = {n.id for n in mentioned((call.args[0] for call in calls), named) if isinstance(n, ast.Name)}
         yield from ((modules[name], n.value) for name in names & modules.keys() for n in words if is_code(n))
 

@@ -232,20 +232,19 @@ def tf32_both_layouts():
         return [*pairs, problems.convolve(OP, "im2col", case, True)]
 
 
-def plant(bug, tmp_path, monkeypatch):
-    mutant = mutated(gemm_weights_tensor, *bug, tmp_path)
+def plant(mutant, monkeypatch):
     monkeypatch.setattr(tensor, "make_gemm_weights_tensor", mutant.make_gemm_weights_tensor)
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs(simulator, bug, tmp_path, monkeypatch):
-    plant(BUGS[bug], tmp_path, monkeypatch)
+    plant(mutated(gemm_weights_tensor, *BUGS[bug], tmp_path), monkeypatch)
     assert_noticed(tf32_both_layouts)
 
 
 @pytest.mark.parametrize("bug", HALVES_BUGS)
 def test_planted_bugs_with_halves(simulator, bug, tmp_path, monkeypatch):
-    plant(HALVES_BUGS[bug], tmp_path, monkeypatch)
+    plant(mutated(gemm_weights_tensor, *HALVES_BUGS[bug], tmp_path), monkeypatch)
     assert_noticed(lambda: [grad_of_halves(HALVES[0], "NCHW")])
 
 
@@ -256,6 +255,7 @@ def test_planted_bugs_in_the_sum(simulator, bug, tmp_path, monkeypatch):
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
-    plant(("    return gemm_weights_tensor\n", "    return gemm_weights_tensor  # the same\n"), tmp_path, monkeypatch)
+    same = "    return gemm_weights_tensor\n", "    return gemm_weights_tensor  # the same\n"
+    plant(mutated(gemm_weights_tensor, *same, tmp_path), monkeypatch)
     for actual, expected in [*tf32_both_layouts(), grad_of_halves(HALVES[0], "NCHW")]:
         np.testing.assert_array_equal(actual, expected)
