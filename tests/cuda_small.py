@@ -3,7 +3,8 @@
 import pytest
 from cudasim import Executor
 
-from fastconv.cuda import backend, channels, gemm, rows, tune
+from fastconv.cuda import backend, channels, rows, tune
+from fastconv.cuda.gemm import gemm
 from fastconv.ops import to_device
 
 TILE = gemm.Tile(8, 8, 4, 2, 2)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastconv.cuda import backend, spectra
+from fastconv.cuda import backend
+from fastconv.cuda.fourier import spectra
 
 
 def install(monkeypatch):

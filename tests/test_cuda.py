@@ -24,7 +24,10 @@ from planting import assert_noticed, mutated
 from strategies import conv_cases
 
 import fastconv as fc
-from fastconv.cuda import backend, direct, filters, gemm, gemm_weights, im2col, interop, launch, pool, pool_grad, tune
+from fastconv.cuda import backend, direct, filters, im2col, launch, pool, tune
+from fastconv.cuda.gemm import gemm, gemm_weights
+from fastconv.cuda.pooling import pool_grad
+from fastconv.cuda.runtime import interop
 from fastconv.errors import DeviceMissing, InvalidArgument
 
 EXECUTOR = cudasim.Executor()  # one for all tests: it keeps the kernels it has translated
@@ -538,7 +541,7 @@ def test_the_simulator_counts_like_a_device():
 
 
 def test_unrolled_loops_are_written_out():
-    from fastconv.cuda.source import specialise, unrolled
+    from fastconv.cuda.runtime.source import specialise, unrolled
 
     def make(n):
         def kernel(x):
@@ -733,7 +736,8 @@ def test_numbas_simulator(tmp_path):
         import sys
         import numpy as np
         import cuda_problems as problems
-        from fastconv.cuda import backend, gemm, tune
+        from fastconv.cuda import backend, tune
+        from fastconv.cuda.gemm import gemm
         assert backend.require() == "Numba's CUDA simulator"
         tune.TILES = (gemm.Tile(4, 4, 4, 2, 2),)
         case = problems.Case("small", (1, 2, 2, 3), (3, 2, 2, 2), {})

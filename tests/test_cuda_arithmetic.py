@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import arithmetic, backend, elementary, launch, ufuncs, windows
+from fastconv.cuda import backend, launch
 from fastconv.cuda.array import asarray
+from fastconv.cuda.arrays import arithmetic, elementary, ufuncs, windows
 from fastconv.errors import Unsupported
 
 EXECUTOR = cudasim.Executor()

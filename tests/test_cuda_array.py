@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from planting import mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, dlpack, functions, gemm, interop, tune
+from fastconv.cuda import backend, tune
 from fastconv.cuda.array import Array, asarray
+from fastconv.cuda.arrays import functions
+from fastconv.cuda.gemm import gemm
+from fastconv.cuda.runtime import dlpack, interop
 from fastconv.errors import InvalidArgument, Unsupported
 
 EXECUTOR = cudasim.Executor()

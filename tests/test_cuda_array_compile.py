@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from cuda_compiler import Compiler
 
-from fastconv.cuda import arithmetic, backend, elementary, launch
+from fastconv.cuda import backend, launch
 from fastconv.cuda.array import Array
+from fastconv.cuda.arrays import arithmetic, elementary
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)

@@ -9,9 +9,10 @@ from planting import assert_noticed, mutated
 import fastconv as fc
 from fastconv.autograd import Tensor, no_grad
 from fastconv.autograd import functional as F
-from fastconv.cuda import arithmetic, backend, functions, reduce, windows
 from fastconv.cuda import array as device_array
+from fastconv.cuda import backend
 from fastconv.cuda.array import Array
+from fastconv.cuda.arrays import arithmetic, functions, reduce, windows
 from fastconv.errors import InvalidArgument
 
 EXECUTOR = cudasim.Executor()

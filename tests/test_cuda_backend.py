@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from fastconv import config
-from fastconv.cuda import targets
+from fastconv.cuda.runtime import targets
 from fastconv.errors import InvalidArgument
 
 USE = """

@@ -10,7 +10,8 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, depthwise, depthwise_grad, direct, direct_tiled, filters, launch, register_rows
+from fastconv.cuda import backend, direct, filters, launch
+from fastconv.cuda.planar import depthwise, depthwise_grad, direct_tiled, register_rows
 from fastconv.spec import conv_spec
 
 EXECUTOR = cudasim.Executor()

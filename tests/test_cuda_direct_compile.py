@@ -7,7 +7,9 @@ import pytest
 from cuda_compiler import Compiler
 
 import fastconv as fc
-from fastconv.cuda import backend, halves, launch, layout, spectra
+from fastconv.cuda import backend, halves, launch
+from fastconv.cuda.arrays import layout
+from fastconv.cuda.fourier import spectra
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)

@@ -9,7 +9,8 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, direct, direct_tiled, filters, launch
+from fastconv.cuda import backend, direct, filters, launch
+from fastconv.cuda.planar import direct_tiled
 from fastconv.spec import conv_spec
 
 EXECUTOR = cudasim.Executor()

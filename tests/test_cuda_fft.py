@@ -15,7 +15,8 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import config, dispatch
-from fastconv.cuda import backend, fft, fft_grid, fft_kernels, launch, spectra
+from fastconv.cuda import backend, fft, launch
+from fastconv.cuda.fourier import fft_grid, fft_kernels, spectra
 from fastconv.errors import MissingExtra
 from fastconv.spec import conv_spec
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from cudasim import SimulationError
 
-from fastconv.cuda import backend, launch, opt_in
+from fastconv.cuda import backend, launch
+from fastconv.cuda.runtime import opt_in
 
 cuda = backend.cuda
 SIXTY = 60 << 10

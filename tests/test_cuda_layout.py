@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import backend, halves, launch, layout
+from fastconv.cuda import backend, halves, launch
+from fastconv.cuda.arrays import layout
 
 EXECUTOR = cudasim.Executor()
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from planting import mutated
 
-from fastconv.cuda import backend, memory
+from fastconv.cuda import backend
 from fastconv.cuda.array import Array
+from fastconv.cuda.runtime import memory
 
 
 class Memory:

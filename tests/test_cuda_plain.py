@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import backend, gemm, gemm_plain, im2col, launch, plain, tune
+from fastconv.cuda import backend, im2col, launch, tune
+from fastconv.cuda.gemm import gemm, gemm_plain, plain
 
 EXECUTOR = cudasim.Executor()
 SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)  # 16 threads, runs of two

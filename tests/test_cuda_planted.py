@@ -6,20 +6,9 @@ import numpy as np
 import pytest
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import (
-    backend,
-    border,
-    direct,
-    filters,
-    gemm,
-    halves,
-    im2col,
-    pointwise,
-    pool,
-    pool_grad,
-    tune,
-    winograd,
-)
+from fastconv.cuda import backend, border, direct, filters, halves, im2col, pointwise, pool, tune, winograd
+from fastconv.cuda.gemm import gemm
+from fastconv.cuda.pooling import pool_grad
 
 EXECUTOR = cudasim.Executor()
 

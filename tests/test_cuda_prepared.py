@@ -8,8 +8,8 @@ import cuda_compiler
 import numpy as np
 import pytest
 
-from fastconv.cuda import prepared
-from fastconv.cuda.prepared import Launcher, arguments
+from fastconv.cuda.runtime import prepared
+from fastconv.cuda.runtime.prepared import Launcher, arguments
 
 
 class Sizes(NamedTuple):

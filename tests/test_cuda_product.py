@@ -9,7 +9,8 @@ import pytest
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, gemm, gemm_tensor, launch, plain, product, tensor, tune
+from fastconv.cuda import backend, launch, product, tune
+from fastconv.cuda.gemm import gemm, gemm_tensor, plain, tensor
 from fastconv.errors import DeviceMissing, InvalidArgument, Unsupported
 
 EXECUTOR = cudasim.Executor()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import backend, launch, reduce
+from fastconv.cuda import backend, launch
 from fastconv.cuda.array import asarray
+from fastconv.cuda.arrays import reduce
 from fastconv.errors import Unsupported
 
 EXECUTOR = cudasim.Executor()

@@ -9,7 +9,8 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv.config import settings
-from fastconv.cuda import backend, gemm, gemm_tensor, im2col, launch, lowering, product, split, tensor, tune
+from fastconv.cuda import backend, im2col, launch, lowering, product, tune
+from fastconv.cuda.gemm import gemm, gemm_tensor, split, tensor
 
 EXECUTOR = cudasim.Executor()
 SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)

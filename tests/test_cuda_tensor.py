@@ -12,7 +12,8 @@ from cudasim import SimulationError
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, gemm_tensor, halves, launch, ptx, staging, tensor, tune
+from fastconv.cuda import backend, halves, launch, ptx, tune
+from fastconv.cuda.gemm import gemm_tensor, staging, tensor
 
 EXECUTOR = cudasim.Executor()
 SMALL_TILE = gemm_tensor.Tile(32, 16, 1, 1)  # one warp

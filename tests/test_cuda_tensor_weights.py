@@ -9,7 +9,8 @@ import pytest
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, filters, gemm_tensor, gemm_weights_tensor, launch, tensor, tune
+from fastconv.cuda import backend, filters, launch, tune
+from fastconv.cuda.gemm import gemm_tensor, gemm_weights_tensor, tensor
 
 EXECUTOR = cudasim.Executor()
 SMALL_TILE = gemm_tensor.Tile(32, 32, 1, 1)  # one warp

@@ -9,7 +9,8 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, filters, gemm, launch, tune, winograd, winograd_grad
+from fastconv.cuda import backend, filters, launch, tune, winograd, winograd_grad
+from fastconv.cuda.gemm import gemm
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_spec
 

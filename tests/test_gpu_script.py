@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from gpu import Line, Part
 
-from fastconv.cuda import backend, gemm, gemm_tensor, launch, tune
+from fastconv.cuda import backend, launch, tune
+from fastconv.cuda.gemm import gemm, gemm_tensor
 from fastconv.errors import DeviceMissing
 from fastconv.nn import applications, layers
 from fastconv.nn.models import Sequential

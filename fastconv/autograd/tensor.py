@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda import interop
+from ..cuda.runtime import interop
 from ..errors import InvalidArgument
 
 VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import InvalidArgument
-from . import backend, dlpack, interop
-from .memory import lease_of
-from .windows import Window, indexed, permuted, whole
+from . import backend
+from .arrays.windows import Window, indexed, permuted, whole
+from .runtime import dlpack, interop
+from .runtime.memory import lease_of
 
 
 class Array(NDArrayOperatorsMixin):
@@ -121,7 +122,7 @@ class Array(NDArrayOperatorsMixin):
         """A copy in another dtype; with ``copy=False`` the array itself where it has that dtype."""
         if not copy and np.dtype(dtype) == self.dtype:
             return self
-        from .ufuncs import contiguous
+        from .arrays.ufuncs import contiguous
 
         return contiguous(whole(self.handle), dtype)
 
@@ -142,7 +143,7 @@ class Array(NDArrayOperatorsMixin):
         window = permuted(whole(self.handle), order)
         if window.contiguous:
             return self.reshape(window.shape)
-        from .layout import permute
+        from .arrays.layout import permute
 
         return Array(permute(self.handle, order))
 
@@ -175,7 +176,7 @@ class Array(NDArrayOperatorsMixin):
         return self._reduced("argmax", axis, None, out, keepdims)
 
     def _reduced(self, name: str, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Array:
-        from .reduce import reduced
+        from .arrays.reduce import reduced
 
         y = Array(reduced(name, self.handle, axis, keepdims, dtype))
         if out is None:
@@ -192,12 +193,12 @@ class Array(NDArrayOperatorsMixin):
         window = indexed(whole(self.handle), index)
         if window.contiguous:
             return Array(backend.part(self.handle, window.start, window.size).reshape(window.shape))
-        from .ufuncs import contiguous
+        from .arrays.ufuncs import contiguous
 
         return contiguous(window)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        from .ufuncs import apart, copy_to, operand
+        from .arrays.ufuncs import apart, copy_to, operand
 
         target = indexed(whole(self.handle), index)
         source = operand(backend_array(value, self) if isinstance(value, (list, tuple)) else value)
@@ -214,12 +215,12 @@ class Array(NDArrayOperatorsMixin):
         return (self[i] for i in range(len(self)))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        from .functions import ufunc as call
+        from .arrays.functions import ufunc as call
 
         return call(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from .functions import served
+        from .arrays.functions import served
 
         return served(function)(*args, **kwargs)
 

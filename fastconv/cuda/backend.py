@@ -20,17 +20,17 @@ import numpy as np
 
 from ..config import settings
 from ..errors import DeviceMissing, InvalidArgument
-from . import interop, opt_in, targets
-from .interop import is_device_array as is_device_array
-from .memory import Pool
-from .prepared import Launcher
-from .streams import current_stream as current_stream
-from .streams import is_usual as is_usual
-from .streams import memory_of as _memory_of
-from .streams import remember as _remember
-from .streams import scope as scope
-from .streams import stream_of as stream_of
-from .streams import working_on as _working_on
+from .runtime import interop, opt_in, targets
+from .runtime.interop import is_device_array as is_device_array
+from .runtime.memory import Pool
+from .runtime.prepared import Launcher
+from .runtime.streams import current_stream as current_stream
+from .runtime.streams import is_usual as is_usual
+from .runtime.streams import memory_of as _memory_of
+from .runtime.streams import remember as _remember
+from .runtime.streams import scope as scope
+from .runtime.streams import stream_of as stream_of
+from .runtime.streams import working_on as _working_on
 
 MOST_LAUNCHERS = 1024
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numba
 
 from .backend import cuda
-from .source import inlined, unrolled
+from .runtime.source import inlined, unrolled
 
 THREADS = 256
 LANES = 32  # neighbouring channels of a block where channels are last: 128 bytes of float32

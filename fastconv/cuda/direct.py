@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import backend, border, depthwise, depthwise_grad, direct_tiled
+from . import backend, border
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
@@ -19,6 +19,7 @@ from .halves import through_float32
 from .indexing import channel_axes, make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Strides, Triple, kernel_of, split, strides_of
+from .planar import depthwise, depthwise_grad, direct_tiled
 from .pointwise import fill
 
 

@@ -19,7 +19,7 @@ from .backend import cuda
 from .channels import AHEAD, Cut, layout_of, make_add_parts, make_fold, make_place, make_walk
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .pointwise import fill
-from .source import unrolled
+from .runtime.source import unrolled
 
 EACH = 4
 HASHED = 8192  # elements that share a key of dropout's hash: cpu/elementwise's BLOCK

@@ -20,10 +20,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import settings
-from . import backend, border, layout, spectra
-from .fft_grid import Cut, cut
-from .fft_kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
+from . import backend, border
+from .arrays import layout
 from .filters import Filters, filters_of
+from .fourier import spectra
+from .fourier.fft_grid import Cut, cut
+from .fourier.fft_kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
 from .halves import through_float32
 from .launch import blocks_for, entry, flat, launch, needs_wide
 from .lowering import Triple, kernel_of, split, strides_of

@@ -11,7 +11,7 @@ import numpy as np
 from . import backend, ptx
 from .backend import cuda
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
-from .source import inlined
+from .runtime.source import inlined
 
 #: What tensor cores call the numbers, by dtype.
 NAMES = {"float16": "f16", "bfloat16": "bf16"}

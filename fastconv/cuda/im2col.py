@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, border, lowering, plain, split, tensor, tune
+from . import backend, border, lowering, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
-from .gemm import Tile, Weights, make_gemm
-from .gemm_plain import Factor
-from .gemm_weights import Output, Pixels, make_gemm_weights
+from .gemm import plain, split, tensor
+from .gemm.gemm import Tile, Weights, make_gemm
+from .gemm.gemm_plain import Factor
+from .gemm.gemm_weights import Output, Pixels, make_gemm_weights
 from .halves import Half, through_float32
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, Triple, Window, kernel_of

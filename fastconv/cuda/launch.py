@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from . import backend
-from .source import specialise
+from .runtime.source import specialise
 
 BLOCK = 256  # threads of a block where a kernel has no reason for another number
 NARROW = 1 << 30  # elements an array may have, and numbers may be, with 32-bit arithmetic

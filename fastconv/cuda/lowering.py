@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .gemm import OUTSIDE, Gather, Phase, Target
+from .gemm.gemm import OUTSIDE, Gather, Phase, Target
 
 Triple = tuple[int, int, int]
 START = Phase._fields.index("start")

@@ -22,7 +22,7 @@ from . import backend
 from .backend import cuda
 from .channels import AHEAD, Cut, Layout, layout_of, make_add_parts, make_fold, make_place, make_walk
 from .launch import entry, flat, launch, needs_wide
-from .source import inlined, unrolled
+from .runtime.source import inlined, unrolled
 
 
 def make_load(T: Any, U: Any, rows: int, relu: bool) -> Any:

@@ -15,10 +15,10 @@ from .backend import cuda
 from .indexing import channel_axes, make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Strides, Triple, split, strides_of
-from .pool_grad import avg_pool_grad as avg_pool_grad
-from .pool_grad import lp_pool_grad as lp_pool_grad
-from .pool_grad import max_pool_grad as max_pool_grad
-from .pool_windows import MEAN, MEAN_OF, Sizes, Windows, arithmetic, kind_of_norm, window_tables
+from .pooling.pool_grad import avg_pool_grad as avg_pool_grad
+from .pooling.pool_grad import lp_pool_grad as lp_pool_grad
+from .pooling.pool_grad import max_pool_grad as max_pool_grad
+from .pooling.pool_windows import MEAN, MEAN_OF, Sizes, Windows, arithmetic, kind_of_norm, window_tables
 
 
 def make_max_pool(T: Any, S: Any, U: Any, numbered: bool, lowest: Any) -> Callable[..., None]:

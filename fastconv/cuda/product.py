@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..precision import tf32_allowed
-from . import backend, lowering, plain, split, tensor, tune
+from . import backend, lowering, tune
 from .filters import Filters
-from .gemm import Gather, Phase, Target
-from .gemm_plain import Factor
+from .gemm import plain, split, tensor
+from .gemm.gemm import Gather, Phase, Target
+from .gemm.gemm_plain import Factor
 from .halves import Half, through_float32
 from .launch import entry
 from .lowering import Plan, Problem, Window

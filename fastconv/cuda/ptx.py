@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from . import targets
+from .runtime import targets
 
 intrinsic = targets.extending().intrinsic
 WARP = 32

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .backend import cuda
-from .source import inlined
+from .runtime.source import inlined
 
 THREADS = 128
 EACH = 4  # elements of a row that a lane has where there are enough of them

@@ -16,8 +16,8 @@ from . import backend
 from .backend import cuda
 from .launch import BLOCK, blocks_for, entry, flat, index_dtype, launch, needs_wide
 from .rows import Rows, make_block_sum, make_total, share_of
+from .runtime.source import inlined
 from .softmax import add_up
-from .source import inlined
 
 BY_CLASS = ("categorical", "sparse", "top_k", "sparse_top_k")  # scores that the order of a row's outputs decides
 BY_VALUE = ("binary", "squared", "absolute")

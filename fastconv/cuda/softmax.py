@@ -17,7 +17,7 @@ from .backend import cuda
 from .launch import entry, flat, launch, needs_wide
 from .pointwise import fill
 from .rows import Rows, make_block_sum, make_largest, make_total, share_of
-from .source import inlined
+from .runtime.source import inlined
 
 
 def make_shifted(T: Any, U: Any, lanes: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import gemm, gemm_tensor
+from .gemm import gemm, gemm_tensor
 
 Capability = tuple[int, int]
 

@@ -16,7 +16,7 @@ from . import backend
 from .backend import cuda
 from .launch import BLOCK, entry, flat, launch, needs_wide, table
 from .rows import make_block_sum
-from .source import unrolled
+from .runtime.source import unrolled
 
 EACH = 4  # elements of a thread
 MOST = 4096 - 256  # bytes of arguments a kernel may have, without those that are no arrays

@@ -20,7 +20,7 @@ from .halves import through_float32
 from .indexing import make_pixel
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Problem, Triple, Window, split, strides_of
-from .source import inlined, unrolled
+from .runtime.source import inlined, unrolled
 
 M, TILE = 4, 6  # outputs and inputs of a tile along one axis
 POINTS = TILE * TILE

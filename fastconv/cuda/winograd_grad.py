@@ -25,7 +25,7 @@ from .indexing import make_pixel
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Problem, Triple
 from .pointwise import fill
-from .source import inlined, unrolled
+from .runtime.source import inlined, unrolled
 from .winograd import POINT, POINTS, TILE, A, B, M, Tiles, correlate, describe, make_item, tiles_of, to_points
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..cuda import interop
+from ..cuda.runtime import interop
 from ..errors import InvalidArgument
 
 FLOATS = ("float32", "float64")

@@ -1,0 +1,1 @@
+"""What `fastconv.cuda.array.Array` is made of: NumPy's functions, element-wise work, reductions, layouts."""

@@ -1,0 +1,1 @@
+"""Windows of pools as tables, and the gradients of pools."""

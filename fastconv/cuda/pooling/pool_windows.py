@@ -1,0 +1,124 @@
+"""What pooling kernels share: windows as tables on the device, and the arithmetic of each kind of pooling.
+
+A window table of an axis has three numbers per output: first real element, number of real elements, divisor. A cover
+table says for each element of an axis which windows hold it: n + 1 bounds, then the windows between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from ..launch import table
+from ..lowering import Triple
+
+# Kinds of pooling: the mean over the divisor of the tables or over a given number; sums of |x|, x^2 and |x|^p; max |x|.
+MEAN, MEAN_OF, MAGNITUDES, SQUARES, POWERS, LARGEST = range(6)
+
+Windows = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Sizes(NamedTuple):
+    """Sizes of x and y, and how far a window's elements lie apart."""
+
+    D: int
+    H: int
+    W: int
+    OD: int
+    OH: int
+    OW: int
+    step_d: int
+    step_h: int
+    step_w: int
+
+
+def window_tables(windows: Windows, wide: bool) -> tuple[Any, ...]:
+    """The windows of the three axes on the device."""
+    return tuple(table(_window_table, (_bytes(w),), wide) for w in windows)
+
+
+def cover_tables(windows: Windows, size: Triple, step: Triple, wide: bool) -> tuple[Any, ...]:
+    """For each axis which windows hold an element, on the device."""
+    return tuple(table(_cover_table, (_bytes(w), n, s), wide) for w, n, s in zip(windows, size, step, strict=True))
+
+
+def kind_of_norm(p: float) -> int:
+    """The kind of the p-norm."""
+    if p in (1, 2):
+        return MAGNITUDES if p == 1 else SQUARES
+    return LARGEST if math.isinf(p) else POWERS
+
+
+@lru_cache(maxsize=32)
+def arithmetic(kind: int, T: Any) -> tuple[Any, Any, Any]:
+    """``lift(v, p)``, ``join(a, b)`` and ``lower(total, p, divisor)`` of a kind of pooling, as device functions."""
+    return tuple(numba.njit(f) for f in (_lift(kind, T), _join(kind), _lower(kind, T)))  # type: ignore[return-value]
+
+
+def _lift(kind: int, T: Any) -> Callable[..., Any]:
+    def itself(v: Any, p: Any) -> Any:
+        return v
+
+    def magnitude(v: Any, p: Any) -> Any:
+        return abs(v)
+
+    def square(v: Any, p: Any) -> Any:
+        return v * v
+
+    def power(v: Any, p: Any) -> Any:
+        return T(math.pow(abs(v), p))
+
+    return {MAGNITUDES: magnitude, LARGEST: magnitude, SQUARES: square, POWERS: power}.get(kind, itself)
+
+
+def _join(kind: int) -> Callable[..., Any]:
+    def add(a: Any, b: Any) -> Any:
+        return a + b
+
+    def largest(a: Any, b: Any) -> Any:
+        return b if b > a or b != b else a  # NaN wins
+
+    return largest if kind == LARGEST else add
+
+
+def _lower(kind: int, T: Any) -> Callable[..., Any]:
+    zero, one = T(0), T(1)
+
+    def itself(total: Any, p: Any, divisor: Any) -> Any:
+        return total
+
+    def quotient(total: Any, p: Any, divisor: Any) -> Any:
+        return total / divisor if divisor != zero else zero
+
+    def quotient_of(total: Any, p: Any, divisor: Any) -> Any:
+        return total / p
+
+    def square_root(total: Any, p: Any, divisor: Any) -> Any:
+        return T(math.sqrt(total))
+
+    def root(total: Any, p: Any, divisor: Any) -> Any:
+        return T(math.pow(total, one / p))
+
+    return {MEAN: quotient, MEAN_OF: quotient_of, SQUARES: square_root, POWERS: root}.get(kind, itself)
+
+
+def _bytes(window: np.ndarray) -> bytes:
+    return np.ascontiguousarray(window, np.int64).tobytes()
+
+
+def _window_table(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, np.int64)
+
+
+def _cover_table(data: bytes, n: int, step: int) -> np.ndarray:
+    first, count, _ = np.frombuffer(data, np.int64).reshape(-1, 3).T
+    window = np.repeat(np.arange(len(first)), count)
+    tap = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
+    element = first[window] + tap * step
+    bounds = n + 1 + np.concatenate([[0], np.cumsum(np.bincount(element, minlength=n))])
+    return np.concatenate([bounds, window[np.argsort(element, kind="stable")]])
