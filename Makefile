@@ -33,6 +33,9 @@ demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data
 test: $(VENV)/.test  ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
+# The tests that numba-cuda makes a difference to.
+COMPILED := compile array_compile direct_compile gemm_compile training_compile backend launch memory prepared
+
 # An environment of its own: where numba-cuda is installed, it takes the place of Numba's built-in target.
 $(VENV)-cuda/.compile: pyproject.toml
 	test -x $(VENV)-cuda/bin/python || $(PYTHON) -m venv $(VENV)-cuda

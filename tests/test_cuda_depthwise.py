@@ -200,10 +200,6 @@ GRAD_BUGS = {
     "rounds skipped": ("task = U(task + U(TASKS))", "task = U(task + U(2 * TASKS))"),
     "rows of dy beyond the last": ("if oh < U(down.result) and ow < U(across.result):", "if ow < U(across.result):"),
     "images beyond the last": ("if n < U(p.images) and c", "if c"),
-    "one memory for two rows of taps": (
-        "            cuda.syncthreads()\n\n    return depthwise_grad",
-        "\n    return depthwise_grad",
-    ),
     "taps in another order": ("U(u * WIDTH + v) * U(p.share)", "U(v * WIDTH + u) * U(p.share)"),
 }
 

@@ -134,7 +134,6 @@ def make_depthwise_grad(
             if t < U(CHANNELS) and c < U(p.channels):
                 for v in unrolled(WIDTH):
                     parts[U(to + U(u * WIDTH + v) * U(p.share))] = memory[U(t + U(v * BLOCK))]
-            cuda.syncthreads()
 
     return depthwise_grad
 
