@@ -43,7 +43,7 @@ $(VENV)-cuda/.compile: pyproject.toml
 	touch $@
 
 compile: $(VENV)-cuda/.compile  ## CUDA kernels through the compiler for seven architectures, and on numba-cuda's target
-	$(VENV)-cuda/bin/python -m pytest tests/test_cuda*.py -n $(JOBS) --dist worksteal
+	$(VENV)-cuda/bin/python -m pytest $(COMPILED:%=tests/test_cuda_%.py) -n $(JOBS) --dist worksteal
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
