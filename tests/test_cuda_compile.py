@@ -238,7 +238,9 @@ def test_the_shared_front_end_changes_nothing(monkeypatch):
     compiler.install(monkeypatch)
     started = []
     with backend.run_on(compiler):
-        monkeypatch.setattr(compiler, "run", lambda kernel, blocks, threads, args: started.append((kernel, args)))
+        monkeypatch.setattr(
+            compiler, "run", lambda kernel, blocks, threads, args, shared=0: started.append((kernel, args))
+        )
         problems.pool("max_pool", POOL_CASE, False)
     (function, bounds), args = started[0]
     signature = tuple(map(cuda_compiler.type_of, args))
