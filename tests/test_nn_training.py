@@ -474,7 +474,15 @@ def test_a_model_may_be_built_by_its_first_data(images):
     assert model(x).shape == (64, 64)
 
 
-def test_ctrl_c_leaves_the_weights_of_the_last_step(images):
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, as in a terminal: background processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_leaves_the_weights_of_the_last_step(images, interruptible):
     """The signal comes in the middle of a step: the step is finished, then KeyboardInterrupt is raised."""
     x, labels = images
     y = keras.utils.to_categorical(labels)
