@@ -21,6 +21,9 @@ from pathlib import Path
 import cudasim
 import numba
 import numpy as np
+import pytest
+
+from fastconv.cuda import backend
 
 missing = None
 try:
@@ -89,7 +92,27 @@ class Compiler(cudasim.Executor):
         self.reports.clear()
 
 
-def check(compiler, dtype):
+COMPILER = Compiler()  # one for all tests: a kernel that several of them need is compiled once
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Kernels are compiled for sm_90 in place of being run."""
+    COMPILER.install(monkeypatch)
+    with backend.run_on(COMPILER):
+        yield COMPILER
+
+
+@pytest.fixture(params=ARCHITECTURES, ids=name_of)
+def architecture(request, monkeypatch):
+    """A compiler for one of the architectures."""
+    compiler = Compiler(request.param)
+    compiler.install(monkeypatch)
+    with backend.run_on(compiler):
+        yield compiler
+
+
+def check(compiler, dtype="float32"):
     """What must hold of every kernel: nothing outside of registers, room for its blocks, no float64 by accident."""
     assert compiler.reports
     for report in compiler.reports:
@@ -201,3 +224,8 @@ def main_loop(lines, arithmetic):
     # "LDS RZ" loads nothing: the assembler puts it before asynchronous copies, to order them.
     names = (code.split()[0].split(".") for code in max(loops)[2] if not code.startswith("LDS RZ"))
     return Counter(name[0] + (".128" if "128" in name else "") for name in names)
+
+
+needs_disassembler = pytest.mark.skipif(
+    not disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
+)

@@ -3,7 +3,7 @@
 import cuda_compiler
 import numpy as np
 import pytest
-from cuda_compiler import Compiler
+from cuda_compiler import Compiler, compiler
 
 from fastconv.cuda import backend, launch
 from fastconv.cuda.array import Array
@@ -12,15 +12,9 @@ from fastconv.cuda.arrays import arithmetic, elementary
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
+__all__ = ["compiler"]  # fixtures
+
 ARCHITECTURES = [(7, 5), (9, 0, "a"), (12, 0, "a")]
-COMPILER = Compiler()
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    COMPILER.install(monkeypatch)
-    with backend.run_on(COMPILER):
-        yield COMPILER
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=lambda target: "sm_" + "".join(map(str, target)))

@@ -14,7 +14,7 @@ import cuda_transforms
 import numba
 import numpy as np
 import pytest
-from cuda_compiler import ARCHITECTURES, Compiler, check, find
+from cuda_compiler import ARCHITECTURES, Compiler, check, compiler, find, needs_disassembler
 
 import fastconv as fc
 from fastconv.cuda import backend, launch, pointwise, tune
@@ -22,18 +22,7 @@ from fastconv.cuda import backend, launch, pointwise, tune
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-COMPILER = Compiler()  # one for all tests: a kernel that several of them need is compiled once
-
-needs_disassembler = pytest.mark.skipif(
-    not cuda_compiler.disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
-)
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    COMPILER.install(monkeypatch)
-    with backend.run_on(COMPILER):
-        yield COMPILER
+__all__ = ["compiler"]  # fixtures
 
 
 # --- every row, dtype and layout on every architecture

@@ -4,7 +4,7 @@ import cuda_compiler
 import cuda_problems as problems
 import numpy as np
 import pytest
-from cuda_compiler import Compiler
+from cuda_compiler import architecture, compiler, needs_disassembler
 
 import fastconv as fc
 from fastconv.cuda import backend, halves, launch
@@ -14,27 +14,7 @@ from fastconv.cuda.fourier import spectra
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
-COMPILER = Compiler()
-
-needs_disassembler = pytest.mark.skipif(
-    not cuda_compiler.disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
-)
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    COMPILER.install(monkeypatch)
-    with backend.run_on(COMPILER):
-        yield COMPILER
-
-
-@pytest.fixture(params=ARCHITECTURES, ids=lambda target: "sm_" + "".join(map(str, target)))
-def architecture(request, monkeypatch):
-    compiler = Compiler(request.param)
-    compiler.install(monkeypatch)
-    with backend.run_on(compiler):
-        yield compiler
+__all__ = ["architecture", "compiler"]  # fixtures
 
 
 def check(compiler, *kernels, single=True, registers=255):

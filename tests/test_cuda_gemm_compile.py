@@ -8,51 +8,15 @@ import cuda_compiler
 import cuda_problems as problems
 import numpy as np
 import pytest
-from cuda_compiler import Compiler
+from cuda_compiler import architecture, check, compiler, find, needs_disassembler
 
 import fastconv as fc
-from fastconv.cuda import backend, launch, tune
+from fastconv.cuda import launch, tune
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-MOST_REGISTERS = 65536  # of a multiprocessor
-ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0, "a"), (10, 0, "a"), (12, 0, "a")]
-COMPILER = Compiler()
-
-needs_disassembler = pytest.mark.skipif(
-    not cuda_compiler.disassembler(), reason="nvdisasm is not installed: pip install nvidia-cuda-nvdisasm"
-)
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    COMPILER.install(monkeypatch)
-    with backend.run_on(COMPILER):
-        yield COMPILER
-
-
-@pytest.fixture(params=ARCHITECTURES, ids=lambda target: "sm_" + "".join(map(str, target)))
-def architecture(request, monkeypatch):
-    compiler = Compiler(request.param)
-    compiler.install(monkeypatch)
-    with backend.run_on(compiler):
-        yield compiler
-
-
-def check(compiler, dtype="float32"):
-    """Nothing outside of registers, as many blocks as were asked for, no float64 in kernels that have none."""
-    assert compiler.reports
-    for report in compiler.reports:
-        print({key: report[key] for key in ("kernel", "registers", "stack", "shared")})
-        threads, resident = report["bounds"]
-        assert report["stack"] == 0, report["kernel"]
-        assert report["registers"] * threads * resident <= MOST_REGISTERS, report["kernel"]
-        assert dtype == "float64" or ".f64" not in report["ptx"], report["kernel"]
-
-
-def find(compiler, kernel):
-    return next(report for report in compiler.reports if report["kernel"] == kernel)
+__all__ = ["architecture", "compiler"]  # fixtures
 
 
 def loop_of(compiler, kernel, arithmetic, folder):

@@ -3,8 +3,8 @@
 import cuda_compiler
 import numpy as np
 import pytest
+from cuda_compiler import ARCHITECTURES, check, compiler
 from cuda_small import carried
-from test_cuda_compile import ARCHITECTURES, check
 
 from fastconv.cuda import backend, launch, samples
 from fastconv.ops import elementwise, normalization, updates
@@ -12,15 +12,9 @@ from fastconv.ops import elementwise, normalization, updates
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
 
-COMPILER = cuda_compiler.Compiler()
+__all__ = ["compiler"]  # fixtures
+
 SHAPES = [(30000, 40), (300, 40, 70)]  # channels last and first, sums in many parts
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    COMPILER.install(monkeypatch)
-    with backend.run_on(COMPILER):
-        yield COMPILER
 
 
 def zeros(dtype, *shapes):
