@@ -140,7 +140,7 @@ def together(parts: Sequence[Part], report: Report, section: str, run: Callable[
 
 def sections(rows: Sequence[str], sanitizer: str | None) -> dict[str, list[Part]]:
     """What is run, in order; parts of the first sections run together, those of the others alone."""
-    checks = [Part(row, ("row", row), 240) for row in rows]
+    checks = [Part(row, ("row", row), 600) for row in rows]
     tools = ("memcheck", "racecheck", "initcheck")
     options = ("--error-exitcode", "9", "--target-processes", "all")
     sanitized = [Part(t, ("small",), 150, (sanitizer, "--tool", t, *options)) for t in tools] if sanitizer else []

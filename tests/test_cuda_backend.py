@@ -158,3 +158,20 @@ def test_the_setting():
     assert config.load({"FASTCONV_CUDA_BACKEND": "numba"}).cuda_backend == "numba"
     with pytest.raises(InvalidArgument, match="FASTCONV_CUDA_BACKEND is 'cupy'; expected one of auto, numba-cuda"):
         config.load({"FASTCONV_CUDA_BACKEND": "cupy"})
+
+
+def test_a_target_that_numpy_is_too_new_for_is_not_available(monkeypatch):
+    """numba-cuda finds its GPU, but the part that lowers kernels cannot be imported: said at once, not by a kernel."""
+    monkeypatch.setattr(targets, "simulator_asked_for", lambda: False)
+
+    def refuse(name):
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    class Target:
+        implementation, gpus = "NVIDIA", (0,)
+        is_available = staticmethod(lambda: True)
+        current_context = staticmethod(lambda: None)
+
+    monkeypatch.setattr(targets, "import_module", refuse)
+    assert not targets.is_available(Target)
+    assert "row_stack" in targets.why_unavailable(Target)

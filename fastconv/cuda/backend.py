@@ -202,7 +202,7 @@ class NumbaExecutor:
             if len(self._launchers) >= MOST_LAUNCHERS:
                 self._launchers.clear()
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Grid size")  # a small problem is no fault
+                warnings.filterwarnings("ignore", message=".*Grid size")  # small is no fault; Numba colours it
                 self._launchers[key] = Launcher(kernel[blocks, threads, self._stream(stream), shared])
         return self._launchers[key]
 

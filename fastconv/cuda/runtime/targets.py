@@ -113,7 +113,7 @@ def why_unavailable(cuda: Any) -> str:
 def is_available(cuda: Any) -> bool:
     """True if kernels can be compiled and run; what a broken installation raises means no."""
     try:
-        return bool(cuda.is_available())
+        return bool(cuda.is_available()) and (simulator_asked_for() or bool(_lowering()))
     except Exception:
         return False
 
@@ -141,10 +141,16 @@ def _driver(cuda: Any) -> tuple[str, str]:
 
 def _compiler(cuda: Any) -> str:
     try:
+        _lowering()
         found = import_module("numba.cuda.cudadrv.nvvm").is_available()
     except Exception as error:
         return _one_line(error)
     return "NVVM found" if found else "no NVVM, which the toolkit's packages bring"
+
+
+def _lowering() -> Any:
+    """The part of the target that the first kernel imports: it fails where NumPy is too new for numba-cuda."""
+    return import_module("numba.cuda.cudaimpl")
 
 
 def _version(package: str) -> str | None:
