@@ -78,6 +78,10 @@ def _pointwise():
     yield _case("1x1 dilation means nothing", (1, 3, 4, 5), (2, 3, 1, 1), dilation=3)
     yield _case("1x1 edge padding", (1, 3, 4, 5), (2, 3, 1, 1), padding=2, padding_mode="edge")
     yield _case("1x1 long row of pixels", (1, 4, 1, 230), (18, 4, 1, 1))
+    yield _case("1x1 padded behind only", (2, 3, 4, 5), (2, 3, 1, 1), padding=((0, 1), (0, 2)))
+    yield _case("1x1 empty batch", (0, 3, 4, 5), (2, 3, 1, 1))
+    yield _case("1x1x1 stride that leaves one row", (1, 3, 3, 2, 4), (2, 3, 1, 1, 1), stride=(1, 2, 1))
+    yield _case("1x1x1 padded behind only", (1, 1, 2, 2, 3), (1, 1, 1, 1, 1), padding=((0, 1), (0, 0), (0, 1)))
 
 
 def _tails():
@@ -289,6 +293,8 @@ TRANSPOSED = [
     _transposed("wide", (1, 33, 3, 15), (33, 20, 3, 3), padding=1),
     _transposed("large filter", (1, 2, 12, 11), (2, 3, 11, 13), padding=5),
     _transposed("empty batch", (0, 3, 4, 4), (3, 2, 3, 3)),
+    _transposed("1x1 empty batch", (0, 3, 4, 4), (3, 2, 1, 1)),
+    _transposed("1x1 cut behind only", (1, 2, 3, 3), (2, 3, 1, 1), padding=((0, 1), (0, 1))),
     _transposed("1-D", (2, 3, 9), (3, 4, 4), stride=2, padding=1),
     _transposed(
         "1-D everything", (1, 4, 9), (4, 3, 3), stride=3, padding=((2, 1),), output_padding=2, dilation=2, groups=2

@@ -40,6 +40,7 @@ CONV_CASES = [
     _case("groups", (1, 8, 5, 4), (6, 4, 3, 3), groups=2, dilation=(2, 1), padding=(2, 1)),
     _case("depthwise", (2, 5, 5, 6), (5, 1, 3, 3), groups=5, padding=1),
     _case("depthwise, multiplier 2, strided", (1, 3, 6, 7), (6, 1, 3, 3), groups=3, stride=2, padding=1),
+    _case("one row, stride along the height", (1, 2, 1, 3), (2, 1, 1, 1), groups=2, stride=(2, 1), padding=(1, 0)),
     _case("filter = image", (3, 3, 4, 3), (4, 3, 4, 3)),
     _case("one number", (1, 1, 1, 1), (1, 1, 1, 1)),
     _case("empty batch", (0, 3, 5, 6), (4, 3, 3, 3), padding=1),

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 from cases import CASES, Case
@@ -16,6 +17,7 @@ from problems import OPS, function, problem
 
 import fastconv as fc
 from fastconv import dispatch
+from fastconv.cpu import activation
 from fastconv.errors import InvalidArgument, Unsupported
 
 #: The module; fc.threads is the function.
@@ -254,3 +256,73 @@ def test_kernels_release_the_interpreter():
     stop.set()
     other.join()
     assert len(ticks) > 3
+
+
+# --- exceptions
+
+
+@numba.njit
+def refuses_large(v):
+    if v > 3:
+        raise ValueError("too large", v)
+    return v + 1
+
+
+def large_at(places, size):
+    """Zeros, but for 10, 11, ... at some places."""
+    y = np.zeros(size, np.float32)
+    y[places] = 10 + np.arange(len(places))
+    return y
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5])
+@pytest.mark.parametrize("places", [[0], [199_999], [60_000, 190_000], [199_999, 5]], ids=str)
+def test_what_an_activation_raises_for_the_first_element_is_raised(places, members):
+    y = large_at(places, 200_000)
+    before = sys.getrefcount(y)
+    for _ in range(3):
+        with fc.threads(members), pytest.raises(ValueError, match="too large") as caught:
+            activation.apply(y, refuses_large)
+        assert caught.value.args == ("too large", y[min(places)])  # as on one thread
+        del caught
+    assert sys.getrefcount(y) == before  # what raises does not keep the array
+    y[places] = 0
+    with fc.threads(members):
+        activation.apply(y, refuses_large)
+    assert y[places] == pytest.approx(1)
+
+
+CONVOLVES = {
+    **{method: lambda x, w, b, method=method, **options: fc.conv2d(x, w, b, method=method, **options)
+       for method in METHODS},
+    "planar": lambda x, w, b, **options: fc.conv2d(x, w[:1, :1], b[:1], groups=1, **options),
+    "plan": lambda x, w, b, activation: fc.plan_conv2d(w, x.shape, b, activation=activation)(x),
+    "transposed": lambda x, w, b, **options: fc.conv_transpose2d(x, w, b, **options),
+    "matmul": lambda x, w, b, **options: fc.matmul(x.reshape(-1, 16), np.ones((16, 4), x.dtype), b, **options),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+@pytest.mark.parametrize("op", CONVOLVES)
+def test_no_operator_swallows_what_an_activation_raises(op, members, always_parallel):
+    x = np.zeros((1, 1 if op == "planar" else 4, 64, 64), np.float32)
+    w, b = np.ones((4, 4, 3, 3), np.float32), np.zeros(4, np.float32)
+    with fc.threads(members):
+        x[..., -1, -1] = 100  # in the last task
+        with pytest.raises(ValueError, match="too large"):
+            CONVOLVES[op](x, w, b, activation=refuses_large)
+        x[...] = 0
+        np.testing.assert_allclose(CONVOLVES[op](x, w, b, activation=refuses_large), 1, atol=1e-5)
+
+
+def test_an_exception_without_arguments_and_of_another_type():
+    @numba.njit
+    def refuses(v):
+        if v < 0:
+            raise IndexError
+        return v
+
+    for members in (1, 4):
+        with fc.threads(members), pytest.raises(IndexError) as caught:
+            activation.apply(np.full(100_000, -1.0), refuses)
+        assert caught.value.args == ()

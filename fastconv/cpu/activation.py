@@ -10,10 +10,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numba
 import numpy as np
 from numba.core.caching import NullCache
 
 from ..simd.jit import ParallelKernel, kernel, parallel_kernel
+from ..simd.lanes import pointer
 from ..threads import team
 
 BLOCK = 4096  # elements of one task
@@ -51,7 +53,8 @@ def apply(y: np.ndarray, activation: str | Callable[..., Any] | None) -> None:
     y : ndarray, C-contiguous, float32 or float64
         Changed in place.
     activation : None, a name in `BUILTIN`, or a scalar function compiled with ``numba.njit``
-        None leaves `y` as it is.
+        None leaves `y` as it is. What the function raises for the first element that it does not take is raised for
+        any number of threads; some elements of `y` are then replaced and others not.
 
     Examples
     --------
@@ -63,7 +66,8 @@ def apply(y: np.ndarray, activation: str | Callable[..., Any] | None) -> None:
     if activation is None or y.size == 0:
         return
     tasks = -(-y.size // BLOCK)
-    _kernel(activation)(team(tasks, 10 * y.size), tasks, y.reshape(-1))
+    where = y.__array_interface__["data"][0]
+    _kernel(activation)(team(tasks, 10 * y.size), tasks, where, y.size, y.dtype.type(0))
 
 
 @lru_cache(maxsize=64)
@@ -71,8 +75,9 @@ def _kernel(activation: str | Callable[..., Any]) -> ParallelKernel:
     """The parallel loop over one activation, compiled once per dtype."""
     function = BUILTIN[activation] if isinstance(activation, str) else activation
 
-    def body(thread, first, last, y):  # type: ignore[no-untyped-def]
-        part = y[first * BLOCK : min(last * BLOCK, y.size)]
+    def body(thread, first, last, where, size, like):  # type: ignore[no-untyped-def]
+        y = numba.carray(pointer(where, like), (size,))
+        part = y[first * BLOCK : min(last * BLOCK, size)]
         for i in range(part.size):
             part[i] = function(part[i])
 

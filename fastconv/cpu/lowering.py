@@ -203,9 +203,11 @@ def flatten(problem: Lowered) -> Lowered:
     """Merge axes that need not be told apart: a filter of one tap without border sees one long row of pixels."""
     if len(problem.taps) != 1 or problem.stride != (1, 1, 1) or not all(map(_is_identity, problem.index)):
         return problem
-    pixels = math.prod(problem.out)
-    N, (xn, xc, *_, xw), (yn, yc, *_, yw) = problem.N, problem.x_strides, problem.y_strides
-    if xn == pixels * xw and yn == pixels * yw:  # channels last: the batch too
+    N, (xn, xc, *x_pixel), (yn, yc, *y_pixel) = problem.N, problem.x_strides, problem.y_strides
+    if not (_adjoin(problem.out, x_pixel) and _adjoin(problem.out, y_pixel)):  # only a part of x or y is covered
+        return problem
+    pixels, xw, yw = math.prod(problem.out), x_pixel[2], y_pixel[2]
+    if N > 0 and xn == pixels * xw and yn == pixels * yw:  # channels last: the batch too
         N, pixels = 1, N * pixels
     row = pixels * xw, pixels * yw
     index = counting_index(1), counting_index(1), counting_index(pixels)
@@ -218,6 +220,12 @@ def flatten(problem: Lowered) -> Lowered:
         x_strides=(xn, xc, row[0], row[0], xw),
         y_strides=(yn, yc, row[1], row[1], yw),
     )
+
+
+def _adjoin(size: Triple, steps: list[int]) -> bool:
+    """True where rows and planes of `size` that lie `steps` apart follow one another without a gap."""
+    (D, H, W), (d, h, w) = size, steps
+    return (H == 1 or h == W * w) and (D == 1 or d == H * (h if H > 1 else W * w))
 
 
 def weight_strides(w_shape: Shape, groups: int, channels_last: bool, transposed: bool = False) -> WeightStrides:

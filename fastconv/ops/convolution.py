@@ -52,13 +52,14 @@ def conv2d(
     padding_mode : {"zeros", "edge", "reflect", "symmetric", "wrap"}
         What the border holds, in ``np.pad``'s words ("replicate" and "circular" mean "edge" and "wrap").
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"} or a function compiled with ``numba.njit``
-        Applied to each output; the slope of "leaky_relu" is 0.01.
+        Applied to each output; the slope of "leaky_relu" is 0.01. What a function raises is raised here (not from a
+        GPU, which reports no exceptions).
     method : {"auto", "direct", "im2col", "winograd", "fft"}
         "auto" chooses by a model of the work and hands non-finite data to direct only; the others never fall back.
     device : {None, "cpu", "cuda"}
         None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
     out : ndarray, optional
-        Where to write y: its exact shape and dtype.
+        Where to write y: its exact shape and dtype. If the call raises, what is in it is of no use.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def matmul(
     device : {None, "cpu", "cuda"}
         As for `conv2d`: None follows the arrays.
     out : ndarray, (M, N), optional
-        Where to write y.
+        Where to write y. If the call raises, what is in it is of no use.
 
     Returns
     -------

@@ -21,7 +21,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import caching, types
+from llvmlite import ir
+from numba.core import caching, cgutils, types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
@@ -48,7 +49,8 @@ class ParallelKernel:
     """A kernel whose work is a row of independent tasks; made by `parallel_kernel`.
 
     ``body(thread, first, last, *args)`` does tasks first..last-1; `thread` selects per-thread scratch. The parallel
-    driver calls the compiled body by address: linked into the driver, it would be compiled a second time.
+    driver calls the compiled body by address: linked into the driver, it would be compiled a second time. What the body
+    raises (a user's activation may) is raised to the caller, for any number of threads that of the first task in order.
     """
 
     def __init__(self, body: Callable[..., Any]) -> None:
@@ -73,7 +75,10 @@ class ParallelKernel:
             compiled = self.serial.overloads[signature]
             address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             self._addresses[kinds] = address
-        self._driver(address, members, tasks, *args)
+        statuses = np.empty(2 * members, np.int64)
+        failed = self._driver(address, members, tasks, statuses, *args)
+        if failed >= 0:
+            _reraise(*statuses[2 * failed : 2 * failed + 2])
 
 
 def parallel_kernel(body: Callable[..., Any]) -> ParallelKernel:
@@ -101,11 +106,16 @@ def c_function(signature: Any, function: Callable[..., Any]) -> Any:
 def _driver(body: Callable[..., Any]) -> Callable[..., Any]:
     arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
     source = (
-        f"def {body.__name__}_driver(address, members, tasks, {arguments}):\n"
+        f"def {body.__name__}_driver(address, members, tasks, statuses, {arguments}):\n"
         f"    for i in prange(members):\n"
         f"        thread = int64(i)\n"  # prange counts in uint64
         f"        first, last = tasks * thread // members, tasks * (thread + 1) // members\n"
-        f"        invoke(address, (thread, first, last, {arguments}))\n"
+        f"        status = invoke(address, (thread, first, last, {arguments}))\n"
+        f"        statuses[2 * thread], statuses[2 * thread + 1] = status\n"
+        f"    for i in range(members):\n"  # a region lets no exception out: each thread leaves its own behind
+        f"        if statuses[2 * i]:\n"
+        f"            return i\n"  # raised from here it would keep the arrays alive for ever
+        f"    return -1\n"
     )
     namespace: dict[str, Any] = {
         "__name__": body.__module__,
@@ -119,17 +129,37 @@ def _driver(body: Callable[..., Any]) -> Callable[..., Any]:
 
 @intrinsic
 def _invoke(typingctx, address, arguments):
-    """Call the compiled function at `address` with a tuple of arguments of exactly its types; it returns nothing."""
+    """Call the compiled function at `address` with a tuple of arguments of exactly its types; it returns nothing.
+
+    The result is its status: (0, anything), or what `_reraise` takes.
+    """
 
     def codegen(context, builder, signature, args):
         kinds = signature.args[1].types
         values = [builder.extract_value(args[1], i) for i in range(len(kinds))]
         function = context.call_conv.get_function_type(types.none, kinds)
         callee = builder.inttoptr(args[0], function.as_pointer())
-        context.call_conv.call_function(builder, callee, types.none, kinds, values)
+        status, _ = context.call_conv.call_function(builder, callee, types.none, kinds, values)
+        code = builder.select(status.is_error, status.code, status.code.type(0))
+        wide = context.get_value_type(types.int64)
+        return cgutils.pack_array(builder, [builder.sext(code, wide), builder.ptrtoint(status.excinfoptr, wide)])
+
+    return types.UniTuple(types.int64, 2)(address, arguments), codegen
+
+
+@intrinsic
+def _raise(typingctx, code, information):
+    """Raise what a function called by `_invoke` has raised."""
+
+    def codegen(context, builder, signature, args):
+        convention = context.call_conv
+        pointer = convention.get_function_type(types.none, ()).args[1].pointee  # to what is known of an exception
+        code = builder.trunc(args[0], ir.IntType(32))
+        status = convention._get_return_status(builder, code, builder.inttoptr(args[1], pointer))
+        convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(address, arguments), codegen
+    return types.void(types.int64, types.int64), codegen
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
@@ -241,3 +271,9 @@ def _delete_unused(folder: Path) -> None:
     for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
         if other != folder and other.stat().st_mtime < oldest:
             shutil.rmtree(other, ignore_errors=True)
+
+
+@callable_kernel
+def _reraise(code, information):  # type: ignore[no-untyped-def]
+    """`_raise` for Python to call."""
+    _raise(code, information)

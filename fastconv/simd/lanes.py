@@ -131,6 +131,19 @@ def address(typingctx, x):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def pointer(typingctx, where, like):  # type: ignore[no-untyped-def]
+    """The pointer to elements of the dtype of the scalar `like` at the address `where`, an integer.
+
+    What Python passes to a kernel as an array is kept for ever if the kernel raises; an address is not.
+    """
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like)(INTP, like), codegen
+
+
+@intrinsic
 def load(typingctx, x, i, like, mask):  # type: ignore[no-untyped-def]
     """x[i + lane], as many lanes as `like` has; zero where the mask is not set."""
     kind = Lanes(x.dtype, like.count)

@@ -192,7 +192,7 @@ def tile(
     """
     _, SH, SW = stride
     if kernel[1] == 1 and size[1] == 1:
-        return 1, multiple(8 if channels_last else 4, SW if backward else 1)
+        return multiple(1, SH if backward else 1), multiple(8 if channels_last else 4, SW if backward else 1)
     across = multiple((4 if SW == 1 or backward else 2) if channels_last else 1, SW if backward else 1)
     down = 16 if not channels_last and size[1] >= TALL else 8
     if SH > 1 and not backward:
