@@ -25,13 +25,6 @@ EXPONENT: dict[int, Any] = {4: np.uint32(0x7F800000), 8: np.uint64(0x7FF00000000
 SHIFT = {4: 23, 8: 52}
 
 
-class Levels(NamedTuple):
-    """Biased exponents of each image (rows) and group (columns): the largest, and the smallest block's; 0 for none."""
-
-    largest: np.ndarray
-    smallest: np.ndarray
-
-
 class Images(NamedTuple):
     """How images lie in memory: N x groups x channels (of a group) x size; for channels-last N x size x groups x ..."""
 
@@ -42,6 +35,23 @@ class Images(NamedTuple):
     channels_last: bool
 
 
+class Levels(NamedTuple):
+    """The largest exponent, and that of the smallest block: of all images here, of each by `of_images`; 0 for none."""
+
+    largest: int
+    smallest: int
+    found: np.ndarray  # of each task and group the largest, and how far the smallest block lies below NaN
+    images: Images
+
+    def of_images(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of each image (rows) and group (columns)."""
+        N, groups, last = self.images.N, self.images.groups, self.images.channels_last
+        shape = (2, N, -1, groups) if last else (2, N, groups, self.found.shape[1] // (N * groups), 1)
+        top, fall = self.found.reshape(shape).max(axis=2 if last else 3).reshape(2, N, groups).astype(np.int64)
+        shift = SHIFT[self.found.itemsize]
+        return top >> shift, np.where(fall > 0, int(EXPONENT[self.found.itemsize]) - fall, 0) >> shift
+
+
 def largest(x: np.ndarray) -> int:
     """The exponent of the largest element of a C-contiguous float array."""
     mask = EXPONENT[x.itemsize]
@@ -50,7 +60,7 @@ def largest(x: np.ndarray) -> int:
     members = team(tasks, bits.size)
     found = np.zeros(members, mask.dtype)
     _largest(members, tasks, bits, mask, found)
-    return int(found.max()) >> SHIFT[x.itemsize]
+    return max(found.tolist()) >> SHIFT[x.itemsize]
 
 
 def measure(x: np.ndarray, images: Images, block: tuple[int, int]) -> Levels:
@@ -59,11 +69,11 @@ def measure(x: np.ndarray, images: Images, block: tuple[int, int]) -> Levels:
     bits = x.reshape(-1).view(mask.dtype)
     members = team(cut.tasks, bits.size)
     kept = np.empty((2, members * cut.kept), mask.dtype)
-    found = np.zeros((2, cut.tasks, cut.lanes), mask.dtype)
-    _levels(members, cut.tasks, bits, mask, cut.sizes, cut.pieces, kept[0], kept[1], found[0], found[1])
-    shape = (images.N, images.groups // cut.lanes, -1, cut.lanes)
-    high, fall = (part.reshape(shape).max(axis=2).reshape(images.N, -1) >> SHIFT[x.itemsize] for part in found)
-    return Levels(high, np.where(fall > 0, (mask >> SHIFT[x.itemsize]) - fall, 0))
+    found, over_all = np.zeros((2, cut.tasks, cut.lanes), mask.dtype), np.zeros((members, 2), mask.dtype)
+    _levels(members, cut.tasks, bits, mask, cut.sizes, cut.pieces, kept, found, over_all)
+    top, fall = map(max, zip(*over_all.tolist(), strict=True))
+    shift = SHIFT[x.itemsize]
+    return Levels(top >> shift, int(mask) - fall >> shift if fall else 0, found, images)
 
 
 def channel_gap(x: np.ndarray, N: int, channels: int, positions: int, channels_last: bool) -> int:
@@ -129,13 +139,14 @@ def _largest(thread, first, last, bits, mask, found):
 
 
 @parallel_kernel
-def _levels(thread, first, last, bits, mask, sizes, pieces, kept, spare, high, fall):
+def _levels(thread, first, last, bits, mask, sizes, pieces, kept, found, over_all):
     """Each task: per group the largest exponent, and how far the smallest block's lies below `mask`; 0 for no block."""
+    high, fall, most = found[0], found[1], over_all[thread]
     C, D, H, W, inner = sizes
     rows, cols, height, width, down, across = pieces
-    lanes = high.shape[1]
+    lanes = found.shape[2]
     room = height * width * lanes
-    a, b = kept[thread * room : (thread + 1) * room], spare[thread * room : (thread + 1) * room]
+    a, b = kept[0, thread * room : (thread + 1) * room], kept[1, thread * room : (thread + 1) * room]
     for task in range(first, last):
         plane, top, left = task // (down * across), task // across % down * height, task % across * width
         tall, wide = min(height, H - top), min(width, W - left)
@@ -159,6 +170,8 @@ def _levels(thread, first, last, bits, mask, sizes, pieces, kept, spare, high, f
                 _halve(a[r * line : (r + 1) * line], lanes, b[r * half : (r + 1) * half])
             a, b, line, size = b, a, half, size // 2
         _extremes(a, n * line // lanes, mask, high[task], fall[task])
+        for j in range(lanes):
+            most[0], most[1] = max(most[0], high[task, j]), max(most[1], fall[task, j])
 
 
 @kernel

@@ -8,11 +8,12 @@ transform could leave the range of the dtype. See docs/decisions/0016-what-auto-
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dispatch import load_name
 from ..spec import ConvSpec
 
 LOST = {4: 16, 8: 26}  # bits that a small part may lose beside a large one, by itemsize: 16-bit data always pass
@@ -43,15 +44,21 @@ def suits(op: str, spec: ConvSpec, method: str, first: np.ndarray, second: np.nd
 
 def in_range(op: str, spec: ConvSpec, first: Judged, second: Judged) -> bool:
     """Whether no step of a transform of two operands can overflow, or lose its last bits near zero."""
+    low, high, bias = _limits(op, spec)
+    a, b = first.exponent, second.exponent
+    if a and b and not low <= a + b - 2 * bias < high:
+        return False
+    return all(low <= e - bias < high for e in (a, b) if e)
+
+
+@lru_cache(maxsize=1024)
+def _limits(op: str, spec: ConvSpec) -> tuple[int, int, int]:
+    """The exponents, from and to, that operands and their products may have; and the bias."""
     limits = np.finfo(f"f{spec.itemsize}")
     points = spec.N * math.prod(n + k for n, k in zip(spec.padded, spec.extent, strict=True))
     inner = {"conv": spec.C * spec.taps, "conv_input_grad": spec.O * spec.taps, "conv_weight_grad": points}[op]
     high = limits.maxexp - MARGIN - points.bit_length() - inner.bit_length()
-    low = limits.minexp + limits.nmant + points.bit_length()
-    exponents = [j.exponent - limits.maxexp + 1 for j in (first, second) if j.exponent]
-    if len(exponents) == 2:
-        exponents.append(sum(exponents))
-    return all(low <= e < high for e in exponents)
+    return int(limits.minexp + limits.nmant) + points.bit_length(), int(high), int(limits.maxexp) - 1
 
 
 def judge_images(op: str, spec: ConvSpec, method: str, array: np.ndarray, *, dy: bool) -> Judged:
@@ -60,44 +67,51 @@ def judge_images(op: str, spec: ConvSpec, method: str, array: np.ndarray, *, dy:
         return ZEROS
     if array.dtype.kind == "c":
         return _both([judge_images(op, spec, method, part, dy=dy) for part in _parts(array)])
-    magnitude = import_module("fastconv.cpu.magnitude")
-    channels, size = (spec.O, spec.out) if dy else (spec.C, spec.size)
-    images = magnitude.Images(spec.N, spec.groups, channels // spec.groups, size, spec.channels_last)
-    largest, smallest = magnitude.measure(array, images, _block(op, spec))
-    exponent, least = int(largest.max()), int(smallest.min())
+    images, block = _view(op, spec, dy)
+    levels = load_name("fastconv.cpu.magnitude:measure")(array, images, block)
     lost = LOST[spec.itemsize]
-    even = least > 0 and exponent - least <= lost  # the usual case, at a glance
+    even = levels.largest - levels.smallest <= lost  # the usual case, at a glance
     if not even:
+        largest, smallest = levels.of_images()
         if method == "fft":  # neighbouring tiles travel in pairs, across images too
             largest = _with_neighbours(largest)
         even = bool(((smallest == 0) | (largest <= smallest + lost)).all())
     if even and method == "fft" and images.channels > 1:  # and so do channels
-        even = magnitude.channel_gap(array, spec.N, channels, math.prod(size), spec.channels_last) <= lost
-    return Judged(exponent, even)
+        channels = images.channels * images.groups
+        even = _gap(array, spec.N, channels, math.prod(images.size), spec.channels_last) <= lost
+    return Judged(levels.largest, even)
 
 
 def judge_filters(op: str, spec: ConvSpec, method: str, w: np.ndarray) -> Judged:
     """Judge the weights: the Fourier transforms of two filters of a group travel together."""
     if w.dtype.kind == "c":
         return _both([judge_filters(op, spec, method, part) for part in _parts(w)])
-    magnitude = import_module("fastconv.cpu.magnitude")
-    exponent, even = magnitude.largest(w), True
+    exponent, even = load_name("fastconv.cpu.magnitude:largest")(w), True
     inner = spec.C // spec.groups
     if method == "fft" and op == "conv" and spec.groups < spec.O:
-        even = magnitude.channel_gap(w, 1, spec.O, spec.taps * inner, spec.channels_last) <= LOST[spec.itemsize]
+        even = _gap(w, 1, spec.O, spec.taps * inner, spec.channels_last) <= LOST[spec.itemsize]
     elif method == "fft" and op == "conv_input_grad" and inner > 1:
         N, positions = (spec.taps, spec.O) if spec.channels_last else (spec.O, spec.taps)
-        even = magnitude.channel_gap(w, N, inner, positions, False) <= LOST[spec.itemsize]
+        even = _gap(w, N, inner, positions, False) <= LOST[spec.itemsize]
     return Judged(exponent, even)
 
 
-def _block(op: str, spec: ConvSpec) -> tuple[int, int]:
-    """Rows and columns of half a window: of x, or of the elements of dy that a gradient to x gathers."""
+def _gap(*args: Any) -> int:
+    return load_name("fastconv.cpu.magnitude:channel_gap")(*args)
+
+
+@lru_cache(maxsize=1024)
+def _view(op: str, spec: ConvSpec, dy: bool) -> tuple[Any, tuple[int, int]]:
+    """How the images of x or dy lie in memory; rows and columns of half a window, for a gradient to x of one on dy."""
+    channels, size = (spec.O, spec.out) if dy else (spec.C, spec.size)
+    images = load_name("fastconv.cpu.magnitude:Images")(
+        spec.N, spec.groups, channels // spec.groups, size, spec.channels_last
+    )
     windows: tuple[int, ...] = spec.kernel[1:]
     if op == "conv_input_grad":
         windows = tuple(-(-k // s) for k, s in zip(windows, spec.stride[1:], strict=True))
     rows, columns = ((k + 1) // 2 for k in windows)
-    return rows, columns
+    return images, (rows, columns)
 
 
 def _with_neighbours(largest: np.ndarray) -> np.ndarray:
