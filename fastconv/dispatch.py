@@ -24,7 +24,7 @@ METHODS = ("auto", "direct", "im2col", "winograd", "fft")
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # channels of the result per group below which the tiles of im2col on a GPU would be mostly empty
 WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
-SPREADING = ("winograd", "fft")  # methods that spread a NaN or Inf beyond the windows that hold it
+SPREADING = ("winograd", "fft")  # transforms: they spread NaN, Inf and errors beyond the windows that hold the cause
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ def _find(op: str, spec: Spec, method: str, device: str, prepared: bool) -> Row:
 
 
 def choose_method(op: str, spec: Spec, device: str = "cpu", *, prepared: bool = False) -> str:
-    """The fastest method for finite data by a model of the work; it depends on the arguments and the rates only.
+    """The fastest method for ordinary data by a model of the work; it depends on the arguments and the rates only.
 
     On CUDA it is im2col or direct: nothing looks at the data there, which would cost a synchronisation, and Winograd's
-    method and the FFT, to be asked for by name, spread NaN and Inf.
+    method and the FFT, to be asked for by name, spread NaN, Inf and errors.
     """
     able = [row.method for row in rows(op, device) if row.supports(spec) is None]
     if not isinstance(spec, ConvSpec):

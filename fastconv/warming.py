@@ -11,8 +11,9 @@ import numpy as np
 
 from . import ops
 from .errors import InvalidArgument
+from .ops._exactness import suits
 from .simd.jit import kernel_cache_dir
-from .spec import LAYOUTS
+from .spec import LAYOUTS, conv_spec
 
 DTYPES = ("float32", "float64")
 
@@ -141,11 +142,21 @@ def _matmul(dtype: str) -> None:
             ops.matmul(a, a, transpose_a=first, transpose_b=second)
 
 
+def _auto(dtype: str) -> None:
+    """What "auto" looks at before it takes a transform."""
+    for layout in LAYOUTS[2]:
+        for x, w in _inputs(dtype, layout):
+            spec = conv_spec(x.shape, w.shape, rank=2, layout=layout, dtype=dtype)
+            for op in ("conv", "conv_input_grad"):
+                suits(op, spec, "fft", x if op == "conv" else np.ones(spec.y_shape, dtype), w)
+
+
 STEPS: dict[str, Callable[[str], None]] = {
     "conv direct": _conv("direct"),
     "conv im2col": _conv("im2col"),
     "conv winograd": _conv("winograd", [2]),
     "conv fft": _conv("fft"),
+    "conv auto": _auto,
     "filters, depthwise": _filters,
     "gradients direct": _gradients("direct", (1, 2)),
     "gradients winograd": _gradients("winograd", (1,)),

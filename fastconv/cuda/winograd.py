@@ -4,7 +4,8 @@ Each tile of 4x4 outputs reads 6x6 inputs. They, and the filters, are taken to 3
 product of matrices for each point, by the GEMM of ``im2col`` with 36 times as many groups; and back. The points 0,
 ±3/4, ±3/2 and infinity are the CPU's (cpu/winograd_points.py has the derivation; Lavin & Gray, arXiv:1509.09308).
 Extra memory: 2.25 times image and result, filled up to whole tiles, and 4 times the filters.
-Error: below 40*terms*eps*(max |x| in the window * |w|), terms = 9*C/groups. NaN and Inf spread over their tiles.
+Error: for data of one magnitude below 40*terms*eps*(max |x| * |w|), terms = 9*C/groups; the maximum is that of a tile,
+not of a window (see cpu/winograd). NaN and Inf spread over their tiles.
 """
 
 from __future__ import annotations

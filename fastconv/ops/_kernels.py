@@ -6,13 +6,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import dispatch
 from ..errors import InvalidArgument
 from ..spec import ConvSpec
 from ..spec.shapes import arrange
 from ._arrays import Operands
+from ._exactness import suits
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 
@@ -37,13 +36,21 @@ class Bound(NamedTuple):
 
 
 def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
-    """The kernel that serves `spec`; "auto" keeps non-finite data away from transforms, which would spread them."""
+    """The kernel that serves `spec`; "auto" keeps data away from transforms that would spoil them (`_exactness`).
+
+    `inputs` are the two operands; a plan, which has no input yet, looks at its data by itself and gives none.
+    """
     if type(method) is not str:
         dispatch.check_method(method)  # what cannot be looked up is no method
     bound = _bind(op, spec, method, operands.device, prepared)
-    if method == "auto" and bound.row.method in dispatch.SPREADING and not all(map(is_finite, inputs)):
+    if inputs and is_guarded(method, bound.row) and not suits(op, spec, bound.row.method, *inputs):
         return _bind(op, spec, "direct", operands.device, prepared)
     return bound
+
+
+def is_guarded(method: str, row: dispatch.Row) -> bool:
+    """Whether "auto" has to look at the data: a transform of the CPU was chosen by it."""
+    return method == "auto" and row.device == "cpu" and row.method in dispatch.SPREADING
 
 
 @dispatch.remembered
@@ -78,15 +85,6 @@ def check_activation(activation: Any) -> Any:
     raise InvalidArgument(
         f"activation is {activation!r}; expected None, {known} or a function compiled with numba.njit"
     )
-
-
-def is_finite(array: Any) -> bool:
-    """True where a real NumPy array holds neither NaN nor Inf (complex ones are looked at by NumPy)."""
-    if not isinstance(array, np.ndarray):
-        return True
-    if array.dtype.kind == "c":
-        return bool(np.isfinite(array).all())
-    return import_module("fastconv.cpu.finite").is_finite(array)
 
 
 def finish_output(y: Any, b: Any, activation: Any, channels_last: bool, device: str) -> None:

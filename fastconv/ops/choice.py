@@ -23,7 +23,9 @@ def choose_method(
     dtype: Any = "float32",
     device: str = "cpu",
 ) -> str:
-    """The method that "auto" takes for finite data, without computing anything.
+    """The method that "auto" takes for ordinary data, without computing anything.
+
+    For data that winograd or fft would spoil (NaN, Inf, mixed magnitudes; see `conv2d`) it takes "direct" instead.
 
     Parameters
     ----------

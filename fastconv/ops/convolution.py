@@ -55,7 +55,8 @@ def conv2d(
         Applied to each output; the slope of "leaky_relu" is 0.01. What a function raises is raised here (not from a
         GPU, which reports no exceptions).
     method : {"auto", "direct", "im2col", "winograd", "fft"}
-        "auto" chooses by a model of the work and hands non-finite data to direct only; the others never fall back.
+        "auto" chooses by a model of the work, and takes direct for data that winograd and fft would spoil: NaN, Inf,
+        numbers near the ends of the dtype's range, and mixed magnitudes (Notes). The others never fall back.
     device : {None, "cpu", "cuda"}
         None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
     out : ndarray, optional
@@ -82,8 +83,11 @@ def conv2d(
     memory: the weights in the method's own form, and per thread a strip of the input that stays in its cache (direct,
     im2col: about ``FASTCONV_TILE_BYTES``); winograd and fft keep to ``FASTCONV_SCRATCH_BYTES`` beside the weights.
     `explain` tells for one problem. The result has the same bits for any number of threads.
-    Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW, in practice about its square root;
-    winograd's is up to about twice direct's; the FFT's is below eps*log2(tile) times the largest |x|*|w| sum.
+    Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW, in practice about its square root.
+    Winograd's is up to about twice that for data of one magnitude, but relative to the largest |x| of a tile of 6x6
+    pixels; the FFT's is below eps*log2(tile)*||x||*||w||, norms over a tile: small numbers beside large ones lose
+    digits. "auto" takes them only where no half of a window has all |x| below 2^-16 (float64: 2^-26) of the image's
+    largest; halves of zeros do not count. So fill values (1e20, 1e12 among 80s) leave the windows beside them alone.
     Sizes: Dumoulin & Visin, arXiv:1603.07285.
 
     Examples

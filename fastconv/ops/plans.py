@@ -11,7 +11,8 @@ from ..errors import InvalidArgument
 from ..spec import LAYOUTS, ConvSpec, known_spec, parse_shape
 from ._arrays import Operands, as_array, is_device_array
 from ._complex import is_complex
-from ._kernels import Bound, bind, check_activation, is_finite
+from ._exactness import ZEROS, in_range, judge_filters, judge_images
+from ._kernels import Bound, bind, check_activation, is_guarded
 
 
 class ConvPlan:
@@ -36,8 +37,12 @@ class ConvPlan:
         self.dtype = operands.result
         self._spec, self._operands, self._activation = spec, operands, activation
         self._w, self._b = w.copy(), None if b is None else b.copy()
-        self._bound = bind("conv", spec, method, operands, self._w, prepared=True)
-        self._guarded = method == "auto" and self.method in dispatch.SPREADING
+        self._bound = bind("conv", spec, method, operands, prepared=True)
+        self._filters = None  # what is known of the weights, where "auto" has to look at the data
+        if is_guarded(method, self._bound.row):
+            self._filters = judge_filters("conv", spec, self.method, self._w)
+            if not (self._filters.even and in_range("conv", spec, self._filters, ZEROS)):
+                self._bound, self._filters = bind("conv", spec, "direct", operands, prepared=True), None
         self._ready = self._prepare(self._bound)
         self._safe: tuple[Bound, Any] | None = None
 
@@ -65,7 +70,7 @@ class ConvPlan:
         operands.result = self.dtype
         y = operands.output(self._spec.y_shape, out)
         bound, ready = self._bound, self._ready
-        if self._guarded and not is_finite(x):
+        if not self._suits(operands.arrays[0]):
             bound, ready = self._direct()
         w, x_ready = self._w.reshape(bound.w_shape), operands.arrays[0].reshape(bound.x_shape)
         bound.kernel(
@@ -91,8 +96,15 @@ class ConvPlan:
         prepare = dispatch.companion(bound.row, "prepare")
         return prepare(self._w.reshape(bound.w_shape), bound.x_shape, bound.y_shape, **bound.geometry)
 
+    def _suits(self, x: np.ndarray) -> bool:
+        """Whether the method that was chosen may serve this input."""
+        if self._filters is None:
+            return True
+        images = judge_images("conv", self._spec, self.method, x, dy=False)
+        return images.even and in_range("conv", self._spec, images, self._filters)
+
     def _direct(self) -> tuple[Bound, Any]:
-        """What serves input with NaN or Inf under "auto": made when the first such input comes."""
+        """What serves input that is not for a transform, under "auto": made when the first such input comes."""
         if self._safe is None:
             bound = bind("conv", self._spec, "direct", self._operands)
             self._safe = bound, self._prepare(bound)
@@ -128,8 +140,8 @@ def plan_conv2d(
     b : array_like, (O,), optional
         Offset of each output channel; copied.
     stride, padding, dilation, groups, layout, padding_mode, activation, method
-        As for `conv2d`. "auto" chooses knowing that the weights cost nothing; input with NaN or Inf is still handed to
-        "direct" by it, for which weights are packed when the first such input comes.
+        As for `conv2d`. "auto" chooses knowing that the weights cost nothing; input that transforms would spoil (NaN,
+        Inf, mixed magnitudes) is still handed to "direct" by it, for which weights are packed when the first comes.
 
     Returns
     -------

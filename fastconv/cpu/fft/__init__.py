@@ -21,8 +21,10 @@ per frequency and pair of channels, at half of the T frequencies for many channe
 Extra memory: at most ``settings.scratch_bytes`` (see the plans), as long as one tile of one channel fits; what a plan
 keeps (`prepare`) takes 8 bytes (float32) for each frequency kept and pair of channels.
 Error: each number is off by at most about eps * log2(T) * ||x|| * ||w||, norms over its tile and its filter: small
-results beside large ones in the same tile lose digits, and one NaN or Inf spoils its whole tile (and the one that
-travels with it). Typically the error relative to the largest result is below eps * log2(T), about 3e-7 in float32.
+results beside large ones in the same tile lose digits, and one NaN or Inf spoils its whole tile. Two tiles (planes), or
+two blocks of channels and of filters (channels), travel as one: the norms are those of both. Sums of a whole tile must
+not leave the dtype's range. Typically the error relative to the largest result is below eps * log2(T), about 3e-7 in
+float32.
 The same bits come out for any number of threads.
 
 Source: Vasilache et al., "Fast Convolutional Nets With fbfft" (2015); Oppenheim & Schafer, "Discrete-Time Signal

@@ -11,8 +11,15 @@ Cost: 2*N*O*C/groups*tiles*(m + 2)^2 operations of the micro-kernel, and transfo
 element of the planes. Extra memory: per thread the planes of a block of tiles and either transformed filters (up to 3
 MiB) or the inputs of a block that meets one panel of filters after another (up to about 4 MiB); prepared, the filters
 take up to four times their size. The weight gradient has the planes of at most half ``FASTCONV_SCRATCH_BYTES`` at once.
-Error: that of direct convolution for F(2x2), up to about twice that for F(4x4), but spread over a whole tile: an Inf or
-NaN reaches all outputs of the tiles that see it. The weight gradient's error is up to six times that of the direct one.
+Error: for data of one magnitude that of direct convolution for F(2x2), up to about twice that for F(4x4); of weight
+gradients up to six times. But it is relative to the largest element of a tile of (m + 2)^2 inputs, not to those of a
+window: each output is off by less than
+
+    growth * C/groups * (C/groups + 30) * eps/2 * max |x| * max |w|      growth: 64 for F(2x2), 752 for F(4x4)
+
+and each weight's gradient by less than growth * (tiles + 30) * eps/2 * sum over tiles of max |x| * max |dy|, growth 36
+and 1096; typically by the square root of that. So small numbers lose digits beside large ones in their tile, and an
+Inf, a NaN or a number within the growth of the dtype's largest reaches all outputs of the tiles that see it.
 Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, sections 4 and 4.2; the
 points are those of `points`.
 """
