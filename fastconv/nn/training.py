@@ -260,7 +260,7 @@ class Trainer:
             w.grad = None
             if w.constraint is not None:
                 put(w.data, w.constraint(w.data))
-        return loss.data
+        return loss.values
 
     def _measure(self, samples: Feed, batch_size: int) -> dict[str, float]:
         """Loss and metrics over samples."""
@@ -269,7 +269,7 @@ class Trainer:
         with no_grad(), recycled(), fixed_weights():
             for xb, yb in samples.batches(batch_size):
                 result = self.plan.run(Tensor(xb), False, without_last=folded)
-                loss = loss_function.tensor(result, yb).data
+                loss = loss_function.tensor(result, yb).values
                 self._score(meter, yb, result, folded)
                 meter.add(loss, len(xb))
             extra = sum(float(w.regularizer(w).data) for w in self.trainable_weights if w.regularizer is not None)
@@ -287,11 +287,11 @@ class Trainer:
         """Let the meter see what the model made of a batch."""
         if not self._metrics:
             return
-        outputs = result.detach()
+        outputs = Tensor(result.values)
         if folded and not meter.by_order:
             with no_grad():
                 outputs = activations.get(self.loss.activation)(outputs)
-        meter.score(y, outputs.data)
+        meter.score(y, outputs.values)
 
     def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""

@@ -9,7 +9,7 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..tensor import primitive
+from ..operation import primitive
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
