@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from cuda_small import simulator  # noqa: F401 - a fixture
 
 import fastconv as fc
 from fastconv import nn as keras
@@ -106,20 +105,6 @@ def test_nothing_is_copied_where_nobody_interferes():
     with undisturbed():
         assert (x * x)._node.saved[0] is x.data
     assert (x * x)._node.saved[0] is not x.data
-
-
-def test_operands_on_a_device_too(simulator):
-    x, w = (Tensor(fc.to_device(np.ones((2, 2), np.float32)), requires_grad=True) for _ in range(2))
-    h = F.relu(F.matmul(x, w))
-    y = (h * h).sum()
-    w.data[...] = 50
-    h.data[...] = 9
-    y.backward()
-    assert x.grad.numpy().tolist() == [[8, 8], [8, 8]]
-    a, b = (Tensor(fc.to_device(np.ones(2, np.float32)), requires_grad=True) for _ in range(2))
-    (a + b).backward(fc.to_device(np.ones(2, np.float32)))
-    a.grad[...] = 5
-    assert b.grad.numpy().tolist() == [1, 1]
 
 
 # --- gradients of one's own
