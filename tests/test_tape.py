@@ -269,3 +269,36 @@ def test_an_operation_without_a_gradient():
     y.backward()
     assert x.grad.tolist() == [0.5]
     del PRIMITIVES["halves"], VJPS["halves"]
+
+
+ON_ARRAYS = {
+    "conv2d": lambda t, a: fc.conv2d(t, a),
+    "conv2d's w": lambda t, a: fc.conv2d(a, t),
+    "conv2d's b": lambda t, a: fc.conv2d(a, a, t),
+    "conv_transpose2d": lambda t, a: fc.conv_transpose2d(a, t),
+    "conv2d_input_grad": lambda t, a: fc.conv2d_input_grad(t, a, (1, 1, 2, 2)),
+    "conv2d_weight_grad": lambda t, a: fc.conv2d_weight_grad(a, t, (1, 1, 1, 1)),
+    "plan_conv2d": lambda t, a: fc.plan_conv2d(t, (1, 1, 2, 2)),
+    "a plan": lambda t, a: fc.plan_conv2d(a, (1, 1, 2, 2))(t),
+    "max_pool2d": lambda t, a: fc.max_pool2d(t, 2),
+    "avg_pool2d": lambda t, a: fc.avg_pool2d(t, 2),
+    "lp_pool2d": lambda t, a: fc.lp_pool2d(t, 2),
+    "adaptive_avg_pool2d": lambda t, a: fc.adaptive_avg_pool2d(t, 1),
+    "global_max_pool2d": lambda t, a: fc.global_max_pool2d(t),
+    "max_pool2d_grad": lambda t, a: fc.max_pool2d_grad(t, np.zeros((1, 1, 2, 2), int), (1, 1, 2, 2)),
+    "matmul": lambda t, a: fc.matmul(a[0, 0], t),
+    "to_host": lambda t, a: fc.to_host(t),
+}
+
+
+@pytest.mark.parametrize("name", ON_ARRAYS)
+def test_functions_of_arrays_refuse_what_would_lose_its_gradient(name):
+    a = np.ones((1, 1, 2, 2))
+    with pytest.raises(InvalidArgument, match="is a tensor that requires a gradient, .* fastconv.autograd.functional"):
+        ON_ARRAYS[name](Tensor(a, requires_grad=True), a)
+
+
+def test_functions_of_arrays_take_constants():
+    a = np.ones((1, 1, 2, 2))
+    assert fc.conv2d(Tensor(a), a).item() == 4
+    assert fc.conv2d(Tensor(a, requires_grad=True).detach(), a).item() == 4
