@@ -263,6 +263,26 @@ def test_what_a_step_may_return(returned, message):
         model.fit(x, np.zeros(16), verbose=0)
 
 
+def test_an_own_compute_loss():
+    class Own(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 3 * super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    own, x, p = fixed(kind=Own)
+    plain, _, _ = fixed()
+    y = np.arange(16) % 2
+    for model, rate in ((own, 0.1), (plain, 0.3)):
+        model.layers[0].kernel.regularizer = keras.regularizers.l2(0.1)
+        model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    expected = plain.evaluate(x, y)
+    assert own.evaluate(x, y) == pytest.approx(3 * expected, rel=1e-5)
+    own.fit(x, y, verbose=0, shuffle=False)
+    plain.fit(x, y, verbose=0, shuffle=False)
+    np.testing.assert_allclose(own.get_weights()[0], plain.get_weights()[0], rtol=1e-4)
+    with pytest.raises(InvalidArgument, match="sample_weight is not supported"):
+        plain.compute_loss(y=y[:, None], y_pred=p, sample_weight=y)
+
+
 def test_a_step_by_itself():
     model, x, p = fixed()
     model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"])
@@ -368,6 +388,9 @@ def test_one_image_without_a_batch_axis_is_told_so():
     model = keras.Sequential([L.Conv2D(2, 3, input_shape=(8, 8, 1))])
     with pytest.raises(InvalidArgument, match=r"x is one sample without the batch axis; pass x\[None\]"):
         model.predict(np.zeros((8, 8, 1)))
+    for call in (model, model.feature_maps, L.Conv2D(2, 3)):
+        with pytest.raises(InvalidArgument, match=r"a sample by itself needs a batch axis: x\[None\]"):
+            call(np.zeros((8, 8, 1)))
 
 
 def test_a_loss_class_with_call():

@@ -228,6 +228,7 @@ def test_options_by_place_and_inputs_by_name(rng):
     assert F.mean_squared_error(x, x).item() == 0
     F.conv2d(x, w, b=b).sum().backward()
     assert b.grad.tolist() == [4, 4], "a bias given by name gets its gradient"
+    assert F.concatenate([b, b]).shape == (4,)
     assert F.matmul(b=np.ones((2, 1)), a=np.ones((1, 2))).item() == 2
 
 
@@ -238,8 +239,14 @@ def test_options_by_place_and_inputs_by_name(rng):
         (lambda x: F.max_pool2d(x, 2, size=2), InvalidArgument, "size twice"),
         (lambda x: F.matmul(x, x, a=x), InvalidArgument, "a twice"),
         (lambda x: F.max_pool2d(x), TypeError, r"max_pool2d\(\) missing .* 'size'"),
-        (lambda x: F.softmax_cross_entropy(x, Tensor(x, requires_grad=True)), InvalidArgument, "no option gets"),
+        (
+            lambda x: F.softmax_cross_entropy(x, Tensor(x, requires_grad=True)),
+            InvalidArgument,
+            "the option 'target' of softmax",
+        ),
+        (lambda x: F.matmul(np.ones((1, 2)), [[leaf(1.0)], [2.0]]), InvalidArgument, "a list given to matmul"),
         (lambda x: Tensor(np.ma.array([1.0, 2.0], mask=[0, 1])), InvalidArgument, "masked array"),
+        (lambda x: F.bias_add(x, leaf(1.0)), InvalidArgument, r"b has shape \(1,\); expected \(4,\)"),
         (lambda x: F.mean_squared_error(np.zeros((3, 1)), np.zeros(3)), InvalidArgument, r"target has shape \(3,\)"),
         (lambda x: F.binary_cross_entropy(np.ones((3, 1)), target=np.zeros(3)), InvalidArgument, "target has shape"),
         (lambda x: F.categorical_cross_entropy(np.ones((3, 3)), np.zeros(3)), InvalidArgument, "target has shape"),

@@ -7,6 +7,7 @@ gradient needs, and a VJP (vector-Jacobian product) registered in `VJPS` under i
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
@@ -41,8 +42,13 @@ class Primitive:
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         if len(inputs) > self._most or not options.keys().isdisjoint(self._inputs):
             inputs, options = self._sorted(inputs, options)
+        if self._most == math.inf and len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
+            inputs = tuple(inputs[0])
+        for value in inputs:
+            if isinstance(value, (list, tuple)):
+                _plain(value, f"a list given to {self.name}")
         for name, value in options.items():
-            if isinstance(value, (Tensor, tuple)):
+            if isinstance(value, (Tensor, list, tuple)):
                 options[name] = _plain(value, f"the option {name!r} of {self.name}")
         y, saved = self.forward(*(i.values if isinstance(i, Tensor) else i for i in inputs), **options)
         result = Tensor(y)
@@ -105,7 +111,7 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str
     parameters = inspect.signature(forward).parameters.values()
     kinds = [p.kind for p in parameters]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
-        return (), (), float("inf")
+        return (), (), math.inf
     is_open = inspect.Parameter.VAR_KEYWORD in kinds
     named = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     inputs = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -113,11 +119,15 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str
 
 
 def _plain(value: Any, what: str) -> Any:
-    """An option without tensors, which may hold none that requires a gradient: none would reach it."""
-    if isinstance(value, tuple):
-        return tuple(_plain(item, what) for item in value) if any(isinstance(i, Tensor) for i in value) else value
+    """A value without tensors, which may hold none that requires a gradient: none would reach it."""
+    if isinstance(value, (tuple, list)):
+        return type(value)([_plain(i, what) for i in value]) if any(map(_may_hold_tensors, value)) else value
     if not isinstance(value, Tensor):
         return value
     if value.requires_grad and is_recording():
-        raise InvalidArgument(f"{what} is a tensor that requires a gradient, which no option gets; pass its detach()")
+        raise InvalidArgument(f"{what} is, or holds, a tensor whose gradient would be lost there; pass its detach()")
     return value.values
+
+
+def _may_hold_tensors(value: Any) -> bool:
+    return isinstance(value, (Tensor, tuple, list))

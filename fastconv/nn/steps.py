@@ -107,8 +107,15 @@ class Steps:
         x = data[0] if isinstance(data, (tuple, list)) else data
         return self.plan.run(Tensor(x), False)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None) -> Tensor:
-        """The compiled loss of outputs `y_pred` for labels `y`, and what regularizers add; differentiable."""
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """The compiled loss of outputs `y_pred` for labels `y`, and what regularizers add; differentiable.
+
+        A model of your own may override it, as in Keras: the steps above then take what it returns.
+        """
+        if sample_weight is not None:
+            raise InvalidArgument("sample_weight is not supported; multiply the loss of each sample in a loss function")
         loss = self.loss.tensor(y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred), _bare(y))
         return self._regularized(loss)
 
@@ -128,6 +135,13 @@ class Steps:
         """What samples are converted to: float64 where the first layer with weights counts in it, else float32."""
         dtypes = [layer.dtype for layer in self.layers if type(layer).build is not Layer.build][:1]
         return np.result_type(np.float32, *(dtypes or [layer.dtype for layer in self.layers]))
+
+    def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
+        """What an overridden `compute_loss` says."""
+        loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, training=training)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            raise InvalidArgument(f"compute_loss returned {loss!r:.100}; it must return a tensor of one element")
+        return loss.sum() if loss.ndim else loss
 
     def _regularized(self, loss: Tensor) -> Tensor:
         for w in self.trainable_weights:
@@ -163,6 +177,7 @@ class Steps:
         with no_grad():
             weights = [w for w in self.trainable_weights if w.regularizer is not None]
             penalty = sum(float(w.regularizer(w).values) for w in weights)
+            penalty *= not self._is_overridden("compute_loss")  # which adds it by itself
         logs: Logs = {}
 
         def take(x: Any, y: Any) -> Logs:
@@ -197,9 +212,8 @@ class Steps:
         """Whether nothing but fastconv's own code runs in a step: nobody writes to an operand then."""
         parts = [self.loss, *self.layers, *(getattr(layer, "activation", None) for layer in self.layers)]
         parts += [w.regularizer for w in self.trainable_weights]
-        return not isinstance(self.loss, losses.Custom) and all(
-            part is None or getattr(part, "__module__", "").partition(".")[0] == "fastconv" for part in parts
-        )
+        ours = [part is None or (getattr(part, "__module__", None) or "").split(".")[0] == "fastconv" for part in parts]
+        return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
 
 
 class Rows:

@@ -279,7 +279,10 @@ class Trainer(Steps):
         weights = self.trainable_weights
         for w in weights:
             w.grad = None
-        loss = self._regularized(loss_function.tensor(result, y))
+        if self._is_overridden("compute_loss"):
+            loss = self._own_loss(x, y, result, True)
+        else:
+            loss = self._regularized(loss_function.tensor(result, y))
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
@@ -298,13 +301,16 @@ class Trainer(Steps):
         """Forward; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
         result = self.plan.run(Tensor(x), False, without_last=folded)
-        loss = loss_function.tensor(result, y)
+        own = self._is_overridden("compute_loss")
+        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
         self._score(meter, y, result, folded)
         return loss.values
 
     def _folded(self) -> tuple[bool, losses.Loss]:
         """Whether the loss is taken of what goes into the last activation, and that loss."""
         activation = self.loss.activation
+        if self._is_overridden("compute_loss"):
+            return False, self.loss
         if activation is not None and activation == self.plan.last_activation:
             return True, self.loss.on_logits()
         return False, self.loss
