@@ -208,3 +208,30 @@ def test_no_mutant_is_noticed_without_a_bug(unplanned, tmp_path, monkeypatch):
     plant(monkeypatch, tmp_path, windows, "MOST_AXES = 6\n", "MOST_AXES = 5\n", "collapsed", (arithmetic,))
     for actual, expected in exercise():
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_operands_on_a_device_too(simulator):
+    x, w = (Tensor(fc.to_device(np.ones((2, 2), np.float32)), requires_grad=True) for _ in range(2))
+    h = F.relu(F.matmul(x, w))
+    y = (h * h).sum()
+    w.data[...] = 50
+    h.data[...] = 9
+    y.backward()
+    assert x.grad.numpy().tolist() == [[8, 8], [8, 8]]
+    a, b = (Tensor(fc.to_device(np.ones(2, np.float32)), requires_grad=True) for _ in range(2))
+    (a + b).backward(fc.to_device(np.ones(2, np.float32)))
+    a.grad[...] = 5
+    assert b.grad.numpy().tolist() == [1, 1]
+
+
+def test_comparisons_and_masks_on_a_device(simulator):
+    p = Tensor(fc.to_device(np.array([0, 5, 2], np.float32)), requires_grad=True)
+    y = Tensor(fc.to_device(np.array([1, -1, 0.5], np.float32)))
+    mask = y != -1
+    assert mask.numpy().tolist() == [True, False, True]
+    assert (p > y).numpy().tolist() == [False, True, True]
+    assert (~(y <= 0.5) | (p == 2)).numpy().tolist() == [True, False, True]
+    loss = ((p - y) ** 2 * mask).sum() / mask.sum()
+    loss.backward()
+    assert loss.item() == 1.625
+    assert p.grad.numpy().tolist() == [-1.0, 0.0, 1.5]

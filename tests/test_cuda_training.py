@@ -264,6 +264,58 @@ def test_metrics_of_class_numbers(simulator):
     same_history(found[0][1], found[1][1])
 
 
+def test_accuracy_follows_from_the_shapes(simulator):
+    """One sigmoid output beside an own loss, whose labels lack an axis; class numbers beside one."""
+
+    def own(y_true, y_pred):
+        return ((y_pred - 0.5) ** 2).mean()
+
+    x, y = data(7, (4,))
+    for units, activation in ((1, "sigmoid"), (K, "softmax")):
+        labels = y.argmax(axis=1) % (units + 1)
+        found = both(
+            outputs_model(units, activation), OPTIMIZERS["sgd"], own, ["accuracy"], (x, labels), validation_split=0.4
+        )
+        same_history(found[0][1], found[1][1])
+
+
+def test_models_in_float64(simulator):
+    x, y = data(5, (4,))
+    x = x.astype(np.float64) + 1e-9
+    found = both(
+        lambda: nn.Sequential([nn.layers.Dense(K, activation="softmax", dtype="float64", input_shape=(4,))], seed=1),
+        OPTIMIZERS["sgd"],
+        xy=(x, y),
+    )
+    np.testing.assert_allclose(found[0][0].get_weights()[0], found[1][0].get_weights()[0], rtol=1e-12)
+    predicted = found[0][0].predict(x)
+    assert predicted.dtype == np.float64
+    np.testing.assert_allclose(predicted, found[1][0].predict(x), rtol=1e-12)
+
+
+def test_evaluating_while_training_and_steps_of_ones_own(simulator):
+    x, y = data(6, (4,))
+
+    class Own(nn.Sequential):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            logs["twice"] = 2 * logs["loss"]
+            return logs
+
+    histories = []
+    for kind in (nn.Sequential, Own):
+        model = kind([nn.layers.Dense(K, activation="softmax", input_shape=(4,))], seed=1)
+        model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+        model.to("cuda")
+        evaluates = nn.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs, model=model: model.evaluate(x[:1], y[:1])
+        )
+        fit = {"batch_size": 4, "verbose": 0, "shuffle": False, "callbacks": evaluates if kind is Own else None}
+        histories.append(model.fit(x, y, **fit).history)
+    assert histories[1].pop("twice") == [2 * histories[0]["loss"][0]]
+    same_history(histories[1], histories[0])
+
+
 def test_a_metric_of_ones_own_sees_host_arrays(simulator):
     def hits(y_true, y_pred):
         assert isinstance(y_true, np.ndarray) and isinstance(y_pred, np.ndarray)

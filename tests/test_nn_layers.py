@@ -1,5 +1,7 @@
 """Layers: shapes, values against torch, weights, and what they refuse."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -286,3 +288,54 @@ def test_both_data_formats_start_from_the_same_weights():
         model = keras.Sequential([L.Conv2D(4, 3, input_shape=shape, data_format=data_format)], seed=5)
         weights.append(model.get_weights()[0])
     assert np.array_equal(*weights)
+
+
+def transposed_by_hand(x, w, stride, dilation, padding, output_padding):
+    """TensorFlow's rule: the result is as long as Keras says, and begins where a "same" convolution of it would."""
+    extent = (len(w) - 1) * dilation + 1
+    full = (len(x) - 1) * stride + extent
+    y = np.zeros(full + 9)
+    for i, v in enumerate(w):
+        y[i * dilation : i * dilation + full - extent + 1 : stride] += x * v
+    if padding == "valid":
+        return y[: full + (max(0, stride - extent) if output_padding is None else output_padding)]
+    length = len(x) * stride if output_padding is None else full - extent + extent % 2 + output_padding
+    before = max(0, full - length) // 2
+    return y[before : before + length]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_transposed_convolutions_begin_where_keras_begins(padding):
+    x = np.array([1.0, 10.0, 100.0])
+    for k, s, d in itertools.product((1, 2, 3, 4, 5), (1, 2, 3), (1, 2)):
+        w = np.arange(1.0, k + 1)
+        for more in (None, *range(s)):
+            options = {"strides": s, "dilation_rate": d, "padding": padding, "output_padding": more}
+            layer = L.Conv1DTranspose(1, k, use_bias=False, dtype="float64", **options)
+            layer.ensure_built((None, 3, 1))
+            layer.set_weights([w.reshape(k, 1, 1)])
+            y = layer(x.reshape(1, 3, 1)).numpy().ravel()
+            np.testing.assert_allclose(y, transposed_by_hand(x, w, s, d, padding, more), err_msg=str((k, options)))
+            assert layer.output_shape == (None, len(y), 1)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_output_padding_in_more_dimensions(data_format):
+    """Numbers from Keras 3.15."""
+    last = data_format == "channels_last"
+    options = {"padding": "same", "use_bias": False, "data_format": data_format}
+
+    def result(layer, x):
+        x = x[None, ..., None] if last else x[None, None]
+        layer.ensure_built((None, *x.shape[1:]))
+        (kernel,) = layer.weights
+        layer.set_weights([np.arange(kernel.size, dtype=float).reshape(kernel.shape) + (layer.rank == 2)])
+        y = layer(x).numpy()[0]
+        return y[..., 0] if last else y[0]
+
+    y = result(L.Conv2DTranspose(1, 3, 2, output_padding=1, **options), np.arange(1.0, 5.0).reshape(2, 2))
+    assert y.tolist() == [[1, 2, 5, 4], [4, 5, 14, 10], [10, 14, 36, 24], [12, 15, 34, 20]]
+    layer = L.Conv3DTranspose(1, (3, 4, 5), (2, 3, 4), output_padding=(1, 2, 3), **options)
+    y = result(layer, np.arange(8.0).reshape(2, 2, 2))
+    assert y.shape == (4, 5, 8)
+    assert (y.sum(), (y.ravel() * np.arange(160)).sum()) == (17478, 2013362)

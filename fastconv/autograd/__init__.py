@@ -2,7 +2,9 @@
 
 from . import functional
 from .gradcheck import gradcheck
-from .tensor import PRIMITIVES, VJPS, Primitive, Tensor, is_recording, no_grad, primitive
+from .operation import Primitive, primitive
+from .tape import PRIMITIVES, VJPS, is_recording, no_grad, undisturbed
+from .tensor import Tensor
 
 __all__ = [
     "PRIMITIVES",
@@ -14,4 +16,5 @@ __all__ = [
     "is_recording",
     "no_grad",
     "primitive",
+    "undisturbed",
 ]

@@ -1,45 +1,16 @@
-"""The tape: tensors, the record of what made them, and the way back.
-
-The engine knows no operation. An operation is a `Primitive`: a forward function that returns its result and what its
-gradient needs, and a VJP (vector-Jacobian product) registered in `VJPS` under its name. See `autograd.functional`.
-"""
+"""Tensors: arrays that remember how they were computed, and Python's operators on them."""
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import update_wrapper
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..cuda.runtime import interop
 from ..errors import InvalidArgument
-
-VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
-"""Operation -> ``vjp(dy, needs, *saved)``: the gradients to its inputs, None where ``needs`` is False."""
-
-PRIMITIVES: dict[str, Primitive] = {}
-"""Operation -> what callers call."""
-
-_local = threading.local()
-_ids = itertools.count()
-
-
-class Node:
-    """One step on the tape: the operation, what its VJP needs, and the nodes its inputs came from."""
-
-    __slots__ = ("id", "leaf", "needs", "op", "parents", "saved")
-
-    def __init__(self, op: str, parents: tuple[Node | None, ...], saved: Any, leaf: Tensor | None = None) -> None:
-        self.id = next(_ids)
-        self.op = op
-        self.parents = parents
-        self.needs = tuple(parent is not None for parent in parents)
-        self.saved = saved
-        self.leaf = leaf
+from .tape import PRIMITIVES, Node, node_of, propagate
 
 
 class Tensor:
@@ -63,46 +34,66 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("_node", "data", "grad", "requires_grad")
+    __slots__ = ("_node", "grad", "requires_grad", "values")
     __array_ufunc__ = None  # array + tensor asks the tensor
+    __hash__ = object.__hash__  # == compares elements; in sets and as a key a tensor is itself
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data: Any = data.data if isinstance(data, Tensor) else as_data(data)
-        if requires_grad and self.data.dtype.kind != "f":
+        self.values: Any = data.data if isinstance(data, Tensor) else as_data(data)
+        """The array itself, for reading: a result's must stay what it is until its gradient was computed."""
+        if requires_grad and self.values.dtype.kind != "f":
             raise InvalidArgument(
-                f"requires_grad needs floating-point data but the dtype is {self.data.dtype}; convert it"
+                f"requires_grad needs floating-point data but the dtype is {self.values.dtype}; convert it"
             )
         self.grad: Any = None
         self.requires_grad = requires_grad
         self._node: Node | None = None
 
     @property
+    def data(self) -> Any:
+        """The array: the very one that the tensor was made of, or of a recorded result a view that is read-only.
+
+        On a device the array of a recorded result is a copy.
+        """
+        if self._node is None:
+            return self.values
+        if not isinstance(self.values, np.ndarray):
+            return self.values.copy()
+        view = self.values.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        self.values = array
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return self.data.shape
+        return self.values.shape
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.data.ndim
+        return self.values.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.data.size
+        return self.values.size
 
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the array."""
-        return self.data.dtype
+        return self.values.dtype
 
     def numpy(self) -> np.ndarray:
-        """The array itself, not a copy; a copy of what lies on a device."""
-        return self.data if isinstance(self.data, np.ndarray) else self.data.numpy()
+        """`data`, not a copy of it; a copy of what lies on a device."""
+        return self.data if isinstance(self.values, np.ndarray) else self.values.numpy()
 
     def item(self) -> float:
         """The only element as a Python number."""
-        return self.data.item()
+        return self.values.item()
 
     def detach(self) -> Tensor:
         """The same array without its history."""
@@ -123,17 +114,17 @@ class Tensor:
         InvalidArgument
             Nothing here requires a gradient; `dy` is missing or has the wrong shape; the record was already freed.
         """
-        root = _node_of(self)
+        root = node_of(self)
         if root is None:
             raise InvalidArgument("backward() on a tensor that depends on nothing with requires_grad=True")
         if dy is None:
             if self.size != 1:
                 raise InvalidArgument(f"backward() without dy needs one element but the shape is {self.shape}; pass dy")
-            dy = np.ones_like(self.data)
-        dy = as_data(dy, like=self.data)
+            dy = np.ones_like(self.values)
+        dy = as_data(dy, like=self.values)
         if dy.shape != self.shape:
             raise InvalidArgument(f"dy has shape {dy.shape} but the tensor has {self.shape}")
-        _propagate(root, dy, retain)
+        propagate(root, dy, retain)
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape; one size may be -1."""
@@ -180,89 +171,61 @@ class Tensor:
     def __matmul__(self, other: Any) -> Tensor:
         return PRIMITIVES["matmul"](self, other)
 
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return _elementwise(operator.eq, self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return _elementwise(operator.ne, self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _elementwise(operator.lt, self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _elementwise(operator.le, self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _elementwise(operator.gt, self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _elementwise(operator.ge, self, other)
+
+    def __and__(self, other: Any) -> Tensor:
+        return _elementwise(operator.and_, self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Tensor:
+        return _elementwise(operator.or_, self, other)
+
+    __ror__ = __or__
+
+    def __invert__(self) -> Tensor:
+        return Tensor(~self.values)
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise InvalidArgument(
+                f"a tensor of shape {self.shape} is neither true nor false: comparisons are elementwise; ask "
+                "t.numpy().all() or .any(), and `t is other` whether two tensors are the same"
+            )
+        return bool(self.values)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return PRIMITIVES["getitem"](self, index=index)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.values)
 
     def __repr__(self) -> str:
-        return f"Tensor({self.data!r}{', requires_grad=True' if self.requires_grad else ''})"
+        return f"Tensor({self.values!r}{', requires_grad=True' if self.requires_grad else ''})"
 
 
-class Primitive:
-    """A differentiable operation; made by the decorator `primitive`.
-
-    ``forward(*inputs, **options)`` gets arrays (or numbers, or None) and returns the result and a tuple of what the VJP
-    needs. Inputs are what a gradient may flow to; options are plain values.
-    """
-
-    def __init__(self, forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]], name: str | None = None) -> None:
-        update_wrapper(self, forward)
-        self.name = name or forward.__name__
-        self.forward = forward
-        PRIMITIVES[self.name] = self
-
-    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        y, saved = self.forward(*(i.data if isinstance(i, Tensor) else i for i in inputs), **options)
-        result = Tensor(y)
-        if is_recording():
-            parents = tuple(_node_of(i) if isinstance(i, Tensor) else None for i in inputs)
-            if any(parent is not None for parent in parents):
-                result._node = Node(self.name, parents, saved)
-                result.requires_grad = True
-        return result
-
-    def vjp(self, function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-        """Register ``function(dy, needs, *saved)`` as this operation's VJP; use as a decorator."""
-        VJPS[self.name] = function
-        return function
-
-
-def primitive(forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]]) -> Primitive:
-    """Make a differentiable operation of a forward function; give it a VJP with ``@operation.vjp``.
-
-    Examples
-    --------
-    >>> from fastconv.autograd import Tensor, primitive
-    >>> @primitive
-    ... def cube(x):
-    ...     return x**3, (x,)
-    >>> @cube.vjp
-    ... def _(dy, needs, x):
-    ...     return (3 * x**2 * dy,)
-    >>> x = Tensor(2.0, requires_grad=True)
-    >>> cube(x).backward()
-    >>> float(x.grad)
-    12.0
-    >>> del PRIMITIVES["cube"], VJPS["cube"]
-    """
-    return Primitive(forward)
-
-
-def is_recording() -> bool:
-    """False inside `no_grad`, in this thread."""
-    return getattr(_local, "recording", True)
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Record nothing: results inside do not require a gradient, whatever their inputs do.
-
-    Examples
-    --------
-    >>> from fastconv.autograd import Tensor, no_grad
-    >>> x = Tensor([1.0], requires_grad=True)
-    >>> with no_grad():
-    ...     (x + 1).requires_grad
-    False
-    """
-    outer = is_recording()
-    _local.recording = False
-    try:
-        yield
-    finally:
-        _local.recording = outer
+def _elementwise(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Tensor:
+    """A comparison's truth values, through which no gradient flows."""
+    return Tensor(compare(a.values, b.values if isinstance(b, Tensor) else b))
 
 
 def as_data(value: Any, like: Any = None) -> Any:
@@ -273,6 +236,8 @@ def as_data(value: Any, like: Any = None) -> Any:
     there = like is not None and not isinstance(like, np.ndarray)
     dtype = None if like is None else like.dtype
     if type(value) is np.ndarray or not interop.is_device_array(value):
+        if isinstance(value, np.ma.MaskedArray):
+            raise InvalidArgument("a masked array was given; a tensor has no mask: pass its filled() values")
         value = np.asarray(value, dtype)
         if not there:
             return value
@@ -285,41 +250,3 @@ def as_data(value: Any, like: Any = None) -> Any:
     from ..cuda.array import asarray
 
     return asarray(value, dtype)
-
-
-def _node_of(tensor: Tensor) -> Node | None:
-    if tensor._node is None and tensor.requires_grad:
-        return Node("leaf", (), (), tensor)
-    return tensor._node
-
-
-def _propagate(root: Node, dy: np.ndarray, retain: bool) -> None:
-    """Visit the nodes from the last made to the first: each has then got its whole gradient."""
-    gradients = {root.id: dy}
-    for node in _reachable(root):
-        dy = gradients.pop(node.id)
-        if node.leaf is not None:
-            node.leaf.grad = dy if node.leaf.grad is None else node.leaf.grad + dy
-            continue
-        if node.saved is None:
-            raise InvalidArgument(
-                f"the record of {node.op!r} was freed by an earlier backward(); call that with retain=True"
-            )
-        found = VJPS[node.op](dy, node.needs, *node.saved)
-        if not retain:
-            node.saved = None
-        for parent, dx in zip(node.parents, found, strict=True):
-            if parent is not None:
-                gradients[parent.id] = gradients[parent.id] + dx if parent.id in gradients else dx
-        del dy, found, dx
-
-
-def _reachable(root: Node) -> list[Node]:
-    found = {root.id: root}
-    waiting = [root]
-    while waiting:
-        for parent in waiting.pop().parents:
-            if parent is not None and parent.id not in found:
-                found[parent.id] = parent
-                waiting.append(parent)
-    return [found[key] for key in sorted(found, reverse=True)]

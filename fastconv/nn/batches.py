@@ -8,22 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from .arrays import as_numbers
 
 
 def as_samples(x: Any, shape: tuple[int | None, ...] | None, name: str = "x") -> np.ndarray:
     """`x` as an array of samples that fit the model's input `shape` (None, ...)."""
-    try:
-        x = np.asarray(x)
-    except ValueError as error:
-        raise InvalidArgument(
-            f"{name} cannot be read as an array: {error}; all samples must have the same shape"
-        ) from None
-    if x.dtype.kind not in "iufb" or x.ndim == 0:
-        raise InvalidArgument(
-            f"{name} has shape {x.shape} and dtype {x.dtype}; expected an array of numbers, one row per sample"
-        )
+    x = as_numbers(x, name)
     if shape is not None and x.shape[1:] != shape[1:]:
         advice = f"; add the channel axis with {name}[..., None]" if (*x.shape[1:], 1) == shape[1:] else ""
+        if x.shape == shape[1:]:
+            advice = f": {name} is one sample without the batch axis; pass {name}[None]"
         raise InvalidArgument(f"{name} holds samples of shape {x.shape[1:]} but the model takes {shape[1:]}{advice}")
     if len(x) == 0:
         raise InvalidArgument(f"{name} is empty; expected at least one sample")

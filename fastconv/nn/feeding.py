@@ -19,17 +19,24 @@ STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on th
 
 
 class Feed:
-    """Samples and labels, or None for these, on the host."""
+    """Samples and labels, or None for these, on the host.
 
-    def __init__(self, x: np.ndarray, y: np.ndarray | None) -> None:
-        self.x, self.y = x, y
+    Parameters
+    ----------
+    x, y : ndarray
+    dtype : dtype
+        Of the samples of a batch.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any = np.float32) -> None:
+        self.x, self.y, self.dtype = x, y, np.dtype(dtype)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-        """Pairs of arrays, x in float32, in the given order."""
-        return batches(self.x, self.y, size, order)
+        """Pairs of arrays in the given order."""
+        return batches(self.x, self.y, size, order, self.dtype)
 
 
 class DeviceFeed(Feed):
@@ -38,14 +45,16 @@ class DeviceFeed(Feed):
     Parameters
     ----------
     x, y : ndarray
-    label_dtype : dtype, optional
-        Of the labels of a batch.
+    label_dtype, dtype : dtype, optional
+        Of the labels and samples of a batch.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray | None, label_dtype: Any = np.float32) -> None:
-        super().__init__(x, None if y is None else y.astype(label_dtype, copy=False))
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray | None, label_dtype: Any = np.float32, dtype: Any = np.float32
+    ) -> None:
+        super().__init__(x, None if y is None else y.astype(label_dtype, copy=False), dtype)
         self._arrays: list[Any] = []
-        kept = x if x.dtype.name in STORED else x.astype(np.float32)
+        kept = x if x.dtype.name in STORED or x.dtype == self.dtype else x.astype(self.dtype)
         parts = [a for a in (kept, self.y) if a is not None]
         self.resident = sum(a.nbytes for a in parts) <= settings.resident_bytes
         if self.resident:
@@ -61,9 +70,9 @@ class DeviceFeed(Feed):
             stop = min(start + size, len(self))
             if rows is None:
                 x, *y = (a[start:stop] for a in self._arrays)
-                x = x.astype(np.float32, copy=False)
+                x = x.astype(self.dtype, copy=False)
             else:
-                dtypes = np.float32, None
+                dtypes = self.dtype, None
                 x, *y = (_gathered(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=False))
             yield x, y[0] if y else None
 

@@ -14,30 +14,67 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
+from .arrays import Sizes, as_numbers, as_plain, one_rank
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
 
 
 class Loss:
-    """Base of all losses; ``loss(y_true, y_pred)`` is a number."""
+    """Base of all losses; ``loss(y_true, y_pred)`` is a number.
+
+    A loss of your own defines ``call(y_true, y_pred)``, of tensors: what it returns, usually one value per sample, is
+    averaged.
+
+    Parameters
+    ----------
+    name : str, optional
+    reduction : {"sum_over_batch_size", "mean", "sum"}
+        How the values of a batch become one: the first two are the mean.
+
+    Examples
+    --------
+    >>> class Cubes(Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         return (y_pred - y_true) ** 3
+    >>> Cubes()([1.0, 2.0], [2.0, 4.0])
+    4.5
+    """
 
     name = "loss"
     activation: str | None = None
     """The activation whose output the loss takes, and that training folds into it."""
+    reduction = "sum_over_batch_size"
+
+    def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
+        self.name = name or (type(self).__name__ if self.name == "loss" else self.name)
+        find("reduction", reduction, dict.fromkeys(("sum_over_batch_size", "mean", "sum")))
+        self.reduction = reduction
 
     def __call__(self, y_true: Any, y_pred: Any) -> float:
-        y_pred = np.asarray(y_pred)
-        y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+        y_pred = _floats(y_pred)
+        y_true = self.prepare(y_true, y_pred.shape, "y_true")
+        _same_length(y_true, y_pred)
         with no_grad():
-            return float(self.tensor(Tensor(y_pred), self.prepare(y_true, y_pred.shape, "y_true")).data)
+            return float(self.tensor(Tensor(y_pred), y_true).values)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss of each sample, or of the batch, of tensors."""
+        raise NotImplementedError(f"{type(self).__name__} does not define call(y_true, y_pred)")
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         """Check all labels against outputs of `shape`, and bring them to the form `tensor` takes batches of."""
-        raise NotImplementedError
+        return as_plain(y, name)
 
-    def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
+    def tensor(self, y_pred: Tensor, y_true: Any) -> Tensor:
         """Mean loss over a batch, differentiable."""
-        raise NotImplementedError
+        true, pred = one_rank(y_true.shape, y_pred.shape)
+        y_true = y_true if true == y_true.shape else y_true.reshape(true)
+        loss = self.call(Tensor(y_true), y_pred if pred == y_pred.shape else y_pred.reshape(pred))
+        if not isinstance(loss, Tensor):
+            raise InvalidArgument(f"the loss {self.name!r} returned {type(loss).__name__}; it must return a tensor")
+        if loss.ndim == 0:
+            return loss
+        return loss.sum() if self.reduction == "sum" else loss.mean()
 
     def on_logits(self) -> Loss:
         """The same loss, taken of what goes into `activation`."""
@@ -45,10 +82,17 @@ class Loss:
 
     def label_dtype(self, y: np.ndarray) -> np.dtype:
         """The dtype that prepared labels have on a GPU."""
+        return y.dtype
+
+
+class OfNumbers(Loss):
+    """What the losses below share: their labels become numbers of the outputs' dtype."""
+
+    def label_dtype(self, y: np.ndarray) -> np.dtype:
         return np.dtype(np.float32)
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(OfNumbers):
     """-sum(y_true * log(y_pred)), for rows of probabilities.
 
     Parameters
@@ -73,7 +117,7 @@ class CategoricalCrossentropy(Loss):
         self.activation = None if from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        y = _numbers(y, name)
+        y = as_numbers(y, name)
         if y.shape[1:] != shape[1:]:
             raise InvalidArgument(
                 f"{name} has shape {y.shape} but {self.name} needs {('N', *shape[1:])}: one probability per class; for "
@@ -115,7 +159,7 @@ class SparseCategoricalCrossentropy(Loss):
         self.activation = None if from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        y = _numbers(y, name)
+        y = as_numbers(y, name)
         if y.ndim == len(shape) and y.shape[-1] == 1:
             y = y[..., 0]
         if y.ndim != len(shape) - 1 or y.shape[1:] != shape[1:-1]:
@@ -137,7 +181,7 @@ class SparseCategoricalCrossentropy(Loss):
         return SparseCategoricalCrossentropy(True)
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(OfNumbers):
     """-y_true*log(y_pred) - (1 - y_true)*log(1 - y_pred), mean over the last axis.
 
     Parameters
@@ -153,7 +197,7 @@ class BinaryCrossentropy(Loss):
         self.activation = None if from_logits else "sigmoid"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        y = _same_shape(_numbers(y, name), shape, name, self.name)
+        y = _same_shape(as_numbers(y, name), shape, name, self.name)
         _refuse_outside(y, name)
         return y
 
@@ -164,13 +208,13 @@ class BinaryCrossentropy(Loss):
         return BinaryCrossentropy(True)
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(OfNumbers):
     """Mean of (y_pred - y_true)**2."""
 
     name = "mean_squared_error"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        y = _same_shape(_numbers(y, name), shape, name, self.name)
+        y = _same_shape(as_numbers(y, name), shape, name, self.name)
         refuse_bad(y, ~np.isfinite(y), name, "finite")
         return y
 
@@ -191,20 +235,8 @@ class Custom(Loss):
     """A user's function (y_true, y_pred) of tensors; the mean of what it returns is the loss."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.name = getattr(function, "__name__", "loss")
-
-    def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        return np.asarray(y)
-
-    def label_dtype(self, y: np.ndarray) -> np.dtype:
-        return y.dtype
-
-    def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
-        loss = self.function(Tensor(y_true), y_pred)
-        if not isinstance(loss, Tensor):
-            raise InvalidArgument(f"the loss {self.name!r} returned {type(loss).__name__}; it must return a tensor")
-        return loss if loss.size == 1 else loss.mean()
+        super().__init__(getattr(function, "__name__", "loss"))
+        self.call = function  # type: ignore[method-assign]
 
 
 def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> np.ndarray:
@@ -262,14 +294,22 @@ def get(identifier: Any) -> Loss:
 
 
 def _per_sample(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
-    y_pred = np.asarray(y_pred)
-    y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+    y_pred = _floats(y_pred)
     y_true = loss.prepare(y_true, y_pred.shape, "y_true")
+    _same_length(y_true, y_pred)
+    with no_grad():
+        values = [float(loss.tensor(Tensor(y_pred[n : n + 1]), y_true[n : n + 1]).values) for n in range(len(y_pred))]
+    return np.array(values, y_pred.dtype)
+
+
+def _floats(y_pred: Any) -> np.ndarray:
+    y_pred = as_numbers(y_pred, "y_pred")
+    return y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+
+
+def _same_length(y_true: np.ndarray, y_pred: np.ndarray) -> None:
     if len(y_true) != len(y_pred):
         raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
-    with no_grad():
-        values = [float(loss.tensor(Tensor(y_pred[n : n + 1]), y_true[n : n + 1]).data) for n in range(len(y_pred))]
-    return np.array(values, y_pred.dtype)
 
 
 def _one_hot(labels: Any, y_pred: Tensor) -> Any:
@@ -283,24 +323,16 @@ def _one_hot(labels: Any, y_pred: Tensor) -> Any:
     return array.Array(y)
 
 
-def _numbers(y: Any, name: str) -> np.ndarray:
-    y = np.asarray(y)
-    if y.dtype.kind not in "iufb" or y.ndim == 0:
-        raise InvalidArgument(
-            f"{name} has shape {y.shape} and dtype {y.dtype}; expected an array of numbers, one row per sample"
-        )
-    return y
-
-
 def _refuse_outside(y: np.ndarray, name: str) -> None:
     refuse_bad(y, ~((y >= 0) & (y <= 1)), name, "from 0 to 1")
 
 
 def _same_shape(y: np.ndarray, shape: tuple[int | None, ...], name: str, loss: str) -> np.ndarray:
-    if y.ndim == 1 and shape[1:] == (1,):
-        y = y[:, None]
-    if y.shape[1:] != shape[1:]:
+    """Labels of the outputs' shape; a last axis of size 1 that one of them lacks is added or dropped."""
+    outputs: Sizes = (len(y), *(n or 0 for n in shape[1:]))
+    at, expected = one_rank(y.shape, outputs)
+    if at != expected:
         raise InvalidArgument(
             f"{name} has shape {y.shape} but {loss} needs the shape of the model's output, {('N', *shape[1:])}"
         )
-    return y
+    return y.reshape(outputs)

@@ -6,7 +6,8 @@ them: rows are copied to the host when someone asks for the values, all that are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Iterator, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,13 +31,43 @@ NUMBERS = {"k": 5, "threshold": 0.5}
 ROWS = 256  # of the journal
 
 
-class Meter:
-    """Loss and metrics over batches, on the host."""
+_running: set[int] = set()  # ids of metrics that a meter is measuring with
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.metrics, self.total, self.count = metrics, 0.0, 0
-        for metric in metrics:
+
+class Meter:
+    """Loss and metrics over batches, on the host.
+
+    Used in a ``with`` block: the metrics begin anew there. Those that another meter is using, such as that of the epoch
+    in which a callback evaluates, go on where they were when the block ends.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What `score` updates.
+    others : sequence of Metric
+        What a step of the user's own updates.
+    penalty : float
+        What is added to the mean loss.
+    """
+
+    def __init__(self, metrics: Sequence[Metric], others: Sequence[Metric] = (), penalty: float = 0.0) -> None:
+        self.metrics, self.penalty = metrics, penalty
+        self.total, self.count = 0.0, 0
+        self._all = list({id(m): m for m in (*metrics, *others)}.values())
+
+    def __enter__(self) -> Meter:
+        interrupted = [m for m in self._all if id(m) in _running]
+        self._states = [(m, _state_of(m)) for m in interrupted]
+        self._own = {id(m) for m in self._all} - _running
+        _running.update(self._own)
+        for metric in self._all:
             metric.reset_state()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _running.difference_update(self._own)
+        for metric, state in self._states:
+            vars(metric).update(state)
 
     @property
     def by_order(self) -> bool:
@@ -45,6 +76,7 @@ class Meter:
 
     def score(self, y: Any, outputs: Any) -> None:
         """Take in what the model made of a batch, before its loss."""
+        y, outputs = _for_reading(y), _for_reading(outputs)
         for metric in self.metrics:
             metric.update_state(y, outputs)
 
@@ -53,24 +85,44 @@ class Meter:
         self.total += float(loss) * size
         self.count += size
 
-    def logs(self) -> Mapping[str, float]:
+    def logs(self) -> MutableMapping[str, float]:
         """The means so far; on a device they are read when they are looked at."""
-        return {"loss": self.total / max(1, self.count), **{m.name: m.result() for m in self.metrics}}
+        loss = self.total / max(1, self.count) + self.penalty
+        return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
 
     def results(self) -> dict[str, float]:
         """The means so far."""
         return dict(self.logs())
 
 
+def _state_of(metric: Metric) -> dict[str, Any]:
+    """What a metric has counted; its function stays itself."""
+    return copy.deepcopy({name: value for name, value in vars(metric).items() if not callable(value)})
+
+
+def _for_reading(array: np.ndarray) -> np.ndarray:
+    """A view that a metric cannot write to: the gradients need the outputs, and the caller the labels."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class DeviceMeter(Meter):
     """Loss and metrics that stay on the device until somebody asks for them.
 
     A metric of one's own, a function or an object not known here, needs the outputs on the host: they are copied.
+
+    Parameters
+    ----------
+    metrics, others, penalty
+        As for `Meter`.
+    shapes : pair of tuples
+        Of labels and outputs.
     """
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        super().__init__(metrics)
-        kinds = [_kind(metric) for metric in metrics]
+    def __init__(self, metrics: Sequence[Metric], shapes: tuple[Any, Any], *rest: Any) -> None:
+        super().__init__(metrics, *rest)
+        kinds = [_kind(metric, *shapes) for metric in metrics]
         self._on_device = [(m, *kind) for m, kind in zip(metrics, kinds, strict=True) if kind is not None]
         self._on_host = [m for m, kind in zip(metrics, kinds, strict=True) if kind is None]
         self._journal: Any = None
@@ -105,7 +157,7 @@ class DeviceMeter(Meter):
         if len(self._sizes) == ROWS:
             self._read()
 
-    def logs(self) -> Mapping[str, float]:
+    def logs(self) -> MutableMapping[str, float]:
         return _Running(self)
 
     def results(self) -> dict[str, float]:
@@ -135,19 +187,29 @@ class DeviceMeter(Meter):
         self._sizes.clear()
 
 
-class _Running(Mapping[str, float]):
-    """A meter's values, read from the device when one of them is wanted."""
+class _Running(MutableMapping[str, float]):
+    """A meter's values, read from the device when one of them is wanted; others may be put beside them."""
 
     def __init__(self, meter: DeviceMeter) -> None:
-        self._meter, self._names = meter, ("loss", *(m.name for m in meter.metrics))
+        self._meter, self._names = meter, dict.fromkeys(("loss", *(m.name for m in meter.metrics)))
         self._values: dict[str, float] | None = None
+
+    def _read(self) -> dict[str, float]:
+        if self._values is None:
+            self._values = self._meter.results()
+        return self._values
 
     def __getitem__(self, name: str) -> float:
         if name not in self._names:
             raise KeyError(name)
-        if self._values is None:
-            self._values = self._meter.results()
-        return self._values[name]
+        return self._read()[name]
+
+    def __setitem__(self, name: str, value: float) -> None:
+        self._read()[name] = value
+        self._names[name] = None
+
+    def __delitem__(self, name: str) -> None:
+        del self._names[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -159,11 +221,11 @@ class _Running(Mapping[str, float]):
 _PER_ROW = ("categorical", "sparse", "top_k", "sparse_top_k")  # one value per row of outputs, not per sample
 
 
-def _kind(metric: Metric) -> tuple[str, float] | None:
+def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> tuple[str, float] | None:
     """How the device scores a metric: its kind and its number; None where it must see the outputs on the host."""
     if type(metric).update_state is not Metric.update_state:
         return None
-    function: Any = metric.function
+    function: Any = metric.function_for(y_true, y_pred)
     given: dict[str, Any] = {}
     if isinstance(function, partial):
         function, given = function.func, function.keywords
@@ -173,6 +235,6 @@ def _kind(metric: Metric) -> tuple[str, float] | None:
     return kind, 0.0 if name is None else given.get(name, NUMBERS[name])
 
 
-def meter_of(metrics: Sequence[Metric], device: str) -> Meter:
-    """A new meter for a model on `device`."""
-    return DeviceMeter(metrics) if device == "cuda" else Meter(metrics)
+def meter_of(device: str, metrics: Sequence[Metric], shapes: tuple[Any, Any], *rest: Any) -> Meter:
+    """A new meter for a model on `device`, whose labels and outputs have these shapes; `rest` as for `Meter`."""
+    return DeviceMeter(metrics, shapes, *rest) if device == "cuda" else Meter(metrics, *rest)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from .arrays import aligned, as_plain, matched
 from .names import find
 from .utils import class_numbers
 
@@ -21,23 +22,26 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     >>> categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.3, 0.7]])
     array([1., 0.])
     """
+    y_true, y_pred = _rows_of_classes(y_true, y_pred, "categorical_accuracy")
     return (np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1)).astype(np.float64)
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """1 where the largest output is that of the class number, else 0."""
+    y_pred = as_plain(y_pred, "y_pred")
     return (_labels(y_true, y_pred) == np.argmax(y_pred, axis=-1)).astype(np.float64)
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> np.ndarray:
     """Share of a row's outputs that are on the label's side of the threshold."""
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    y_true, y_pred = matched(y_true, y_pred, "binary_accuracy")
     hits = (y_true > 0.5) == (y_pred > threshold)
     return hits.reshape(len(hits), -1).mean(axis=1)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
     """1 where the label's class is among the k largest outputs (rows of probabilities), else 0."""
+    y_true, y_pred = _rows_of_classes(y_true, y_pred, "top_k_categorical_accuracy")
     return sparse_top_k_categorical_accuracy(np.argmax(y_true, axis=-1), y_pred, k)
 
 
@@ -49,18 +53,20 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
     >>> sparse_top_k_categorical_accuracy([2, 2], [[0.1, 0.5, 0.4], [0.4, 0.5, 0.1]], k=2)
     array([1., 0.])
     """
-    y_pred = np.asarray(y_pred)
+    y_pred = as_plain(y_pred, "y_pred")
     own = np.take_along_axis(y_pred, _labels(y_true, y_pred)[..., None], axis=-1)
     return (((y_pred > own).sum(axis=-1) < k) & np.isfinite(own[..., 0])).astype(np.float64)
 
 
 def squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """Mean of (y_pred - y_true)**2 over each sample."""
+    y_true, y_pred = matched(y_true, y_pred, "squared_error")
     return _rows(np.square(np.asarray(y_pred, np.float64) - y_true))
 
 
 def absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """Mean of abs(y_pred - y_true) over each sample."""
+    y_true, y_pred = matched(y_true, y_pred, "absolute_error")
     return _rows(np.abs(np.asarray(y_pred, np.float64) - y_true))
 
 
@@ -93,17 +99,33 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
 
 
 def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
-    y = np.asarray(y)
+    y = as_plain(y, name)
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)
     return class_numbers(y.reshape(-1), num_classes, name)
 
 
-def _labels(y_true: Any, y_pred: Any) -> np.ndarray:
-    y_true = np.asarray(y_true)
-    if y_true.ndim == np.ndim(y_pred):
-        y_true = y_true[..., 0]
-    return class_numbers(y_true, np.shape(y_pred)[-1], "y_true")
+def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
+    """Class numbers, one for each row of outputs."""
+    labels = as_plain(y_true, "y_true")
+    if labels.shape == (*y_pred.shape[:-1], 1):
+        labels = labels[..., 0]
+    if labels.shape != y_pred.shape[:-1]:
+        raise InvalidArgument(
+            f"y_true has shape {labels.shape} but y_pred has {y_pred.shape}; expected one class number for each row of "
+            f"outputs, {y_pred.shape[:-1]}"
+        )
+    return class_numbers(labels, y_pred.shape[-1], "y_true")
+
+
+def _rows_of_classes(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+    y_true, y_pred = as_plain(y_true, "y_true"), as_plain(y_pred, "y_pred")
+    if y_true.shape != y_pred.shape:
+        raise InvalidArgument(
+            f"{what} needs a number for each class: y_true has shape {y_true.shape} but y_pred has {y_pred.shape}; for "
+            f"class numbers use sparse_{what}"
+        )
+    return y_true, y_pred
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
@@ -131,9 +153,14 @@ class Metric:
         """Forget everything."""
         self.total, self.count = 0.0, 0
 
+    def function_for(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
+        """The function for labels and outputs of these shapes."""
+        return self.function
+
     def update_state(self, y_true: Any, y_pred: Any) -> None:
-        """Take in a batch."""
-        values = np.asarray(self.function(y_true, y_pred), np.float64)
+        """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
+        y_true, y_pred = aligned(y_true, y_pred)
+        values = np.asarray(self.function_for(y_true.shape, y_pred.shape)(y_true, y_pred), np.float64)
         if values.ndim == 0:  # a function that gives one number for the batch
             values = np.full(len(y_pred), float(values))
         self.total += float(values.sum())
@@ -142,6 +169,59 @@ class Metric:
     def result(self) -> float:
         """The mean."""
         return self.total / self.count if self.count else 0.0
+
+
+class ByShape(Metric):
+    """A metric whose function follows from the shapes of labels and outputs, as Keras chooses what "accuracy" means."""
+
+    def __init__(self, choose: Callable[[tuple[int, ...], tuple[int, ...]], Callable[..., Any]], name: str) -> None:
+        self.choose = choose
+        super().__init__(choose, name)
+
+    def function_for(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
+        return self.choose(y_true, y_pred)
+
+
+class Mean(Metric):
+    """The mean of numbers, such as the losses of a `train_step` of one's own.
+
+    Examples
+    --------
+    >>> mean = Mean("loss")
+    >>> mean.update_state([1.0, 2.0])
+    >>> mean.update_state(6.0)
+    >>> mean.result()
+    3.0
+    """
+
+    def __init__(self, name: str = "mean") -> None:
+        super().__init__(np.mean, name)
+
+    def update_state(self, values: Any, y_pred: Any = None) -> None:
+        array = np.asarray(as_plain(values, "values"), np.float64)
+        self.total += float(array.sum())
+        self.count += array.size
+
+
+def accuracy_for(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
+    """What "accuracy" means for labels and outputs of these shapes.
+
+    >>> [accuracy_for(*shapes).__name__ for shapes in (((8,), (8, 1)), ((8,), (8, 3)), ((8, 3), (8, 3)))]
+    ['binary_accuracy', 'sparse_categorical_accuracy', 'categorical_accuracy']
+    """
+    if len(y_pred) < 2 or y_pred[-1] == 1:
+        return binary_accuracy
+    return sparse_categorical_accuracy if _are_numbers(y_true, y_pred) else categorical_accuracy
+
+
+def top_k_accuracy_for(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
+    """What "top_k_accuracy" means for labels and outputs of these shapes."""
+    return sparse_top_k_categorical_accuracy if _are_numbers(y_true, y_pred) else top_k_categorical_accuracy
+
+
+def _are_numbers(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> bool:
+    """Whether labels are class numbers, not rows with a number for each class."""
+    return len(y_true) < len(y_pred) or (y_true[-1] == 1 and y_pred[-1] > 1)
 
 
 def _metric(class_name: str, function: Callable[..., Any], name: str, **parameters: Any) -> type[Metric]:
@@ -169,16 +249,7 @@ SparseTopKCategoricalAccuracy = _metric(
 MeanSquaredError = _metric("MeanSquaredError", squared_error, "mean_squared_error")
 MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error, "mean_absolute_error")
 
-_ACCURACY = {
-    "categorical_crossentropy": categorical_accuracy,
-    "sparse_categorical_crossentropy": sparse_categorical_accuracy,
-    "binary_crossentropy": binary_accuracy,
-}
-_TOP_K = {"sparse_categorical_crossentropy": sparse_top_k_categorical_accuracy}
 KNOWN: dict[str, Any] = {
-    "accuracy": None,
-    "acc": None,
-    "top_k_accuracy": None,
     "categorical_accuracy": categorical_accuracy,
     "sparse_categorical_accuracy": sparse_categorical_accuracy,
     "binary_accuracy": binary_accuracy,
@@ -189,19 +260,16 @@ KNOWN: dict[str, Any] = {
     "mae": absolute_error,
     "mean_absolute_error": absolute_error,
 }
+BY_SHAPE = {"accuracy": accuracy_for, "acc": accuracy_for, "top_k_accuracy": top_k_accuracy_for}
 
 
-def get(identifier: Any, loss: str = "") -> Metric:
-    """A metric from a name, a function (y_true, y_pred) or an object; "accuracy" means what suits the loss."""
+def get(identifier: Any) -> Metric:
+    """A metric from a name, a function (y_true, y_pred) or an object; "accuracy" means what suits the shapes."""
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()  # type: ignore[call-arg]
     if callable(identifier):
         return Metric(identifier)
-    function = find("metric", identifier, KNOWN)
-    if identifier in ("accuracy", "acc"):
-        function = _ACCURACY.get(loss, categorical_accuracy)
-    elif identifier == "top_k_accuracy":
-        function = _TOP_K.get(loss, top_k_categorical_accuracy)
-    return Metric(function, identifier)
+    function = find("metric", identifier, KNOWN | BY_SHAPE)
+    return ByShape(function, identifier) if identifier in BY_SHAPE else Metric(function, identifier)

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from . import seeding
+from .arrays import as_plain
 from .checkpoints import assign, load_state, named_weights, save_state
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
@@ -176,9 +177,13 @@ class Sequential(Trainer):
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Apply the model to one batch, differentiably."""
-        x = x if isinstance(x, Tensor) else Tensor(carrier(self.device)(np.asarray(x, np.float32)))
+        x = x if isinstance(x, Tensor) else self._as_tensor(x)
         self.build((None, *x.shape[1:]))
         return self.plan.run(x, training)
+
+    def _as_tensor(self, x: Any) -> Tensor:
+        """A batch in the model's dtype and on its device."""
+        return Tensor(carrier(self.device)(as_plain(x, "x").astype(self.input_dtype, copy=False)))
 
     def feature_maps(self, x: Any) -> dict[str, np.ndarray]:
         """What every layer makes of a batch, by the layers' names.
@@ -191,7 +196,7 @@ class Sequential(Trainer):
         (1, 6, 6, 4)
         """
         maps: dict[str, np.ndarray] = {}
-        tensor = Tensor(carrier(self.device)(np.asarray(x, np.float32)))
+        tensor = self._as_tensor(x)
         self.build((None, *tensor.shape[1:]))
         with no_grad():
             for layer in self.layers:

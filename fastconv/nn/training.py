@@ -8,28 +8,26 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..memory import recycled
 from . import activations, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
-from .callbacks.base import Logs
 from .feeding import DeviceFeed, Feed
-from .inference import fixed_weights
 from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
-from .meters import Meter, meter_of
-from .metrics import Metric
+from .meters import Meter
+from .metrics import Mean, Metric
 from .metrics import get as get_metric
 from .placing import carrier, put
 from .plan import Plan
+from .steps import Logs, Rows, Steps
 
 TRAIN_BATCH = 32
 PREDICT_BATCH = 128
 
 
-class Trainer:
+class Trainer(Steps):
     """What a model needs to be trained; `fastconv.nn.models.Sequential` has the layers."""
 
     layers: list[Layer]
@@ -84,7 +82,8 @@ class Trainer:
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
-        self._metrics = [get_metric(m, self.loss.name) for m in metrics]
+        self._metrics = [get_metric(m) for m in metrics]
+        self._loss_tracker = Mean("loss")
 
     @property
     def metrics_names(self) -> list[str]:
@@ -110,7 +109,8 @@ class Trainer:
         Parameters
         ----------
         x, y : array_like
-            Samples (N, ...) and labels (N, ...), as the loss takes them. x is converted to float32 batch by batch.
+            Samples (N, ...) and labels (N, ...), as the loss takes them. x is converted to float32, or to float64 for
+            a model of that dtype, batch by batch.
         batch_size : int, optional
             32 by default; the last batch of an epoch may be smaller.
         epochs : int
@@ -154,12 +154,10 @@ class Trainer:
         batch_size = check_batch_size(batch_size, TRAIN_BATCH)
         epochs, initial_epoch = _count(epochs, "epochs", 0), _count(initial_epoch, "initial_epoch", 0)
         self.history = History()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         verbose = _verbosity(verbose)
-        steps = -(-len(x) // batch_size)
-        params = {"epochs": epochs, "steps": steps, "samples": len(x), "batch_size": batch_size, "verbose": verbose}
+        params = _params(len(x), batch_size, verbose, epochs)
         lines = [ProgressLines(verbose)] if verbose else []
-        listeners = CallbackList([*given, *lines, self.history], self, params)
+        listeners = CallbackList(callbacks, self, params, *lines, self.history)
         self.stop_training = False
         listeners.call("on_train_begin", {})
         samples, held_out = self._feed(x, y), None if validation is None else self._feed(*validation)
@@ -168,7 +166,8 @@ class Trainer:
                 listeners.call("on_epoch_begin", epoch, {})
                 logs = self._epoch(samples, batch_size, shuffle, listeners)
                 if held_out is not None:
-                    values = self._measure(held_out, check_batch_size(validation_batch_size, PREDICT_BATCH))
+                    size = check_batch_size(validation_batch_size, PREDICT_BATCH)
+                    values = self._measure(held_out, size, listeners)
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -179,16 +178,22 @@ class Trainer:
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
         x, y = self._samples(x, y)
-        meter = meter_of(self._metrics, self.device)
-        for xb, yb in self._feed(x, y).batches(len(x)):
-            meter.add(self._train_step(xb, yb, meter), len(x))
-        values = list(meter.results().values())
-        return values if self._metrics else values[0]
+        with self._measuring(y) as meter:
+            for xb, yb in self._feed(x, y).batches(len(x)):
+                logs = self._train(xb, yb)
+            values = list((dict(logs) if self._is_overridden("train_step") else meter.results()).values())
+        return values if len(values) > 1 else values[0]
 
     def evaluate(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = 0, return_dict: bool = False
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = 0,
+        return_dict: bool = False,
+        callbacks: Sequence[Callback] | Callback | None = None,
     ) -> Any:
-        """Loss and metrics over samples, without training.
+        """Loss and metrics over samples, without training; those of a `fit` that is running go on as they were.
 
         Returns
         -------
@@ -196,27 +201,41 @@ class Trainer:
             The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
         """
         x, y = self._samples(x, y)
-        values = self._measure(self._feed(x, y), check_batch_size(batch_size, PREDICT_BATCH))
-        if _verbosity(verbose):
+        size, verbose = check_batch_size(batch_size, PREDICT_BATCH), _verbosity(verbose)
+        listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
+        values = self._measure(self._feed(x, y), size, listeners)
+        if verbose:
             print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
-        return list(values.values()) if self._metrics else values["loss"]
+        return list(values.values()) if len(values) > 1 else next(iter(values.values()), None)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = 0,
+        callbacks: Sequence[Callback] | Callback | None = None,
+    ) -> np.ndarray:
         """The model's results for samples x, as one array."""
         x = as_samples(x, self.input_shape)
         self._ensure_built(x)
         size = check_batch_size(batch_size, PREDICT_BATCH)
-        y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
-        with no_grad(), recycled(), fixed_weights():
-            for i, (xb, _) in enumerate(self._feed(x, None).batches(size)):
-                y[i * size : i * size + len(xb)] = self.plan.run(Tensor(xb), False).numpy()
-        return y
+        listeners = CallbackList(callbacks, self, _params(len(x), size, _verbosity(verbose)))
+        rows = Rows(len(x))
+
+        def take(xb: Any, _: Any) -> dict[str, Any]:
+            return {"outputs": rows.add(self.predict_step((Tensor(xb),)), len(xb))}
+
+        listeners.call("on_predict_begin", {})
+        self._infer("predict", self._feed(x, None), size, listeners, take)
+        listeners.call("on_predict_end", {})
+        return rows.array
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """`predict` for one batch."""
-        return self.predict(x, batch_size=max(1, len(x)))
+        x = as_samples(x, self.input_shape)
+        return self.predict(x, batch_size=len(x))
 
     @property
     def plan(self) -> Plan:
@@ -227,58 +246,71 @@ class Trainer:
 
     def _feed(self, x: np.ndarray, y: np.ndarray | None) -> Feed:
         """The samples as the model's device takes them."""
-        return Feed(x, y) if self.device == "cpu" else DeviceFeed(x, y, None if y is None else self.loss.label_dtype(y))
+        if self.device == "cpu":
+            return Feed(x, y, self.input_dtype)
+        labels = None if y is None else self.loss.label_dtype(y)
+        return DeviceFeed(x, y, self.input_dtype if labels == np.float32 else labels, self.input_dtype)
 
     def _epoch(self, samples: Feed, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
         """One pass over the samples."""
         order = self.generator().permutation(len(samples)) if shuffle else None
-        meter = meter_of(self._metrics, self.device)
-        for batch, (xb, yb) in enumerate(samples.batches(batch_size, order)):
-            listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": len(xb)})
-            with deferred_interrupt():
-                meter.add(self._train_step(xb, yb, meter), len(xb))
-            listeners.call("on_train_batch_end", batch, meter.logs())
-            if self.stop_training:
-                break
-        return meter.results()
+        logs: Logs = {}
+        with self._measuring(samples.y) as meter:
+            for batch, (xb, yb) in enumerate(samples.batches(batch_size, order)):
+                listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": len(xb)})
+                with deferred_interrupt():
+                    logs = self._train(xb, yb)
+                listeners.call("on_train_batch_end", batch, logs)
+                if self.stop_training:
+                    break
+            return dict(logs) if self._is_overridden("train_step") else meter.results()
 
-    def _train_step(self, x: Any, y: Any, meter: Meter) -> Any:
+    def _train(self, x: Any, y: Any) -> Logs:
+        """A step, the user's own or `_train_on`."""
+        logs = self._logs_of("train_step", x, y)
+        if self._is_overridden("train_step"):
+            self._constrain(self.trainable_weights)
+        return logs
+
+    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
         result = self.plan.run(Tensor(x), True, without_last=folded)
-        loss = loss_function.tensor(result, y)
         weights = self.trainable_weights
         for w in weights:
             w.grad = None
-            if w.regularizer is not None:
-                loss = F.add(loss, w.regularizer(w))
+        if self._is_overridden("compute_loss"):
+            loss = self._own_loss(x, y, result, True)
+        else:
+            loss = self._regularized(loss_function.tensor(result, y))
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
             self.optimizer.apply(weights)
         for w in weights:
             w.grad = None
+        self._constrain(weights)
+        return loss.values
+
+    def _constrain(self, weights: list[Parameter]) -> None:
+        for w in weights:
             if w.constraint is not None:
                 put(w.data, w.constraint(w.data))
-        return loss.data
 
-    def _measure(self, samples: Feed, batch_size: int) -> dict[str, float]:
-        """Loss and metrics over samples."""
+    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
-        meter = meter_of(self._metrics, self.device)
-        with no_grad(), recycled(), fixed_weights():
-            for xb, yb in samples.batches(batch_size):
-                result = self.plan.run(Tensor(xb), False, without_last=folded)
-                loss = loss_function.tensor(result, yb).data
-                self._score(meter, yb, result, folded)
-                meter.add(loss, len(xb))
-            extra = sum(float(w.regularizer(w).data) for w in self.trainable_weights if w.regularizer is not None)
-        values = meter.results()
-        return {**values, "loss": values["loss"] + extra}
+        result = self.plan.run(Tensor(x), False, without_last=folded)
+        own = self._is_overridden("compute_loss")
+        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
+        self._score(meter, y, result, folded)
+        return loss.values
 
     def _folded(self) -> tuple[bool, losses.Loss]:
         """Whether the loss is taken of what goes into the last activation, and that loss."""
         activation = self.loss.activation
+        if self._is_overridden("compute_loss"):
+            return False, self.loss
         if activation is not None and activation == self.plan.last_activation:
             return True, self.loss.on_logits()
         return False, self.loss
@@ -287,11 +319,11 @@ class Trainer:
         """Let the meter see what the model made of a batch."""
         if not self._metrics:
             return
-        outputs = result.detach()
+        outputs = Tensor(result.values)
         if folded and not meter.by_order:
             with no_grad():
                 outputs = activations.get(self.loss.activation)(outputs)
-        meter.score(y, outputs.data)
+        meter.score(y, outputs.values)
 
     def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""
@@ -332,6 +364,12 @@ def _count(value: Any, name: str, least: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
         raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least {least}")
     return value.__index__()
+
+
+def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dict[str, Any]:
+    """What callbacks are told before the first batch."""
+    steps = -(-samples // batch_size)
+    return {"epochs": epochs, "steps": steps, "samples": samples, "batch_size": batch_size, "verbose": verbose}
 
 
 def _verbosity(verbose: Any) -> int:

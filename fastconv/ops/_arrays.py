@@ -179,7 +179,12 @@ def _array_class() -> Any:
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Any array-like as a NumPy array of numbers."""
+    """Any array-like as a NumPy array of numbers; no tensor whose gradient would be lost."""
+    if getattr(value, "requires_grad", False) and interop.library_of(value) == "fastconv":
+        raise InvalidArgument(
+            f"{name} is a tensor that requires a gradient, which a function of arrays would lose; use the function of "
+            f"this name in fastconv.autograd.functional, or pass {name}.numpy()"
+        )
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..tensor import primitive
+from ..operation import primitive
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
-from ..tensor import Tensor, as_data, primitive
+from ..operation import primitive
+from ..tensor import Tensor, as_data
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
@@ -161,7 +162,7 @@ def _(dy: Any, needs: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 def flatten(x: Any) -> Tensor:
     """One row per image: (N, ...) to (N, everything else)."""
-    shape = np.shape(x.data if isinstance(x, Tensor) else x)
+    shape = np.shape(x.values if isinstance(x, Tensor) else x)
     return reshape(x, shape=(shape[0], math.prod(shape[1:])))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ... import ops
 from ...ops import elementwise
 from ...spec import LAYOUTS, parse_layout, transposed_spec
-from ..tensor import Primitive
+from ..operation import Primitive
 
 
 def _channel_axis(layout: str | None, rank: int) -> int:

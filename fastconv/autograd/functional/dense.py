@@ -9,7 +9,7 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..tensor import primitive
+from ..operation import primitive
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
@@ -48,6 +48,8 @@ def _(dy: Any, needs: Any, rows: Any, w: Any, y: Any, activation: Any, shape: tu
 @primitive
 def bias_add(x: Any, b: Any, *, axis: int = -1) -> Saved:
     """x plus one number per channel along `axis`."""
+    if tuple(np.shape(b)) != (x.shape[axis],):
+        raise InvalidArgument(f"b has shape {tuple(np.shape(b))}; expected ({x.shape[axis]},): one number per channel")
     return x + b.reshape((-1,) + (1,) * (x.ndim - 1 - axis % x.ndim)), (axis,)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..tensor import Tensor, as_data, primitive
+from ..operation import primitive
+from ..tensor import Tensor, as_data
 from .arithmetic import absolute, mean, multiply, subtract
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
@@ -29,6 +31,7 @@ def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
 @primitive
 def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
+    _must_fit(target, p)
     total = p.sum(axis=-1, keepdims=True)
     q = p / total
     inside = (q > EPSILON) & (q < 1 - EPSILON)
@@ -47,6 +50,7 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
 @primitive
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
+    _must_fit(target, x)
     target = as_data(target, like=x)
     if from_logits:
         loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
@@ -65,12 +69,22 @@ def _(dy: Any, needs: Any, x: Any, target: Any, from_logits: bool) -> tuple[Any,
     return (np.where(p == x, share * (p - target) / (p * (1 - p)), 0),)
 
 
-def mean_squared_error(y: Any, *, target: Any) -> Tensor:
+def mean_squared_error(y: Any, target: Any) -> Tensor:
     """Mean of (y - target)**2."""
+    _must_fit(target, y)
     difference = subtract(y, target)
     return mean(multiply(difference, difference))
 
 
-def mean_absolute_error(y: Any, *, target: Any) -> Tensor:
+def mean_absolute_error(y: Any, target: Any) -> Tensor:
     """Mean of the absolute value of y - target."""
+    _must_fit(target, y)
     return mean(absolute(subtract(y, target)))
+
+
+def _must_fit(target: Any, y: Any) -> None:
+    """A target is a number or has the outputs' shape: another that broadcasts would be compared with all of them."""
+    shapes = [getattr(value, "shape", None) for value in (target, y)]
+    given, expected = (np.shape(v) if s is None else tuple(s) for v, s in zip((target, y), shapes, strict=True))
+    if given not in ((), expected):
+        raise InvalidArgument(f"the target has shape {given} but the outputs have {expected}; they must be the same")

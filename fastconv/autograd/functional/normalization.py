@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...ops import normalization
-from ..tensor import primitive
+from ..operation import primitive
 
 
 @primitive

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ... import ops
-from ..tensor import Primitive, is_recording
+from ..operation import Primitive
+from ..tape import is_recording
 
 
 def _max_pool(rank: int, adaptive: bool) -> Primitive:

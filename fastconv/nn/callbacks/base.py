@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ...errors import InvalidArgument
@@ -65,20 +65,55 @@ class Callback:
         """Keras's newer name of `on_batch_end`."""
         self.on_batch_end(batch, logs)
 
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation, the validation of `fit` included."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation, with its results."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation, counted from 0."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation, with the means so far."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction, counted from 0."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction, whose result is ``logs["outputs"]``."""
+
 
 class CallbackList:
     """Calls every callback in turn."""
 
-    def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs) -> None:
+    def __init__(self, callbacks: Any, model: Any, params: Logs, *more: Callback) -> None:
+        if not isinstance(callbacks, (list, tuple, Callback, type(None))):
+            raise InvalidArgument(f"callbacks is {callbacks!r:.200}; expected a list of objects of Callback")
+        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise InvalidArgument(
-                    f"callbacks holds {callback!r}; expected objects of fastconv.nn.callbacks.Callback"
+                    f"callbacks holds {callback!r:.200}; expected objects of fastconv.nn.callbacks.Callback"
                 )
-        self.callbacks = list(callbacks)
+        self.callbacks: list[Callback] = [*callbacks, *more]
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
+
+    def hears(self, *events: str) -> bool:
+        """Whether any callback does something at one of these events."""
+        return any(
+            getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
+            for callback in self.callbacks
+            for event in events
+        )
 
     def call(self, event: str, *arguments: Any) -> None:
         """Call ``event(*arguments)`` of every callback."""

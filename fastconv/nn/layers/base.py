@@ -102,7 +102,10 @@ class Layer:
             self.output_shape = self.compute_output_shape(input_shape)
             self.input_shape = input_shape
         elif len(input_shape) != len(self.input_shape or ()):
-            raise InvalidArgument(f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}")
+            raise InvalidArgument(
+                f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}"
+                + _missing_batch(input_shape, len(self.input_shape or ()))
+            )
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Build if need be, and apply the layer to an array or a tensor."""
@@ -223,8 +226,14 @@ def parse_data_format(data_format: str | None) -> bool:
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
     """The input's shape without the batch, which must have `ndim` - 1 axes."""
     if len(input_shape) != ndim:
-        raise InvalidArgument(f"layer {layer.name!r} needs {what} but its input has shape {input_shape}")
+        advice = _missing_batch(input_shape, ndim)
+        raise InvalidArgument(f"layer {layer.name!r} needs {what} but its input has shape {input_shape}{advice}")
     return tuple(n for n in input_shape[1:] if n is not None)
+
+
+def _missing_batch(input_shape: Shape, ndim: int) -> str:
+    """What to do about one sample that is given by itself."""
+    return "; a sample by itself needs a batch axis: x[None]" if len(input_shape) == ndim - 1 else ""
 
 
 def spatial_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:

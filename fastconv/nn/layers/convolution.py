@@ -105,15 +105,15 @@ class Conv(Layer):
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
         plan = None
-        if isinstance(x.data, np.ndarray):  # plans are the CPU's
+        if isinstance(x.values, np.ndarray):  # plans are the CPU's
             plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
         if plan is not None:
-            return Tensor(plan(x.data))
+            return Tensor(plan(x.values))
         return self._apply(getattr(F, f"conv{self.rank}d"), x, activation)
 
     def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan:
         plan = getattr(ops, f"plan_conv{self.rank}d")
-        w, b = self._weights().data, self.bias.data if self.use_bias else None
+        w, b = self._weights().values, self.bias.data if self.use_bias else None
         return plan(w, x_shape, b, activation=activation, method=self.method, **self.options)
 
     def _apply(self, operation: Any, x: Tensor, activation: str | None) -> Tensor:

@@ -31,10 +31,14 @@ class ConvTranspose(Conv):
     @property
     def options(self) -> dict[str, Any]:
         options = {**super().options, "output_padding": self.output_padding or 0}
+        extent = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
         if self.output_padding is not None and self.padding == "same":
-            options["padding"] = tuple(k // 2 for k in self.kernel_size)
+            # Keras, which follows TensorFlow: (n - 1)*stride + extent%2 + output_padding rows of all that there are,
+            # (n - 1)*stride + extent; the border of a "same" convolution of so many rows is cut off.
+            surplus = [e - e % 2 - more for e, more in zip(extent, self.output_padding, strict=True)]
+            options["padding"] = tuple((max(0, cut) // 2, (max(0, cut) + 1) // 2) for cut in surplus)
+            options["output_padding"] = tuple(max(0, -cut) for cut in surplus)
         elif self.output_padding is None and self.padding == "valid":  # Keras: at least one stride per input element
-            extent = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
             options["output_padding"] = tuple(max(0, s - e) for s, e in zip(self.strides, extent, strict=True))
         return options
 
@@ -69,7 +73,8 @@ class Conv2DTranspose(ConvTranspose):
     filters, kernel_size, strides, padding
         As for `Conv2D`; "same" gives H*stride rows.
     output_padding : int or (int, int), optional
-        Rows and columns added behind, below the stride.
+        Rows and columns added behind, below the stride. With "same" the result then has
+        ``(H - 1)*stride + KH%2 + output_padding`` rows (a dilated kernel's extent in place of KH), as in Keras.
     **keywords
         As for `Conv2D`.
 

@@ -1,0 +1,192 @@
+"""The record of what was computed, and the way back through it.
+
+What a gradient needs is what the operands were in the forward pass. An operand that somebody else can write to, a leaf
+or an array of the caller, is therefore copied where an operation keeps it; results are the tape's own, and
+`Tensor.data` lends them for reading only (docs/decisions/0016-what-the-tape-keeps.md).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+
+VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
+"""Operation -> ``vjp(dy, needs, *saved)``: the gradients to its inputs, None where ``needs`` is False."""
+
+PRIMITIVES: dict[str, Any] = {}
+"""Operation -> what callers call, an `autograd.Primitive`."""
+
+_local = threading.local()
+_ids = itertools.count()
+
+
+class Node:
+    """One step on the tape: the operation, what its VJP needs, and the nodes its inputs came from."""
+
+    __slots__ = ("id", "leaf", "needs", "op", "parents", "saved")
+
+    def __init__(self, op: str, parents: tuple[Node | None, ...], saved: Any, leaf: Any = None) -> None:
+        self.id = next(_ids)
+        self.op = op
+        self.parents = parents
+        self.needs = tuple(parent is not None for parent in parents)
+        self.saved = saved
+        self.leaf = leaf
+
+
+def is_recording() -> bool:
+    """False inside `no_grad`, in this thread."""
+    return getattr(_local, "recording", True)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing: results inside do not require a gradient, whatever their inputs do.
+
+    Examples
+    --------
+    >>> from fastconv.autograd import Tensor, no_grad
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (x + 1).requires_grad
+    False
+    """
+    outer = is_recording()
+    _local.recording = False
+    try:
+        yield
+    finally:
+        _local.recording = outer
+
+
+def is_undisturbed() -> bool:
+    """True inside `undisturbed`, in this thread."""
+    return getattr(_local, "undisturbed", False)
+
+
+@contextmanager
+def undisturbed(promised: bool = True) -> Iterator[None]:
+    """The caller promises that nobody writes to an operand before `backward`: nothing is copied in this block."""
+    outer = is_undisturbed()
+    _local.undisturbed = promised
+    try:
+        yield
+    finally:
+        _local.undisturbed = outer
+
+
+def kept(value: Any, lent: Sequence[Any]) -> Any:
+    """`value`, which a node or a tensor is to keep, without a byte or a list of what others can write to.
+
+    `lent` are the arrays that others hold. Tuples, lists and dicts are looked into.
+    """
+    if isinstance(value, tuple):
+        return tuple(kept(item, lent) for item in value)
+    if isinstance(value, list):
+        return [kept(item, lent) for item in value]
+    if isinstance(value, dict):
+        return {key: kept(item, lent) for key, item in value.items()}
+    return value.copy() if is_array(value) and any(overlap(value, array) for array in lent) else value
+
+
+def arrays_in(values: Any) -> Iterator[Any]:
+    """The arrays among `values`, and in tuples, lists and dicts among them."""
+    for value in values:
+        if is_array(value):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from arrays_in(value)
+        elif isinstance(value, dict):
+            yield from arrays_in(value.values())
+
+
+def is_array(value: Any) -> bool:
+    """True for NumPy's arrays and `fastconv.to_device`'s."""
+    return isinstance(value, np.ndarray) or hasattr(value, "gpu_data")
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether two arrays may have a byte in common."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
+    starts = [array.__cuda_array_interface__["data"][0] or 0 for array in (a, b)]
+    return starts[0] < starts[1] + b.nbytes and starts[1] < starts[0] + a.nbytes
+
+
+def node_of(tensor: Any) -> Node | None:
+    """Where a tensor came from; None if no gradient goes there."""
+    if tensor._node is None and tensor.requires_grad:
+        return Node("leaf", (), (), tensor)
+    return tensor._node
+
+
+def propagate(root: Node, dy: Any, retain: bool) -> None:
+    """Visit the nodes from the last made to the first: each has then got its whole gradient."""
+    gradients = {root.id: dy}
+    borrowed = {root.id}  # leaves whose gradient lies in memory that others hold
+    for node in _reachable(root):
+        dy = gradients.pop(node.id)
+        if node.leaf is not None:
+            _give(node.leaf, dy, node.id in borrowed)
+            continue
+        found, others = _pulled_back(node, dy), ()
+        for i, (parent, dx) in enumerate(zip(node.parents, found, strict=True)):
+            if parent is None:
+                continue
+            if parent.id in gradients:
+                gradients[parent.id] = gradients[parent.id] + dx
+                borrowed.discard(parent.id)
+                continue
+            gradients[parent.id] = dx
+            if parent.leaf is not None and not is_undisturbed():
+                others = others or (dy, *arrays_in(node.saved))
+                if any(overlap(dx, array) for array in (*others, *arrays_in(found[:i] + found[i + 1 :]))):
+                    borrowed.add(parent.id)
+        if not retain:
+            node.saved = None
+        del dy, found, dx, others
+
+
+def _pulled_back(node: Node, dy: Any) -> tuple[Any, ...]:
+    """The gradients to a node's inputs."""
+    if node.saved is None:
+        raise InvalidArgument(
+            f"the record of {node.op!r} was freed by an earlier backward(); call that with retain=True"
+        )
+    if node.op not in VJPS:
+        raise InvalidArgument(f"the operation {node.op!r} has no gradient; give it one with @{node.op}.vjp")
+    found = VJPS[node.op](dy, node.needs, *node.saved)
+    if not isinstance(found, (tuple, list)) or len(found) != len(node.parents):
+        got = f"{len(found)}" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
+        raise InvalidArgument(
+            f"the gradient of {node.op!r} must be a tuple of {len(node.parents)}, one for each input, but its vjp "
+            f"returned {got}"
+        )
+    return tuple(found)
+
+
+def _give(leaf: Any, dy: Any, is_borrowed: bool) -> None:
+    """Add a gradient to a leaf's; it is an array of the leaf's own, which may be written to."""
+    if leaf.grad is not None:
+        dy = leaf.grad + dy
+    elif is_borrowed or (isinstance(dy, np.ndarray) and not dy.flags.writeable):  # one number in all places
+        dy = dy.copy()
+    leaf.grad = np.asarray(dy) if isinstance(dy, np.generic) else dy
+
+
+def _reachable(root: Node) -> list[Node]:
+    found = {root.id: root}
+    waiting = [root]
+    while waiting:
+        for parent in waiting.pop().parents:
+            if parent is not None and parent.id not in found:
+                found[parent.id] = parent
+                waiting.append(parent)
+    return [found[key] for key in sorted(found, reverse=True)]

@@ -1,0 +1,74 @@
+"""Labels and outputs as arrays: read once, brought to one rank, and refused where they would only broadcast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..errors import InvalidArgument
+
+Sizes = tuple[int, ...]
+
+
+def as_plain(value: Any, name: str) -> np.ndarray:
+    """Anything like an array as NumPy's, a tensor's values included; one with a mask is refused."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, Tensor):
+        return value.numpy()
+    parts = (value, *value) if isinstance(value, (list, tuple)) else (value,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise InvalidArgument(f"{name} has a mask; expected all of its elements to count: fill it or drop them first")
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidArgument(
+            f"{name} cannot be read as an array: {error}; all samples must have the same shape"
+        ) from None
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """`as_plain`, of numbers, with one row per sample."""
+    array = as_plain(value, name)
+    if array.dtype.kind not in "iufb" or array.ndim == 0:
+        raise InvalidArgument(
+            f"{name} has shape {array.shape} and dtype {array.dtype}; expected an array of numbers, one row per sample"
+        )
+    return array
+
+
+def one_rank(y_true: Sizes, y_pred: Sizes) -> tuple[Sizes, Sizes]:
+    """The shapes at which labels and outputs are compared, where one has a last axis of size 1 that the other lacks.
+
+    As in Keras: of (N,) and (N, 1) the first gets the axis, of (N, H) and (N, H, 1) the second loses it.
+
+    >>> one_rank((8,), (8, 1)), one_rank((8, 5, 1), (8, 5)), one_rank((8,), (8, 3))
+    (((8, 1), (8, 1)), ((8, 5), (8, 5)), ((8,), (8, 3)))
+    """
+    short, long = sorted((y_true, y_pred), key=len)
+    if len(long) != len(short) + 1 or long[-1] != 1:
+        return y_true, y_pred
+    if len(short) == 1:
+        short = (*short, 1)
+    else:
+        long = long[:-1]
+    return (short, long) if len(y_true) < len(y_pred) else (long, short)
+
+
+def aligned(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and outputs at the shapes of `one_rank`."""
+    y_true, y_pred = as_plain(y_true, "y_true"), as_plain(y_pred, "y_pred")
+    true, pred = one_rank(y_true.shape, y_pred.shape)
+    return y_true.reshape(true), y_pred.reshape(pred)
+
+
+def matched(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """`aligned` labels and outputs, which must then have one shape."""
+    y_true, y_pred = aligned(y_true, y_pred)
+    if y_true.shape != y_pred.shape:
+        raise InvalidArgument(
+            f"{what} compares arrays of one shape but y_true has {y_true.shape} and y_pred has {y_pred.shape}"
+        )
+    return y_true, y_pred

@@ -1,0 +1,267 @@
+"""One step of training, evaluation or prediction: what `fit`, `evaluate` and `predict` call for every batch.
+
+A model of your own may override `train_step`, `test_step` and `predict_step`, with Keras's signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, no_grad, undisturbed
+from ..autograd import functional as F
+from ..errors import InvalidArgument
+from ..memory import recycled
+from . import losses
+from .callbacks import CallbackList
+from .feeding import Feed
+from .inference import fixed_weights
+from .layers import Layer, Parameter
+from .meters import Meter, meter_of
+from .metrics import Mean, Metric
+from .plan import Plan
+
+Logs = MutableMapping[str, float]
+
+
+class Steps:
+    """What a model does with a batch."""
+
+    layers: list[Layer]
+    loss: Any
+    device: str
+    _metrics: list[Metric]
+    _loss_tracker: Mean
+    _meter: Meter | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """How the layers are run."""
+        raise NotImplementedError
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch's result, starting with None."""
+        raise NotImplementedError
+
+    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        raise NotImplementedError
+
+    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        raise NotImplementedError
+
+    def train_step(self, data: Any) -> Logs:
+        """Train on one batch.
+
+        Parameters
+        ----------
+        data : (x, y)
+            Tensors: samples, and labels in the form the loss takes.
+
+        Returns
+        -------
+        dict
+            The running loss and metrics. What a `train_step` of your own returns is what callbacks and, of the last
+            batch, the history get; its values may be tensors of one element.
+
+        Examples
+        --------
+        >>> from fastconv import nn as keras
+        >>> class Doubled(keras.Sequential):
+        ...     def train_step(self, data):
+        ...         x, y = data
+        ...         self.zero_grad()
+        ...         loss = 2 * self.compute_loss(y=y, y_pred=self(x, training=True))
+        ...         loss.backward()
+        ...         self.optimizer.apply(self.trainable_weights)
+        ...         return {"loss": loss}
+        >>> model = Doubled([keras.layers.Dense(1, kernel_initializer="zeros", input_shape=(1,))])
+        >>> model.compile("sgd", "mse")
+        >>> model.fit(np.ones((2, 1)), np.ones(2), verbose=0).history
+        {'loss': [2.0]}
+        """
+        x, y = _pair(data)
+        with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
+            with undisturbed(self._is_ours()):
+                loss = self._train_on(x, _bare(y), meter)
+            meter.add(loss, len(x))
+            return meter.logs()
+
+    def test_step(self, data: Any) -> Logs:
+        """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
+        x, y = _pair(data)
+        with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
+            meter.add(self._test_on(x, _bare(y), meter), len(x))
+            return meter.logs()
+
+    def predict_step(self, data: Any) -> Any:
+        """The model's result for one batch ``(x,)`` of tensors."""
+        x = data[0] if isinstance(data, (tuple, list)) else data
+        return self.plan.run(Tensor(x), False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """The compiled loss of outputs `y_pred` for labels `y`, and what regularizers add; differentiable.
+
+        A model of your own may override it, as in Keras: the steps above then take what it returns.
+        """
+        if sample_weight is not None:
+            raise InvalidArgument("sample_weight is not supported; multiply the loss of each sample in a loss function")
+        loss = self.loss.tensor(y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred), _bare(y))
+        return self._regularized(loss)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all weights."""
+        for layer in self.layers:
+            for w in layer.weights:
+                w.grad = None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The running mean of the loss, for a step of your own, and the compiled metrics; all begin anew each epoch."""
+        return [self._loss_tracker, *self._metrics]
+
+    @property
+    def input_dtype(self) -> np.dtype:
+        """What samples are converted to: float64 where the first layer with weights counts in it, else float32."""
+        dtypes = [layer.dtype for layer in self.layers if type(layer).build is not Layer.build][:1]
+        return np.result_type(np.float32, *(dtypes or [layer.dtype for layer in self.layers]))
+
+    def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
+        """What an overridden `compute_loss` says."""
+        loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, training=training)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            raise InvalidArgument(f"compute_loss returned {loss!r:.100}; it must return a tensor of one element")
+        return loss.sum() if loss.ndim else loss
+
+    def _regularized(self, loss: Tensor) -> Tensor:
+        for w in self.trainable_weights:
+            if w.regularizer is not None:
+                loss = F.add(loss, w.regularizer(w))
+        return loss
+
+    @contextmanager
+    def _measuring(self, y: Any, penalty: float = 0.0) -> Iterator[Meter]:
+        """Measure the steps in this block, for labels such as `y`, apart from those around it."""
+        outer = self._meter
+        with meter_of(self.device, self._metrics, (y.shape, self.output_shape), self.metrics, penalty) as meter:
+            self._meter = meter
+            try:
+                yield meter
+            finally:
+                self._meter = outer
+
+    def _is_overridden(self, step: str) -> bool:
+        return getattr(getattr(self, step), "__func__", None) is not getattr(Steps, step)
+
+    def _logs_of(self, step: str, x: Any, y: Any) -> Logs:
+        """What `train_step` or `test_step` says of a batch, as numbers."""
+        logs = getattr(self, step)((Tensor(x), Tensor(y)))
+        if not self._is_overridden(step):
+            return logs
+        if not isinstance(logs, Mapping):
+            raise InvalidArgument(f"{step} returned {type(logs).__name__}; expected a dict of names and numbers")
+        return {str(name): _number(value, f"{step}'s {name!r}") for name, value in logs.items()}
+
+    def _measure(self, samples: Feed, batch_size: int, listeners: CallbackList) -> dict[str, float]:
+        """Loss and metrics over samples."""
+        with no_grad():
+            weights = [w for w in self.trainable_weights if w.regularizer is not None]
+            penalty = sum(float(w.regularizer(w).values) for w in weights)
+            penalty *= not self._is_overridden("compute_loss")  # which adds it by itself
+        logs: Logs = {}
+
+        def take(x: Any, y: Any) -> Logs:
+            nonlocal logs
+            logs = self._logs_of("test_step", x, y)
+            return logs
+
+        listeners.call("on_test_begin", {})
+        with self._measuring(samples.y, penalty) as meter:
+            self._infer("test", samples, batch_size, listeners, take)
+            values = dict(logs) if self._is_overridden("test_step") else meter.results()
+        listeners.call("on_test_end", values)
+        return values
+
+    def _infer(
+        self, kind: str, samples: Feed, size: int, listeners: CallbackList, take: Callable[[Any, Any], Any]
+    ) -> None:
+        """Give every batch to `take`, whose result the callbacks of a "test" or "predict" get.
+
+        Weights stay as they are meanwhile, unless callbacks are called in between, who may do as they like.
+        """
+        events = [f"on_{kind}_batch_{end}" for end in ("begin", "end")]
+        heard = listeners.hears(*events)
+        with nullcontext() if heard else _inference():
+            for batch, (x, y) in enumerate(samples.batches(size)):
+                listeners.call(events[0], batch, {"batch": batch, "size": len(x)})
+                with _inference() if heard else nullcontext():
+                    logs = take(x, y)
+                listeners.call(events[1], batch, logs)
+
+    def _is_ours(self) -> bool:
+        """Whether nothing but fastconv's own code runs in a step: nobody writes to an operand then."""
+        parts = [self.loss, *self.layers, *(getattr(layer, "activation", None) for layer in self.layers)]
+        parts += [w.regularizer for w in self.trainable_weights]
+        ours = [part is None or (getattr(part, "__module__", None) or "").split(".")[0] == "fastconv" for part in parts]
+        return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
+
+
+class Rows:
+    """The results of batches as one array, of the dtype and shape that the first has.
+
+    Parameters
+    ----------
+    count : int
+        Rows of all batches.
+    """
+
+    array: np.ndarray
+
+    def __init__(self, count: int) -> None:
+        self.count, self._done = count, 0
+
+    def add(self, result: Any, samples: int) -> np.ndarray:
+        """Take in the result of so many samples, a tensor or an array on any device."""
+        part = result.numpy() if hasattr(result, "numpy") else np.asarray(result)
+        if part.shape[:1] != (samples,):
+            raise InvalidArgument(f"predict_step made shape {part.shape} of {samples} samples; expected a row for each")
+        if not self._done:
+            self.array = np.empty((self.count, *part.shape[1:]), part.dtype)
+        self.array[self._done : self._done + samples] = part
+        self._done += samples
+        return part
+
+
+@contextmanager
+def _inference() -> Iterator[None]:
+    with ExitStack() as stack:
+        for context in (no_grad(), recycled(), fixed_weights()):
+            stack.enter_context(context)
+        yield
+
+
+def _pair(data: Any) -> tuple[Any, Any]:
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels")
+    return data[0], data[1]
+
+
+def _bare(y: Any) -> Any:
+    return y.values if isinstance(y, Tensor) else y
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{name} is a {type(value).__name__}; expected a number") from None
