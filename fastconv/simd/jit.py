@@ -12,8 +12,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import config, types
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
@@ -86,7 +87,7 @@ def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function with a C signature; its ``address`` can be handed to kernels."""
     compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
     compiled._cache = KernelCache(function)
-    compiled.compile()
+    _compiling(compiled.compile)()
     return compiled
 
 
@@ -129,7 +130,23 @@ def jitted(function: Callable[..., Any], **options: Any) -> Any:
 
     Kernels could not run as Python: they call intrinsics, and functions by address.
     """
-    return CPUDispatcher(function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options})
+    dispatcher = CPUDispatcher(function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options})
+    dispatcher.compile = _compiling(dispatcher.compile)
+    return dispatcher
+
+
+def _compiling(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that compiles, with NUMBA_DISABLE_JIT out of the way: Numba asks for it within, too."""
+
+    def always(*args: Any) -> Any:
+        with global_compiler_lock:
+            disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
+            try:
+                return compile(*args)
+            finally:
+                config.DISABLE_JIT = disabled
+
+    return always
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:

@@ -18,15 +18,22 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
+NAME = __name__.split(".")[0]
 KERNELS = ("simd", "cpu")
 _IMPORT = re.compile(r"^from (\.+)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 _spec: Any = __spec__
 
 
 def stamp(module: str) -> str | None:
-    """The digest of a module, such as "fastconv.cpu.finite"; None where its code cannot be read."""
-    path = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    return _digest(path) if _source(path) is not None else _byte_code()
+    """The digest of a kernel module, such as "fastconv.cpu.finite"; None for others, and where code cannot be read."""
+    package, *parts = module.split(".")
+    if package != NAME or not parts or parts[0] not in KERNELS:
+        return None
+    path = PACKAGE.joinpath(*parts)
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if _source(file) is not None:
+            return _digest(file)
+    return _byte_code()
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +76,7 @@ def _source(path: Path) -> bytes | None:
 def _byte_code() -> str | None:
     digest, found = hashlib.sha256(), False
     for folder in KERNELS:
-        for spec in _modules(PACKAGE / folder, f"{__name__.split('.')[0]}.{folder}"):
+        for spec in _modules(PACKAGE / folder, f"{NAME}.{folder}"):
             code = getattr(spec.loader, "get_code", lambda name: None)(spec.name)
             if code is not None:
                 found = True
