@@ -14,8 +14,11 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+MOST = os.cpu_count() or 1  # workers; more would only wait for each other
+
 _jobs: SimpleQueue[_Job] = SimpleQueue()
 _workers: list[threading.Thread] = []
+_starting = threading.Lock()
 
 
 class _Job:
@@ -58,14 +61,17 @@ def do(function: Callable[..., Any], shares: Sequence[tuple[int, ...]], args: tu
 
 
 def _start(number: int) -> None:
-    """Have at least `number` workers, if the system lets us."""
-    while len(_workers) < number:
-        worker = threading.Thread(target=_serve, args=(_jobs,), name=f"fastconv-{len(_workers)}", daemon=True)
-        try:
-            worker.start()
-        except RuntimeError:
-            return
-        _workers.append(worker)
+    """Have at least `number` workers, if there are as many processors and the system lets us."""
+    if len(_workers) >= min(number, MOST):
+        return
+    with _starting:
+        while len(_workers) < min(number, MOST):
+            worker = threading.Thread(target=_serve, args=(_jobs,), name=f"fastconv-{len(_workers)}", daemon=True)
+            try:
+                worker.start()
+            except RuntimeError:
+                return
+            _workers.append(worker)
 
 
 def _serve(jobs: SimpleQueue[_Job]) -> None:
@@ -74,8 +80,8 @@ def _serve(jobs: SimpleQueue[_Job]) -> None:
 
 
 def _after_fork() -> None:
-    global _jobs
-    _jobs = SimpleQueue()
+    global _jobs, _starting
+    _jobs, _starting = SimpleQueue(), threading.Lock()
     _workers.clear()
 
 

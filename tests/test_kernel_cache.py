@@ -323,10 +323,13 @@ def package(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
-@pytest.mark.parametrize("bare", [False, True], ids=["sources", "byte code"])
+@pytest.mark.parametrize(
+    "packed, bare",
+    [(True, False), (False, True), pytest.param(True, True, marks=pytest.mark.slow)],
+    ids=["zip", "byte code", "both"],
+)
 def test_installed_without_files_of_source(packed, bare, package, tmp_path):
-    """In a zip archive, as byte code only, or both; the second process compiles nothing."""
+    """The second process compiles nothing."""
     place = Path(shutil.copytree(package, tmp_path / "package"))
     if bare:
         subprocess.run([sys.executable, "-m", "compileall", "-q", "-b", place], check=True)
