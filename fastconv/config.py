@@ -62,7 +62,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
             continue
         value: Any
         if "Path" in str(field.type):
-            value = Path(text).expanduser()
+            value = _path(variable, text)
         elif field.name in WORDS:
             if text not in WORDS[field.name]:
                 raise InvalidArgument(
@@ -82,6 +82,16 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
     return settings
 
 
+def _path(variable: str, text: str) -> Path:
+    """A folder's absolute path: a process may change its working folder later."""
+    try:
+        return Path(text).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # no such user; the working folder is gone
+        raise InvalidArgument(
+            f"{variable} is {text[:200]!r}, which names no folder here ({error}); correct or unset it"
+        ) from error
+
+
 settings = load()
 
 
@@ -91,9 +101,14 @@ def data_dir() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """The folder that holds compiled kernels and downloaded data sets (not created here)."""
+    """The folder that holds compiled kernels and downloaded data sets (not created here).
+
+    Where the user has no home folder it is one that cannot be created, so that nothing is kept: better than a folder
+    named "~" wherever the process works. FASTCONV_CACHE_DIR then helps.
+    """
     if settings.cache_dir is not None:
         return settings.cache_dir
     from platformdirs import user_cache_path
 
-    return user_cache_path("fastconv", appauthor=False)
+    folder = user_cache_path("fastconv", appauthor=False)
+    return folder if folder.is_absolute() else Path(os.devnull, "fastconv")

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from . import workers
 from .config import settings
 from .errors import InvalidArgument
 
 _default = settings.num_threads
 _local = threading.local()
-_region = threading.Lock()
 _forked = False
+_numba_threads: bool | None = None  # None until the first parallel region
 
 
 def _after_fork() -> None:
     # A forked child has none of the pool's threads, and an OpenMP pool kills a child that tries: stay serial there.
-    global _forked, _region
+    global _forked
     _forked = True
-    _region = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -110,19 +110,14 @@ def run(
 ) -> None:
     """Run ``serial(thread, first, last, *args)`` over all tasks, on `members` > 1 threads (from `team`).
 
-    Numba's workqueue layer aborts the process on concurrent entry: there, and until the layer is known, one caller
-    at a time goes parallel and the others run their tasks one after the other. The results are the same.
+    Numba's workqueue layer aborts the process when two threads are in parallel regions at once, and a user's own
+    parallel function may be in one at any time: where it is the layer, the threads are ours. The results are the same.
     """
-    if _concurrent_entry_is_safe():
+    if _layer_takes_several_callers():
         parallel(members, tasks, *args)
-    elif _region.acquire(blocking=False):
-        try:
-            parallel(members, tasks, *args)
-        finally:
-            _region.release()
     else:
-        for thread in range(members):
-            serial(thread, tasks * thread // members, tasks * (thread + 1) // members, *args)
+        shares = [(thread, tasks * thread // members, tasks * (thread + 1) // members) for thread in range(members)]
+        workers.do(serial, shares, args)
 
 
 def threading_layer() -> str | None:
@@ -132,8 +127,28 @@ def threading_layer() -> str | None:
     return parallel._threading_layer
 
 
-def _concurrent_entry_is_safe() -> bool:
-    return threading_layer() in ("omp", "tbb")
+def threads_in_use() -> str | None:
+    """What parallel kernels run on, for people to read; None before the first has run."""
+    if _numba_threads is False:
+        return f"fastconv's own threads (Numba's {threading_layer()} layer takes one caller at a time)"
+    return threading_layer()
+
+
+def _layer_takes_several_callers() -> bool:
+    global _numba_threads
+    if _numba_threads is None:
+        import numba
+
+        try:
+            numba.get_num_threads()  # loads the layer
+        except ValueError as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise InvalidArgument(
+                f"Numba cannot load its threading layer {numba.config.THREADING_LAYER!r} ({reason}); correct or unset "
+                "NUMBA_THREADING_LAYER and NUMBA_THREADING_LAYER_PRIORITY"
+            ) from error
+        _numba_threads = threading_layer() in ("omp", "tbb")
+    return _numba_threads
 
 
 def _check(n: Any) -> int:

@@ -11,9 +11,14 @@ import numpy as np
 
 from . import ops
 from .errors import InvalidArgument
+<<<<<<< HEAD
 from .ops._exactness import suits
 from .simd.jit import kernel_cache_dir
 from .spec import LAYOUTS, conv_spec
+=======
+from .simd.kernel_cache import compiled
+from .spec import LAYOUTS
+>>>>>>> r2-cache
 
 DTYPES = ("float32", "float64")
 
@@ -62,15 +67,10 @@ def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lamb
     for dtype in dtypes:
         for name, step in STEPS.items():
             announce(f"{name} {dtype}")
-            before, started = _cached(), time.perf_counter()
+            before, started = compiled(), time.perf_counter()
             step(dtype)
-            warmed.append(Warmed(name, dtype, _cached() - before, time.perf_counter() - started))
+            warmed.append(Warmed(name, dtype, compiled() - before, time.perf_counter() - started))
     return warmed
-
-
-def _cached() -> int:
-    """Compiled functions in the cache."""
-    return sum(1 for _ in kernel_cache_dir().rglob("*.nbc"))
 
 
 def _inputs(dtype: str, layout: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:

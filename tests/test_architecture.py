@@ -17,6 +17,7 @@ LAYERS = [
     {"config"},
     {"borders", "arguments"},
     {"spec"},
+    {"workers"},
     {"threads", "memory", "precision"},
     {"simd", "cpu", "cuda"},
     {"rates"},

@@ -61,3 +61,27 @@ def test_cache_dir_follows_the_setting(monkeypatch, tmp_path):
     assert config.cache_dir() == tmp_path
     monkeypatch.setattr(config, "settings", load({}))
     assert config.cache_dir().name == "fastconv"
+
+
+def test_cache_dir_stays_where_it_is_when_the_process_moves(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load({"FASTCONV_CACHE_DIR": "here"}).cache_dir == tmp_path / "here"
+
+
+@pytest.mark.parametrize("name", ["CACHE_DIR", "DATA"])
+def test_home_of_nobody(name):
+    with pytest.raises(InvalidArgument, match=f"FASTCONV_{name} is '~nobody-here/x', which names no folder here"):
+        load({f"FASTCONV_{name}": "~nobody-here/x"})
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch, tmp_path):
+    """Not even in a folder named "~" where the process works."""
+    import platformdirs
+
+    monkeypatch.setattr(config, "settings", load({}))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *names, **options: Path("~/.cache/fastconv"))
+    monkeypatch.chdir(tmp_path)
+    assert config.cache_dir().is_absolute()
+    with pytest.raises(OSError):
+        config.cache_dir().mkdir(parents=True)
+    assert list(tmp_path.iterdir()) == []

@@ -173,8 +173,8 @@ SCRIPT = """
 """
 
 
-def run(script, **environment):
-    code = textwrap.dedent(SCRIPT) + textwrap.dedent(script)
+def run(script, before=SCRIPT, **environment):
+    code = textwrap.dedent(before) + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},
@@ -203,6 +203,88 @@ def test_concurrent_callers_under_each_threading_layer(layer):
     )
     if layer != "default":
         assert out.strip() == layer
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
+def test_beside_a_users_own_parallel_function(layer):
+    """In another thread; under workqueue Numba ends the process when it finds two callers in parallel regions."""
+    if not has_layer(layer):
+        pytest.skip(f"Numba's {layer} layer is not installed")
+    out = run(
+        """
+        import threading
+        import numba
+
+        @numba.njit(parallel=True)
+        def own(a):
+            total = 0.0
+            for i in numba.prange(a.size):
+                total += a[i]
+            return total
+
+        a = np.arange(1001.0)
+        finished = threading.Event()
+
+        def users():
+            while not finished.is_set():
+                assert own(a) == 500500
+
+        others = [threading.Thread(target=users) for _ in range(1 if numba.threading_layer() == "workqueue" else 3)]
+        for other in others:
+            other.start()
+        for _ in range(40):
+            check(0)
+        finished.set()
+        for other in others:
+            other.join()
+        print(fc.info()["threading_layer"])
+        """,
+        NUMBA_THREADING_LAYER=layer,
+    )
+    own = "fastconv's own threads (Numba's workqueue layer takes one caller at a time)"
+    assert out.strip() == (own if layer == "workqueue" else layer)
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
+def test_within_a_users_parallel_region(layer):
+    """In object mode, so that each of Numba's threads calls a convolution."""
+    if not has_layer(layer):
+        pytest.skip(f"Numba's {layer} layer is not installed")
+    run(
+        """
+        import numba
+
+        def off():
+            return float(np.abs(fc.conv2d(x, w, method="direct") - expected).max())
+
+        @numba.njit(parallel=True)
+        def outer():
+            worst = np.ones(8)
+            for i in numba.prange(8):
+                with numba.objmode(difference="float64"):
+                    difference = off()
+                worst[i] = difference
+            return worst.max()
+
+        assert outer() == 0
+        """,
+        NUMBA_THREADING_LAYER=layer,
+    )
+
+
+@pytest.mark.parametrize("variable", ["NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"])
+def test_a_layer_that_cannot_be_loaded_is_said_in_a_sentence(variable):
+    script = """
+        import numpy as np, fastconv as fc
+        try:
+            with fc.threads(2):
+                fc.matmul(np.ones((256, 256)), np.ones((256, 256)))
+        except fc.errors.InvalidArgument as error:
+            print(error)
+    """
+    out = run(script, before="", **{variable: "fast"})
+    assert out.count("\n") == 1
+    assert "cannot load" in out and "fast" in out and variable in out
 
 
 def has_layer(layer):

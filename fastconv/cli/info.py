@@ -39,6 +39,7 @@ def info(measure: bool, threads: int | None, json_file: str | None) -> None:
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     machine, cache, cuda = facts["machine"], facts["cache"], facts["cuda"]
     versions = facts["versions"]
+    kept = f"; kernels are compiled anew by each process: {cache['problem']}" if cache["problem"] else ""
     lines = [
         ("fastconv", versions.get("fastconv", "not installed (running from the sources)")),
         ("Python", f"{versions['python']}, {machine['system']}, {machine['architecture']}"),
@@ -49,7 +50,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"float32 or {machine['float64_lanes']} float64 lanes (code for {machine['compiled_for']})",
         ),
         ("threads", f"{facts['threads']}, layer {facts['threading_layer'] or 'not started yet'}"),
-        ("kernel cache", f"{cache['kernels']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB"),
+        ("kernel cache", f"{cache['kernels']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB{kept}"),
         ("data", f"FASTCONV_DATA is {cache['data'] or 'not set'}; downloads go to {cache['downloads']}"),
         ("CUDA", f"{cuda['device']}, by {cuda['target']}" if cuda["device"] else f"not available: {cuda['reason']}"),
         ("libraries", ", ".join(f"{n} {v}" for n, v in versions.items() if n not in ("fastconv", "python"))),

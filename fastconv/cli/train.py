@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
 
     from ..measure import environment
     from ..nn import applications, datasets, layers, optimizers
-    from ..simd.jit import kernel_cache_dir
+    from ..simd.kernel_cache import kernel_cache_dir
     from .progress import Interruption, Progress, Stopped
 
     device = _device(arguments["device"])
@@ -105,7 +106,7 @@ def _run(output: Any, arguments: dict[str, Any], data_dir: Path | None) -> bool:
     say(f"{name}: {images:,} training and {len(test_set[0]):,} test images; {model.count_params():,} parameters")
     if device["kind"] == "cuda":
         say(f"Training on {device['name']}")
-    if not kernel_cache_dir().is_dir():
+    if not os.path.isdir(kernel_cache_dir()):
         say(f"Kernels are compiled as they are needed, once; they are kept in {kernel_cache_dir()}")
     started, finished = time.perf_counter(), True
     with Interruption() as interruption:

@@ -25,7 +25,7 @@ def warmup(dtype: str, threads: int | None, tune: bool) -> None:
     the times are kept in the cache folder: auto chooses by them from then on.
     """
     from .. import warming
-    from ..simd.jit import kernel_cache_dir
+    from ..simd.kernel_cache import kernel_cache_dir, problem
 
     use_threads(threads)
     dtypes = warming.DTYPES if dtype == "both" else (dtype,)
@@ -38,6 +38,8 @@ def warmup(dtype: str, threads: int | None, tune: bool) -> None:
     compiled = sum(step.compiled for step in warmed)
     what = f"{compiled} functions were compiled" if compiled else "nothing was left to compile"
     say(f"{what}; {time.perf_counter() - started:.1f} s; cache: {kernel_cache_dir()}")
+    if unkept := problem():
+        say(f"The next process will compile them again: {unkept}; free or correct the folder or set FASTCONV_CACHE_DIR")
     if tune:
         _tune()
 

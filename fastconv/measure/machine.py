@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,8 +20,8 @@ from ..config import cache_dir, data_dir
 from ..errors import DeviceMissing
 from ..simd import peak
 from ..simd.host import host
-from ..simd.jit import kernel_cache_dir
-from ..threads import get_num_threads, threading_layer
+from ..simd.kernel_cache import kernel_cache_dir, problem
+from ..threads import get_num_threads, threads_in_use
 from .timing import Disturbance
 
 LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
@@ -95,7 +96,7 @@ def environment() -> dict[str, Any]:
             "vector_registers": unit.registers,
         },
         "threads": get_num_threads(),
-        "threading_layer": threading_layer(),
+        "threading_layer": threads_in_use(),
         "versions": {"python": platform.python_version(), **versions()},
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
     }
@@ -119,12 +120,18 @@ def info() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    folder = kernel_cache_dir()
-    files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    folder, files = kernel_cache_dir(), 0
+    size = 0
+    for place, _, names in os.walk(folder):  # says nothing of what it may not read
+        for name in names:
+            with suppress(OSError):  # another process deletes what is old
+                size += os.stat(os.path.join(place, name)).st_size
+                files += 1
     return {
         "kernels": str(folder),
-        "files": len(files),
-        "bytes": sum(files),
+        "files": files,
+        "bytes": size,
+        "problem": problem(),
         "downloads": str(cache_dir() / "datasets"),
         "data": str(data_dir()) if data_dir() else None,
     }

@@ -1,33 +1,26 @@
-"""How kernels are compiled: decorators over ``numba.njit`` and a disk cache that notices every change of source.
+"""How kernels are compiled: decorators that do what ``numba.njit`` does, with a disk cache of our own.
 
-Numba's own cache looks at one file: a change in a helper imported from another module goes unnoticed. Ours keeps the
-kernels of a module in a folder named after a digest of its source and of all kernel sources it imports, directly or
-not, so a cached kernel is always made of the code that is there.
+Numba's cache looks at one file: a change in a helper imported from another module goes unnoticed. `simd.kernel_cache`
+keeps kernels under a digest of all kernel sources they are made of.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import os
-import re
-import shutil
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import caching, cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
-from ..config import cache_dir
 from ..threads import run
+from .kernel_cache import KernelCache
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
@@ -98,8 +91,8 @@ def _kind(value: Any) -> Any:
 def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function with a C signature; its ``address`` can be handed to kernels."""
     compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
-    compiled._cache = _Cache(function)
-    compiled.compile()
+    compiled._cache = KernelCache(function)
+    _compiling(compiled.compile)()
     return compiled
 
 
@@ -162,9 +155,33 @@ def _raise(typingctx, code, information):
     return types.void(types.int64, types.int64), codegen
 
 
+def jitted(function: Callable[..., Any], **options: Any) -> Any:
+    """``numba.njit`` with `OPTIONS`, except that NUMBA_DISABLE_JIT is for users' own functions.
+
+    Kernels could not run as Python: they call intrinsics, and functions by address.
+    """
+    dispatcher = CPUDispatcher(function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options})
+    dispatcher.compile = _compiling(dispatcher.compile)
+    return dispatcher
+
+
+def _compiling(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that compiles, with NUMBA_DISABLE_JIT out of the way: Numba asks for it within, too."""
+
+    def always(*args: Any) -> Any:
+        with global_compiler_lock:
+            disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
+            try:
+                return compile(*args)
+            finally:
+                config.DISABLE_JIT = disabled
+
+    return always
+
+
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    dispatcher = numba.njit(**OPTIONS, **options)(function)
-    dispatcher._cache = _Cache(function)
+    dispatcher = jitted(function, **options)
+    dispatcher._cache = KernelCache(function)
     typed = dispatcher.get_call_template
 
     def without_literals(args: Any, kws: Any) -> Any:
@@ -173,104 +190,6 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
 
     dispatcher.get_call_template = without_literals
     return dispatcher
-
-
-PACKAGE = Path(__file__).parent.parent
-KERNELS = (PACKAGE / "simd", PACKAGE / "cpu")
-UNUSED = 30 * 86400  # seconds after which the kernels of another version of a module are deleted
-_IMPORT = re.compile(r"^from (\.+)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
-
-
-def kernel_cache_dir() -> Path:
-    """The folder of the compiled kernels, those of each module and version of its sources in a folder of their own."""
-    return cache_dir() / "kernels"
-
-
-@lru_cache(maxsize=256)
-def _digest(path: Path) -> str:
-    """What the kernels of a module are made of: its source and that of all kernel modules it imports."""
-    found: set[Path] = set()
-    waiting = {path}
-    while waiting:
-        found |= waiting
-        waiting = {used for module in waiting for used in _imported(module)} - found
-    digest = hashlib.sha256()
-    for module in sorted(found):
-        digest.update(str(module.relative_to(PACKAGE)).encode() + module.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-@lru_cache(maxsize=256)
-def _imported(path: Path) -> frozenset[Path]:
-    """The kernel modules that a source file imports."""
-    found = set()
-    for dots, name, names in _IMPORT.findall(path.read_text(encoding="utf-8")):
-        target = path.parents[len(dots) - 1].joinpath(*name.split("."))
-        modules = [target / f"{word}.py" for word in re.findall(r"\w+", names)] + [target / "__init__.py"]
-        found |= {target.with_suffix(".py"), *modules}
-    return frozenset(p for p in found if p.is_file() and any(p.is_relative_to(folder) for folder in KERNELS))
-
-
-class _Locator(caching._CacheLocator):
-    """Tells Numba's cache to use our folder; the digest in its name stands for the source's time stamp."""
-
-    def __init__(self, py_func: Any, py_file: str) -> None:
-        path = Path(py_file).resolve()
-        self._stem, self._stamp = f"{path.parent.name}.{path.stem}", _digest(path)
-
-    def get_cache_path(self) -> str:
-        return os.fspath(kernel_cache_dir() / f"{self._stem}-{self._stamp}")
-
-    def get_source_stamp(self) -> str:
-        return self._stamp
-
-    def get_disambiguator(self) -> str:
-        return self._stem
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
-        return cls(py_func, py_file)
-
-
-class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
-
-
-class _Cache(caching.FunctionCache):
-    """Numba's function cache in our folder; a folder that cannot be written only costs compiling again."""
-
-    _impl_class = _Impl
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            found = super().load_overload(sig, target_context)
-        except OSError:
-            return None
-        if found is not None:
-            _mark_as_used(Path(self.cache_path))
-        return found
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-            _delete_unused(Path(self.cache_path))
-        except OSError:
-            self.disable()
-
-
-@cache
-def _mark_as_used(folder: Path) -> None:
-    with suppress(OSError):
-        os.utime(folder)
-
-
-@cache
-def _delete_unused(folder: Path) -> None:
-    """Delete what other versions of a module's sources have left beside `folder` and nobody has used for long."""
-    oldest = time.time() - UNUSED
-    for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
-        if other != folder and other.stat().st_mtime < oldest:
-            shutil.rmtree(other, ignore_errors=True)
 
 
 @callable_kernel

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 from .host import host
-from .jit import OPTIONS
+from .jit import jitted
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 INTP = types.intp
@@ -24,7 +23,7 @@ INTP = types.intp
 
 def inlined(function: Any) -> Any:
     """Compile a function that takes or returns lanes into its callers, where they stay in registers."""
-    return numba.njit(forceinline=True, **OPTIONS)(function)
+    return jitted(function, forceinline=True)
 
 
 class Lanes(types.Type):

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from ...errors import DeviceMissing
+
 
 def unrolled(n: int) -> range:
     """A loop over 0..n-1 that `specialise` writes out; n must be a constant of the kernel's factory."""
@@ -38,7 +40,13 @@ def specialise(function: Callable[..., None], alignment: bool) -> Callable[..., 
     """
     assert isinstance(function, FunctionType)
     names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
-    lines, first = inspect.getsourcelines(function)
+    try:
+        lines, first = inspect.getsourcelines(function)
+    except OSError as error:
+        raise DeviceMissing(
+            'device "cuda" cannot be used here: its kernels are made from the sources of fastconv, and this '
+            "installation has byte code only; install the sources too, or leave out device="
+        ) from error
     tree = ast.parse(textwrap.dedent("".join(lines)))
     tree = ast.fix_missing_locations(_Specialise(names, alignment).visit(tree))
     ast.increment_lineno(tree, first - 1)
