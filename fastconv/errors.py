@@ -23,6 +23,10 @@ class InvalidArgument(FastconvError, ValueError):
     """An argument is wrong whatever the method or device: the message names it, what was expected and what to do."""
 
 
+class TooLarge(FastconvError, MemoryError):
+    """The arrays of a legal problem do not fit into this machine's memory: the message says how much they take."""
+
+
 class Unsupported(FastconvError, NotImplementedError):
     """The problem is legal but the method asked for cannot serve it: the message names those that can."""
 
