@@ -1,5 +1,7 @@
 """Every tunable of fastconv and the environment variable that sets it, read once at import.
 
+A malformed value is an `InvalidArgument` of the first call that needs a setting, and of every later one.
+
 ========================  =========================  =====================================================
 variable                  default                    meaning
 ========================  =========================  =====================================================
@@ -18,12 +20,13 @@ FASTCONV_RESIDENT_BYTES   2 GiB                      data sets up to this size s
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidArgument
+from .errors import InvalidArgument, shown
 
 
 def _usable_cpus() -> int:
@@ -66,7 +69,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         elif field.name in WORDS:
             if text not in WORDS[field.name]:
                 raise InvalidArgument(
-                    f"{variable} is {text!r}; expected one of {', '.join(WORDS[field.name])}; correct or unset it"
+                    f"{variable} is {shown(text)}; expected one of {', '.join(WORDS[field.name])}; correct or unset it"
                 )
             value = text
         else:
@@ -74,9 +77,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
                 value = int(text)
             except ValueError:
                 value = 0
-            if value < 1:
+            if not 1 <= value <= sys.maxsize:
                 raise InvalidArgument(
-                    f"{variable} is {text!r}; expected a whole number of at least 1; correct or unset it"
+                    f"{variable} is {shown(text)}; expected a whole number of at least 1; correct or unset it"
                 )
         settings = replace(settings, **{field.name: value})
     return settings
@@ -92,7 +95,29 @@ def _path(variable: str, text: str) -> Path:
         ) from error
 
 
-settings = load()
+class _Refused:
+    """Stands for settings that cannot be read: whoever asks for one hears why.
+
+    The import itself does not fail, so that the command line can say in one line which variable is wrong.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Config.__dataclass_fields__:
+            raise InvalidArgument(self._reason)
+        raise AttributeError(name)
+
+
+def _at_import() -> Any:
+    try:
+        return load()
+    except InvalidArgument as error:
+        return _Refused(str(error))
+
+
+settings: Config = _at_import()
 
 
 def data_dir() -> Path | None:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from . import rates
-from .errors import InvalidArgument, Unsupported
+from .errors import InvalidArgument, Unsupported, shown
 from .spec import ConvSpec, PoolSpec
 
 Spec = ConvSpec | PoolSpec
@@ -100,7 +100,7 @@ def find(op: str, spec: Spec, method: str, device: str, *, prepared: bool = Fals
 def check_method(method: Any) -> None:
     """Raise `InvalidArgument` unless `method` is the name of one."""
     if not isinstance(method, str) or method not in METHODS:
-        raise InvalidArgument(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+        raise InvalidArgument(f"method is {shown(method)}; expected one of {', '.join(METHODS)}")
 
 
 _remembered: list[Any] = []

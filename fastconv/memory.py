@@ -9,15 +9,20 @@ valid for as long as it is kept.
 from __future__ import annotations
 
 import math
+import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .config import settings
+from .errors import TooLarge, shown
 
 SMALL = 1 << 16  # bytes; below, the allocator of the C library reuses memory by itself
 ALIGNMENT = 64
@@ -58,7 +63,7 @@ class Pool:
                 best, size = i, capacity
         if best >= 0:
             return _view(self._buffers[best], shape, dtype)
-        buffer = np.empty(needed + ALIGNMENT, np.uint8)
+        buffer = _allocated(needed, shape, dtype)
         if self._make_room(buffer.nbytes):
             self._buffers.append(buffer)
         return _view(buffer, shape, dtype)
@@ -85,6 +90,42 @@ class Pool:
         self._buffers.clear()
 
 
+@lru_cache(maxsize=1)
+def total_bytes() -> int:
+    """Most that arrays can take on this machine: its memory and swap space; without end where no system tells."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return sys.maxsize
+    swap = None
+    with suppress(OSError):
+        swap = re.search(r"^SwapTotal: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return memory + (1024 * int(swap[1]) if swap else 0)
+
+
+def check_room(needed: int, what: str) -> None:
+    """Raise `TooLarge` for `needed` bytes that this machine cannot have, before anything is allocated."""
+    if needed > total_bytes():
+        raise TooLarge(
+            f"{what} takes {_gibibytes(needed)} of memory but this machine has {_gibibytes(total_bytes())}; "
+            "make the problem smaller or cut it into parts"
+        )
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / (1 << 30):,.1f} GiB" if count < 1 << 70 else "more than 2**70 bytes"
+
+
+def _allocated(needed: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new buffer for an array of `needed` bytes, with room to align it."""
+    what = f"an array of shape {shown(tuple(shape))} and dtype {dtype}"
+    check_room(needed, what)
+    try:
+        return np.empty(needed + ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise TooLarge(f"{what} takes {_gibibytes(needed)} of memory, which the system does not give") from None
+
+
 def _view(buffer: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array that starts on a cache line of a buffer."""
     return np.ndarray(shape, dtype, buffer, -buffer.ctypes.data % ALIGNMENT)
@@ -105,9 +146,12 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     dtype = np.dtype(dtype)
     needed = math.prod(shape) * dtype.itemsize
     if needed < SMALL:
-        return np.empty(shape, dtype)
+        try:
+            return np.empty(shape, dtype)
+        except ValueError:  # an axis of none, and others so long that NumPy does not take the shape
+            raise TooLarge(f"an array of shape {shown(shape)} has too long axes; make the problem smaller") from None
     pool = getattr(_local, "pool", None)
-    return pool.empty(shape, dtype) if pool else _view(np.empty(needed + ALIGNMENT, np.uint8), shape, dtype)
+    return pool.empty(shape, dtype) if pool else _view(_allocated(needed, shape, dtype), shape, dtype)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from .spec import parse_flag
+
 _allowed = False
 
 
@@ -51,7 +53,7 @@ def allow_tf32(allowed: bool = True) -> _Before:
     ...     pass  # fc.conv2d(x, w, device="cuda")
     """
     global _allowed
-    before, _allowed = _allowed, bool(allowed)
+    before, _allowed = _allowed, parse_flag(allowed, "allowed")
     return _Before(before)
 
 

@@ -15,8 +15,10 @@ from typing import Any
 from . import workers
 from .config import settings
 from .errors import InvalidArgument
+from .spec import parse_count
 
-_default = settings.num_threads
+MOST = 1024  # members of a team: each has scratch memory of its own, whatever number is set
+_default: int | None = None  # until it is set, what the environment says
 _local = threading.local()
 _forked = False
 _numba_threads: bool | None = None  # None until the first parallel region
@@ -42,7 +44,8 @@ def get_num_threads() -> int:
     ...     fc.get_num_threads()
     2
     """
-    return getattr(_local, "count", _default)
+    count = getattr(_local, "count", None) or _default
+    return settings.num_threads if count is None else count
 
 
 def set_num_threads(n: int) -> None:
@@ -102,7 +105,7 @@ def team(tasks: int, work: int) -> int:
     """Threads that `run` will use for `tasks` tasks of `work` operations together: size per-thread scratch by it."""
     if tasks < 2 or work < settings.serial_flops or _forked:
         return 1
-    return min(get_num_threads(), tasks)
+    return min(get_num_threads(), tasks, MOST)
 
 
 def run(
@@ -152,6 +155,4 @@ def _layer_takes_several_callers() -> bool:
 
 
 def _check(n: Any) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
-        raise InvalidArgument(f"the number of threads is {n!r}; expected a whole number of at least 1")
-    return n.__index__()
+    return parse_count(n, "the number of threads")

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .errors import InvalidArgument
-<<<<<<< HEAD
+from .errors import InvalidArgument, shown
 from .ops._exactness import suits
-from .simd.jit import kernel_cache_dir
-from .spec import LAYOUTS, conv_spec
-=======
 from .simd.kernel_cache import compiled
-from .spec import LAYOUTS
->>>>>>> r2-cache
+from .spec import LAYOUTS, conv_spec
 
 DTYPES = ("float32", "float64")
+MOST_DTYPES = 64  # entries that are looked at: an iterator need not have an end
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lamb
     Raises
     ------
     InvalidArgument
-        A dtype is neither "float32" nor "float64".
+        A dtype is neither "float32" nor "float64", `dtypes` is no list of such, `announce` no function.
 
     Examples
     --------
@@ -59,18 +56,29 @@ def warmup(dtypes: Iterable[str] = DTYPES, announce: Callable[[str], Any] = lamb
     >>> warmed[0]  # doctest: +SKIP
     Warmed(name='conv direct', dtype='float32', compiled=8, seconds=6.1)
     """
-    dtypes = tuple(dtypes)
-    for dtype in dtypes:
-        if dtype not in DTYPES:
-            raise InvalidArgument(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}")
+    if not callable(announce):
+        raise InvalidArgument(f"announce is {shown(announce)}; expected a function of one text")
     warmed = []
-    for dtype in dtypes:
+    for dtype in _parsed(dtypes):
         for name, step in STEPS.items():
             announce(f"{name} {dtype}")
             before, started = compiled(), time.perf_counter()
             step(dtype)
             warmed.append(Warmed(name, dtype, compiled() - before, time.perf_counter() - started))
     return warmed
+
+
+def _parsed(dtypes: Any) -> list[str]:
+    """The names of dtypes, each once."""
+    if isinstance(dtypes, str) or not isinstance(dtypes, Iterable):
+        raise InvalidArgument(f"dtypes is {shown(dtypes)}; expected some of {', '.join(DTYPES)}, in a list")
+    names: dict[str, None] = {}
+    for dtype in islice(dtypes, MOST_DTYPES):
+        name = dtype.name if isinstance(dtype, np.dtype) else dtype
+        if not isinstance(name, str) or name not in DTYPES:
+            raise InvalidArgument(f"dtype is {shown(dtype)}; expected one of {', '.join(DTYPES)}")
+        names[name] = None
+    return list(names)
 
 
 def _inputs(dtype: str, layout: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:

@@ -142,7 +142,7 @@ BAD = {
         np.zeros((1, 8, 9)), x.shape, 2
     ),
     "x_shape has 3 axes; expected 4, (N, C, H, W)": lambda x: fc.fold2d(x, (1, 2, 3), 2),
-    "x_shape is 7; expected 4 whole numbers": lambda x: fc.fold2d(x, 7, 2),
+    "the shape of x is 7; expected a tuple of whole numbers": lambda x: fc.fold2d(x, 7, 2),
 }
 
 

@@ -246,6 +246,8 @@ def asarray(obj: Any, dtype: Any = None) -> Array:
         return obj if dtype is None else obj.astype(dtype, copy=False)
     if interop.is_device_array(obj):
         return asarray(Array(backend.as_device(obj)), dtype)
+    if isinstance(obj, np.ma.MaskedArray) and np.ma.getmask(obj) is not np.ma.nomask:
+        raise InvalidArgument("a masked array has a mask; device arrays have none: fill it first")
     array = np.asarray(obj, dtype)
     if array.dtype.kind not in "biuf":
         raise InvalidArgument(f"the dtype is {array.dtype}; device arrays hold real numbers and truth values")

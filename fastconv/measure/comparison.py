@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from .. import ops
+from .. import dispatch, ops
 from ..dispatch import choose_method
-from ..errors import Unsupported
-from ..spec import ConvSpec, PoolSpec
+from ..errors import InvalidArgument, Unsupported, shown
+from ..spec import ConvSpec, PoolSpec, parse_flag, parse_word
 from ..threads import get_num_threads
-from .oracle import Arrays, Expected, expect, make_arrays
-from .problems import CONVOLUTIONS, Problem
+from .oracle import Arrays, Expected, check_arrays, expect, make_arrays
+from .problems import CONVOLUTIONS, Problem, check_problem
 from .rivals import Rival
 from .rows import METHODS, PLAN, Entry, Row
-from .timing import Disturbance, Timing, interleave
+from .timing import Disturbance, Timing, interleave, parse_seconds
 
 Contender = tuple[Entry, Callable[[], Any] | None]  # without a call it is not timed
 
 TRIES = 3
+MOST = 64  # rivals and methods that are looked at
 QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
 
 
@@ -30,7 +32,9 @@ def our_call(
     problem: Problem, arrays: Arrays, method: str = "auto", *, prepared: bool = False
 ) -> Callable[[], np.ndarray]:
     """The call a user of fastconv would write for a problem: NumPy in, NumPy out; `prepared` with a plan's weights."""
-    spec = problem.spec
+    spec = check_problem(problem).spec
+    check_arrays(problem, arrays)
+    prepared = parse_flag(prepared, "prepared")
     if not isinstance(spec, ConvSpec):
         return _our_pool(problem, spec, arrays)
     window = _window(problem)
@@ -84,6 +88,8 @@ def compare(
     Every result is compared at sampled positions with float64 values computed from the definition, and as a whole with
     fastconv's. Who is wrong is not timed.
     """
+    check_problem(problem)
+    rivals, methods, seconds = _checked(rivals, methods, seconds)
     arrays = make_arrays(problem, seed)
     expected = expect(problem, arrays)
     chosen = _chosen(problem)
@@ -101,6 +107,20 @@ def compare(
             others.setdefault(entry.who, []).append(entry)
     own = {method: found[variant] for method, variant in ours.items()}
     return Row(problem, chosen, expected.tolerance, own, others, disturbance)
+
+
+def _checked(rivals: Any, methods: Any, seconds: Any) -> tuple[list[Rival], list[str], float]:
+    try:
+        given = list(islice(rivals, MOST)), list(islice(methods, MOST))
+    except Exception:  # of what cannot be iterated over
+        raise InvalidArgument(
+            f"rivals is {shown(rivals)} and methods {shown(methods)}; expected what find_rivals found, and names"
+        ) from None
+    for rival in given[0]:
+        if not isinstance(rival, Rival):
+            raise InvalidArgument(f"a rival is {shown(rival)}; expected what find_rivals found")
+    words = [parse_word(method, "method", (*dispatch.METHODS, PLAN)) for method in given[1]]
+    return given[0], words, parse_seconds(seconds, least=0)
 
 
 def _chosen(problem: Problem, prepared: bool = False) -> str:

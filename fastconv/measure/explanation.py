@@ -7,11 +7,12 @@ from typing import Any
 
 from .. import dispatch
 from ..errors import InvalidArgument
-from ..spec import LAYOUTS, ConvSpec, conv_spec
+from ..ops.choice import spec_of_shapes
+from ..spec import ConvSpec, parse_flag
 from .comparison import our_call
 from .oracle import make_arrays
-from .problems import CONVOLUTIONS, Problem
-from .timing import interleave
+from .problems import CONVOLUTIONS, Problem, check_problem
+from .timing import interleave, parse_seconds
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def explain(
     Raises
     ------
     InvalidArgument
-        No method can serve such a problem.
+        No method can serve such a problem, or an argument is wrong.
+    TooLarge
+        The arrays to measure with do not fit into this machine's memory; `seconds` = 0 needs none.
 
     Examples
     --------
@@ -105,15 +108,9 @@ def explain(
     >>> [c.method for c in report.candidates if c.reason]
     ['winograd']
     """
-    if op not in _OPS:
-        raise InvalidArgument(f"op is {op!r}; expected one of {', '.join(_OPS)}")
-    if len(x_shape) - 2 not in LAYOUTS:
-        raise InvalidArgument(f"x_shape is {tuple(x_shape)}; expected three to five axes")
-    if prepared and op != "conv":
-        raise InvalidArgument(f"prepared goes with op 'conv'; {op} takes new operands each time")
-    spec = conv_spec(
-        x_shape, w_shape, rank=len(x_shape) - 2, stride=stride, padding=padding, dilation=dilation, groups=groups,
-        layout=layout, padding_mode=padding_mode, dtype=dtype,
+    spec = spec_of_shapes(
+        op, x_shape, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
+        padding_mode=padding_mode, dtype=dtype,
     )  # fmt: skip
     return explain_problem(Problem(_OPS[op], spec), prepared=prepared, seconds=seconds)
 
@@ -123,9 +120,13 @@ _OPS = {"conv" if op == "conv" else f"conv_{op}": op for op in CONVOLUTIONS}
 
 def explain_problem(problem: Problem, *, prepared: bool = False, seconds: float = 0.5) -> Explanation:
     """`explain` for a named problem."""
+    check_problem(problem)
     spec, op = problem.spec, problem.table_op
     if not isinstance(spec, ConvSpec):
         raise InvalidArgument(f"problem is {problem}; a pooling has one method only, nothing is chosen")
+    if parse_flag(prepared, "prepared") and op != "conv":
+        raise InvalidArgument(f"prepared goes with op 'conv'; {op} takes new operands each time")
+    seconds = parse_seconds(seconds, least=0)
     reasons = {row.method: row.supports(spec) for row in dispatch.rows(op)}
     able = [method for method, reason in reasons.items() if reason is None]
     measured: dict[str, float] = {}

@@ -21,8 +21,9 @@ from ..errors import DeviceMissing
 from ..simd import peak
 from ..simd.host import host
 from ..simd.kernel_cache import kernel_cache_dir, problem
-from ..threads import get_num_threads, threads_in_use
-from .timing import Disturbance
+from ..spec import parse_dtype
+from ..threads import MOST, get_num_threads, threads_in_use
+from .timing import Disturbance, parse_seconds
 
 LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
 VARIABLES = ("FASTCONV_", "NUMBA_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
@@ -55,7 +56,8 @@ def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
 
     Each is tried for `seconds` in short pieces, of which the fastest counts.
     """
-    members = get_num_threads()
+    dtype, seconds = parse_dtype(dtype), parse_seconds(seconds, least=0)
+    members = min(get_num_threads(), MOST)
     lanes = host().lanes(np.dtype(dtype).itemsize)
     stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
     values = np.full(members * stride, 0.5, dtype)
@@ -72,7 +74,7 @@ def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
 def _fastest(call: Callable[[], Any], seconds: float) -> float:
     call()
     times: list[float] = []
-    while sum(times) < seconds:
+    while not times or sum(times) < seconds:
         before = time.perf_counter()
         call()
         times.append(time.perf_counter() - before)

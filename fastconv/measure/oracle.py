@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import ConvSpec, PoolSpec
-from .problems import POOLS, Problem
+from .. import memory
+from ..errors import InvalidArgument, shown
+from ..spec import ConvSpec, PoolSpec, parse_count
+from .problems import POOLS, Problem, check_problem, parse_seed
 
 Arrays = dict[str, np.ndarray]
 SAMPLES = 64
@@ -22,15 +24,24 @@ SAMPLES = 64
 
 def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
     """Standard normal x and, but for a pooling, dy and a convolution's w, in the problem's layout and dtype."""
-    rng = np.random.default_rng(seed)
-    spec = problem.spec
+    spec = check_problem(problem).spec
+    rng = np.random.default_rng(parse_seed(seed))
     shapes = {"x": spec.x_shape}
     if isinstance(spec, ConvSpec):
         shapes["w"] = spec.w_shape
     if isinstance(spec, ConvSpec) or problem.op in POOLS[2:]:
         shapes["dy"] = spec.y_shape
+    needed = sum(map(math.prod, shapes.values())) * np.dtype(spec.dtype).itemsize
+    memory.check_room(needed, f"{problem} with its arrays")
     draw = np.float64 if spec.dtype == "float64" else np.float32
     return {name: rng.standard_normal(shape, draw).astype(spec.dtype, copy=False) for name, shape in shapes.items()}
+
+
+def check_arrays(problem: Problem, arrays: Any) -> None:
+    """Raise `InvalidArgument` unless these are the arrays of a problem, as `make_arrays` makes them."""
+    x = arrays.get("x") if isinstance(arrays, dict) else None
+    if not isinstance(x, np.ndarray) or x.shape != problem.spec.x_shape:
+        raise InvalidArgument(f"arrays is {shown(arrays)}; expected what make_arrays makes for {problem}")
 
 
 def result_shape(problem: Problem) -> tuple[int, ...]:
@@ -60,8 +71,10 @@ class Expected:
 
 def expect(problem: Problem, arrays: Arrays, samples: int = SAMPLES, seed: int = 1) -> Expected:
     """Choose `samples` elements of the result, the first and the last among them, and compute them in float64."""
-    shape = result_shape(problem)
-    flat = np.random.default_rng(seed).integers(0, math.prod(shape), samples)
+    shape = result_shape(check_problem(problem))
+    samples = max(2, min(parse_count(samples, "samples"), math.prod(shape)))
+    check_arrays(problem, arrays)
+    flat = np.random.default_rng(parse_seed(seed)).integers(0, math.prod(shape), samples)
     flat[:2] = 0, math.prod(shape) - 1
     positions = np.unravel_index(flat, shape)
     spec, op = problem.spec, problem.op

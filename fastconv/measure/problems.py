@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from ..spec import LAYOUTS, ConvSpec, PoolSpec, conv_spec, pool_spec
+from ..errors import InvalidArgument, shown
+from ..spec import LAYOUTS, ConvSpec, PoolSpec, conv_spec, parse_axes, parse_dtype, parse_word, pool_spec
 
 CONVOLUTIONS = ("conv", "input_grad", "weight_grad")
 POOLS = ("max_pool", "avg_pool", "max_pool_grad", "avg_pool_grad")
 DEFAULT_LAYOUT = "NHWC"
+ALL_LAYOUTS = tuple(layout for pair in LAYOUTS.values() for layout in pair)
 GRAMMAR = (
     "[OP:]nNcC[dD][hH]wW_oOkK[sSTRIDE][pPADDING][dDILATION][gGROUPS], such as conv:n8c16h32w32_o32k3s1p1 "
     "or max_pool:n8c16h32w32_k2s2p0"
@@ -101,28 +102,45 @@ def parse_problem(text: str, *, layout: str | None = None, dtype: str = "float32
     >>> parse_problem("max_pool:n8c64w112_k3s2p1").spec.out
     (1, 1, 56)
     """
-    match = _PATTERN.fullmatch(text.strip())
+    match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise InvalidArgument(f"problem is {text!r}; expected {GRAMMAR}")
+        raise InvalidArgument(f"problem is {shown(text)}; expected {GRAMMAR}")
+    if re.search(r"\d{20}", text):
+        raise InvalidArgument(f"problem is {shown(text)}; it holds a number that no array has elements for")
     part: dict[str, Any] = match.groupdict()
+    if not int(part["N"]):
+        raise InvalidArgument(f"problem is {shown(text)}; it has no images: nothing can be checked or timed")
     op = part["op"] or ("conv" if part["O"] else "max_pool")
     if op not in CONVOLUTIONS + POOLS or (part["O"] is None) != (op in POOLS):
         raise InvalidArgument(
-            f"problem is {text!r}; its operation must be one of {', '.join(CONVOLUTIONS)} (with oO) or "
+            f"problem is {shown(text)}; its operation must be one of {', '.join(CONVOLUTIONS)} (with oO) or "
             f"{', '.join(POOLS)} (without)"
         )
     if part["D"] and not part["H"]:
-        raise InvalidArgument(f"problem is {text!r}; with a depth it needs a height as well")
+        raise InvalidArgument(f"problem is {shown(text)}; with a depth it needs a height as well")
     size = tuple(int(part[axis]) for axis in "DHW" if part[axis])
+    layout = None if layout is None else parse_word(layout, "layout", ALL_LAYOUTS)
     if layout is not None and len(layout) != len(size) + 2:  # one --layout serves problems of every rank
         layout = LAYOUTS[len(size)][layout[-1] == "C"]
-    options = {"layout": layout, "dtype": dtype, **_window(part, size)}
+    options = {"layout": layout, "dtype": parse_dtype(dtype), **_window(part, size)}
     if op in POOLS:
         if part["g"] or part["mode"]:
-            raise InvalidArgument(f"problem is {text!r}; a pooling has neither groups nor a padding mode")
+            raise InvalidArgument(f"problem is {shown(text)}; a pooling has neither groups nor a padding mode")
         return pool(op, int(part["N"]), int(part["C"]), size, _axes(part["k"], size), **options)
     options |= {"groups": int(part["g"] or 1), "padding_mode": part["mode"] or "zeros"}
     return conv(op, int(part["N"]), int(part["C"]), int(part["O"]), size, _axes(part["k"], size), **options)
+
+
+def parse_seed(seed: Any) -> int:
+    """The seed of random numbers: a whole number, 0 among them."""
+    return parse_axes(seed, "seed", 1, least=0)[0]
+
+
+def check_problem(problem: Any) -> Problem:
+    """The problem; anything else, such as the text that names one, is an `InvalidArgument`."""
+    if not isinstance(problem, Problem):
+        raise InvalidArgument(f"problem is {shown(problem)}; expected what parse_problem makes of a problem string")
+    return problem
 
 
 def conv(
@@ -167,16 +185,20 @@ def pool(
 
 def in_layout(problem: Problem, layout: str) -> Problem:
     """The problem with channels last, for a layout such as "NHWC", or first; of any number of axes."""
+    check_problem(problem)
+    parse_word(layout, "layout", ALL_LAYOUTS)
     return replace(problem, spec=replace(problem.spec, channels_last=layout[-1] == "C"))
 
 
 def in_dtype(problem: Problem, dtype: str) -> Problem:
     """The problem in another dtype."""
-    return replace(problem, spec=replace(problem.spec, dtype=dtype))
+    check_problem(problem)
+    return replace(problem, spec=replace(problem.spec, dtype=parse_dtype(dtype)))
 
 
 def shrink(problem: Problem) -> Problem:
     """The same kind of problem, small enough for a test: one image, few channels, few pixels, a filter up to 5."""
+    check_problem(problem)
     spec = problem.spec
     kernel = tuple(min(k, 5) for k in (spec.kernel if isinstance(spec, ConvSpec) else spec.window))
     padding = tuple((min(a, k // 2), min(b, k // 2)) for (a, b), k in zip(spec.padding, kernel, strict=True))
@@ -207,7 +229,7 @@ def _axes(text: str, size: tuple[int, ...]) -> tuple[int, ...]:
     numbers = tuple(int(item) for item in text.split("x"))
     if len(numbers) not in (1, len(size)):
         raise InvalidArgument(
-            f"{text!r} in the problem is {len(numbers)} numbers; expected one, or {len(size)}, one an axis"
+            f"{shown(text)} in the problem is {len(numbers)} numbers; expected one, or {len(size)}, one an axis"
         )
     return numbers * len(size) if len(numbers) == 1 else numbers
 

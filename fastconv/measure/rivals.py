@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from ..spec import ConvSpec
+from ..errors import InvalidArgument, shown
+from ..spec import ConvSpec, parse_word
 from .oracle import Arrays
 from .problems import Problem
 
@@ -188,9 +188,8 @@ RIVALS = {
 
 def find_rivals(names: tuple[str, ...] | None = None) -> tuple[list[Rival], list[Rival]]:
     """The rivals of these names (default: all) that are installed, and those that are not."""
-    chosen = []
-    for name in dict.fromkeys(RIVALS if names is None else names):
-        if name not in RIVALS:
-            raise InvalidArgument(f"rival is {name!r}; expected one of {', '.join(RIVALS)}")
-        chosen.append(RIVALS[name])
+    if names is not None and not isinstance(names, (tuple, list)):
+        raise InvalidArgument(f"names is {shown(names)}; expected a list of some of {', '.join(RIVALS)}")
+    words = [parse_word(name, "rival", tuple(RIVALS)) for name in (RIVALS if names is None else names)]
+    chosen = [RIVALS[name] for name in dict.fromkeys(words)]
     return [rival for rival in chosen if rival.installed()], [rival for rival in chosen if not rival.installed()]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import InvalidArgument, shown
 from .machine import Peaks
 from .problems import CONVOLUTIONS, DEFAULT_LAYOUT, Problem
 from .timing import Timing, geometric_mean
@@ -123,7 +124,12 @@ class Row:
 
 def summary(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float | int]]]:
     """For each method and rival the geometric mean of the ratios, over the rows where both were timed."""
-    rows = list(rows)
+    try:
+        rows = list(rows)
+    except Exception:  # of what cannot be iterated over
+        raise InvalidArgument(f"rows is {shown(rows)}; expected the rows that compare returned") from None
+    if not all(isinstance(row, Row) for row in rows):
+        raise InvalidArgument(f"rows is {shown(rows)}; expected the rows that compare returned")
     means: dict[str, dict[str, dict[str, float | int]]] = {}
     for method in dict.fromkeys(method for row in rows for method in row.ours):
         for rival in dict.fromkeys(rival for row in rows for rival in row.rivals):

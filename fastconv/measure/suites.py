@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import InvalidArgument
+from ..spec import parse_flag, parse_word
 from .problems import POOLS, Problem, conv, in_dtype, in_layout, pool, shrink
 
 
@@ -150,8 +150,8 @@ def suite(name: str, *, tiny: bool = False) -> list[Problem]:
     >>> [problem.label for problem in suite("layers")][:2]
     ['64×[32→32@28 3×3]', '64×[32→64@14 3×3]']
     """
-    if name not in SUITES:
-        raise InvalidArgument(f"suite is {name!r}; expected one of {', '.join(SUITES)}")
+    parse_word(name, "suite", SUITES)
+    tiny = parse_flag(tiny, "tiny")
     if name == "all":
         problems = [p for key, make in _SUITES.items() if key != "quick" for p in make()]
     else:

@@ -14,7 +14,10 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from ..errors import InvalidArgument, shown
+from ..spec import parse_count, parse_real
 
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
@@ -64,6 +67,9 @@ def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3
     >>> times["sum"].minimum > times["pass"].minimum
     True
     """
+    seconds, rounds = parse_seconds(seconds, least=0), parse_count(rounds, "rounds")
+    if not isinstance(calls, Mapping) or not all(map(callable, calls.values())):
+        raise InvalidArgument(f"calls is {shown(calls)}; expected functions without arguments by name, in a dict")
     samples: dict[Name, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
@@ -82,13 +88,24 @@ def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3
     return {name: Timing(tuple(times)) for name, times in samples.items()}
 
 
+def parse_seconds(seconds: Any, least: float) -> float:
+    """A time to measure for."""
+    number = parse_real(seconds, "seconds", "a number of seconds")
+    if not least <= number < math.inf:
+        raise InvalidArgument(f"seconds is {shown(seconds)}; expected a finite number of at least {least:g}")
+    return number
+
+
 def geometric_mean(values: Iterable[float]) -> float:
     """The mean for ratios; NaN of nothing.
 
     >>> round(geometric_mean([0.5, 2.0]), 6)
     1.0
     """
-    logs = [math.log(value) for value in values]
+    try:
+        logs = [math.log(value) for value in values]
+    except Exception:  # of whatever is no positive number, or nothing to iterate over
+        raise InvalidArgument(f"values is {shown(values)}; expected numbers above 0") from None
     return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
 
 

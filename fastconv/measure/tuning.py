@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import dispatch, rates
+from ..errors import InvalidArgument, shown
 from ..rates import ENGINES, KINDS, Rate
 from ..spec import ConvSpec
 from .comparison import our_call
@@ -57,6 +58,8 @@ def tune(announce: Callable[[str], Any] = lambda text: None) -> list[Tuned]:
     >>> from fastconv import measure
     >>> tuned = measure.tune()  # doctest: +SKIP
     """
+    if not callable(announce):
+        raise InvalidArgument(f"announce is {shown(announce)}; expected a function of one text")
     found: dict[tuple[str, str], list[Measured]] = {}
     for problem in calibration():
         announce(str(problem))

@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import memory
 from ..cuda.runtime import interop
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, TooLarge, shown
+from ._reading import as_array, check_out
 
 FLOATS = ("float32", "float64")
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -103,7 +104,7 @@ class Operands:
 
     def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
         if device is not None and (not isinstance(device, str) or device not in ("cpu", "cuda")):
-            raise InvalidArgument(f'device is {device!r}; expected None, "cpu" or "cuda"')
+            raise InvalidArgument(f'device is {shown(device)}; expected None, "cpu" or "cuda"')
         if self._given is None:
             return device or "cpu"
         if device == "cpu":
@@ -129,7 +130,7 @@ class Operands:
         """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
         if out is None:
             return self.empty(shape)
-        check_out(out, shape, self.result)
+        check_out(out, shape, self.result, _array_class() if self.device == "cuda" else None)
         if self.device == "cuda" or out.dtype != self.compute or not out.flags.c_contiguous or not out.flags.aligned:
             return self.empty(shape)
         apart = not any(a is not None and np.may_share_memory(out, a) for a in self.arrays)
@@ -153,9 +154,10 @@ class Operands:
 
 def _are_ready(values: tuple[Any, ...]) -> bool:
     """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them."""
-    dtype = getattr(values[0], "dtype", None)
-    if dtype not in NATIVE:
+    first = values[0]
+    if type(first) is not np.ndarray or first.dtype not in NATIVE:
         return False
+    dtype = first.dtype
     for a in values:  # noqa: SIM110 - a generator would cost as much as all its tests
         if type(a) is not np.ndarray or a.dtype is not dtype or not a.flags.carray:
             return False
@@ -164,10 +166,12 @@ def _are_ready(values: tuple[Any, ...]) -> bool:
 
 def _are_resident(values: tuple[Any, ...]) -> bool:
     """The usual case on a GPU: `fastconv.to_device`'s arrays of one dtype that kernels take."""
-    dtype = getattr(getattr(values[0], "handle", None), "dtype", None)
-    if dtype not in NATIVE:
+    if type(values[0]).__module__ != "fastconv.cuda.array":
         return False
     kind = _array_class()
+    if type(values[0]) is not kind or values[0].handle.dtype not in NATIVE:
+        return False
+    dtype = values[0].handle.dtype
     return all(type(a) is kind and a.handle.dtype == dtype for a in values)
 
 
@@ -178,25 +182,15 @@ def _array_class() -> Any:
     return Array
 
 
-def as_array(value: Any, name: str) -> np.ndarray:
-    """Any array-like as a NumPy array of numbers; no tensor whose gradient would be lost."""
-    if getattr(value, "requires_grad", False) and interop.library_of(value) == "fastconv":
-        raise InvalidArgument(
-            f"{name} is a tensor that requires a gradient, which a function of arrays would lose; use the function of "
-            f"this name in fastconv.autograd.functional, or pass {name}.numpy()"
-        )
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument(f"{name} cannot be read as an array: {error}") from None
-    if not (array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"):
-        raise InvalidArgument(f"{name} has dtype {array.dtype}; expected real or complex numbers")
-    return array
-
-
 def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
     """`array` as C-contiguous, aligned, native and writable in Numba's eyes; copied only if it must be."""
-    array = np.require(array, dtype, ["C", "A"])
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        what = f"a C-contiguous copy of an array of shape {shown(array.shape)} and dtype {dtype}"
+        memory.check_room(array.size * np.dtype(dtype).itemsize, what)
+    try:
+        array = np.require(array, dtype, ["C", "A"])
+    except MemoryError:
+        raise TooLarge(f"{what} does not fit into the memory that is left") from None
     if not array.flags.writeable:
         # A read-only array is another type to Numba; kernels never write to their inputs, so look away.
         interface = {**array.__array_interface__}
@@ -234,16 +228,6 @@ def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) ->
     if result.name not in FLOATS:
         raise InvalidArgument(f"{', '.join(names)} have dtype {result}; expected float16, float32 or float64")
     return result, result
-
-
-def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """`out` must be a writable array of the result's shape and dtype."""
-    if not hasattr(out, "shape") or not hasattr(out, "dtype"):
-        raise InvalidArgument(f"out is a {type(out).__name__}; expected an array of shape {shape} and dtype {dtype}")
-    if tuple(out.shape) != shape or np.dtype(out.dtype) != dtype:
-        raise InvalidArgument(f"out has shape {tuple(out.shape)} and dtype {out.dtype}; expected {shape} and {dtype}")
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise InvalidArgument("out is read-only; pass a writable array")
 
 
 def is_device_array(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument, Unsupported
+from ..errors import InvalidArgument, Unsupported, shown
 from ._arrays import Operands
 
 
@@ -33,7 +33,7 @@ def by_parts(
     """
     if activation is not None:
         raise InvalidArgument(
-            f"activation is {activation!r} but the arrays are complex; apply a function of your own to y"
+            f"activation is {shown(activation)} but the arrays are complex; apply a function of your own to y"
         )
     (pr, pi), (qr, qi) = ((np.ascontiguousarray(f.real), np.ascontiguousarray(f.imag)) for f in factors)
     b = np.zeros(0) if b is None else b

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
+from types import FunctionType
 from typing import Any, NamedTuple
 
-from .. import dispatch
-from ..errors import InvalidArgument
+import numpy as np
+
+from .. import dispatch, memory
+from ..errors import InvalidArgument, shown
 from ..spec import ConvSpec
 from ..spec.shapes import arrange
 from ._arrays import Operands
@@ -55,6 +59,9 @@ def is_guarded(method: str, row: dispatch.Row) -> bool:
 
 @dispatch.remembered
 def _bind(op: str, spec: ConvSpec, method: str, device: str, prepared: bool) -> Bound:
+    # Each axis has a table of where its elements come from, made by way of one or two more where there is a border.
+    needed = 8 * sum(spec.padded) + 16 * sum(map(sum, spec.padding))
+    memory.check_room(needed, f"the border of {spec}, {spec.padding[3 - spec.rank :]},")
     row = dispatch.find(op, spec, method, device, prepared=prepared)
     last = spec.channels_last
     x_shape, y_shape = (arrange(spec.N, c, n, last) for c, n in ((spec.C, spec.size), (spec.O, spec.out)))
@@ -75,16 +82,37 @@ def geometry(spec: ConvSpec) -> dict[str, Any]:
     }
 
 
-def check_activation(activation: Any) -> Any:
-    """None, a known name, or a compiled scalar function."""
+def check_activation(activation: Any, dtype: np.dtype) -> Any:
+    """None, a known name, or a compiled function of one number of `dtype` that returns a real number."""
     if activation is None or (isinstance(activation, str) and activation in ACTIVATIONS):
         return activation
-    if hasattr(activation, "py_func"):
+    kind = type(activation)
+    if kind.__module__.partition(".")[0] == "numba" and hasattr(activation, "py_func"):
+        if dtype.kind == "f":
+            _check_function(activation, dtype)
         return activation
     known = ", ".join(map(repr, ACTIVATIONS))
+    advice = "; put @numba.njit above it" if kind is FunctionType else ""
     raise InvalidArgument(
-        f"activation is {activation!r}; expected None, {known} or a function compiled with numba.njit"
+        f"activation is {shown(activation)}; expected None, {known} or a function compiled with numba.njit{advice}"
     )
+
+
+@lru_cache(maxsize=64)
+def _check_function(activation: Any, dtype: np.dtype) -> None:
+    """Compile a user's activation, as the kernel that calls it would, and look at what it returns."""
+    from numba import from_dtype, typeof, types
+    from numba.core.registry import cpu_target
+
+    name, kind = shown(getattr(activation, "__name__", activation)), from_dtype(dtype)
+    expected = "expected a function compiled with numba.njit of one real number that returns one"
+    try:
+        signature = typeof(activation).get_call_type(cpu_target.typing_context, (kind,), {})
+    except Exception as error:  # Numba's own, or TypeError for another number of arguments
+        raise InvalidArgument(f"activation {name} cannot take a {dtype}: {shown(error, 200)}; {expected}") from None
+    result = None if signature is None else types.unliteral(signature.return_type)
+    if not isinstance(result, (types.Integer, types.Float, types.Boolean)):
+        raise InvalidArgument(f"activation {name} makes {shown(str(result))} of a {dtype}; {expected}")
 
 
 def finish_output(y: Any, b: Any, activation: Any, channels_last: bool, device: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import dispatch
-from ..errors import InvalidArgument
-from ..spec import PoolSpec, adaptive_spec, pool_spec
+from ..errors import InvalidArgument, shown
+from ..spec import PoolSpec, adaptive_spec, parse_flag, parse_real, pool_spec
+from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous, is_device_array
 from ._kernels import lifted
 
@@ -38,7 +39,7 @@ def spec_of(
     dtype: Any,
 ) -> PoolSpec:
     """`pool_spec`, which remembers what it was asked where the question is plain enough to be recognised."""
-    ceil_mode = check_flag(ceil_mode, "ceil_mode")
+    ceil_mode = parse_flag(ceil_mode, "ceil_mode")
     ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_spec
     return ask(
         x_shape,
@@ -89,28 +90,21 @@ def run(op: str, spec: PoolSpec, operands: Operands, *arrays: Any, **plain: Any)
     kernel(*brought, channels_last=last, **plain)
 
 
-def check_flag(value: Any, name: str) -> bool:
-    """True or False, and nothing that merely counts as such."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise InvalidArgument(f"{name} is {value!r}; expected True or False")
-    return bool(value)
-
-
 def check_divisor(divisor: Any) -> float | None:
     """None or a finite number other than 0."""
     if divisor is None:
         return None
-    number = _real(divisor, "divisor", "None or a finite number other than 0")
+    number = parse_real(divisor, "divisor", "None or a finite number other than 0")
     if number == 0 or not math.isfinite(number):
-        raise InvalidArgument(f"divisor is {divisor!r}; expected None or a finite number other than 0")
+        raise InvalidArgument(f"divisor is {shown(divisor)}; expected None or a finite number other than 0")
     return number
 
 
 def check_p(p: Any) -> float:
     """A number above 0; infinity means the largest magnitude."""
-    number = _real(p, "p", "a number above 0")
+    number = parse_real(p, "p", "a number above 0")
     if not number > 0:
-        raise InvalidArgument(f"p is {p!r}; expected a number above 0 (inf for the largest magnitude)")
+        raise InvalidArgument(f"p is {shown(p)}; expected a number above 0 (inf for the largest magnitude)")
     return number
 
 
@@ -118,8 +112,8 @@ def check_gradient(dy: Any, spec: PoolSpec, what: str = "dy") -> None:
     """dy must have the shape of the pool's output."""
     if tuple(dy.shape) != spec.y_shape:
         raise InvalidArgument(
-            f"{what} has shape {tuple(dy.shape)} but pooling x of shape {spec.x_shape} gives {spec.y_shape}; pass the "
-            f"x_shape, size and windows of the forward call, and {what} in its output's shape"
+            f"{what} has shape {shown(tuple(dy.shape))} but pooling x of shape {spec.x_shape} gives "
+            f"{spec.y_shape}; pass the x_shape, size and windows of the forward call, and {what} in its output's shape"
         )
 
 
@@ -127,7 +121,10 @@ def spec_of_gradient(dy: Any, x_shape: Any, rank: int, layout: str | None, dtype
     """The adaptive pool from x_shape to dy, for gradients that need no windows or those of an adaptive pool."""
     last = adaptive_of(rank, x_shape, 1, layout, dtype).channels_last
     if dy.ndim != rank + 2:
-        raise InvalidArgument(f"dy has shape {tuple(dy.shape)}; expected {rank + 2} axes, as many as x_shape {x_shape}")
+        raise InvalidArgument(
+            f"dy has shape {shown(tuple(dy.shape))}; expected {rank + 2} axes, as many as x_shape {shown(x_shape)}"
+            f"{missing_axes('dy', dy.ndim, rank, last)}"
+        )
     out = dy.shape[1:-1] if last else dy.shape[2:]
     spec = adaptive_of(rank, x_shape, tuple(out), layout, dtype)
     check_gradient(dy, spec)
@@ -136,21 +133,19 @@ def spec_of_gradient(dy: Any, x_shape: Any, rank: int, layout: str | None, dtype
 
 def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
     """int64 indices of dy's shape on the operands' device."""
-    shape = tuple(np.shape(indices) if not hasattr(indices, "shape") else indices.shape)
-    if shape != tuple(dy.shape):
-        raise InvalidArgument(
-            f"indices has shape {shape} but dy has shape {tuple(dy.shape)}; they must be equal: pass the indices that "
-            "max pooling returned"
-        )
     if is_device_array(indices):
         if operands.device == "cpu":
             raise InvalidArgument("indices is a CUDA array but dy is not; bring both to one device")
+        _check_shape_of_indices(indices, dy)
         from ..cuda import backend
 
         return backend.as_device(indices, np.dtype(np.int64))
     array = as_array(indices, "indices")
+    _check_shape_of_indices(array, dy)
     if array.dtype.kind not in "iu":
         raise InvalidArgument(f"indices has dtype {array.dtype}; expected whole numbers")
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise InvalidArgument(f"indices holds {array.max()}; no plane has as many elements")
     array = contiguous(array, np.dtype(np.int64))
     if operands.device == "cpu":
         return array
@@ -159,10 +154,9 @@ def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
     return backend.to_device(array)
 
 
-def _real(value: Any, name: str, expected: str) -> float:
-    if isinstance(value, (bool, np.bool_, str, bytes)):
-        raise InvalidArgument(f"{name} is {value!r}; expected {expected}")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{name} is {value!r}; expected {expected}") from None
+def _check_shape_of_indices(indices: Any, dy: Any) -> None:
+    if tuple(indices.shape) != tuple(dy.shape):
+        raise InvalidArgument(
+            f"indices has shape {shown(tuple(indices.shape))} but dy has shape {tuple(dy.shape)}; they must be equal: "
+            "pass the indices that max pooling returned"
+        )

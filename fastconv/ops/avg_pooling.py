@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._pools import adaptive_of, check_divisor, check_flag, operands_of, run, spec_of, windows_of
+from ..spec import parse_flag
+from ._pools import adaptive_of, check_divisor, operands_of, run, spec_of, windows_of
 
 
 def avg_pool2d(
@@ -277,7 +278,7 @@ def _avg_pool(
     divisor: float | None, layout: str | None, device: str | None,
 ) -> Any:  # fmt: skip
     divisor = check_divisor(divisor)
-    include = check_flag(count_include_pad, "count_include_pad")
+    include = parse_flag(count_include_pad, "count_include_pad")
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
     spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dispatch
-from ..errors import InvalidArgument
-from ..spec import conv_spec
+from ..errors import InvalidArgument, shown
+from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_dtype, parse_shape, parse_word
 
 
 def choose_method(
@@ -47,7 +47,7 @@ def choose_method(
     Raises
     ------
     InvalidArgument
-        No method can serve such a problem.
+        No method can serve such a problem, or an argument is wrong.
 
     Examples
     --------
@@ -57,12 +57,18 @@ def choose_method(
     >>> fc.choose_method((1, 1, 2048, 2048), (1, 1, 63, 63))
     'fft'
     """
-    if op not in ("conv", "conv_input_grad", "conv_weight_grad"):
-        raise InvalidArgument(f"op is {op!r}; expected 'conv', 'conv_input_grad' or 'conv_weight_grad'")
-    if len(x_shape) not in (3, 4, 5):
-        raise InvalidArgument(f"x_shape is {tuple(x_shape)}; expected three to five axes")
-    spec = conv_spec(
-        x_shape, w_shape, rank=len(x_shape) - 2, stride=stride, padding=padding, dilation=dilation, groups=groups,
-        layout=layout, padding_mode=padding_mode, dtype=dtype,
+    parse_word(device, "device", dispatch.DEVICES)
+    spec = spec_of_shapes(
+        op, x_shape, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
+        padding_mode=padding_mode, dtype=dtype,
     )  # fmt: skip
     return dispatch.choose_method(op, spec, device)
+
+
+def spec_of_shapes(op: Any, x_shape: Any, w_shape: Any, *, dtype: Any, **options: Any) -> ConvSpec:
+    """The specification of a question about a convolution that is named by shapes: there are no arrays to look at."""
+    parse_word(op, "op", ("conv", "conv_input_grad", "conv_weight_grad"))
+    x_shape = parse_shape(x_shape, "x")
+    if len(x_shape) - 2 not in LAYOUTS:
+        raise InvalidArgument(f"x_shape is {shown(x_shape)}; expected three to five axes")
+    return conv_spec(x_shape, w_shape, rank=len(x_shape) - 2, dtype=parse_dtype(dtype), **options)

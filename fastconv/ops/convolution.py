@@ -36,7 +36,7 @@ def conv2d(
     ----------
     x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
         Images. float32 and float64 stay what they are; float16 is computed in float32; integers become float64;
-        complex is computed by parts. Copied only if not C-contiguous.
+        complex is computed by parts. Copied only if not C-contiguous. Masked arrays with a mask are refused.
     w : array_like, (O, C/groups, KH, KW), or (KH, KW, C/groups, O) with ``layout="NHWC"``
         Filters.
     b : array_like, (O,), optional
@@ -52,15 +52,16 @@ def conv2d(
     padding_mode : {"zeros", "edge", "reflect", "symmetric", "wrap"}
         What the border holds, in ``np.pad``'s words ("replicate" and "circular" mean "edge" and "wrap").
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"} or a function compiled with ``numba.njit``
-        Applied to each output; the slope of "leaky_relu" is 0.01. What a function raises is raised here (not from a
-        GPU, which reports no exceptions).
+        Applied to each output: of one real number, returning one. The slope of "leaky_relu" is 0.01. What a function
+        raises is raised here (not from a GPU, which reports no exceptions).
     method : {"auto", "direct", "im2col", "winograd", "fft"}
         "auto" chooses by a model of the work, and takes direct for data that winograd and fft would spoil: NaN, Inf,
         numbers near the ends of the dtype's range, and mixed magnitudes (Notes). The others never fall back.
     device : {None, "cpu", "cuda"}
         None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
     out : ndarray, optional
-        Where to write y: its exact shape and dtype. If the call raises, what is in it is of no use.
+        Where to write y: an array of NumPy of its exact shape and dtype. If the call raises, what is in it is of no
+        use.
 
     Returns
     -------
@@ -75,6 +76,8 @@ def conv2d(
         The method named cannot serve this problem; the message says why and which can.
     DeviceMissing
         ``device="cuda"`` without a usable GPU.
+    TooLarge
+        y, or what is needed to compute it, does not fit into this machine's memory.
 
     Notes
     -----
@@ -173,7 +176,7 @@ def _conv(
     spec = known_spec(
         x.shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
     )
-    activation = check_activation(activation)
+    activation = check_activation(activation, operands.compute)
     y = operands.output(spec.y_shape, out)
     _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv", spec, method, operands, x, w)
 

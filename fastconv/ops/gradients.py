@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from ..spec import ConvSpec, known_spec, parse_shape
+from ..spec.shapes import missing_axes
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import bind
@@ -271,5 +272,6 @@ def _weight_grad(
 def _check_dy(dy: Any, spec: ConvSpec) -> None:
     if tuple(dy.shape) != spec.y_shape:
         raise InvalidArgument(
-            f"dy has shape {tuple(dy.shape)} but the output of this convolution ({spec}) has shape {spec.y_shape}"
+            f"dy has shape {shown(tuple(dy.shape))} but the output of this convolution ({spec}) has shape "
+            f"{spec.y_shape}{missing_axes('dy', len(dy.shape), spec.rank, spec.channels_last)}"
         )

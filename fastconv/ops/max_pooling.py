@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import PoolSpec
+from ..spec import PoolSpec, parse_flag
 from ._arrays import Operands
-from ._pools import adaptive_of, check_flag, operands_of, run, spec_of, windows_of
+from ._pools import adaptive_of, operands_of, run, spec_of, windows_of
 
 
 def max_pool2d(
@@ -299,7 +299,7 @@ def _adaptive_max_pool(
 
 
 def _maxima(spec: PoolSpec, operands: Operands, x: Any, return_indices: bool) -> Any:
-    wanted = check_flag(return_indices, "return_indices")
+    wanted = parse_flag(return_indices, "return_indices")
     y = operands.empty(spec.y_shape)
     indices = operands.empty(spec.y_shape, np.int64) if wanted else None
     run("max_pool", spec, operands, x, y, indices, windows_of(spec), step=spec.dilation)

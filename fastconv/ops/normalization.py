@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..memory import empty
 from ..threads import team
+from ._reading import as_array
 from ._twins import on_device
 from .elementwise import floats, kernels
 
@@ -187,7 +188,7 @@ def batch_norm_grad(
 
 def per_channel(values: Any, name: str, C: int) -> np.ndarray:
     """One number per channel, or `InvalidArgument`."""
-    array = np.asarray(values)
+    array = as_array(values, name)
     if array.shape != (C,):
         raise InvalidArgument(f"{name} has shape {array.shape} but x has {C} channels; expected ({C},)")
     return array

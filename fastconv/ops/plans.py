@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dispatch
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from ..spec import LAYOUTS, ConvSpec, known_spec, parse_shape
 from ._arrays import Operands, as_array, is_device_array
 from ._complex import is_complex
@@ -86,7 +86,7 @@ class ConvPlan:
         x = as_array(x, "x")
         if x.shape != self._spec.x_shape:
             raise InvalidArgument(
-                f"x has shape {x.shape}; this plan is for {self._spec.x_shape}: make another for other shapes"
+                f"x has shape {shown(x.shape)}; this plan is for {self._spec.x_shape}: make another for other shapes"
             )
         if x.dtype != self.dtype and not np.can_cast(x.dtype, self.dtype, "same_kind"):
             raise InvalidArgument(f"x has dtype {x.dtype}; this plan computes in {self.dtype}: cast x, or plan anew")
@@ -236,7 +236,7 @@ def _plan(
     spec = known_spec(
         shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
     )
-    return ConvPlan(spec, method, operands, check_activation(activation))
+    return ConvPlan(spec, method, operands, check_activation(activation, operands.compute))
 
 
 def _nbytes(item: Any) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..spec import parse_flag
 from ._pools import (
     check_divisor,
-    check_flag,
     check_gradient,
     indices_for,
     operands_of,
@@ -302,7 +302,7 @@ def _avg_pool_grad(
     count_include_pad: bool, divisor: float | None, layout: str | None, device: str | None,
 ) -> Any:  # fmt: skip
     divisor = check_divisor(divisor)
-    include = check_flag(count_include_pad, "count_include_pad")
+    include = parse_flag(count_include_pad, "count_include_pad")
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
     spec = spec_of(rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dispatch
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
+from ..spec import parse_flag
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import check_activation
@@ -69,10 +70,13 @@ def matmul(
     >>> fc.matmul([[1.0, 2.0]], [[3.0], [4.0]])
     array([[11.]])
     """
+    transpose_a, transpose_b = parse_flag(transpose_a, "transpose_a"), parse_flag(transpose_b, "transpose_b")
     operands = Operands("a b bias", a, b, bias, device=device, halves=True)
     a, b, bias = operands.arrays
     if a.ndim != 2 or b.ndim != 2:
-        raise InvalidArgument(f"matmul needs two matrices; a has shape {tuple(a.shape)} and b {tuple(b.shape)}")
+        raise InvalidArgument(
+            f"matmul needs two matrices; a has shape {shown(tuple(a.shape))} and b {shown(tuple(b.shape))}"
+        )
     rows, depth = a.shape[::-1] if transpose_a else a.shape
     inner, columns = b.shape[::-1] if transpose_b else b.shape
     if depth != inner:
@@ -81,8 +85,8 @@ def matmul(
             f"transpose_a={transpose_a}, transpose_b={transpose_b}); they must be equal"
         )
     if bias is not None and tuple(bias.shape) != (columns,):
-        raise InvalidArgument(f"bias has shape {tuple(bias.shape)}; expected ({columns},)")
-    activation = check_activation(activation)
+        raise InvalidArgument(f"bias has shape {shown(tuple(bias.shape))}; expected ({columns},)")
+    activation = check_activation(activation, operands.compute)
     y = operands.output((rows, columns), out)
     kernel = dispatch.load_name(KERNELS[operands.device])
 

@@ -149,7 +149,7 @@ def _transposed(
         x.shape, w.shape, None if b is None else b.shape, rank=rank, stride=stride, padding=padding,
         output_padding=output_padding, dilation=dilation, groups=groups, layout=layout, dtype=operands.compute,
     )  # fmt: skip
-    activation = check_activation(activation)
+    activation = check_activation(activation, operands.compute)
     y = operands.output(spec.x_shape, out)
     _, kernel, x_shape, w_shape, _, geometry = bind("conv_input_grad", spec, method, operands, x, w)
 

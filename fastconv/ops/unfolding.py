@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_axes
+from .. import memory
+from ..errors import InvalidArgument, shown
+from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_axes, parse_shape
+from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous, is_device_array
 from ._kernels import lifted
 
@@ -50,6 +52,8 @@ def unfold2d(
     ------
     InvalidArgument
         Shapes, dtypes or values that make no windows; the output would be empty.
+    TooLarge
+        The matrix does not fit into this machine's memory.
 
     Notes
     -----
@@ -220,7 +224,7 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
     x = _real(as_array(x, "x"))
     x = contiguous(x, x.dtype.newbyteorder("="))
     spec = _spec(rank, x.shape, "x", size, stride, padding, dilation)
-    cols = np.empty(_matrix_shape(spec), x.dtype)
+    cols = memory.empty(_matrix_shape(spec), x.dtype)
     import_module("fastconv.cpu.unfold").unfold(lifted(x, rank, False), cols, **_windows(spec))
     return cols
 
@@ -251,14 +255,10 @@ def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: A
     if operands.compute.kind == "c":
         raise InvalidArgument(f"cols has dtype {operands.compute}; expected real numbers")
     cols = operands.arrays[0]
-    try:
-        x_shape = tuple(x_shape)
-    except TypeError:
-        raise InvalidArgument(f"x_shape is {x_shape!r}; expected {rank + 2} whole numbers") from None
-    spec = _spec(rank, x_shape, "x_shape", size, stride, padding, dilation)
+    spec = _spec(rank, parse_shape(x_shape, "x"), "x_shape", size, stride, padding, dilation)
     if tuple(cols.shape) != _matrix_shape(spec):
         raise InvalidArgument(
-            f"cols has shape {tuple(cols.shape)} but x of shape {spec.x_shape} has columns of shape "
+            f"cols has shape {shown(tuple(cols.shape))} but x of shape {spec.x_shape} has columns of shape "
             f"{_matrix_shape(spec)}; pass the size, stride, padding and dilation of the unfolding"
         )
     dx = operands.empty(spec.x_shape)
@@ -272,7 +272,10 @@ def _spec(
     """The convolution by one filter whose windows these are."""
     if len(shape) != rank + 2:
         form = ", ".join(LAYOUTS[rank][0])
-        raise InvalidArgument(f"{name} has {len(shape)} axes; expected {rank + 2}, ({form}) ({name}: {shape})")
+        raise InvalidArgument(
+            f"{name} has {len(shape)} axes; expected {rank + 2}, ({form}) ({name}: {shown(shape)})"
+            f"{missing_axes('x', len(shape), rank) if name == 'x' else ''}"
+        )
     w_shape = (1, shape[1], *parse_axes(size, "size", rank))
     return conv_spec(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation)
 

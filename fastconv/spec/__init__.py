@@ -16,11 +16,16 @@ from .arguments import (
     LAYOUTS,
     PADDING_MODES,
     parse_axes,
+    parse_count,
+    parse_dtype,
+    parse_flag,
     parse_groups,
     parse_layout,
     parse_padding,
     parse_padding_mode,
+    parse_real,
     parse_shape,
+    parse_word,
 )
 from .conv import ConvSpec, conv_spec, known_spec, transposed_spec
 from .pool import PoolSpec, adaptive_spec, pool_spec
@@ -39,11 +44,16 @@ __all__ = [
     "known_spec",
     "lift",
     "parse_axes",
+    "parse_count",
+    "parse_dtype",
+    "parse_flag",
     "parse_groups",
     "parse_layout",
     "parse_padding",
     "parse_padding_mode",
+    "parse_real",
     "parse_shape",
+    "parse_word",
     "pool_spec",
     "transposed_spec",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 PADDING_MODES = {
@@ -20,24 +21,28 @@ PADDING_MODES = {
     "wrap": "wrap",
     "circular": "wrap",
 }
+COMPUTED = ("float32", "float64")
+MOST = 1 << 31  # strides, paddings and the like are below
+MOST_AXES = 64  # of an array of NumPy
+MOST_ELEMENTS = 1 << 60  # of an array: as many float64 as can be addressed
 
 
 def parse_layout(layout: str | None, rank: int) -> bool:
     """True for channels-last; None means channels-first."""
     first, last = LAYOUTS[rank]
     if layout is not None and (not isinstance(layout, str) or layout not in (first, last)):
-        raise InvalidArgument(f"layout is {layout!r}; expected {first!r} or {last!r}")
+        raise InvalidArgument(f"layout is {shown(layout)}; expected {first!r} or {last!r}")
     return layout == last
 
 
 def parse_axes(value: Any, name: str, rank: int, least: int = 1) -> tuple[int, ...]:
     """One whole number, or one per axis, each at least `least`."""
-    items = value if isinstance(value, (tuple, list, np.ndarray)) else (value,) * rank
+    items = value if _is_row(value) else (value,) * rank
     if len(items) != rank:
-        raise InvalidArgument(f"{name} is {value!r}; expected one whole number or {rank} of them")
+        raise InvalidArgument(f"{name} is {shown(value)}; expected one whole number or {rank} of them")
     numbers = tuple(_whole(item, name, value) for item in items)
     if min(numbers) < least:
-        raise InvalidArgument(f"{name} is {value!r}; each must be at least {least}")
+        raise InvalidArgument(f"{name} is {shown(value)}; each must be at least {least}")
     return numbers
 
 
@@ -51,18 +56,20 @@ def parse_padding(
         if padding == "same":
             total = [max(0, (-(-n // s) - 1) * s + e - n) for n, e, s in zip(size, extent, stride, strict=True)]
             return tuple((t // 2, t - t // 2) for t in total)
-        raise InvalidArgument(f'padding is {padding!r}; expected "valid", "same", an int, one int or pair per axis')
-    items = padding if isinstance(padding, (tuple, list, np.ndarray)) else (padding,) * rank
+        raise InvalidArgument(
+            f'padding is {shown(padding)}; expected "valid", "same", an int, one int or pair per axis'
+        )
+    items = padding if _is_row(padding) else (padding,) * rank
     if len(items) != rank:
-        raise InvalidArgument(f"padding is {padding!r}; expected one int, or {rank} ints or (before, after) pairs")
+        raise InvalidArgument(f"padding is {shown(padding)}; expected one int, or {rank} ints or (before, after) pairs")
     pairs = []
     for item in items:
-        pair = item if isinstance(item, (tuple, list, np.ndarray)) else (item, item)
+        pair = item if _is_row(item) else (item, item)
         if len(pair) != 2:
-            raise InvalidArgument(f"padding is {padding!r}; each axis takes an int or a (before, after) pair")
+            raise InvalidArgument(f"padding is {shown(padding)}; each axis takes an int or a (before, after) pair")
         pairs.append((_whole(pair[0], "padding", padding), _whole(pair[1], "padding", padding)))
     if min(min(p) for p in pairs) < 0:
-        raise InvalidArgument(f"padding is {padding!r}; it must not be negative; crop x instead")
+        raise InvalidArgument(f"padding is {shown(padding)}; it must not be negative; crop x instead")
     return tuple(pairs)
 
 
@@ -71,35 +78,103 @@ def parse_groups(groups: Any, C: int, O: int | None, shapes: str) -> int:
     number = _whole(groups, "groups", groups)
     if number < 1 or C % number or (O is not None and O % number):
         against = f"{C} input" + (f" and {O} output" if O is not None else "")
-        raise InvalidArgument(f"groups is {groups!r}; it must divide the {against} channels {shapes}")
+        raise InvalidArgument(f"groups is {shown(groups)}; it must divide the {against} channels {shapes}")
     return number
 
 
 def parse_padding_mode(mode: Any) -> str:
     """A padding mode in NumPy's words."""
     if not isinstance(mode, str) or mode not in PADDING_MODES:
-        raise InvalidArgument(f"padding_mode is {mode!r}; expected one of {', '.join(PADDING_MODES)}")
+        raise InvalidArgument(f"padding_mode is {shown(mode)}; expected one of {', '.join(PADDING_MODES)}")
     return PADDING_MODES[mode]
+
+
+def parse_word(value: Any, name: str, words: Sequence[str]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in words:
+        raise InvalidArgument(f"{name} is {shown(value)}; expected one of {', '.join(map(repr, words))}")
+    return value
+
+
+def parse_flag(value: Any, name: str) -> bool:
+    """True or False, and nothing that merely counts as such."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidArgument(f"{name} is {shown(value)}; expected True or False")
+    return bool(value)
+
+
+def parse_real(value: Any, name: str, expected: str) -> float:
+    """A real number, NaN and infinity among them: the caller says what he expects, and checks the rest of it."""
+    if not isinstance(value, (bool, np.bool_, str, bytes, bytearray, complex, np.complexfloating, np.ndarray)):
+        try:
+            return float(value)
+        except Exception:  # whatever __float__ raises: OverflowError for 10**400
+            pass
+    raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
+
+
+def parse_dtype(dtype: Any) -> str:
+    """The name of a dtype that is computed in; functions of arrays take others too, and turn them into one of these."""
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except Exception:  # of whatever is no dtype
+        name = None
+    if name not in COMPUTED:
+        raise InvalidArgument(
+            f"dtype is {shown(dtype)}; expected the dtype of the computation, 'float32' or 'float64': float16 is "
+            "computed in float32, integers in float64, complex numbers by parts"
+        )
+    return name
+
+
+def parse_count(value: Any, name: str) -> int:
+    """A whole number of at least 1."""
+    number = _whole(value, name, value)
+    if number < 1:
+        raise InvalidArgument(f"{name} is {shown(value)}; expected a whole number of at least 1")
+    return number
+
+
+def parse_shape(shape: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array; one that no array can have is refused, whatever the machine's memory."""
+    try:
+        if isinstance(shape, (str, bytes, bytearray, Mapping, Set)):
+            raise TypeError
+        len(shape)  # an iterator has no length, and need not have an end
+        numbers = tuple(map(_index, shape))
+    except Exception:
+        raise InvalidArgument(f"the shape of {name} is {shown(shape)}; expected a tuple of whole numbers") from None
+    if any(n < 0 for n in numbers):
+        raise InvalidArgument(f"the shape of {name} is {shown(numbers)}; no axis may be negative")
+    if len(numbers) > MOST_AXES:
+        raise InvalidArgument(
+            f"the shape of {name} has {len(numbers)} numbers; no array has more than {MOST_AXES} axes"
+        )
+    if math.prod(max(1, n) for n in numbers) > MOST_ELEMENTS:
+        raise InvalidArgument(f"the shape of {name} is {shown(numbers)}; no array has more than 2**60 elements")
+    return numbers
+
+
+def _is_row(value: Any) -> bool:
+    """True for what holds one entry per axis."""
+    return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _whole(value: Any, name: str, given: Any) -> int:
     if isinstance(value, (bool, np.bool_)):
-        raise InvalidArgument(f"{name} is {given!r}; expected whole numbers, not booleans")
+        raise InvalidArgument(f"{name} is {shown(given)}; expected whole numbers, not booleans")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        raise InvalidArgument(f"{name} is a 0-d array; expected whole numbers: pass int({name})")
     try:
         number = operator.index(value)
-    except TypeError:
-        raise InvalidArgument(f"{name} is {given!r}; expected whole numbers") from None
-    if abs(number) >= 1 << 31:
-        raise InvalidArgument(f"{name} is {given!r}; expected numbers below 2**31")
+    except Exception:  # whatever __index__ raises
+        raise InvalidArgument(f"{name} is {shown(given)}; expected whole numbers") from None
+    if abs(number) >= MOST:
+        raise InvalidArgument(f"{name} is {shown(given)}; expected numbers below 2**31")
     return number
 
 
-def parse_shape(shape: Sequence[int], name: str) -> tuple[int, ...]:
-    """The shape of an array."""
-    try:
-        numbers = tuple(operator.index(n) for n in shape)
-    except TypeError:
-        raise InvalidArgument(f"the shape of {name} is {shape!r}; expected a tuple of whole numbers") from None
-    if any(n < 0 for n in numbers):
-        raise InvalidArgument(f"the shape of {name} is {numbers}; no axis may be negative")
-    return numbers
+def _index(value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError
+    return operator.index(value)

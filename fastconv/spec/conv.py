@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from .arguments import (
     LAYOUTS,
     parse_axes,
@@ -20,7 +20,7 @@ from .arguments import (
     parse_padding_mode,
     parse_shape,
 )
-from .shapes import AXES, Pairs, Triple, arrange, form, lift, short, split, triple
+from .shapes import AXES, Pairs, Triple, arrange, form, lift, missing_axes, short, split, triple
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,11 @@ def _parse(
 ) -> ConvSpec:  # fmt: skip
     channels_last = parse_layout(layout, rank)
     x_shape, w_shape = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
-    shapes = f"(x: {x_shape}, w: {w_shape}, layout {LAYOUTS[rank][channels_last]})"
+    shapes = f"(x: {shown(x_shape)}, w: {shown(w_shape)}, layout {LAYOUTS[rank][channels_last]})"
     x_form, w_form = form(rank, channels_last), "(KERNEL, C/groups, O)" if channels_last else "(O, C/groups, KERNEL)"
     if len(x_shape) != rank + 2:
-        raise InvalidArgument(f"x has {len(x_shape)} axes but conv{rank}d needs {rank + 2}, {x_form} {shapes}")
+        hint = missing_axes("x", len(x_shape), rank, channels_last)
+        raise InvalidArgument(f"x has {len(x_shape)} axes but conv{rank}d needs {rank + 2}, {x_form} {shapes}{hint}")
     if len(w_shape) != rank + 2:
         raise InvalidArgument(f"w has {len(w_shape)} axes but conv{rank}d needs {rank + 2}, {w_form} {shapes}")
     N, C, size = split(x_shape, channels_last)
@@ -165,7 +166,7 @@ def _parse(
     if min(*kernel, C, O) < 1:
         raise InvalidArgument(f"every axis but the batch must have at least one element {shapes}")
     if b_shape is not None and tuple(b_shape) != (O,):
-        raise InvalidArgument(f"b has shape {tuple(b_shape)} but there are {O} output channels; expected ({O},)")
+        raise InvalidArgument(f"b has shape {shown(b_shape)} but there are {O} output channels; expected ({O},)")
     stride, dilation = parse_axes(stride, "stride", rank), parse_axes(dilation, "dilation", rank)
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     pairs = parse_padding(padding, rank, size, extent, stride)
@@ -218,12 +219,13 @@ def transposed_spec(
     """The forward convolution whose input gradient is this transposed convolution: its y is our x, its x our output."""
     channels_last = parse_layout(layout, rank)
     x_shape, w_shape = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
-    shapes = f"(x: {x_shape}, w: {w_shape}, layout {LAYOUTS[rank][channels_last]})"
+    shapes = f"(x: {shown(x_shape)}, w: {shown(w_shape)}, layout {LAYOUTS[rank][channels_last]})"
     w_form = "(KERNEL, O/groups, C)" if channels_last else "(C, O/groups, KERNEL)"
     if len(x_shape) != rank + 2 or len(w_shape) != rank + 2:
+        hint = missing_axes("x", len(x_shape), rank, channels_last)
         raise InvalidArgument(
             f"conv_transpose{rank}d needs x with {rank + 2} axes, {form(rank, channels_last)}, and w with "
-            f"{rank + 2} axes, {w_form} {shapes}"
+            f"{rank + 2} axes, {w_form} {shapes}{hint}"
         )
     N, C, size = split(x_shape, channels_last)
     kernel, inner, outer = (
@@ -234,7 +236,7 @@ def transposed_spec(
     groups = parse_groups(groups, C, None, shapes)
     O = inner * groups
     if b_shape is not None and tuple(b_shape) != (O,):
-        raise InvalidArgument(f"b has shape {tuple(b_shape)} but there are {O} output channels; expected ({O},)")
+        raise InvalidArgument(f"b has shape {shown(b_shape)} but there are {O} output channels; expected ({O},)")
     stride, dilation = parse_axes(stride, "stride", rank), parse_axes(dilation, "dilation", rank)
     extra = parse_axes(output_padding, "output_padding", rank, least=0)
     for a in range(rank):

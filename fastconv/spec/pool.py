@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from .arguments import parse_axes, parse_layout, parse_padding, parse_shape
-from .shapes import AXES, Pairs, Triple, arrange, form, lift, split
+from .shapes import AXES, Pairs, Triple, arrange, form, lift, missing_axes, split
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _pool_input(x_shape: Sequence[int], rank: int, channels_last: bool) -> tuple
     if len(x_shape) != rank + 2:
         raise InvalidArgument(
             f"x has {len(x_shape)} axes but a {rank}-D pooling needs {rank + 2}, {form(rank, channels_last)} "
-            f"(x: {x_shape})"
+            f"(x: {shown(x_shape)}){missing_axes('x', len(x_shape), rank, channels_last)}"
         )
     N, C, size = split(x_shape, channels_last)
     if min(*size, C) < 1:

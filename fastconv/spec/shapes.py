@@ -39,6 +39,15 @@ def form(rank: int, channels_last: bool) -> str:
     return f"({', '.join(LAYOUTS[rank][channels_last])})"
 
 
+def missing_axes(name: str, ndim: int, rank: int, channels_last: bool = False) -> str:
+    """What to do about an array of one or two axes too few: an image without a batch, a plane without channels."""
+    if ndim == rank + 1:
+        return f"; add the batch axis with {name}[None]"
+    if ndim == rank:
+        return f"; add the batch and channel axes with {name}[None, {'..., ' if channels_last else ''}None]"
+    return ""
+
+
 def short(values: Sequence[int], rank: int) -> str:
     """One number where all axes agree, else joined by x."""
     values = values[3 - rank :]

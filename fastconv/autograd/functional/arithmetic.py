@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
+from ...ops._reading import refuse_mask
 from ..operation import primitive
 from ..tensor import Tensor, as_data
 
@@ -198,6 +199,8 @@ def _(dy: Any, needs: Any, inside: tuple[slice, ...]) -> tuple[Any, ...]:
 @primitive
 def concatenate(*tensors: Any, axis: int = -1) -> Saved:
     """Join along an existing axis."""
+    for tensor in tensors:
+        refuse_mask(tensor, "an array")  # NumPy would drop it
     sizes = [np.shape(t)[axis] for t in tensors]
     return np.concatenate(tensors, axis=axis), (np.cumsum(sizes)[:-1], axis)
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .transform import is_smooth
-
 Triple = tuple[int, int, int]
 
 RATIOS = (1.2, 1.35, 1.6, 2, 2.5, 3.2, 4, 5.5, 8, 12, 20, 40, 100)  # tile lengths tried, relative to the extent
@@ -141,9 +139,15 @@ def rounded(n: int, unit: int) -> int:
 def fast_length(n: int, unit: int) -> int:
     """The least multiple of `unit`, a power of two, from n on that can be transformed."""
     many = -(-n // unit)
-    while not is_smooth(many):
-        many += 1
-    return many * unit
+    best = 1 << (many - 1).bit_length()
+    fives = 1
+    while fives < best:  # every product of fives and threes below, times the power of two that brings it to `many`
+        odd = fives
+        while odd < best:
+            best = min(best, odd << (-(-many // odd) - 1).bit_length())
+            odd *= 3
+        fives *= 5
+    return best * unit
 
 
 def triple(values: Iterable[int]) -> Triple:
