@@ -22,7 +22,7 @@ from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Metric
 from .metrics import get as get_metric
-from .placing import carrier, put
+from .placing import put
 from .plan import Plan
 
 TRAIN_BATCH = 32
@@ -41,7 +41,6 @@ class Trainer:
     """Where the weights lie and training runs: "cpu" or "cuda"."""
 
     _metrics: list[Metric]
-    _plan: Plan | None = None
 
     @property
     def input_shape(self) -> tuple[int | None, ...] | None:
@@ -51,6 +50,16 @@ class Trainer:
     @property
     def output_shape(self) -> tuple[int | None, ...] | None:
         """Shape of a batch's result, starting with None."""
+        raise NotImplementedError
+
+    @property
+    def plan(self) -> Plan:
+        """How the layers are run."""
+        raise NotImplementedError
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
@@ -79,8 +88,9 @@ class Trainer:
         """
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
-        self.optimizer = optimizers.get(optimizer)
-        self.optimizer.adopt(self.optimizer.carried(carrier(self.device)))
+        optimizer = optimizers.get(optimizer)
+        optimizer.claim(self)
+        self.optimizer = optimizer
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
@@ -218,13 +228,6 @@ class Trainer:
         """`predict` for one batch."""
         return self.predict(x, batch_size=max(1, len(x)))
 
-    @property
-    def plan(self) -> Plan:
-        """How the layers are run; made anew when they change."""
-        if self._plan is None:
-            self._plan = Plan(self.layers)
-        return self._plan
-
     def _feed(self, x: np.ndarray, y: np.ndarray | None) -> Feed:
         """The samples as the model's device takes them."""
         return Feed(x, y) if self.device == "cpu" else DeviceFeed(x, y, None if y is None else self.loss.label_dtype(y))
@@ -255,7 +258,7 @@ class Trainer:
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
-            self.optimizer.apply(weights)
+            self.optimizer.apply(weights, self)
         for w in weights:
             w.grad = None
             if w.constraint is not None:
@@ -321,11 +324,6 @@ class Trainer:
     def _ensure_built(self, x: np.ndarray) -> None:
         if self.output_shape is None:
             self.build((None, *x.shape[1:]))
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        return [w for layer in self.layers for w in layer.trainable_weights]
 
 
 def _count(value: Any, name: str, least: int) -> int:
