@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ def weight_arrays(layers: list[Layer]) -> Arrays:
 
 def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
     """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
-    check(layers, arrays, source)
+    check_fit(layers, arrays, source)
     for name, (_, weight) in named_weights(layers).items():
         put(weight.data, arrays[name])
 
 
-def check(layers: list[Layer], arrays: Arrays, source: str) -> None:
+def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> None:
     """`assign` would succeed: there is an array for each weight, and a weight for each array."""
     mine = named_weights(layers)
     for name in (*mine, *arrays):
@@ -68,7 +69,7 @@ def load_state(model: Any, filepath: Any) -> None:
         parts[part][name] = array
     generators = _generators(model)
     states = _generator_states(parts["generators"], generators, filepath)
-    check(model.layers, parts["weights"], str(filepath))
+    check_fit(model.layers, parts["weights"], str(filepath))
     names = {name: w for name, (_, w) in named_weights(model.layers).items()}
     restored = model.optimizer.fitted(parts["optimizer"], names, model.trainable_weights)
     assign(model.layers, parts["weights"], str(filepath))

@@ -197,6 +197,7 @@ class Sequential(Stack, Trainer):
         """
         if not self.built:
             self.build()
+        self._must_be_built()
         assign(self.layers, load_arrays(filepath), str(filepath))
 
     def save_state(self, filepath: Any) -> None:
@@ -224,8 +225,10 @@ class Sequential(Stack, Trainer):
         self._compiled()
         if not self.built:
             self.build()
+        self._must_be_built()
         load_state(self, filepath)
 
     def _must_be_built(self) -> None:
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
+        self.plan  # noqa: B018  the layers have their names

@@ -138,7 +138,7 @@ class Optimizer:
             updates.together(name, groups, **numbers)
         else:
             for w, state, g in changes:
-                g = np.ascontiguousarray(g) if isinstance(g, np.ndarray) else g
+                g = np.asarray(g, order="C") if isinstance(w, np.ndarray) else g
                 self.step(w, self._clipped(g), rate, *state)
 
     def claim(self, owner: Any) -> None:

@@ -58,10 +58,11 @@ def place(holders: Iterable[Holder], device: str) -> None:
     """Bring all weights of layers, and of layers inside of them, to a device; none moves if one cannot."""
     carry = carrier(device)
     inside = [holder for _, holder in walk(*holders)]
-    moved = [(t, carry(t.data)) for holder in inside for t in tensors(holder)]
-    for tensor, array in moved:
-        if tensor.data is not array:
-            tensor.data = array
+    arrays = [(t, t.data) for holder in inside for t in tensors(holder)]
+    moved = [(t, array, carry(array)) for t, array in arrays]
+    for tensor, array, there in moved:
+        if there is not array:
+            tensor.data = there
             tensor.grad = None
     for holder in inside:
         if hasattr(holder, "device"):  # a model in a layer

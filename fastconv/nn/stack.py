@@ -84,7 +84,7 @@ class Stack(Holder):
         if any(layer is other for other in self.layers):
             raise InvalidArgument(f"layer {layer.name!r} is in this model already; make another one")
         shape = self._shape_above(layer)
-        name = self._name_for(layer)
+        name = self._name_for(layer, self.layers)
         if layer.built and shape is not None:
             layer.refit(shape)
         elif shape is not None:
@@ -146,11 +146,20 @@ class Stack(Holder):
     def plan(self) -> Plan:
         """How the layers are run; made anew when they have changed."""
         if self._plan is None or not self._plan.fits(self.layers):
+            self._adopt()
             self._refit()
             self._plan = Plan(self.layers, self.generator)
         if any(device_of(w.data) != self.device for layer in self.layers for w in layer.own_weights):
             place(self.layers, self.device)  # of a layer that came by itself, or is in another model too
         return self._plan
+
+    def _adopt(self) -> None:
+        """Name layers that were put into the list by hand as `add` would have."""
+        for i, layer in enumerate(self.layers):
+            if not (layer._in_model or layer.is_named):
+                others = [*self.layers[:i], *self.layers[i + 1 :]]
+                layer.name = self._name_for(layer, others)
+            layer._in_model = True
 
     def _refit(self) -> None:
         """Bring the shapes of built layers up to date."""
@@ -179,9 +188,10 @@ class Stack(Holder):
             return (None, *layer.declared_shape)
         return self.input_shape
 
-    def _name_for(self, layer: Layer) -> str:
-        """The name of a layer that is put on top: its own, with a number if that is taken and nobody chose it."""
-        taken, stem = {other.name for other in self.layers}, layer.name
+    @staticmethod
+    def _name_for(layer: Layer, others: Sequence[Layer]) -> str:
+        """The name of a layer beside others: its own, with a number if that is taken and nobody chose it."""
+        taken, stem = {other.name for other in others}, layer.name
         if stem not in taken:
             return stem
         if layer.is_named:

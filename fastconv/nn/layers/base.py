@@ -209,7 +209,7 @@ class Layer(Holder):
         taken = {w.name for w in self.own_weights}
         name = next(n for n in (name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
         weight = Parameter(
-            name, np.ascontiguousarray(data), trainable, regularizers.get(regularizer), constraints.get(constraint)
+            name, np.asarray(data, order="C"), trainable, regularizers.get(regularizer), constraints.get(constraint)
         )
         self._own = [*self._own, weight]
         return weight
