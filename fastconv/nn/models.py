@@ -137,9 +137,13 @@ class Sequential(Stack, Trainer):
             if not -len(self.layers) <= index < len(self.layers):
                 raise InvalidArgument(f"index is {index}; the model has {len(self.layers)} layers")
             return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
+        named = [layer for layer in self.layers if layer.name == name]
+        if len(named) > 1:
+            raise InvalidArgument(
+                f"{len(named)} layers are named {name!r:.60}; give them names of their own, or index="
+            )
+        if named:
+            return named[0]
         raise InvalidArgument(f"no layer named {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:

@@ -91,21 +91,10 @@ class Optimizer:
         rate = self._learning_rate(self.iterations) if callable(self._learning_rate) else self._learning_rate
         return rate / (1 + self.decay * self.iterations)
 
-    def apply(self, weights: Sequence[Tensor], owner: Any = None) -> None:
+    def apply(self, weights: Sequence[Tensor]) -> None:
         """One step: change every weight by its gradient.
 
         What is kept for a weight stays with it: weights may be left out and come back, and new ones may come.
-
-        Parameters
-        ----------
-        weights : sequence of Tensor
-        owner : Sequential, optional
-            The model whose weights they are.
-
-        Raises
-        ------
-        InvalidArgument
-            The optimizer trains another model.
 
         Examples
         --------
@@ -115,8 +104,6 @@ class Optimizer:
         >>> w.data
         array([0.5])
         """
-        if owner is not None:
-            self.claim(owner)
         states = self._states.of(weights, self.slots)
         rate = self.current_rate()
         by_steps: dict[int, list[tuple[Tensor, State]]] = {}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -73,9 +72,19 @@ class Plan:
 
     def fits(self, layers: Sequence[Layer]) -> bool:
         """Whether the layers are those that the plan was made of, as they were then."""
-        return len(layers) == len(self._made_of) and all(
-            all(map(is_, made_of, _outlines(layer))) for made_of, layer in zip(self._made_of, layers, strict=True)
-        )
+        if len(layers) != len(self._made_of):
+            return False
+        for (known, kind, activation, call, shape), layer in zip(self._made_of, layers, strict=True):
+            own = vars(layer)
+            if (
+                layer is not known
+                or type(layer) is not kind
+                or own.get("activation") is not activation
+                or own.get("call") is not call
+                or own["input_shape"] is not shape
+            ):
+                return False
+        return True
 
 
 class _Linear:
@@ -86,9 +95,9 @@ class _Linear:
 
 
 def _outlines(layer: Layer) -> tuple[Any, ...]:
-    """All of a layer that a plan depends on, to be compared by identity."""
+    """All of a layer that a plan and its shapes depend on, to be compared by identity."""
     own = vars(layer)
-    return layer, type(layer), own.get("activation"), own.get("call"), own.get("input_shape")
+    return layer, type(layer), own.get("activation"), own.get("call"), own["input_shape"]
 
 
 def _is_plain(layer: Any, *kinds: type[Layer]) -> bool:

@@ -108,16 +108,18 @@ class Stack(Holder):
             )
         if not self.layers:
             raise InvalidArgument("the model has no layers; add some first")
-        if not self.layers[0].built:
-            self._built_for = self.layers[0], shape
+        first = None if getattr(self.layers[0], "built", True) else self.layers[0]
+        given = shape
         for layer in self.layers:
             self._build(layer, shape)
             shape = layer.output_shape or shape
+        if first is not None:
+            self._built_for = first, given
 
     @property
     def built(self) -> bool:
         """Whether all layers have their weights."""
-        return bool(self.layers) and all(layer.built for layer in self.layers)
+        return bool(self.layers) and all(isinstance(layer, Layer) and layer.built for layer in self.layers)
 
     @property
     def input_shape(self) -> Shape | None:
@@ -174,6 +176,8 @@ class Stack(Holder):
 
     def _build(self, layer: Layer, shape: Shape) -> None:
         """Build a layer that is not yet, with this model's random numbers and on its device."""
+        if not isinstance(layer, Layer):
+            raise InvalidArgument(f"the model's layers hold {layer!r:.100}, which is no layer")
         was_built = layer.built
         with seeding.drawing(self.generator()):
             layer.ensure_built(shape)
@@ -198,7 +202,7 @@ class Stack(Holder):
             raise InvalidArgument(f"there is a layer named {stem!r} already; names must differ")
         if layer._in_model:
             raise InvalidArgument(
-                f"layer {stem!r} is in another model, and this one has a layer of that name already; give the layer a "
-                "name that is in neither: layer.name = '...'"
+                f"layer {stem!r:.60} is in another model, and this one has a layer of that name already; give one of "
+                "the two a name of its own: layer.name = '...'"
             )
         return next(name for name in (f"{stem}_{i}" for i in range(1, len(taken) + 2)) if name not in taken)

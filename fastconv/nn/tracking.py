@@ -61,7 +61,9 @@ class Holder:
     @property
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
-        return list(_trainable_weights(self, set()).values())
+        found: dict[int, Parameter] = {}
+        _collect(self, found, set())
+        return list(found.values())
 
     @property
     def non_trainable_weights(self) -> list[Parameter]:
@@ -145,12 +147,13 @@ def _search(path: Path, value: Any, kind: type, outer: tuple[Any, ...]) -> Itera
             yield from _search((*path, str(key)), item, kind, (*outer, value))
 
 
-def _trainable_weights(holder: Holder, seen: set[int]) -> dict[int, Parameter]:
-    """By identity; what is inside of a holder that is not trainable may still be reached from elsewhere."""
-    if not holder.trainable or id(holder) in seen:
-        return {}
+def _collect(holder: Holder, found: dict[int, Parameter], seen: set[int]) -> None:
+    """Add what is trainable, by identity; what a frozen holder keeps may still be reached from another one."""
+    if not holder._trainable or id(holder) in seen:
+        return
     seen.add(id(holder))
-    found = {id(w): w for w in holder.own_weights if w.requires_grad}
+    for w in holder.own_weights:
+        if w.requires_grad:
+            found[id(w)] = w
     for _, inner in holder.held():
-        found.update(_trainable_weights(inner, seen))
-    return found
+        _collect(inner, found, seen)

@@ -158,6 +158,7 @@ class Trainer:
         when somebody asks for them: a callback with `on_batch_end` that looks at its logs waits for every step.
         """
         x, y = self._samples(x, y)
+        self.optimizer.claim(self)
         validation = None if validation_data is None else self._validation(validation_data)
         if validation is None and validation_split:
             (x, y), validation = split(x, y, validation_split)
@@ -189,6 +190,7 @@ class Trainer:
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
         x, y = self._samples(x, y)
+        self.optimizer.claim(self)
         meter = meter_of(self._metrics, self.device)
         for xb, yb in self._feed(x, y).batches(len(x)):
             meter.add(self._train_step(xb, yb, meter), len(x))
@@ -258,7 +260,7 @@ class Trainer:
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
-            self.optimizer.apply(weights, self)
+            self.optimizer.apply(weights)
         for w in weights:
             w.grad = None
             if w.constraint is not None:
