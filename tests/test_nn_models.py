@@ -689,3 +689,91 @@ def test_a_subclass_may_add_weights_to_a_dense_layer():
     kernel, bias, scale = model.get_weights()
     model.set_weights([kernel, bias, scale * 3])
     np.testing.assert_allclose(model.predict(X), 3 * (X.astype(np.float64) @ kernel), atol=1e-5)
+
+
+# --- a random life, beside plain arrays
+
+
+ACTIVATIONS = {"relu": relu, "tanh": np.tanh, "linear": lambda z: z}
+SLOPES = {"relu": lambda a: a > 0, "tanh": lambda a: 1 - a**2, "linear": np.ones_like}
+
+
+class Twin:
+    """Dense layers (6 to 6) as float64 arrays, trained by momentum as the formula says."""
+
+    def __init__(self):
+        self.layers = []
+
+    def add(self, layer, place=None):
+        arrays = [w.astype(np.float64) for w in layer.get_weights()]
+        entry = {"w": arrays, "v": [np.zeros_like(a) for a in arrays], "f": layer.activation.__name__, "train": True}
+        self.layers.insert(len(self.layers) if place is None else place, entry)
+
+    def run(self):
+        values = [X.astype(np.float64)]
+        for layer in self.layers:
+            values.append(ACTIVATIONS[layer["f"]](values[-1] @ layer["w"][0] + layer["w"][1]))
+        return values
+
+    def train(self, y):
+        values = self.run()
+        loss, dy = np.square(values[-1] - y).mean(), 2 * (values[-1] - y) / y.size
+        for layer, x, out in zip(self.layers[::-1], values[-2::-1], values[::-1], strict=False):
+            dz = dy * SLOPES[layer["f"]](out)
+            dy = dz @ layer["w"][0].T
+            for i, g in enumerate((x.T @ dz, dz.sum(axis=0)) if layer["train"] else ()):
+                layer["v"][i] = 0.9 * layer["v"][i] - 0.05 * g
+                layer["w"][i] = layer["w"][i] + layer["v"][i]
+        return loss
+
+
+def new_layer(rng):
+    return L.Dense(6, activation=str(rng.choice(list(ACTIVATIONS))), input_dim=6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_random_life(seed, tmp_path):
+    rng, twin = np.random.default_rng(seed), Twin()
+    model = keras.Sequential([new_layer(rng), new_layer(rng)], seed=seed)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+    for layer in model.layers:
+        twin.add(layer)
+    y = rng.random((16, 6))
+    for _ in range(40):
+        i = int(rng.integers(len(model.layers)))
+        match str(rng.choice(["train", "train", "predict", "insert", "swap", "drop", "freeze", "activation", "copy",
+                              "weights", "state"])):  # fmt: skip
+            case "train" if model.trainable_weights:
+                assert abs(model.train_on_batch(X, y) - twin.train(y)) < 1e-5
+            case "predict":
+                np.testing.assert_allclose(model.predict(X), twin.run()[-1], atol=1e-5)
+            case "insert" if len(model.layers) < 5:
+                layer = new_layer(rng)
+                model.layers.insert(i, layer)
+                model.build((None, 6))
+                twin.add(layer, i)
+            case "swap":
+                model.layers[i] = layer = new_layer(rng)
+                model.build((None, 6))
+                del twin.layers[i]
+                twin.add(layer, i)
+            case "drop" if len(model.layers) > 1:
+                del model.layers[i], twin.layers[i]
+            case "freeze":
+                model.layers[i].trainable = twin.layers[i]["train"] = not twin.layers[i]["train"]
+            case "activation":
+                twin.layers[i]["f"] = str(rng.choice(list(ACTIVATIONS)))
+                model.layers[i].activation = keras.activations.get(twin.layers[i]["f"])
+            case "copy":
+                model = copy.deepcopy(model) if rng.random() < 0.5 else pickle.loads(pickle.dumps(model))
+            case "weights":
+                model.save_weights(tmp_path / "w.npz")
+                model.set_weights([w * 0 for w in model.get_weights()])
+                model.load_weights(tmp_path / "w.npz")
+            case "state":
+                model.save_state(tmp_path / "s.npz")
+                model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+                model.load_state(tmp_path / "s.npz")
+    for layer, entry in zip(model.layers, twin.layers, strict=True):
+        for got, want in zip(layer.get_weights(), entry["w"], strict=True):
+            np.testing.assert_allclose(got, want, atol=1e-5)

@@ -47,6 +47,7 @@ class Stack(Holder):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a list of layers of its own, and makes its own plan."""
+        self._adopt()
         return {**vars(self), "_plan": None, "layers": list(self.layers)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
