@@ -1,6 +1,8 @@
 """nn on CUDA, in the simulator: what the CPU computes to rounding, nothing copied to the host, few launches."""
 
+import copy
 import json
+import pickle
 
 import cudasim
 import numpy as np
@@ -477,6 +479,73 @@ def test_layers_made_later_lie_there_too(simulator):
     model.set_weights([w + 1 for w in model.get_weights()])
     cpu.set_weights([w + 1 for w in cpu.get_weights()])
     np.testing.assert_allclose(model.predict(x), cpu.predict(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["copy", "pickle"])
+def test_a_copy_goes_its_own_way_there(simulator, duplicate):
+    x, y = data(4, (4,))
+    model = outputs_model(K, "softmax")().to("cuda")
+    model.compile(OPTIMIZERS["nesterov"](), "mse")
+    model.fit(x, y, batch_size=2, verbose=0)
+    best = duplicate(model)
+    assert best.device == "cuda" and not isinstance(best.layers[0].kernel.data, np.ndarray)
+    before = best.predict(x)
+    history = model.fit(x, y, batch_size=2, verbose=0).history
+    np.testing.assert_array_equal(best.predict(x), before)
+    assert best.fit(x, y, batch_size=2, verbose=0).history == history
+    agree(best, model, 0)
+
+
+class Inside(layers.Layer):
+    """Layers inside, one of them made when it is called."""
+
+    def __init__(self, **keywords):
+        super().__init__(**keywords)
+        self.first, self.rest = layers.Dense(4), [layers.BatchNormalization(scale=False)]
+        self.inner = nn.Sequential([layers.Dense(3, activation="relu")])
+
+    def compute_output_shape(self, input_shape):
+        return (None, 3)
+
+    def call(self, x, training=False):
+        return self.inner(self.rest[0](self.first(x), training=training), training=training)
+
+
+def test_layers_inside_of_layers_lie_there_too(simulator):
+    x, y = data(4, (4,))
+    models = []
+    for early in (None, True, False):
+        model = nn.Sequential(seed=1)
+        if early is False:
+            model.to("cuda")
+        model.add(Inside(input_shape=(4,)))
+        if early:
+            model.to("cuda")
+        model.compile(OPTIMIZERS["nesterov"](), "mse")
+        model.fit(x, y, batch_size=2, verbose=0)
+        models.append(model)
+    for model in models[1:]:
+        assert not any(isinstance(w.data, np.ndarray) for w in model.weights)
+        agree(model, models[0])
+        model.to("cpu")
+        assert all(isinstance(w.data, np.ndarray) for w in model.weights)
+        np.testing.assert_allclose(model.predict(x), models[0].predict(x), atol=1e-5)
+
+
+def test_a_layer_of_two_models_lies_where_the_running_one_is(simulator):
+    x, y = data(4, (4,))
+    cuda = outputs_model(K, None)()
+    cuda.compile(OPTIMIZERS["nesterov"](), "mse")
+    cpu = nn.Sequential(list(cuda.layers), seed=1)
+    cpu.compile(OPTIMIZERS["nesterov"](), "mse")
+    cuda.to("cuda")
+    for model in (cpu, cuda, cpu, cuda):
+        before = cpu.get_weights()
+        model.fit(x, y, verbose=0)
+        assert not any(map(np.array_equal, before, cpu.get_weights()))
+        np.testing.assert_allclose(cpu.predict(x), cuda.predict(x), atol=1e-6)
+    cuda.layers.append(layers.Dense(2))
+    assert cuda.build() is None and cuda.predict(x).shape == (4, 2)
 
 
 def test_an_optimizer_with_a_step_of_its_own(simulator):

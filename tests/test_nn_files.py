@@ -324,6 +324,119 @@ def test_states_that_do_not_fit_are_refused(tmp_path):
         keras.Sequential([L.Dense(3, input_dim=2)]).save_state(path)
 
 
+def arrays_of(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+BAD_STATES = {
+    "weight missing": (lambda a: a.pop("weights/dense/bias"), "'bias' of layer 'dense' is missing in the file"),
+    "weight of another shape": (lambda a: a.update({"weights/dense/bias": np.zeros(7)}), r"but .* holds \(7,\)"),
+    "state of another shape": (
+        lambda a: a.update({"optimizer/dense/kernel/mean": np.zeros((8, 6), np.float32)}),
+        "the saved state of weight 'dense/kernel' is damaged",
+    ),
+    "both of another shape": (
+        lambda a: a.update({f"optimizer/dense/bias/{slot}": np.zeros(3, np.float32) for slot in ("mean", "square")}),
+        r"arrays \(3,\) \(float32\) for a weight \(8,\)",
+    ),
+    "another dtype": (
+        lambda a: a.update({f"optimizer/dense/bias/{slot}": np.zeros(8) for slot in ("mean", "square")}),
+        r"arrays \(8,\) \(float64\) for a weight \(8,\) \(float32\)",
+    ),
+    "slot missing": (lambda a: a.pop("optimizer/dense/bias/mean"), "not one of Adam: 'mean' is missing"),
+    "slot too many": (
+        lambda a: a.update({"optimizer/dense/bias/velocity": np.zeros(8)}),
+        "not one of Adam: it has 'velocity'",
+    ),
+    "state of no weight": (
+        lambda a: a.update({f"optimizer/gone/w/{slot}": np.zeros(8, np.float32) for slot in ("mean", "square")}),
+        "there is no weight 'gone/w'",
+    ),
+    "iterations": (lambda a: a.update({"optimizer/iterations": np.array(-1)}), "has iterations array"),
+    "half an iteration": (lambda a: a.update({"optimizer/iterations": np.array(0.5)}), "iterations=0.5"),
+    "rate": (lambda a: a.update({"optimizer/learning_rate": np.array(np.nan)}), "has learning_rate array"),
+    "no iterations": (lambda a: a.pop("optimizer/iterations"), "'iterations' is missing"),
+}
+DAMAGED = {
+    "no text": b"\xff",
+    "no list": b"3",
+    "no state": b"[3]",
+    "another kind": b'[{"bit_generator": "MT19937", "state": {}}]',
+    "half a state": b'[{"bit_generator": "PCG64"}]',
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", [*BAD_STATES, *DAMAGED])
+def test_a_state_that_cannot_be_loaded_changes_nothing(case, tmp_path):
+    path = tmp_path / "run.npz"
+    model = tiny()
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(X, Y, batch_size=8, verbose=0)
+    model.save_state(path)
+    arrays = arrays_of(path)
+    if case in DAMAGED:
+        error, message = DataUnavailable, "is damaged"
+        arrays["generators"] = np.frombuffer(DAMAGED[case], np.uint8)
+    else:
+        error, (change, message) = InvalidArgument, BAD_STATES[case]
+        change(arrays)
+    np.savez(path, **arrays)
+    other = tiny(seed=2)
+    other.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    other.train_on_batch(X, Y)
+    before = other.get_weights(), other.optimizer.get_state(), other.generator().bit_generator.state
+    with pytest.raises(error, match=message) as raised:
+        other.load_state(path)
+    assert len(str(raised.value)) < 600
+    after = other.get_weights(), other.optimizer.get_state(), other.generator().bit_generator.state
+    assert all(map(np.array_equal, before[0], after[0]))
+    assert before[1].keys() == after[1].keys()
+    assert all(np.array_equal(before[1][key], after[1][key]) for key in before[1])
+    assert before[2] == after[2]
+
+
+def test_a_state_goes_by_the_names_of_weights(tmp_path):
+    """Whatever was frozen, or trained first, when it was saved."""
+    path = tmp_path / "run.npz"
+    whole, first, second = (tiny(momentum=0.9) for _ in range(3))
+    for model in (whole, first):
+        model.layers[0].trainable = False
+        model.train_on_batch(X, Y)
+        model.layers[0].trainable = True
+        model.train_on_batch(X, Y)
+        model.layers[2].trainable = False
+    first.save_state(path)
+    names = {name.removeprefix("optimizer/") for name in arrays_of(path) if name.endswith("/velocity")}
+    assert names == {f"{name}/velocity" for name in ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias",
+                     "batch_normalization/gamma", "batch_normalization/beta")}  # fmt: skip
+    second.load_state(path)
+    for model in (whole, second):
+        model.layers[2].trainable = True
+        model.train_on_batch(X, Y)
+    assert all(map(np.array_equal, whole.get_weights(), second.get_weights()))
+
+
+def test_states_by_position_of_older_files_are_read(tmp_path):
+    path = tmp_path / "run.npz"
+    whole, first, second = (tiny(momentum=0.9) for _ in range(3))
+    for model in (whole, first):
+        model.train_on_batch(X, Y)
+    first.save_state(path)
+    arrays = {key: a for key, a in arrays_of(path).items() if not key.endswith(("/velocity", "/steps"))}
+    for i, state in enumerate(first.optimizer._states.all):
+        arrays[f"optimizer/{i}/velocity"] = state.arrays[0]
+    np.savez(path, **arrays)
+    second.load_state(path)
+    for model in (whole, second):
+        model.train_on_batch(X, Y)
+    assert all(map(np.array_equal, whole.get_weights(), second.get_weights()))
+    second.layers[0].trainable = False
+    with pytest.raises(InvalidArgument, match="holds the state of 6 weights, which are not, one by one"):
+        second.load_state(path)
+
+
 def test_tensorboard(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     fit(C.TensorBoard(tmp_path), epochs=2, validation_data=(X, Y))

@@ -40,6 +40,13 @@ class Node:
         self.saved = saved
         self.leaf = leaf
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Numbers of nodes are this process's, and each is given once."""
+        raise InvalidArgument(
+            f"a tensor that {self.op!r} computed can be neither deep-copied nor pickled with the record of how it was "
+            "computed; detach() it first"
+        )
+
 
 def is_recording() -> bool:
     """False inside `no_grad`, in this thread."""

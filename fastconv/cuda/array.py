@@ -130,6 +130,13 @@ class Array(NDArrayOperatorsMixin):
         """A copy on the same device."""
         return self.astype(self.dtype)
 
+    def __deepcopy__(self, memo: Any) -> Array:
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        """By way of the host: unpickled, it lies on the device of the process that reads it."""
+        return asarray, (self.numpy(),)
+
     def fill(self, value: Any) -> None:
         """Set every element."""
         self[...] = value

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from .layers import Dropout, Layer
+from ..errors import DataUnavailable, InvalidArgument
+from .layers import Layer
 from .layers.base import check_weight
-from .placing import carrier, put
+from .placing import put
 from .saving import load_arrays, save_arrays
+from .tracking import named_weights, walk
 
 Arrays = dict[str, np.ndarray]
 
 
-def named_weights(layers: list[Layer]) -> Arrays:
-    """All weights, as ``layer/weight``."""
-    return {f"{layer.name}/{w.name}": w.numpy() for layer in layers for w in layer.weights}
+def weight_arrays(layers: list[Layer]) -> Arrays:
+    """All weights, by their names."""
+    return {name: w.numpy() for name, (_, w) in named_weights(layers).items()}
 
 
 def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
     """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
-    mine = {f"{layer.name}/{w.name}": (layer, w) for layer in layers for w in layer.weights}
+    check_fit(layers, arrays, source)
+    for name, (_, weight) in named_weights(layers).items():
+        put(weight.data, arrays[name])
+
+
+def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> None:
+    """`assign` would succeed: there is an array for each weight, and a weight for each array."""
+    mine = named_weights(layers)
     for name in (*mine, *arrays):
         if name not in arrays or name not in mine:
             layer_name, _, weight_name = name.rpartition("/")
@@ -34,42 +43,59 @@ def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
             )
     for name, (layer, weight) in mine.items():
         check_weight(layer, weight, arrays[name], f"{source} holds")
-    for name, (_, weight) in mine.items():
-        put(weight.data, arrays[name])
 
 
 def save_state(model: Any, filepath: Any) -> None:
     """Write weights, optimizer state and random generators."""
-    arrays = {f"weights/{name}": array for name, array in named_weights(model.layers).items()}
-    arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state().items()}
-    states = json.dumps([generator.bit_generator.state for generator in _generators(model)])
-    arrays["generators"] = np.frombuffer(states.encode(), np.uint8)
+    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
+    arrays = {f"weights/{name}": w.numpy() for name, w in names.items()}
+    arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state(names).items()}
+    states = [generator.bit_generator.state for generator in _generators(model)]
+    text = json.dumps(states, default=np.ndarray.tolist)
+    arrays["generators"] = np.frombuffer(text.encode(), np.uint8)
     save_arrays(filepath, arrays)
 
 
 def load_state(model: Any, filepath: Any) -> None:
-    """Read what `save_state` wrote."""
+    """Read what `save_state` wrote; the model stays as it is if anything is wrong with it."""
     arrays = load_arrays(filepath)
     parts: dict[str, Arrays] = {"weights": {}, "optimizer": {}, "generators": {}}
     for key, array in arrays.items():
         part, _, name = key.partition("/")
         if part not in parts:
             raise InvalidArgument(
-                f"{filepath} holds {key!r}: it is no training state; for weights alone use load_weights"
+                f"{filepath} holds {key!r:.100}: it is no training state; for weights alone use load_weights"
             )
         parts[part][name] = array
-    states = json.loads(parts["generators"].get("", np.frombuffer(b"[]", np.uint8)).tobytes())
     generators = _generators(model)
-    if len(states) != len(generators):
-        raise InvalidArgument(f"{filepath} holds {len(states)} random generators but the model has {len(generators)}")
+    states = _generator_states(parts["generators"], generators, filepath)
+    check_fit(model.layers, parts["weights"], str(filepath))
+    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
+    restored = model.optimizer.fitted(parts["optimizer"], names, model.trainable_weights)
     assign(model.layers, parts["weights"], str(filepath))
-    model.optimizer.set_state(parts["optimizer"])
-    model.optimizer.adopt(model.optimizer.carried(carrier(model.device)))
+    model.optimizer.restore(restored)
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state
 
 
 def _generators(model: Any) -> list[np.random.Generator]:
-    """The model's generator, then those of layers that have a seed of their own."""
-    own = [layer.own_generator for layer in model.layers if isinstance(layer, Dropout)]
-    return [model.generator(), *(generator for generator in own if generator is not None)]
+    """The model's generator, then those that layers keep, such as a dropout layer with a seed of its own."""
+    kept = [v for _, holder in walk(*model.layers) for v in vars(holder).values() if isinstance(v, np.random.Generator)]
+    return list({id(generator): generator for generator in (model.generator(), *kept)}.values())
+
+
+def _generator_states(arrays: Arrays, generators: list[np.random.Generator], source: Any) -> list[Any]:
+    """The saved states, each tried on a generator of the same kind."""
+    try:
+        states = json.loads(arrays.get("", np.frombuffer(b"[]", np.uint8)).tobytes())
+        if len(states) != len(generators):
+            raise InvalidArgument(f"{source} holds {len(states)} random generators but the model has {len(generators)}")
+        for generator, state in zip(generators, states, strict=True):
+            type(generator.bit_generator)().state = state
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, AttributeError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise DataUnavailable(
+            f"{source} is damaged: the states of its random generators cannot be read ({error!s:.80}); save it again"
+        ) from None
+    return states

@@ -23,6 +23,19 @@ def fixed_weights() -> Iterator[None]:
         _local.plans = outer
 
 
+@contextmanager
+def changing_weights() -> Iterator[None]:
+    """Code of the user's runs in this block, and may change any weight: no plan is used in it, or kept beyond it."""
+    outer = getattr(_local, "plans", None)
+    _local.plans = None
+    try:
+        yield
+    finally:
+        if outer is not None:
+            outer.clear()
+        _local.plans = outer
+
+
 def plan_for(key: Any, make: Callable[[], ConvPlan]) -> ConvPlan | None:
     """The plan kept under `key`, made where it is not there yet; None outside of `fixed_weights`."""
     plans = getattr(_local, "plans", None)

@@ -11,16 +11,19 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from . import seeding
 from .arrays import as_plain
-from .checkpoints import assign, load_state, named_weights, save_state
-from .layers import Input, Layer
-from .layers.base import check_weight, parse_shape
+from .checkpoints import assign, load_state, save_state, weight_arrays
+from .layers import Layer
+from .layers.base import check_weight
+from .layers.custom import invoke
 from .placing import carrier, check_device, place, put
 from .saving import checked_path, load_arrays, save_arrays
+from .stack import Stack
 from .summary import summary_lines
+from .tracking import owned_weights
 from .training import Trainer
 
 
-class Sequential(Trainer):
+class Sequential(Stack, Trainer):
     """A stack of layers.
 
     Parameters
@@ -53,69 +56,13 @@ class Sequential(Trainer):
     def __init__(
         self, layers: Sequence[Layer] | None = None, name: str = "sequential", seed: int | None = None
     ) -> None:
-        self.name = name
-        self.layers: list[Layer] = []
         self._metrics = []
-        self._input: Input | None = None
-        self._rng = None if seed is None else seeding.make_generator(seed)
-        for layer in layers or []:
-            self.add(layer)
+        super().__init__(layers, name, seed)
 
-    def generator(self) -> np.random.Generator:
-        """Where initial weights, shuffling and dropout get their random numbers."""
-        return self._rng if self._rng is not None else seeding.generator()
-
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top; it is built at once if the input's shape is known.
-
-        Raises
-        ------
-        InvalidArgument
-            `layer` is not a layer, is in a model already, or does not fit what comes before it.
-        """
-        if not isinstance(layer, Layer):
-            raise InvalidArgument(f"add() got {layer!r}; expected a layer, such as fastconv.nn.layers.Dense(10)")
-        if isinstance(layer, Input):
-            if self.layers or self._input is not None:
-                raise InvalidArgument("Input must be the first layer")
-            self._input = layer
-            return
-        if any(layer is other for other in self.layers):
-            raise InvalidArgument(f"layer {layer.name!r} is in this model already; make another one")
-        shape = self._shape_above(layer)
-        layer.rng = self.generator
-        if not layer.is_named:
-            layer.name = self._free_name(layer.name)
-        elif any(layer.name == other.name for other in self.layers):
-            raise InvalidArgument(f"there is a layer named {layer.name!r} already; names must differ")
-        if shape is not None:
-            layer.ensure_built(shape)
-            place([layer], self.device)
-        self.layers.append(layer)
-        self._plan = None
-
-    def pop(self) -> Layer:
-        """Take the last layer off."""
-        if not self.layers:
-            raise InvalidArgument("there is no layer to take off")
-        self._plan = None
-        return self.layers.pop()
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights of all layers for inputs of this shape, (None, ...)."""
-        shape = self.input_shape if input_shape is None else (None, *parse_shape(tuple(input_shape)[1:]))
-        if shape is None:
-            raise InvalidArgument(
-                "the input's shape is not known; give the first layer input_shape=, or call build(shape)"
-            )
-        if not self.layers:
-            raise InvalidArgument("the model has no layers; add some first")
-        for layer in self.layers:
-            if not layer.built:
-                layer.ensure_built(shape)
-                place([layer], self.device)
-            layer.ensure_built(shape)
-            shape = layer.output_shape or shape
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.optimizer is not None:
+            self.optimizer.follow(self)
 
     def to(self, device: str) -> Sequential:
         """Move weights, moving statistics and the optimizer's state to another device; training then runs there.
@@ -157,24 +104,6 @@ class Sequential(Trainer):
         self.device = device
         return self
 
-    @property
-    def built(self) -> bool:
-        """Whether all layers have their weights."""
-        return bool(self.layers) and all(layer.built for layer in self.layers)
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, starting with None; None while it is not known."""
-        if self.layers and self.layers[0].built:
-            return self.layers[0].input_shape
-        first = self._input or (self.layers[0] if self.layers else None)
-        return None if first is None or first.declared_shape is None else (None, *first.declared_shape)
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch's result, starting with None; None while it is not known."""
-        return self.layers[-1].output_shape if self.built else None
-
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Apply the model to one batch, differentiably."""
         x = x if isinstance(x, Tensor) else self._as_tensor(x)
@@ -198,9 +127,12 @@ class Sequential(Trainer):
         maps: dict[str, np.ndarray] = {}
         tensor = self._as_tensor(x)
         self.build((None, *tensor.shape[1:]))
-        with no_grad():
+        self.plan  # noqa: B018  the layers are where they belong
+        with no_grad(), seeding.drawing(self.generator()):
             for layer in self.layers:
-                tensor = layer.call(tensor, False)
+                if layer.name in maps:
+                    raise InvalidArgument(f"two layers are named {layer.name!r}; set the name of one to something else")
+                tensor = invoke(layer, tensor, False)
                 maps[layer.name] = tensor.numpy()
         return maps
 
@@ -210,9 +142,13 @@ class Sequential(Trainer):
             if not -len(self.layers) <= index < len(self.layers):
                 raise InvalidArgument(f"index is {index}; the model has {len(self.layers)} layers")
             return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
+        named = [layer for layer in self.layers if layer.name == name]
+        if len(named) > 1:
+            raise InvalidArgument(
+                f"{len(named)} layers are named {name!r:.60}; give them names of their own, or index="
+            )
+        if named:
+            return named[0]
         raise InvalidArgument(f"no layer named {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
@@ -222,17 +158,13 @@ class Sequential(Trainer):
         for line in summary_lines(self.name, self.layers, line_length or 80):
             print_fn(line)
 
-    def count_params(self) -> int:
-        """Number of weights, trainable or not."""
-        return sum(layer.count_params() for layer in self.layers)
-
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights, layer by layer."""
-        return [array for layer in self.layers for array in layer.get_weights()]
+        return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""
-        expected = [(layer, w) for layer in self.layers for w in layer.weights]
+        expected = [(layer, weight) for _, layer, weight in owned_weights(self.layers)]
         if len(weights) != len(expected):
             raise InvalidArgument(f"the model has {len(expected)} weights but {len(weights)} were given")
         arrays = [np.asarray(array) for array in weights]
@@ -260,7 +192,7 @@ class Sequential(Trainer):
         self._must_be_built()
         if not overwrite and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
-        save_arrays(filepath, named_weights(self.layers))
+        save_arrays(filepath, weight_arrays(self.layers))
 
     def load_weights(self, filepath: Any) -> None:
         """Read weights that `save_weights` wrote; the model stays as it is if anything is wrong with them.
@@ -274,6 +206,7 @@ class Sequential(Trainer):
         """
         if not self.built:
             self.build()
+        self._must_be_built()
         assign(self.layers, load_arrays(filepath), str(filepath))
 
     def save_state(self, filepath: Any) -> None:
@@ -301,20 +234,10 @@ class Sequential(Trainer):
         self._compiled()
         if not self.built:
             self.build()
+        self._must_be_built()
         load_state(self, filepath)
 
     def _must_be_built(self) -> None:
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
-
-    def _shape_above(self, layer: Layer) -> tuple[int | None, ...] | None:
-        """Shape of the input of a layer that is put on top, if it is known."""
-        if self.layers:
-            return self.layers[-1].output_shape
-        if layer.declared_shape is not None:
-            return (None, *layer.declared_shape)
-        return self.input_shape
-
-    def _free_name(self, stem: str) -> str:
-        taken = {layer.name for layer in self.layers}
-        return next(name for name in (stem, *(f"{stem}_{i}" for i in range(1, len(taken) + 2))) if name not in taken)
+        self.plan  # noqa: B018  the layers have their names

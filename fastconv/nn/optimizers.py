@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..ops import updates
 from .names import find
+from .states import Restored, State, States, by_place, fitting, parsed
 
 
 class Optimizer:
@@ -54,7 +55,9 @@ class Optimizer:
         self.decay, self.clipnorm, self.clipvalue = decay, clipnorm, clipvalue
         self.name = name or type(self).__name__.lower()
         self.iterations = 0
-        self._state: list[tuple[np.ndarray, ...]] = []
+        self._states = States()
+        self._steps = 0  # of the weights that are being changed, this one included
+        self._owner: weakref.ref[Any] | None = None
 
     @property
     def learning_rate(self) -> Any:
@@ -89,7 +92,9 @@ class Optimizer:
         return rate / (1 + self.decay * self.iterations)
 
     def apply(self, weights: Sequence[Tensor]) -> None:
-        """One step: change every weight by its gradient; the list must be the same at each step.
+        """One step: change every weight by its gradient.
+
+        What is kept for a weight stays with it: weights may be left out and come back, and new ones may come.
 
         Examples
         --------
@@ -99,22 +104,54 @@ class Optimizer:
         >>> w.data
         array([0.5])
         """
-        if not self._state:
-            self._state = [tuple(np.zeros_like(w.data) for _ in self.slots) for w in weights]
-        fits = all(s.shape == w.shape for w, state in zip(weights, self._state, strict=False) for s in state)
-        if len(weights) != len(self._state) or not fits:
-            raise InvalidArgument(f"the optimizer was used for {len(self._state)} other weights; make a new one")
+        states = self._states.of(weights, self.slots)
         rate = self.current_rate()
-        changes = [(w.data, state, w.grad) for w, state in zip(weights, self._state, strict=True) if w.grad is not None]
-        if changes and not isinstance(changes[0][0], np.ndarray) and self._is_fused():
+        by_steps: dict[int, list[tuple[Tensor, State]]] = {}
+        for w, state in zip(weights, states, strict=True):
+            if w.grad is not None:
+                state.steps += 1
+                by_steps.setdefault(state.steps, []).append((w, state))
+        for self._steps, changed in by_steps.items():
+            self._change(changed, rate)
+        self._steps = 0
+        self.iterations += 1
+
+    def _change(self, changed: list[tuple[Tensor, State]], rate: float) -> None:
+        """A step of weights that all have had the same number of steps."""
+        changes = [(w.data, state.arrays, w.grad) for w, state in changed]
+        if not isinstance(changes[0][0], np.ndarray) and self._is_fused():
             groups = [(w, *(state or (w,)), self._clipped(g)) for w, state, g in changes]
             name, numbers = self.rule(rate)
             updates.together(name, groups, **numbers)
         else:
             for w, state, g in changes:
-                g = np.ascontiguousarray(g) if isinstance(g, np.ndarray) else g
+                g = np.asarray(g, order="C") if isinstance(w, np.ndarray) else g
                 self.step(w, self._clipped(g), rate, *state)
-        self.iterations += 1
+
+    def claim(self, owner: Any) -> None:
+        """Train this model and no other.
+
+        Raises
+        ------
+        InvalidArgument
+            It has trained another one: what it keeps is that one's.
+        """
+        if self._owner is not None and self._owner() is not owner and self.iterations:
+            raise InvalidArgument(
+                "the optimizer has trained another model, and what it keeps is that one's; give each model one of its "
+                f"own, such as optimizer={type(self).__name__}(...)"
+            )
+        if self._owner is None or self._owner() is not owner:
+            self._owner = weakref.ref(owner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy belongs to the model that it is copied with, or to the first one that it trains."""
+        return {**vars(self), "_owner": None, "_states": States(self._states.all, loose=True)}
+
+    def follow(self, owner: Any) -> None:
+        """Belong to the model that it was copied with, weight by weight."""
+        if self._owner is None:
+            self._owner, self._states.loose = weakref.ref(owner), False
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         """The function of `fastconv.ops.updates` that is one step, and its numbers."""
@@ -134,35 +171,48 @@ class Optimizer:
             g = np.clip(g, -self.clipvalue, self.clipvalue)
         return g if self.clipnorm is None else updates.shortened(g, self.clipnorm)
 
-    def carried(self, carry: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
-        """The arrays of the state, each brought to another device by `carry`: for `adopt`."""
-        return [tuple(map(carry, arrays)) for arrays in self._state]
+    def carried(self, carry: Callable[[Any], Any]) -> list[State]:
+        """The state, each array brought to another device by `carry`: for `adopt`."""
+        return self._states.carried(carry)
 
-    def adopt(self, state: list[tuple[Any, ...]]) -> None:
-        """Go on with these arrays."""
-        self._state = state
+    def adopt(self, states: list[State]) -> None:
+        """Go on with these states."""
+        self._states = States(states, self._states.loose)
 
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Everything the next step depends on, as named arrays: for saving."""
+    def get_state(self, names: Mapping[str, Tensor] | None = None) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, as named arrays: for saving.
+
+        Parameters
+        ----------
+        names : mapping, optional
+            The weights by name; without it what is kept for weights is numbered in the order of their first step.
+        """
         state: dict[str, np.ndarray] = {"iterations": np.array(self.iterations)}
         if not callable(self._learning_rate):
             state["learning_rate"] = np.array(self._learning_rate)
-        for i, arrays in enumerate(self._state):
-            state.update({f"{i}/{slot}": ops.to_host(a) for slot, a in zip(self.slots, arrays, strict=True)})
-        return state
+        return state | self._states.saved(self.slots, names)
 
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from what `get_state` gave."""
-        try:
-            self.iterations = int(state["iterations"])
-            if "learning_rate" in state:
-                self.learning_rate = float(state["learning_rate"])
-            count = len({key.split("/")[0] for key in state if "/" in key})
-            self._state = [tuple(np.array(state[f"{i}/{slot}"]) for slot in self.slots) for i in range(count)]
-        except KeyError as error:
-            raise InvalidArgument(
-                f"the saved state is not one of {type(self).__name__}: {error.args[0]!r} is missing"
-            ) from None
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Continue from what `get_state` gave, without names: the weights of the next step must be those, in order."""
+        restored, states = parsed(state, self.slots, type(self).__name__)
+        placed = by_place(states)
+        if placed is None:
+            raise InvalidArgument("the saved state goes by the names of weights; use the model's load_state")
+        self.restore(restored._replace(states=placed), loose=True)
+
+    def fitted(
+        self, state: Mapping[str, np.ndarray], names: Mapping[str, Tensor], trainable: Sequence[Tensor]
+    ) -> Restored:
+        """What `get_state` gave, with or without names, checked against the weights: for `restore`."""
+        restored, states = parsed(state, self.slots, type(self).__name__)
+        return restored._replace(states=fitting(states, names, trainable))
+
+    def restore(self, restored: Restored, loose: bool = False) -> None:
+        """Continue from a state that was read."""
+        self.iterations = restored.iterations
+        if restored.learning_rate is not None:
+            self.learning_rate = restored.learning_rate
+        self._states = States(restored.states, loose)
 
 
 class SGD(Optimizer):
@@ -218,7 +268,7 @@ class Adam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
-        t = self.iterations + 1
+        t = self._steps or self.iterations + 1
         rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         return "adam", {"rate": rate, "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 

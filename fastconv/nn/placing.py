@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import ops
+from ..autograd import Tensor
 from ..errors import InvalidArgument
-from .layers import Layer, Parameter
+from .tracking import Holder, walk
 
 DEVICES = ("cpu", "cuda")
 
@@ -42,19 +43,30 @@ def is_on_host(array: Any) -> bool:
     return isinstance(array, np.ndarray)
 
 
-def parameters(layer: Layer) -> list[Parameter]:
-    """A layer's weights, and the constants that it keeps beside them."""
-    others = [value for value in vars(layer).values() if isinstance(value, Parameter)]
-    return list({id(p): p for p in (*layer.weights, *others)}.values())
+def device_of(array: Any) -> str:
+    """The name of the device that an array lies on."""
+    return "cpu" if is_on_host(array) else "cuda"
 
 
-def place(layers: Sequence[Layer], device: str) -> None:
-    """Bring all weights of layers to a device; none moves if one cannot."""
+def tensors(holder: Holder) -> list[Tensor]:
+    """A layer's weights, and the constants that it keeps beside them; not those of layers inside."""
+    constants = [value for value in vars(holder).values() if isinstance(value, Tensor)]
+    return list({id(t): t for t in (*holder.own_weights, *constants)}.values())
+
+
+def place(holders: Iterable[Holder], device: str) -> None:
+    """Bring all weights of layers, and of layers inside of them, to a device; none moves if one cannot."""
     carry = carrier(device)
-    moved = [(p, carry(p.data)) for layer in layers for p in parameters(layer)]
-    for parameter, array in moved:
-        parameter.data = array
-        parameter.grad = None
+    inside = [holder for _, holder in walk(*holders)]
+    arrays = [(t, t.data) for holder in inside for t in tensors(holder)]
+    moved = [(t, array, carry(array)) for t, array in arrays]
+    for tensor, array, there in moved:
+        if there is not array:
+            tensor.data = there
+            tensor.grad = None
+    for holder in inside:
+        if hasattr(holder, "device"):  # a model in a layer
+            holder.device = device
 
 
 def put(target: Any, values: Any) -> None:

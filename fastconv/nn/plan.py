@@ -5,18 +5,23 @@
 * the last activation, where the loss can be taken of what goes into it (softmax with cross-entropy): left out in
   training.
 
-The results are those of the layers one by one.
+The results are those of the layers one by one. A plan is made of the layers as they are; it can tell whether they still
+are, and is then made anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
-from . import activations
+from . import activations, seeding
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
+from .layers.custom import invoke
 
 Step = Callable[[Tensor, bool], Tensor]
 
@@ -27,6 +32,8 @@ class Plan:
     Parameters
     ----------
     layers : sequence of Layer
+    generator : callable
+        Gives the generator that the layers draw from while they run.
 
     Attributes
     ----------
@@ -35,18 +42,21 @@ class Plan:
         Name of the activation that ends the stack, if one does that training may leave out.
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], generator: Callable[[], np.random.Generator]) -> None:
+        self._made_of = [_outlines(layer) for layer in layers]
+        self._generator = generator
         parts = _parts(layers)
         self.last_activation = _name(parts[-1]) if parts else None
         self.steps: list[Step] = []
         i = 0
         while i < len(parts):
-            part, following = parts[i], parts[i + 1] if i + 1 < len(parts) else None
+            part: Any = parts[i]
+            following: Any = parts[i + 1] if i + 1 < len(parts) else None
             after = parts[i + 2] if i + 2 < len(parts) else None
-            if _is_relu(part) and isinstance(following, BatchNormalization):
+            if _is_relu(part) and _is_plain(following, BatchNormalization):
                 self.steps.append(_relu_normalize(following))
                 i += 2
-            elif isinstance(part, _Linear) and _is_relu(following) and not isinstance(after, BatchNormalization):
+            elif isinstance(part, _Linear) and _is_relu(following) and not _is_plain(after, BatchNormalization):
                 self.steps.append(_linear(part.layer, "relu"))
                 i += 2
             else:
@@ -55,9 +65,26 @@ class Plan:
 
     def run(self, x: Tensor, training: bool, without_last: bool = False) -> Tensor:
         """The result, or with `without_last` what goes into the last activation."""
-        for step in self.steps[:-1] if without_last else self.steps:
-            x = step(x, training)
+        with seeding.drawing(self._generator()):
+            for step in self.steps[:-1] if without_last else self.steps:
+                x = step(x, training)
         return x
+
+    def fits(self, layers: Sequence[Layer]) -> bool:
+        """Whether the layers are those that the plan was made of, as they were then."""
+        if len(layers) != len(self._made_of):
+            return False
+        for (known, kind, activation, call, shape), layer in zip(self._made_of, layers, strict=True):
+            own = vars(layer)
+            if (
+                layer is not known
+                or type(layer) is not kind
+                or own.get("activation") is not activation
+                or own.get("call") is not call
+                or own["input_shape"] is not shape
+            ):
+                return False
+        return True
 
 
 class _Linear:
@@ -67,15 +94,28 @@ class _Linear:
         self.layer = layer
 
 
-def _parts(layers: Sequence[Layer]) -> list[Any]:
+def _outlines(layer: Layer) -> tuple[Any, ...]:
+    """All of a layer that a plan and its shapes depend on, to be compared by identity."""
+    own = vars(layer)
+    return layer, type(layer), own.get("activation"), own.get("call"), own["input_shape"]
+
+
+def _is_plain(layer: Any, *kinds: type[Layer]) -> bool:
+    """Whether a layer is of one of these kinds and computes what it does: no subclass has another `call`."""
+    return any(
+        isinstance(layer, kind) and type(layer).call is kind.call and "call" not in vars(layer) for kind in kinds
+    )
+
+
+def _parts(layers: Sequence[Any]) -> list[Any]:
     """Layers, with those that hold an activation of their own split in two; activations as functions."""
     parts: list[Any] = []
     for layer in layers:
-        if isinstance(layer, (Conv, Dense)):
+        if _is_plain(layer, Conv, Dense):
             parts.append(_Linear(layer))
             if layer.activation is not activations.linear:
                 parts.append(layer.activation)
-        elif isinstance(layer, Activation):
+        elif _is_plain(layer, Activation):
             parts.append(layer.activation)
         else:
             parts.append(layer)
@@ -94,7 +134,7 @@ def _single(part: Any) -> Step:
     if isinstance(part, _Linear):
         return _linear(part.layer, None)
     if isinstance(part, Layer):
-        return part.call
+        return partial(invoke, part)
     return lambda x, training: part(x)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,23 @@ import numpy as np
 from ..errors import InvalidArgument
 
 _generator = np.random.default_rng()
+_local = threading.local()
 
 
 def generator() -> np.random.Generator:
-    """The common generator."""
-    return _generator
+    """The generator of the model that this thread is building or running, or else the common one."""
+    return getattr(_local, "drawn", None) or _generator
+
+
+@contextmanager
+def drawing(source: np.random.Generator) -> Iterator[None]:
+    """Let everything in this block, in this thread, draw from one generator, however deep in layers it lies."""
+    outer = getattr(_local, "drawn", None)
+    _local.drawn = source
+    try:
+        yield
+    finally:
+        _local.drawn = outer
 
 
 def set_random_seed(seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .layers import Layer
+from .tracking import owned_weights
 
 
 def summary_lines(name: str, layers: Sequence[Layer], width: int = 80) -> list[str]:
@@ -15,8 +16,8 @@ def summary_lines(name: str, layers: Sequence[Layer], width: int = 80) -> list[s
         shape = str(layer.output_shape) if layer.built else "?"
         count = f"{layer.count_params():,}" if layer.built else "? (not built)"
         lines.append(_row((f"{layer.name} ({type(layer).__name__})", shape, count), columns))
-    total = sum(layer.count_params() for layer in layers)
-    trainable = sum(w.size for layer in layers for w in layer.trainable_weights)
+    total = sum(w.size for _, _, w in owned_weights(layers))
+    trainable = sum({id(w): w.size for layer in layers for w in layer.trainable_weights}.values())
     lines += [
         "=" * width,
         f"Total params: {total:,} ({_memory(4 * total)})",

@@ -19,8 +19,7 @@ from .layers import Layer, Parameter
 from .meters import Meter
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .placing import carrier, put
-from .plan import Plan
+from .placing import put
 from .steps import Logs, Rows, Steps
 
 TRAIN_BATCH = 32
@@ -39,7 +38,6 @@ class Trainer(Steps):
     """Where the weights lie and training runs: "cpu" or "cuda"."""
 
     _metrics: list[Metric]
-    _plan: Plan | None = None
 
     @property
     def input_shape(self) -> tuple[int | None, ...] | None:
@@ -77,8 +75,9 @@ class Trainer(Steps):
         """
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
-        self.optimizer = optimizers.get(optimizer)
-        self.optimizer.adopt(self.optimizer.carried(carrier(self.device)))
+        optimizer = optimizers.get(optimizer)
+        optimizer.claim(self)
+        self.optimizer = optimizer
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
@@ -148,6 +147,7 @@ class Trainer(Steps):
         when somebody asks for them: a callback with `on_batch_end` that looks at its logs waits for every step.
         """
         x, y = self._samples(x, y)
+        self.optimizer.claim(self)
         validation = None if validation_data is None else self._validation(validation_data)
         if validation is None and validation_split:
             (x, y), validation = split(x, y, validation_split)
@@ -178,6 +178,7 @@ class Trainer(Steps):
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
         x, y = self._samples(x, y)
+        self.optimizer.claim(self)
         with self._measuring(y) as meter:
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
@@ -236,13 +237,6 @@ class Trainer(Steps):
         """`predict` for one batch."""
         x = as_samples(x, self.input_shape)
         return self.predict(x, batch_size=len(x))
-
-    @property
-    def plan(self) -> Plan:
-        """How the layers are run; made anew when they change."""
-        if self._plan is None:
-            self._plan = Plan(self.layers)
-        return self._plan
 
     def _feed(self, x: np.ndarray, y: np.ndarray | None) -> Feed:
         """The samples as the model's device takes them."""
@@ -353,11 +347,6 @@ class Trainer(Steps):
     def _ensure_built(self, x: np.ndarray) -> None:
         if self.output_shape is None:
             self.build((None, *x.shape[1:]))
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        return [w for layer in self.layers for w in layer.trainable_weights]
 
 
 def _count(value: Any, name: str, least: int) -> int:

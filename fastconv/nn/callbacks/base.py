@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import InvalidArgument
+from ..inference import changing_weights
 from ..names import find
 
 Logs = dict[str, Any]
@@ -118,7 +119,12 @@ class CallbackList:
     def call(self, event: str, *arguments: Any) -> None:
         """Call ``event(*arguments)`` of every callback."""
         for callback in self.callbacks:
-            getattr(callback, event)(*arguments)
+            respond = getattr(callback, event)
+            if getattr(respond, "__func__", None) is getattr(Callback, event):
+                respond(*arguments)
+            else:
+                with changing_weights():
+                    respond(*arguments)
 
 
 class LambdaCallback(Callback):

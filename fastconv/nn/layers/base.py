@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ... import ops
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument
 from .. import constraints, initializers, regularizers, seeding
+from ..placing import carrier, device_of, place, put
+from ..tracking import Holder, Parameter, Path, found_in, walk
+from .custom import described, invoke, once
 
 Shape = tuple[int | None, ...]
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
-class Parameter(Tensor):
-    """A layer's array: a tensor with a name, and what is done to it beside the gradient step."""
-
-    __slots__ = ("constraint", "name", "regularizer")
-
-    def __init__(
-        self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
-    ) -> None:
-        super().__init__(data, requires_grad=trainable)
-        self.name, self.regularizer, self.constraint = name, regularizer, constraint
-
-
-class Layer:
+class Layer(Holder):
     """Base of all layers.
 
     A layer of your own defines `call`, and `build` and `compute_output_shape` where it has weights or changes shapes.
-    Shapes start with None, the batch.
+    Shapes start with None, the batch. Layers and models that it keeps in attributes, or in lists, tuples and dicts
+    there, belong to it: they are built, trained, counted, saved, frozen and moved with it.
 
     Parameters
     ----------
@@ -56,6 +47,17 @@ class Layer:
     array([[2., 2.]], dtype=float32)
     """
 
+    is_builtin = True
+    """Whether the class is one of this package's: its code changes no weights, and it keeps no layers."""
+
+    _building = _filled = _in_model = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.is_builtin = cls.__module__.startswith(f"{__package__}.")
+        if "build" in vars(cls):
+            cls.build = once(cls.build)  # type: ignore[method-assign, assignment]
+
     def __init__(
         self,
         *,
@@ -67,15 +69,28 @@ class Layer:
     ) -> None:
         self.name = name or default_name(type(self))
         self.is_named = name is not None
-        self.trainable = trainable
+        self._own: list[Parameter] = vars(self).get("_own", [])
+        self._trainable = bool(trainable)
         self.dtype = np.dtype(dtype)
         if batch_input_shape is not None and input_shape is None:
             input_shape = tuple(batch_input_shape)[1:]
         self.declared_shape = None if input_shape is None else parse_shape(input_shape)
-        self.weights: list[Parameter] = []
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
-        self.rng: Callable[[], np.random.Generator] = seeding.generator
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A parameter that takes another one's place does so among the weights too."""
+        if isinstance(value, Parameter):
+            own, old = vars(self).get("_own", []), vars(self).get(name)
+            kept = [value if w is old else w for w in own]
+            if not any(w is value for w in kept):
+                kept.append(value)
+            object.__setattr__(self, "_own", list({id(w): w for w in kept}.values()))
+        object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a layer is in no model."""
+        return {**vars(self), "_in_model": False}
 
     @property
     def built(self) -> bool:
@@ -83,75 +98,140 @@ class Layer:
         return self.input_shape is not None
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights for inputs of this shape."""
+        """Make the weights for inputs of this shape; called once."""
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        """The layer's result."""
+        """The layer's result; a layer that does the same in training may leave out the argument `training`."""
         raise NotImplementedError(f"{type(self).__name__} does not define call(x, training)")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the result for inputs of this shape; by default that of the result for an image of zeros."""
+        device = next((device_of(w.data) for w in self.weights), "cpu")
+        zeros = np.zeros((1, *(n or 1 for n in input_shape[1:])), self.dtype)
         with no_grad():
-            y = self.call(Tensor(np.zeros((1, *(n or 1 for n in input_shape[1:])), self.dtype)), False)
+            y = invoke(self, Tensor(carrier(device)(zeros)), False)
         return (None, *y.shape[1:])
 
     def ensure_built(self, input_shape: Shape) -> None:
         """Build once; afterwards, check that the input still fits."""
-        if not self.built:
+        if self.built:
+            if len(input_shape) != len(self.input_shape or ()):
+                raise InvalidArgument(
+                    f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}"
+                    + _missing_batch(input_shape, len(self.input_shape or ()))
+                )
+            return
+        fresh, own = not self._filled, self._own
+        try:
             self.build(input_shape)
             self.output_shape = self.compute_output_shape(input_shape)
-            self.input_shape = input_shape
-        elif len(input_shape) != len(self.input_shape or ()):
+            if any(isinstance(inner, Layer) and not inner.built for _, inner in walk(self) if inner is not self):
+                Layer.compute_output_shape(self, input_shape)  # inner layers are built where they are called
+        except BaseException:
+            self.output_shape = None
+            if fresh:  # what was made for this shape must not stay for the next one
+                self._own, self._filled = own, False
+            raise
+        self.input_shape = input_shape
+
+    def refit(self, input_shape: Shape) -> None:
+        """Take other shapes with the same weights; built layers that were put into another place need it."""
+        if input_shape == self.input_shape:
+            return
+        before = self.output_shape
+        try:
+            self.output_shape = None
+            self.output_shape = Layer.compute_output_shape(self, input_shape)
+        except InvalidArgument as error:
             raise InvalidArgument(
-                f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}"
-                + _missing_batch(input_shape, len(self.input_shape or ()))
-            )
+                f"layer {self.name!r} was built for inputs {self.input_shape} and cannot take {input_shape}: {error}"
+            ) from None
+        finally:
+            self.output_shape = self.output_shape or before
+        self.input_shape = input_shape
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Build if need be, and apply the layer to an array or a tensor."""
         x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
+        was_built = self.built
         self.ensure_built((None, *x.shape[1:]))
-        return self.call(x, training)
+        if not was_built:
+            place([self], device_of(x.data))
+        return invoke(self, x, training)
+
+    def rng(self) -> np.random.Generator:
+        """Where random numbers come from: the generator of the model that is being built or run."""
+        return seeding.generator()
 
     def add_weight(
         self,
-        name: str,
-        shape: Sequence[int],
-        initializer: Any = "glorot_uniform",
-        *,
+        *places: Any,
+        name: str | None = None,
+        shape: Any = None,
+        initializer: Any = None,
         regularizer: Any = None,
         constraint: Any = None,
         trainable: bool = True,
+        dtype: Any = None,
         fans: tuple[float, float] | None = None,
     ) -> Parameter:
-        """Make a weight and keep it in `weights`."""
-        initializer = initializers.get(initializer)
+        """Make a weight and keep it in `weights`.
+
+        Parameters
+        ----------
+        name : str, optional
+            May come first; a name that the layer has given already gets a number.
+        shape : tuple of int
+            Comes first, or after the name; none means a single number.
+        initializer : optional
+            Comes after the shape; by default "glorot_uniform".
+        regularizer, constraint : optional
+        trainable : bool
+        dtype : dtype, optional
+            By default the layer's.
+
+        Examples
+        --------
+        >>> layer = Layer()
+        >>> layer.add_weight("scale", (3,), "ones").name, layer.add_weight(shape=(2, 3)).name
+        ('scale', 'variable')
+        >>> layer.add_weight((2, 2), "zeros", name="scale").name
+        'scale_1'
+        """
+        name, shape, initializer = described(self, places, {"name": name, "shape": shape, "initializer": initializer})
+        initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
         if isinstance(initializer, initializers.Initializer):
-            data = initializer(shape, self.dtype, rng=self.rng(), fans=fans)
+            data = initializer(shape, dtype, rng=self.rng(), fans=fans)
         else:
-            data = np.array(initializer(tuple(shape)), self.dtype)
-        if data.shape != tuple(shape):
-            raise InvalidArgument(
-                f"the initializer of {self.name}/{name} made shape {data.shape}; expected {tuple(shape)}"
-            )
+            data = np.array(initializer(shape), dtype)
+        if data.shape != shape:
+            raise InvalidArgument(f"the initializer of {self.name}/{name} made shape {data.shape}; expected {shape}")
+        taken = {w.name for w in self.own_weights}
+        name = next(n for n in (name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
         weight = Parameter(
-            name, np.ascontiguousarray(data), trainable, regularizers.get(regularizer), constraints.get(constraint)
+            name, np.asarray(data, order="C"), trainable, regularizers.get(regularizer), constraints.get(constraint)
         )
-        self.weights.append(weight)
+        self._own = [*self._own, weight]
         return weight
 
-    def live(self, weight: Parameter) -> Tensor:
+    @property
+    def own_weights(self) -> list[Parameter]:
+        if self.is_builtin:
+            return self._own
+        listed = {id(w): w for w in self._own}
+        listed.update((id(w), w) for _, w in found_in(self._attributes(), Parameter))
+        return list(listed.values())
+
+    def held(self) -> Iterator[tuple[Path, Holder]]:
+        return iter(()) if self.is_builtin else found_in(self._attributes(), Holder)
+
+    def _attributes(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_own"}
+
+    def live(self, weight: Tensor) -> Tensor:
         """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
         return weight if self.trainable else weight.detach()
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        return [w for w in self.weights if w.requires_grad] if self.trainable else []
-
-    def count_params(self) -> int:
-        """Number of weights, trainable or not."""
-        return sum(w.size for w in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights."""
@@ -165,7 +245,7 @@ class Layer:
         for weight, array in zip(self.weights, arrays, strict=True):
             check_weight(self, weight, array, "was given")
         for weight, array in zip(self.weights, arrays, strict=True):
-            weight.data[...] = array if isinstance(weight.data, np.ndarray) else ops.to_device(array)
+            put(weight.data, array)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
@@ -180,7 +260,7 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
     }
 
 
-def check_weight(layer: Layer, weight: Parameter, array: np.ndarray, verb: str) -> None:
+def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
     """`array` must be able to replace `weight`."""
     if array.shape != weight.shape or array.dtype.kind not in "fiub":
         raise InvalidArgument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from ...autograd import Tensor
@@ -105,7 +106,7 @@ class Dense(Layer):
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
-        operands = [x, *map(self.live, self.weights)]
+        operands = (x, self.live(self.kernel), self.live(self.bias)) if self.use_bias else (x, self.live(self.kernel))
         return F.dense(*operands, activation=activation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -128,7 +129,7 @@ class ReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
         super().__init__(
-            _with(activations.leaky_relu, negative_slope=negative_slope) if negative_slope else "relu", **keywords
+            partial(activations.leaky_relu, negative_slope=negative_slope) if negative_slope else "relu", **keywords
         )
 
 
@@ -137,21 +138,14 @@ class LeakyReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
         slope = negative_slope if alpha is None else alpha
-        super().__init__(_with(activations.leaky_relu, negative_slope=slope), **keywords)
+        super().__init__(partial(activations.leaky_relu, negative_slope=slope), **keywords)
 
 
 class Softmax(Activation):
     """exp(x) over its sum along `axis`."""
 
     def __init__(self, axis: int = -1, **keywords: Any) -> None:
-        super().__init__("softmax" if axis == -1 else _with(activations.softmax, axis=axis), **keywords)
-
-
-def _with(function: Any, **options: Any) -> Any:
-    def activation(x: Any) -> Tensor:
-        return function(x, **options)
-
-    return activation
+        super().__init__("softmax" if axis == -1 else partial(activations.softmax, axis=axis), **keywords)
 
 
 class Dropout(Elementwise):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
@@ -77,14 +79,16 @@ class BatchNormalization(Elementwise):
         ndim = len(input_shape)
         if not -ndim < self.axis < ndim or self.axis == 0 or (channels := input_shape[self.axis]) is None:
             raise InvalidArgument(f"layer {self.name!r} has axis={self.axis} but its input has shape {input_shape}")
-        self.gamma = self.add_weight("gamma", (channels,), trainable=self.scale, **self.gamma_options)
-        self.beta = self.add_weight("beta", (channels,), trainable=self.center, **self.beta_options)
+        # Keras has no weight where there is no gamma or beta; here it then is a constant
+        self.gamma: Tensor = Tensor(np.ones(channels, self.dtype))
+        if self.scale:
+            self.gamma = self.add_weight("gamma", (channels,), **self.gamma_options)
+        self.beta: Tensor = Tensor(np.zeros(channels, self.dtype))
+        if self.center:
+            self.beta = self.add_weight("beta", (channels,), **self.beta_options)
         mean, variance = self.moving_initializers
         self.moving_mean = self.add_weight("moving_mean", (channels,), mean, trainable=False)
         self.moving_variance = self.add_weight("moving_variance", (channels,), variance, trainable=False)
-        # Keras has no weight where there is no gamma or beta; ours then is a constant that is not listed
-        absent = [w for w, used in ((self.gamma, self.scale), (self.beta, self.center)) if not used]
-        self.weights = [w for w in self.weights if not any(w is a for a in absent)]
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.normalize(x, training)

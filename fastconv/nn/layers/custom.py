@@ -1,0 +1,82 @@
+"""What layers of one's own may do as in Keras: leave out `training`, build others by hand, describe weights freely."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
+
+from ...autograd import Tensor
+from ...errors import InvalidArgument
+from ..inference import changing_weights
+
+
+def invoke(layer: Any, x: Tensor, training: bool) -> Tensor:
+    """``layer.call``, with `training` if it takes that."""
+    call = layer.call
+    if layer.is_builtin and "call" not in vars(layer):
+        return call(x, training)
+    with changing_weights():
+        how = _training_of(getattr(call, "__func__", call), hasattr(call, "__func__"))
+        if how == "keyword":
+            return call(x, training=training)
+        return call(x, training) if how == "place" else call(x)
+
+
+@lru_cache(maxsize=512)
+def _training_of(call: Callable[..., Any], bound: bool) -> str:
+    """How a layer's `call` takes `training`: by "keyword", by "place", or "" where it does not."""
+    parameters = list(inspect.signature(call).parameters.values())[bound:]
+    if any(p.name == "training" and p.kind is not p.POSITIONAL_ONLY for p in parameters):
+        return "keyword"
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.name == "training" or p.default is p.empty for p in places[1:2]):
+        return "place"
+    return "place" if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ""
+
+
+def once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """A layer's `build` that makes the weights once, whoever calls it: the layer itself, or one that holds it."""
+
+    @wraps(build)
+    def built_once(self: Any, input_shape: Any) -> None:
+        if self._building:  # super().build(...)
+            build(self, input_shape)
+            return
+        if self._filled:
+            return
+        own, self._building = self._own, True
+        try:
+            build(self, tuple(input_shape))
+            self._filled = True
+        except BaseException:
+            self._own = own
+            raise
+        finally:
+            self._building = False
+
+    return built_once
+
+
+def described(layer: Any, places: tuple[Any, ...], given: dict[str, Any]) -> tuple[str, tuple[int, ...], Any]:
+    """Name, shape and initializer of a weight from `add_weight`'s arguments: (name, shape, ...) or (shape, ...)."""
+    order = ("name", "shape", "initializer")[not (places and isinstance(places[0], (str, type(None)))) :]
+    twice = [key for key in order[: len(places)] if given[key] is not None]
+    if len(places) > len(order) or twice:
+        raise InvalidArgument(
+            f"add_weight of layer {layer.name!r} got {len(places)} arguments by place"
+            + (f" and {twice[0]} twice" if twice else "")
+            + "; expected add_weight(shape, initializer, name=...) or add_weight(name, shape, initializer)"
+        )
+    given.update(zip(order, places, strict=False))
+    shape = given["shape"]
+    sizes = () if shape is None else tuple(shape) if isinstance(shape, (tuple, list)) else (None,)
+    if not all(hasattr(n, "__index__") and n.__index__() >= 0 for n in sizes):
+        raise InvalidArgument(
+            f"add_weight of layer {layer.name!r} got shape {shape!r:.100}; expected a tuple of whole numbers"
+        )
+    name = "variable" if given["name"] is None else given["name"]
+    if not isinstance(name, str) or not name:
+        raise InvalidArgument(f"add_weight of layer {layer.name!r} got name {name!r:.100}; expected a text")
+    return name, tuple(n.__index__() for n in sizes), given["initializer"]

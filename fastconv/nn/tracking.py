@@ -1,0 +1,159 @@
+"""What a layer or a model holds: its own weights, and the layers and models inside of it, found where they are now.
+
+Nothing is registered: lists may grow and attributes may be replaced at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..errors import InvalidArgument
+
+Path = tuple[str, ...]
+
+
+class Parameter(Tensor):
+    """A layer's array: a tensor with a name, and what is done to it beside the gradient step."""
+
+    __slots__ = ("constraint", "name", "regularizer")
+
+    def __init__(
+        self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
+    ) -> None:
+        super().__init__(data, requires_grad=trainable)
+        self.name, self.regularizer, self.constraint = name, regularizer, constraint
+
+
+class Holder:
+    """Base of layers and models: what has weights, and layers inside."""
+
+    name: str
+    _trainable = True
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it for all layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for _, holder in walk(self):
+            holder._trainable = bool(value)
+
+    @property
+    def own_weights(self) -> list[Parameter]:
+        """The weights without those of layers inside."""
+        return []
+
+    def held(self) -> Iterator[tuple[Path, Holder]]:
+        """The layers and models directly inside, each with the way to it."""
+        return iter(())
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights, those of layers inside included, each once."""
+        return [w for _, _, w in owned_weights([self])]
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        found: dict[int, Parameter] = {}
+        _collect(self, found, set())
+        return list(found.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training leaves alone, such as moving statistics."""
+        changed = {id(w) for w in self.trainable_weights}
+        return [w for w in self.weights if id(w) not in changed]
+
+    def count_params(self) -> int:
+        """Number of weights, trainable or not."""
+        return sum(w.size for w in self.weights)
+
+
+def walk(*roots: Holder) -> Iterator[tuple[Path, Holder]]:
+    """The roots and all that is inside of them, each once, from the outside in; a root is never found inside another.
+
+    The way to a root is its name.
+    """
+    seen = {id(root) for root in roots}
+    for root in dict.fromkeys(roots):
+        yield from _descend((root.name,), root, seen)
+
+
+def _descend(path: Path, holder: Holder, seen: set[int]) -> Iterator[tuple[Path, Holder]]:
+    yield path, holder
+    for way, inner in holder.held():
+        if id(inner) not in seen:
+            seen.add(id(inner))
+            yield from _descend((*path, *way), inner, seen)
+
+
+def owned_weights(roots: Iterable[Holder]) -> list[tuple[Path, Holder, Parameter]]:
+    """All weights of layers or models, each once, with the layer that has it and the way there."""
+    found = ((path, holder, w) for path, holder in walk(*roots) for w in holder.own_weights)
+    unique: dict[int, tuple[Path, Holder, Parameter]] = {}
+    for path, holder, weight in found:
+        unique.setdefault(id(weight), (path, holder, weight))
+    return list(unique.values())
+
+
+def named_weights(roots: Iterable[Holder]) -> dict[str, tuple[Holder, Parameter]]:
+    """Every weight, with its layer, by a name that no other has: ``layer/weight``, ``layer/attribute/.../weight``.
+
+    Raises
+    ------
+    InvalidArgument
+        Two weights have the same name: a file would hold only one of them.
+    """
+    found: dict[str, tuple[Holder, Parameter]] = {}
+    for path, holder, weight in owned_weights(roots):
+        name = "/".join((*path, weight.name))
+        if name in found:
+            raise InvalidArgument(
+                f"two weights are named {name!r:.150}, so that a file would hold only one of them; "
+                "set the name of one of the two layers, or weights, to something else"
+            )
+        found[name] = holder, weight
+    return found
+
+
+def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Path, Any]]:
+    """The objects of a kind among attributes, and in their lists, tuples and dicts, with the way to each."""
+    for name, value in values.items():
+        yield from _search((name,), value, kind, ())
+
+
+def _search(path: Path, value: Any, kind: type, outer: tuple[Any, ...]) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, kind):
+        yield path, value
+        return
+    if not isinstance(value, (list, tuple, dict, set, frozenset)) or any(value is o for o in outer):
+        return
+    if isinstance(value, (set, frozenset)):
+        if any(isinstance(item, kind) for item in value):
+            raise InvalidArgument(
+                f"{'.'.join(path)!r:.100} is a set with layers or weights in it, which has no order to name them by; "
+                "use a list or a dict"
+            )
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if not isinstance(item, (int, float, str)):  # most of what long lists hold
+            yield from _search((*path, str(key)), item, kind, (*outer, value))
+
+
+def _collect(holder: Holder, found: dict[int, Parameter], seen: set[int]) -> None:
+    """Add what is trainable, by identity; what a frozen holder keeps may still be reached from another one."""
+    if not holder._trainable or id(holder) in seen:
+        return
+    seen.add(id(holder))
+    for w in holder.own_weights:
+        if w.requires_grad:
+            found[id(w)] = w
+    for _, inner in holder.held():
+        _collect(inner, found, seen)
