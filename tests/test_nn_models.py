@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastconv import nn as keras
-from fastconv.autograd import Tensor
+from fastconv.autograd import Tensor, no_grad
 from fastconv.autograd import functional as F
 from fastconv.errors import InvalidArgument
 
@@ -144,6 +144,23 @@ def test_prepared_filters_do_not_outlive_a_change_of_the_weights(rng):
     conv.set_weights([np.zeros((3, 3, 1, 1)), np.zeros(1)])
     y = model.predict(np.ones((3, 8, 8, 1)), batch_size=1)
     assert y[:, 0, 0, 0].tolist() == [9, 18, 27]
+
+
+def test_callbacks_may_change_weights_between_batches():
+    from fastconv.nn.inference import fixed_weights
+
+    conv, x = L.Conv2D(1, 3, kernel_initializer="ones"), Tensor(np.ones((1, 5, 5, 1), np.float32))
+    conv(x)
+    double = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: conv.set_weights([2 * w for w in conv.get_weights()])
+    )
+    listeners = keras.callbacks.base.CallbackList([double], None, {})
+    with no_grad(), fixed_weights():
+        assert conv(x).numpy().max() == 9
+        listeners.call("on_epoch_end", 0, {})
+        assert conv(x).numpy().max() == 18
+        wide = conv(Tensor(np.full((1, 5, 5, 1), 1e39)))  # more than float32 holds
+        np.testing.assert_allclose(wide.numpy(), np.full((1, 3, 3, 1), 18e39))
 
 
 # --- copies
