@@ -657,6 +657,61 @@ def test_call_takes_training_where_it_asks_for_it(call):
     assert model.predict(np.ones((1, 1))).item() == model.feature_maps(np.ones((1, 1)))["own"].item() == 2
 
 
+def test_inner_layers_do_as_the_outer_one_does():
+    """Dropout and normalisation inside of a layer train when it does, whether or not it hands `training` on."""
+
+    class Silent(L.Layer):
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+            self.drop, self.norm = L.Dropout(0.5, seed=1), L.BatchNormalization(momentum=0.0)
+            self.model = keras.Sequential([L.Dropout(0.5, seed=2)])
+            self.never = L.Dropout(0.9, seed=3)
+
+        def build(self, input_shape):
+            self.built = True
+
+        def call(self, x):
+            return self.never(self.model(self.drop(self.norm(x))), training=False)
+
+    layer = Silent()
+    x = np.ones((64, 6)) * np.arange(64)[:, None]
+    still, moving = layer(x).numpy(), layer(x, training=True).numpy()
+    np.testing.assert_allclose(still, x / np.sqrt(1.001), rtol=1e-5)
+    assert 0.7 < (moving == 0).mean() < 0.8, "two of the dropouts, and not the third"
+    np.testing.assert_allclose(layer.norm.moving_mean.numpy(), 31.5, rtol=1e-5)
+    model = keras.Sequential([Silent(input_shape=(6,))])
+    assert 0.7 < (model(x, training=True).numpy() == 0).mean() < 0.8
+    model.compile("sgd", "mse")
+    model.fit(x, x, batch_size=64, verbose=0)
+    np.testing.assert_allclose(model.layers[0].norm.moving_mean.numpy(), 31.5, rtol=1e-5)
+    assert (model.predict(x[1:]) != 0).all()
+    with pytest.raises(InvalidArgument, match="built of layer 'silent' cannot be set to False"):
+        layer.built = False
+
+
+def test_an_activation_may_be_a_layer():
+    class Slope(L.Layer):
+        def build(self, input_shape):
+            self.slope = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+
+        def call(self, x):
+            return x * self.slope
+
+    model = keras.Sequential([L.Dense(3, activation=Slope(), input_dim=6), L.Activation(Slope())], seed=1)
+    assert model.count_params() == 21 + 3 + 3
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert not any(map(np.array_equal, before, model.get_weights()))
+    kernel, bias, first, second = (w.astype(np.float64) for w in model.get_weights())
+    assert_all_agree(model, (X @ kernel + bias) * first * second)
+
+
+def test_a_model_with_a_call_of_its_own_is_refused():
+    with pytest.raises(InvalidArgument, match="'Own' defines call, but a Sequential model runs its layers"):
+        type("Own", (keras.Sequential,), {"call": lambda self, x: x})
+
+
 def test_add_weight_takes_keras_arguments():
     layer = L.Layer()
     made = [

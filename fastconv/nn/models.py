@@ -13,7 +13,7 @@ from . import seeding
 from .checkpoints import assign, load_state, save_state, weight_arrays
 from .layers import Layer
 from .layers.base import check_weight
-from .layers.custom import invoke
+from .layers.custom import invoke, is_training
 from .placing import carrier, check_device, place, put
 from .saving import checked_path, load_arrays, save_arrays
 from .stack import Stack
@@ -103,11 +103,11 @@ class Sequential(Stack, Trainer):
         self.device = device
         return self
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
-        """Apply the model to one batch, differentiably."""
+    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
+        """Apply the model to one batch, differentiably; `training` is as for a layer."""
         x = x if isinstance(x, Tensor) else Tensor(carrier(self.device)(np.asarray(x, np.float32)))
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, training)
+        return self.plan.run(x, is_training() if training is None else bool(training))
 
     def feature_maps(self, x: Any) -> dict[str, np.ndarray]:
         """What every layer makes of a batch, by the layers' names.

@@ -45,6 +45,14 @@ class Stack(Holder):
         for layer in layers or []:
             self.add(layer)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "call" in vars(cls):
+            raise InvalidArgument(
+                f"class {cls.__name__[:60]!r} defines call, but a Sequential model runs its layers one by one and "
+                "would never call it; write a Layer with that call, and put it into a model"
+            )
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a list of layers of its own, and makes its own plan."""
         self._adopt()
