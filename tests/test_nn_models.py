@@ -102,6 +102,14 @@ def test_image_layers_take_the_shapes_of_their_new_place(rng):
     assert model.predict(x).shape == (2, 5, 5, 2)
 
 
+def test_an_input_says_the_shape_and_what_is_no_layer_is_refused():
+    model = keras.Sequential([keras.Input((6,)), L.Dense(3, input_dim=5)])
+    assert model.input_shape == (None, 6) and model.predict(X).shape == (16, 3)
+    model.layers.append(keras.activations.relu)
+    with pytest.raises(InvalidArgument, match="the model's layers hold <function relu .* which is no layer"):
+        model.predict(X)
+
+
 def test_a_subclass_with_a_call_of_its_own_is_called():
     """Fused steps compute what the library's layers do, and nobody else's."""
 

@@ -14,7 +14,7 @@ from .checkpoints import assign, load_state, save_state, weight_arrays
 from .layers import Layer
 from .layers.base import check_weight
 from .layers.custom import invoke, is_training
-from .placing import carrier, check_device, place, put
+from .placing import carrier, check_device, is_on_host, place, put
 from .saving import checked_path, load_arrays, save_arrays
 from .stack import Stack
 from .summary import summary_lines
@@ -155,7 +155,7 @@ class Sequential(Stack, Trainer):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights, layer by layer."""
-        return [w.numpy().copy() for w in self.weights]
+        return [w.data.copy() if is_on_host(w.data) else w.numpy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""

@@ -70,6 +70,9 @@ class Stack(Holder):
     def held(self) -> Iterator[tuple[Path, Holder]]:
         return (((layer.name,), layer) for layer in self.layers)
 
+    def note_device(self, device: str) -> None:
+        self.device = device
+
     def add(self, layer: Layer) -> None:
         """Put a layer on top; it is built at once if the input's shape is known.
 
@@ -197,7 +200,7 @@ class Stack(Holder):
         """Shape of the input of a layer that is put on top, if it is known."""
         if self.layers:
             return self.output_shape if self.built else self.layers[-1].output_shape
-        if layer.declared_shape is not None:
+        if self._input is None and layer.declared_shape is not None:
             return (None, *layer.declared_shape)
         return self.input_shape
 
