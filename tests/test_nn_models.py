@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastconv import nn as keras
-from fastconv.autograd import Tensor
+from fastconv.autograd import Tensor, no_grad
 from fastconv.autograd import functional as F
 from fastconv.errors import InvalidArgument
 
@@ -102,6 +102,14 @@ def test_image_layers_take_the_shapes_of_their_new_place(rng):
     assert model.predict(x).shape == (2, 5, 5, 2)
 
 
+def test_an_input_says_the_shape_and_what_is_no_layer_is_refused():
+    model = keras.Sequential([keras.Input((6,)), L.Dense(3, input_dim=5)])
+    assert model.input_shape == (None, 6) and model.predict(X).shape == (16, 3)
+    model.layers.append(keras.activations.relu)
+    with pytest.raises(InvalidArgument, match="the model's layers hold <function relu .* which is no layer"):
+        model.predict(X)
+
+
 def test_a_subclass_with_a_call_of_its_own_is_called():
     """Fused steps compute what the library's layers do, and nobody else's."""
 
@@ -144,6 +152,23 @@ def test_prepared_filters_do_not_outlive_a_change_of_the_weights(rng):
     conv.set_weights([np.zeros((3, 3, 1, 1)), np.zeros(1)])
     y = model.predict(np.ones((3, 8, 8, 1)), batch_size=1)
     assert y[:, 0, 0, 0].tolist() == [9, 18, 27]
+
+
+def test_callbacks_may_change_weights_between_batches():
+    from fastconv.nn.inference import fixed_weights
+
+    conv, x = L.Conv2D(1, 3, kernel_initializer="ones"), Tensor(np.ones((1, 5, 5, 1), np.float32))
+    conv(x)
+    double = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: conv.set_weights([2 * w for w in conv.get_weights()])
+    )
+    listeners = keras.callbacks.base.CallbackList([double], None, {})
+    with no_grad(), fixed_weights():
+        assert conv(x).numpy().max() == 9
+        listeners.call("on_epoch_end", 0, {})
+        assert conv(x).numpy().max() == 18
+        wide = conv(Tensor(np.full((1, 5, 5, 1), 1e39)))  # more than float32 holds
+        np.testing.assert_allclose(wide.numpy(), np.full((1, 3, 3, 1), 18e39))
 
 
 # --- copies
@@ -638,6 +663,61 @@ def test_call_takes_training_where_it_asks_for_it(call):
     model = keras.Sequential([keras.Input((1,)), layer])
     assert model(np.ones((1, 1)), training=True).item() == (3 if asks else 2)
     assert model.predict(np.ones((1, 1))).item() == model.feature_maps(np.ones((1, 1)))["own"].item() == 2
+
+
+def test_inner_layers_do_as_the_outer_one_does():
+    """Dropout and normalisation inside of a layer train when it does, whether or not it hands `training` on."""
+
+    class Silent(L.Layer):
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+            self.drop, self.norm = L.Dropout(0.5, seed=1), L.BatchNormalization(momentum=0.0)
+            self.model = keras.Sequential([L.Dropout(0.5, seed=2)])
+            self.never = L.Dropout(0.9, seed=3)
+
+        def build(self, input_shape):
+            self.built = True
+
+        def call(self, x):
+            return self.never(self.model(self.drop(self.norm(x))), training=False)
+
+    layer = Silent()
+    x = np.ones((64, 6)) * np.arange(64)[:, None]
+    still, moving = layer(x).numpy(), layer(x, training=True).numpy()
+    np.testing.assert_allclose(still, x / np.sqrt(1.001), rtol=1e-5)
+    assert 0.7 < (moving == 0).mean() < 0.8, "two of the dropouts, and not the third"
+    np.testing.assert_allclose(layer.norm.moving_mean.numpy(), 31.5, rtol=1e-5)
+    model = keras.Sequential([Silent(input_shape=(6,))])
+    assert 0.7 < (model(x, training=True).numpy() == 0).mean() < 0.8
+    model.compile("sgd", "mse")
+    model.fit(x, x, batch_size=64, verbose=0)
+    np.testing.assert_allclose(model.layers[0].norm.moving_mean.numpy(), 31.5, rtol=1e-5)
+    assert (model.predict(x[1:]) != 0).all()
+    with pytest.raises(InvalidArgument, match="built of layer 'silent' cannot be set to False"):
+        layer.built = False
+
+
+def test_an_activation_may_be_a_layer():
+    class Slope(L.Layer):
+        def build(self, input_shape):
+            self.slope = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+
+        def call(self, x):
+            return x * self.slope
+
+    model = keras.Sequential([L.Dense(3, activation=Slope(), input_dim=6), L.Activation(Slope())], seed=1)
+    assert model.count_params() == 21 + 3 + 3
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert not any(map(np.array_equal, before, model.get_weights()))
+    kernel, bias, first, second = (w.astype(np.float64) for w in model.get_weights())
+    assert_all_agree(model, (X @ kernel + bias) * first * second)
+
+
+def test_a_model_with_a_call_of_its_own_is_refused():
+    with pytest.raises(InvalidArgument, match="'Own' defines call, but a Sequential model runs its layers"):
+        type("Own", (keras.Sequential,), {"call": lambda self, x: x})
 
 
 def test_add_weight_takes_keras_arguments():

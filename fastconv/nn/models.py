@@ -14,8 +14,8 @@ from .arrays import as_plain
 from .checkpoints import assign, load_state, save_state, weight_arrays
 from .layers import Layer
 from .layers.base import check_weight
-from .layers.custom import invoke
-from .placing import carrier, check_device, place, put
+from .layers.custom import invoke, is_training
+from .placing import carrier, check_device, is_on_host, place, put
 from .saving import checked_path, load_arrays, save_arrays
 from .stack import Stack
 from .summary import summary_lines
@@ -104,11 +104,11 @@ class Sequential(Stack, Trainer):
         self.device = device
         return self
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
-        """Apply the model to one batch, differentiably."""
+    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
+        """Apply the model to one batch, differentiably; `training` is as for a layer."""
         x = x if isinstance(x, Tensor) else self._as_tensor(x)
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, training)
+        return self.plan.run(x, is_training() if training is None else bool(training))
 
     def _as_tensor(self, x: Any) -> Tensor:
         """A batch in the model's dtype and on its device."""
@@ -160,7 +160,7 @@ class Sequential(Stack, Trainer):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights, layer by layer."""
-        return [w.numpy().copy() for w in self.weights]
+        return [w.data.copy() if is_on_host(w.data) else w.numpy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""

@@ -65,8 +65,7 @@ def place(holders: Iterable[Holder], device: str) -> None:
             tensor.data = there
             tensor.grad = None
     for holder in inside:
-        if hasattr(holder, "device"):  # a model in a layer
-            holder.device = device
+        holder.note_device(device)
 
 
 def put(target: Any, values: Any) -> None:

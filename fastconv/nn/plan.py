@@ -21,7 +21,7 @@ from ..autograd import Tensor
 from . import activations, seeding
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
-from .layers.custom import invoke
+from .layers.custom import invoke, training_as
 
 Step = Callable[[Tensor, bool], Tensor]
 
@@ -65,7 +65,7 @@ class Plan:
 
     def run(self, x: Tensor, training: bool, without_last: bool = False) -> Tensor:
         """The result, or with `without_last` what goes into the last activation."""
-        with seeding.drawing(self._generator()):
+        with seeding.drawing(self._generator()), training_as(training):
             for step in self.steps[:-1] if without_last else self.steps:
                 x = step(x, training)
         return x

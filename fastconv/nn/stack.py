@@ -45,6 +45,14 @@ class Stack(Holder):
         for layer in layers or []:
             self.add(layer)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "call" in vars(cls):
+            raise InvalidArgument(
+                f"class {cls.__name__[:60]!r} defines call, but a Sequential model runs its layers one by one and "
+                "would never call it; write a Layer with that call, and put it into a model"
+            )
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a list of layers of its own, and makes its own plan."""
         self._adopt()
@@ -61,6 +69,9 @@ class Stack(Holder):
 
     def held(self) -> Iterator[tuple[Path, Holder]]:
         return (((layer.name,), layer) for layer in self.layers)
+
+    def note_device(self, device: str) -> None:
+        self.device = device
 
     def add(self, layer: Layer) -> None:
         """Put a layer on top; it is built at once if the input's shape is known.
@@ -189,7 +200,7 @@ class Stack(Holder):
         """Shape of the input of a layer that is put on top, if it is known."""
         if self.layers:
             return self.output_shape if self.built else self.layers[-1].output_shape
-        if layer.declared_shape is not None:
+        if self._input is None and layer.declared_shape is not None:
             return (None, *layer.declared_shape)
         return self.input_shape
 

@@ -53,6 +53,9 @@ class Holder:
         """The layers and models directly inside, each with the way to it."""
         return iter(())
 
+    def note_device(self, device: str) -> None:
+        """The weights were brought to a device."""
+
     @property
     def weights(self) -> list[Parameter]:
         """All weights, those of layers inside included, each once."""

@@ -14,7 +14,7 @@ from ...errors import InvalidArgument
 from .. import constraints, initializers, regularizers, seeding
 from ..placing import carrier, device_of, place, put
 from ..tracking import Holder, Parameter, Path, found_in, walk
-from .custom import described, invoke, once
+from .custom import described, invoke, is_training, once
 
 Shape = tuple[int | None, ...]
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -48,7 +48,7 @@ class Layer(Holder):
     """
 
     is_builtin = True
-    """Whether the class is one of this package's: its code changes no weights, and it keeps no layers."""
+    """Whether the class is one of this package's: its code changes no weights, and keeps no layer but as activation."""
 
     _building = _filled = _in_model = False
 
@@ -94,8 +94,15 @@ class Layer(Holder):
 
     @property
     def built(self) -> bool:
-        """Whether the layer knows its shapes and has its weights."""
+        """Whether the layer knows its shapes and has its weights; a `build` of your own need not set it to True."""
         return self.input_shape is not None
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        if value is not True:
+            raise InvalidArgument(
+                f"built of layer {self.name!r:.60} cannot be set to {value!r:.60}; make another layer"
+            )
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape; called once."""
@@ -150,14 +157,17 @@ class Layer(Holder):
             self.output_shape = self.output_shape or before
         self.input_shape = input_shape
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
-        """Build if need be, and apply the layer to an array or a tensor."""
+    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
+        """Build if need be, and apply the layer to an array or a tensor.
+
+        Without `training`, a layer that is called by another one, or in a model, does as that does; else it is False.
+        """
         x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
         was_built = self.built
         self.ensure_built((None, *x.shape[1:]))
         if not was_built:
             place([self], device_of(x.data))
-        return invoke(self, x, training)
+        return invoke(self, x, is_training() if training is None else bool(training))
 
     def rng(self) -> np.random.Generator:
         """Where random numbers come from: the generator of the model that is being built or run."""
@@ -224,7 +234,10 @@ class Layer(Holder):
         return list(listed.values())
 
     def held(self) -> Iterator[tuple[Path, Holder]]:
-        return iter(()) if self.is_builtin else found_in(self._attributes(), Holder)
+        if not self.is_builtin:
+            return found_in(self._attributes(), Holder)
+        activation = vars(self).get("activation")  # which may be a layer
+        return iter([(("activation",), activation)] if isinstance(activation, Holder) else ())
 
     def _attributes(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_own"}

@@ -105,7 +105,7 @@ class Conv(Layer):
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
         plan = None
-        if isinstance(x.values, np.ndarray):  # plans are the CPU's
+        if isinstance(x.values, np.ndarray) and x.dtype == self.kernel.dtype:  # plans are the CPU's, and of one dtype
             plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
         if plan is not None:
             return Tensor(plan(x.values))

@@ -1,9 +1,14 @@
-"""What layers of one's own may do as in Keras: leave out `training`, build others by hand, describe weights freely."""
+"""What layers of one's own may do as in Keras: leave out `training`, build others by hand, describe weights freely.
+
+A layer that is called without `training` does as the layer or model does that calls it.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -11,9 +16,34 @@ from ...autograd import Tensor
 from ...errors import InvalidArgument
 from ..inference import changing_weights
 
+_local = threading.local()
+
+
+def is_training() -> bool:
+    """Whether the model or layer that this thread is running is in training."""
+    return getattr(_local, "training", False)
+
+
+@contextmanager
+def training_as(training: bool) -> Iterator[None]:
+    """Let layers called in this block without `training` get this."""
+    outer = is_training()
+    _local.training = training
+    try:
+        yield
+    finally:
+        _local.training = outer
+
 
 def invoke(layer: Any, x: Tensor, training: bool) -> Tensor:
     """``layer.call``, with `training` if it takes that."""
+    if training is is_training():
+        return _call(layer, x, training)
+    with training_as(training):
+        return _call(layer, x, training)
+
+
+def _call(layer: Any, x: Tensor, training: bool) -> Tensor:
     call = layer.call
     if layer.is_builtin and "call" not in vars(layer):
         return call(x, training)
