@@ -13,6 +13,7 @@ from ... import ops
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument
 from .. import constraints, initializers, regularizers, seeding
+from ..arrays import as_plain
 
 Shape = tuple[int | None, ...]
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -109,7 +110,7 @@ class Layer:
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Build if need be, and apply the layer to an array or a tensor."""
-        x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
+        x = x if isinstance(x, Tensor) else Tensor(as_plain(x, "x").astype(self.dtype, copy=False))
         self.ensure_built((None, *x.shape[1:]))
         return self.call(x, training)
 
