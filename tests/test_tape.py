@@ -100,6 +100,16 @@ def test_results_are_lent_for_reading_only():
     np.testing.assert_allclose(x.grad, np.exp([1.0, 2.0]))
 
 
+def test_a_result_may_be_given_other_values():
+    x, array = leaf(1.0, 2.0), np.array([3.0, 4.0])
+    h = x * 5.0
+    h.data = array
+    y = (h * h).sum()
+    array[...] = 0
+    y.backward()
+    assert x.grad.tolist() == [30, 40]
+
+
 def test_a_step_on_what_is_lent_is_refused():
     h = F.exp(leaf(1.0, 2.0))
     w = Tensor(h.data, requires_grad=True)

@@ -65,7 +65,8 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        self.values = array
+        array = as_data(array)
+        self.values = array if self._node is None else array.copy()  # what a result is made of is the tape's own
 
     @property
     def shape(self) -> tuple[int, ...]:

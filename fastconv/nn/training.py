@@ -184,7 +184,7 @@ class Trainer(Steps):
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
             values = list((dict(logs) if self._is_overridden("train_step") else meter.results()).values())
-        return values if len(values) > 1 else values[0]
+        return values if len(values) != 1 else values[0]
 
     def evaluate(
         self,
@@ -210,7 +210,8 @@ class Trainer(Steps):
             print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
-        return list(values.values()) if len(values) > 1 else next(iter(values.values()), None)
+        results = list(values.values())
+        return results if len(results) != 1 else results[0]
 
     def predict(
         self,
