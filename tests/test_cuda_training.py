@@ -281,6 +281,14 @@ def test_accuracy_follows_from_the_shapes(simulator):
         same_history(found[0][1], found[1][1])
 
 
+def test_class_numbers_that_a_metric_would_look_up_are_checked(simulator):
+    model = outputs_model(K, "softmax")()
+    model.compile("sgd", lambda y_true, y_pred: y_pred.mean(), metrics=["top_k_accuracy"])
+    model.to("cuda")
+    with pytest.raises(InvalidArgument, match=r"y\[1\] is 7; labels must be whole numbers from 0 to 2"):
+        model.evaluate(np.zeros((2, 4)), np.array([0, 7]))
+
+
 def test_models_in_float64(simulator):
     x, y = data(5, (4,))
     x = x.astype(np.float64) + 1e-9

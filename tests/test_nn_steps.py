@@ -116,6 +116,13 @@ def test_accuracy_of_one_sigmoid_output_beside_any_loss():
             assert model.evaluate(x, labels)[1] == pytest.approx(expected)
 
 
+def test_accuracy_of_rows_of_one_output_each():
+    """(N, H) labels and (N, H, 1) outputs are yes or no H times, as they are in Keras."""
+    metric = M.get("accuracy")
+    metric.update_state(np.ones((2, 3)), np.array([[[0.9], [0.2], [0.8]]] * 2))
+    assert metric.result() == pytest.approx(2 / 3)
+
+
 def test_accuracy_of_class_numbers_beside_an_own_loss():
     model, x, p = fixed(7, "softmax")
     y = np.arange(16) % 7
@@ -326,8 +333,15 @@ def test_callbacks_hear_of_tests_and_predictions():
     heard = Events()
     model.fit(x, y, verbose=0, validation_data=(x, y), validation_batch_size=8, callbacks=[heard])
     assert heard.names("test") == tests
-    with pytest.raises(InvalidArgument, match="callbacks is 5"):
-        model.fit(x, y, callbacks=5)
+    for options, message in (
+        ({"callbacks": 5}, "callbacks is 5"),
+        ({"validation_split": "a"}, "validation_split is 'a'"),
+        ({"validation_batch_size": 0, "validation_split": 0.5}, "validation_batch_size is 0"),
+    ):
+        with pytest.raises(InvalidArgument, match=message):
+            model.fit(x, y, **options)
+    with pytest.raises(InvalidArgument, match="metrics is 5"):
+        model.compile("sgd", "mse", metrics=5)
     with pytest.raises(InvalidArgument, match="callbacks holds 5"):
         model.predict(x, callbacks=[5])
 
@@ -371,6 +385,8 @@ def test_what_has_a_mask_is_refused():
         (lambda: model.evaluate(list(masked), y), "x"),
         (lambda: model.predict(masked), "x"),
         (lambda: model(masked), "x"),
+        (lambda: L.Dense(2)(masked), "x"),
+        (lambda: keras.utils.to_categorical(np.ma.array([0, 1], mask=[0, 1])), "x"),
         (lambda: M.MeanAbsoluteError().update_state(labels, y), "y_true"),
         (lambda: M.binary_accuracy(y, labels), "y_pred"),
         (lambda: M.confusion_matrix(labels, y), "y_true"),

@@ -100,6 +100,24 @@ def test_results_are_lent_for_reading_only():
     np.testing.assert_allclose(x.grad, np.exp([1.0, 2.0]))
 
 
+def test_a_result_may_be_given_other_values():
+    x, array = leaf(1.0, 2.0), np.array([3.0, 4.0])
+    h = x * 5.0
+    h.data = array
+    y = (h * h).sum()
+    array[...] = 0
+    y.backward()
+    assert x.grad.tolist() == [30, 40]
+
+
+def test_a_step_on_what_is_lent_is_refused():
+    h = F.exp(leaf(1.0, 2.0))
+    w = Tensor(h.data, requires_grad=True)
+    (w * w).sum().backward()
+    with pytest.raises(InvalidArgument, match="read-only; pass a copy"):
+        keras.optimizers.SGD(0.1).apply([w])
+
+
 def test_nothing_is_copied_where_nobody_interferes():
     x = leaf(1.0, 2.0)
     with undisturbed():
@@ -189,6 +207,9 @@ def test_comparisons_are_elementwise():
 
 def test_a_tensor_is_itself_as_a_key_and_has_no_truth_of_its_own():
     x, y = Tensor([1.0, 2.0]), Tensor([1.0, 2.0])
+    assert [float(part.item()) for part in x] == [1.0, 2.0]
+    with pytest.raises(TypeError):
+        list(Tensor(1.0))
     assert len({x, y}) == 2 and {x: 1}[x] == 1
     assert x in [x, y]
     assert Tensor([3.0]) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,8 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        self.values = array
+        array = as_data(array)
+        self.values = array if self._node is None else array.copy()  # what a result is made of is the tape's own
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -212,6 +213,9 @@ class Tensor:
 
     def __getitem__(self, index: Any) -> Tensor:
         return PRIMITIVES["getitem"](self, index=index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data, dtype=dtype, copy=copy)

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from . import metrics as known
 from .metrics import Metric
+from .utils import class_numbers
 
 #: Metrics' functions -> what ``fastconv.cuda.samples.add_scores`` calls them, and the name of their number.
 SCORES: dict[Any, tuple[str, str | None]] = {
@@ -233,6 +234,14 @@ def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> t
         return None
     kind, name = SCORES[function]
     return kind, 0.0 if name is None else given.get(name, NUMBERS[name])
+
+
+def check_class_numbers(metrics: Sequence[Metric], y: np.ndarray, outputs: tuple[Any, ...]) -> None:
+    """Refuse labels that a metric on a device would take for places outside of its rows of outputs."""
+    for metric in metrics:
+        kind = _kind(metric, y.shape, outputs)
+        if kind is not None and kind[0].startswith("sparse"):
+            class_numbers(y, outputs[-1], "y")
 
 
 def meter_of(device: str, metrics: Sequence[Metric], shapes: tuple[Any, Any], *rest: Any) -> Meter:

@@ -159,8 +159,9 @@ class Metric:
 
     def update_state(self, y_true: Any, y_pred: Any) -> None:
         """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
+        function = self.function_for(*(as_plain(y, n).shape for y, n in ((y_true, "y_true"), (y_pred, "y_pred"))))
         y_true, y_pred = aligned(y_true, y_pred)
-        values = np.asarray(self.function_for(y_true.shape, y_pred.shape)(y_true, y_pred), np.float64)
+        values = np.asarray(function(y_true, y_pred), np.float64)
         if values.ndim == 0:  # a function that gives one number for the batch
             values = np.full(len(y_pred), float(values))
         self.total += float(values.sum())

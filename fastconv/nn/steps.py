@@ -128,7 +128,7 @@ class Steps:
     @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, for a step of your own, and the compiled metrics; all begin anew each epoch."""
-        return [self._loss_tracker, *self._metrics]
+        return [] if self.loss is None else [self._loss_tracker, *self._metrics]
 
     @property
     def input_dtype(self) -> np.dtype:

@@ -16,7 +16,7 @@ from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
 from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
-from .meters import Meter
+from .meters import Meter, check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
 from .placing import put
@@ -81,6 +81,8 @@ class Trainer(Steps):
         self.loss = losses.get(loss)
         if metrics is None or isinstance(metrics, str):
             metrics = [metrics] if metrics else []
+        if not isinstance(metrics, (list, tuple)):
+            raise InvalidArgument(f"metrics is {metrics!r:.200}; expected a list of names, functions or objects")
         self._metrics = [get_metric(m) for m in metrics]
         self._loss_tracker = Mean("loss")
 
@@ -152,6 +154,7 @@ class Trainer(Steps):
         if validation is None and validation_split:
             (x, y), validation = split(x, y, validation_split)
         batch_size = check_batch_size(batch_size, TRAIN_BATCH)
+        validation_size = check_batch_size(validation_batch_size, PREDICT_BATCH, "validation_batch_size")
         epochs, initial_epoch = _count(epochs, "epochs", 0), _count(initial_epoch, "initial_epoch", 0)
         self.history = History()
         verbose = _verbosity(verbose)
@@ -166,8 +169,7 @@ class Trainer(Steps):
                 listeners.call("on_epoch_begin", epoch, {})
                 logs = self._epoch(samples, batch_size, shuffle, listeners)
                 if held_out is not None:
-                    size = check_batch_size(validation_batch_size, PREDICT_BATCH)
-                    values = self._measure(held_out, size, listeners)
+                    values = self._measure(held_out, validation_size, listeners)
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -183,7 +185,7 @@ class Trainer(Steps):
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
             values = list((dict(logs) if self._is_overridden("train_step") else meter.results()).values())
-        return values if len(values) > 1 else values[0]
+        return values if len(values) != 1 else values[0]
 
     def evaluate(
         self,
@@ -209,7 +211,8 @@ class Trainer(Steps):
             print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
-        return list(values.values()) if len(values) > 1 else next(iter(values.values()), None)
+        results = list(values.values())
+        return results if len(results) != 1 else results[0]
 
     def predict(
         self,
@@ -242,7 +245,10 @@ class Trainer(Steps):
         """The samples as the model's device takes them."""
         if self.device == "cpu":
             return Feed(x, y, self.input_dtype)
-        labels = None if y is None else self.loss.label_dtype(y)
+        labels = None
+        if y is not None:
+            check_class_numbers(self._metrics, y, self.output_shape or ())
+            labels = self.loss.label_dtype(y)
         return DeviceFeed(x, y, self.input_dtype if labels == np.float32 else labels, self.input_dtype)
 
     def _epoch(self, samples: Feed, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from .arrays import as_plain
 from .seeding import set_random_seed
 
 __all__ = ["set_random_seed", "to_categorical"]
@@ -37,7 +38,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    labels = class_numbers(np.asarray(x), num_classes, "x")
+    labels = class_numbers(as_plain(x, "x"), num_classes, "x")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1

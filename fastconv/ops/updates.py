@@ -75,6 +75,8 @@ def _step(name: str, arrays: list[np.ndarray], numbers: list[float], *options: A
     if any(a.shape != w.shape or a.dtype != w.dtype or not a.flags.c_contiguous for a in arrays):
         kinds = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
         raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {kinds}")
+    if not all(a.flags.writeable for a in arrays[:-1]):
+        raise InvalidArgument(f"{name} changes its arrays in place but one of them is read-only; pass a copy of it")
     tasks = -(-w.size // cpu.BLOCK)
     cast = (w.dtype.type(number) for number in numbers)
     getattr(cpu, name)(team(tasks, 4 * w.size), tasks, *(a.reshape(-1) for a in arrays), *cast, *options)

@@ -12,6 +12,7 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument
 from .. import constraints, initializers, regularizers, seeding
+from ..arrays import as_plain
 from ..placing import carrier, device_of, place, put
 from ..tracking import Holder, Parameter, Path, found_in, walk
 from .custom import described, invoke, is_training, once
@@ -162,7 +163,7 @@ class Layer(Holder):
 
         Without `training`, a layer that is called by another one, or in a model, does as that does; else it is False.
         """
-        x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
+        x = x if isinstance(x, Tensor) else Tensor(as_plain(x, "x").astype(self.dtype, copy=False))
         was_built = self.built
         self.ensure_built((None, *x.shape[1:]))
         if not was_built:
