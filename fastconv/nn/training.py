@@ -11,6 +11,7 @@ from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..memory import recycled
+from ..streams import say
 from . import activations, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
@@ -198,7 +199,7 @@ class Trainer:
         x, y = self._samples(x, y)
         values = self._measure(self._feed(x, y), check_batch_size(batch_size, PREDICT_BATCH))
         if _verbosity(verbose):
-            print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
+            say(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
         return list(values.values()) if self._metrics else values["loss"]
