@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import DataUnavailable, InvalidArgument, shown
+from ..files import display
+from . import seeding
 from .layers import Dropout, Layer
 from .layers.base import check_weight
 from .placing import carrier, put
-from .saving import load_arrays, save_arrays
+from .saving import checked_path, load_arrays, save_arrays
+from .unpacking import Header
 
 Arrays = dict[str, np.ndarray]
+SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
+GENERATORS = "generators"
 
 
 def named_weights(layers: list[Layer]) -> Arrays:
@@ -21,52 +26,82 @@ def named_weights(layers: list[Layer]) -> Arrays:
     return {f"{layer.name}/{w.name}": w.numpy() for layer in layers for w in layer.weights}
 
 
-def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
-    """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
+def load_weights(layers: list[Layer], filepath: Any) -> None:
+    """Read weights alone; the file's names and shapes are compared before it is unpacked."""
+    source = display(checked_path(filepath))
+    assign(layers, load_arrays(filepath, lambda headers: check_fit(layers, headers, source)), source)
+
+
+def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> None:
+    """Names and shapes, of arrays or of what a file says of them, must be those of the weights."""
     mine = {f"{layer.name}/{w.name}": (layer, w) for layer in layers for w in layer.weights}
     for name in (*mine, *arrays):
         if name not in arrays or name not in mine:
             layer_name, _, weight_name = name.rpartition("/")
             where = "the file" if name not in arrays else "the model"
             raise InvalidArgument(
-                f"{source}: weight {weight_name!r} of layer {layer_name!r} is missing in {where}; "
+                f"{source}: weight {shown(weight_name)} of layer {shown(layer_name)} is missing in {where}; "
                 "the model must be built as it was when the weights were saved"
             )
     for name, (layer, weight) in mine.items():
         check_weight(layer, weight, arrays[name], f"{source} holds")
-    for name, (_, weight) in mine.items():
-        put(weight.data, arrays[name])
+
+
+def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
+    """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
+    check_fit(layers, arrays, source)
+    for layer in layers:
+        for w in layer.weights:
+            put(w.data, arrays[f"{layer.name}/{w.name}"])
 
 
 def save_state(model: Any, filepath: Any) -> None:
     """Write weights, optimizer state and random generators."""
     arrays = {f"weights/{name}": array for name, array in named_weights(model.layers).items()}
     arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state().items()}
-    states = json.dumps([generator.bit_generator.state for generator in _generators(model)])
-    arrays["generators"] = np.frombuffer(states.encode(), np.uint8)
+    arrays[GENERATORS] = seeding.dump(_generators(model))
     save_arrays(filepath, arrays)
 
 
 def load_state(model: Any, filepath: Any) -> None:
     """Read what `save_state` wrote."""
-    arrays = load_arrays(filepath)
-    parts: dict[str, Arrays] = {"weights": {}, "optimizer": {}, "generators": {}}
-    for key, array in arrays.items():
-        part, _, name = key.partition("/")
-        if part not in parts:
-            raise InvalidArgument(
-                f"{filepath} holds {key!r}: it is no training state; for weights alone use load_weights"
-            )
-        parts[part][name] = array
-    states = json.loads(parts["generators"].get("", np.frombuffer(b"[]", np.uint8)).tobytes())
+    source = display(checked_path(filepath))
+    arrays = load_arrays(filepath, lambda headers: _check_state(model, headers, source))
+    parts = _parts(arrays, source)
     generators = _generators(model)
-    if len(states) != len(generators):
-        raise InvalidArgument(f"{filepath} holds {len(states)} random generators but the model has {len(generators)}")
-    assign(model.layers, parts["weights"], str(filepath))
+    states = seeding.parse(parts[GENERATORS].get("", np.zeros(0, np.uint8)), generators, source)
+    assign(model.layers, parts["weights"], source)
     model.optimizer.set_state(parts["optimizer"])
     model.optimizer.adopt(model.optimizer.carried(carrier(model.device)))
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state
+
+
+def _parts(arrays: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """The arrays of a state, or what a file says of them, sorted by what they belong to."""
+    parts: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, GENERATORS: {}}
+    for key, array in arrays.items():
+        part, _, name = key.partition("/")
+        if part not in parts:
+            raise InvalidArgument(
+                f"{source} holds {shown(key)}: it is no training state; for weights alone use load_weights"
+            )
+        parts[part][name] = array
+    return parts
+
+
+def _check_state(model: Any, headers: Mapping[str, Header], source: str) -> None:
+    """Before a state is unpacked: the weights are the model's, and the rest is no larger than it can be."""
+    parts = _parts(headers, source)
+    check_fit(model.layers, parts["weights"], source)
+    weights = sum(header.nbytes for header in parts["weights"].values())
+    for part, most in (("optimizer", SLOTS * weights), (GENERATORS, 0)):
+        size = sum(header.nbytes for header in parts[part].values())
+        if size > most + (1 << 20):
+            raise DataUnavailable(
+                f"{source} is damaged: its {part} would take {size:,} bytes beside {weights:,} of weights; "
+                "save the state again"
+            )
 
 
 def _generators(model: Any) -> list[np.random.Generator]:

@@ -10,11 +10,11 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from . import seeding
-from .checkpoints import assign, load_state, named_weights, save_state
+from .checkpoints import load_state, load_weights, named_weights, save_state
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
 from .placing import carrier, check_device, place, put
-from .saving import checked_path, load_arrays, save_arrays
+from .saving import checked_path, save_arrays
 from .summary import summary_lines
 from .training import Trainer
 
@@ -269,7 +269,7 @@ class Sequential(Trainer):
         """
         if not self.built:
             self.build()
-        assign(self.layers, load_arrays(filepath), str(filepath))
+        load_weights(self.layers, filepath)
 
     def save_state(self, filepath: Any) -> None:
         """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.
