@@ -311,7 +311,8 @@ def test_a_small_address_space_is_enough_to_refuse_a_large_file(tmp_path):
     path = tmp_path / "weights.npz"
     path.write_bytes(zipped(one(shaped((2**40,)))))
     script = (
-        "import resource, sys\nfrom fastconv.errors import DataUnavailable\nfrom fastconv.nn.saving import load_arrays\n"
+        "import resource, sys\nfrom fastconv.errors import DataUnavailable\n"
+        "from fastconv.nn.saving import load_arrays\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 32, 1 << 32))\n"
         "try:\n    load_arrays(sys.argv[1])\nexcept DataUnavailable as error:\n    print(error)"
     )
