@@ -57,6 +57,23 @@ def write_file(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) 
         raise unwritable(path, error.strerror or error) from error
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise now what `write_file` would raise after the work, as far as that can be known."""
+    try:
+        if os.path.isdir(path):
+            raise unwritable(path, "it is a folder")
+        with suppress(FileNotFoundError):
+            os.stat(path)  # too long a name, a circle of links
+        if not _is_special(path):
+            file, temporary = _new_file(Path(os.path.realpath(path)).parent)
+            file.close()
+            temporary.unlink()
+    except DataUnavailable:
+        raise
+    except OSError as error:
+        raise unwritable(path, error.strerror or error) from error
+
+
 def unwritable(path: str | os.PathLike[str], reason: object) -> DataUnavailable:
     """The one message for a file that cannot be written."""
     return DataUnavailable(

@@ -12,7 +12,7 @@ from .figures import TEST, TRAINING, new_figure, save_figure
 
 
 def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], title: str) -> None:
-    """Write loss and accuracy over the epochs, on the training and the test images, to a PNG file."""
+    """Write loss and accuracy over the epochs to a PNG file; what is no finite number is a gap."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = new_figure((9.6, 4.0), 2)
@@ -21,10 +21,11 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], titl
         ends = []
         for prefix, label, color in (("", "training", TRAINING), ("val_", "test", TEST)):
             values = np.asarray(history.get(prefix + key, []), float)
-            if len(values):
-                shown = epochs[: len(values)]
-                ax.plot(shown, values, color=color, lw=2, marker="o", ms=4, clip_on=False, zorder=3)
-                ends.append((float(values[-1]), int(shown[-1]), label, color))
+            values[~np.isfinite(values)] = np.nan  # a gap
+            ax.plot(epochs[: len(values)], values, color=color, lw=2, marker="o", ms=4, clip_on=False, zorder=3)
+            there = np.flatnonzero(np.isfinite(values))
+            if len(there):
+                ends.append((float(values[there[-1]]), int(epochs[there[-1]]), label, color))
         ax.set_title(name, loc="left")
         ax.set_xlabel("epoch")
         ax.grid(axis="y")
