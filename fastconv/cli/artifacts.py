@@ -51,12 +51,16 @@ class OutputFolder:
         except OSError as error:
             raise _not_usable(self.path, error) from error
         self.held = [name for name in FILES if os.path.lexists(self.path / name)]
-        if self.held and not (resume or overwrite):
-            raise InvalidArgument(
-                f"--out {display(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
-                "go on with that run by --resume, or replace it by --overwrite"
-            )
-        check_writable(self.path / WEIGHTS)
+        try:
+            if self.held and not (resume or overwrite):
+                raise InvalidArgument(
+                    f"--out {display(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
+                    "go on with that run by --resume, or replace it by --overwrite"
+                )
+            check_writable(self.path / WEIGHTS)
+        except FastconvError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> OutputFolder:
         return self

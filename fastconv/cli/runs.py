@@ -118,7 +118,8 @@ class Earlier:
         path = self._output.path / STATE
         if not path.exists():
             return [], []  # it ended within its first epoch
-        if (self.record.get("images") or {}).get("training") != images:
+        counts = self.record.get("images")
+        if not isinstance(counts, dict) or counts.get("training") != images:
             raise InvalidArgument(
                 f"the run in {display(self._output.path)} was not begun with these {images:,} training images; "
                 f"give it the data it was begun with, or {START_ANEW}"

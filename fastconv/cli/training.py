@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,13 +70,20 @@ class Training:
             except Stopped:
                 interruption.what_next = "Saving"
                 self._save("interrupted")
-                resume = f"go on with: fastconv train {self.name} --out {display(self.output.path)} --resume"
-                self._close(resume)
+                self._close(f"go on with: {self._resume_command()}")
                 sys.exit(128 + (interruption.number or 0))
             except Diverged as error:
                 raise self._diverged(error) from None
             interruption.what_next = "All is being saved"
             self._finish()
+
+    def _resume_command(self) -> str:
+        words = ["fastconv", "train", self.name, "--out", str(self.output.path), "--resume"]
+        if self.arguments["data_dir"] is not None:
+            words += ["--data-dir", str(self.arguments["data_dir"])]
+        if self.arguments["device"] != "cpu":
+            words += ["--device", self.arguments["device"]]
+        return display(shlex.join(words))
 
     def _announce(self, device: dict[str, str]) -> None:
         (x, _), (x_test, _) = self.train_set, self.test_set
