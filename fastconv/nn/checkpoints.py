@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import display
-from . import seeding
 from .layers import Dropout, Layer
 from .layers.base import check_weight
 from .placing import carrier, put
@@ -18,7 +18,6 @@ from .unpacking import Header
 
 Arrays = dict[str, np.ndarray]
 SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
-GENERATORS = "generators"
 
 
 def named_weights(layers: list[Layer]) -> Arrays:
@@ -59,7 +58,9 @@ def save_state(model: Any, filepath: Any) -> None:
     """Write weights, optimizer state and random generators."""
     arrays = {f"weights/{name}": array for name, array in named_weights(model.layers).items()}
     arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state().items()}
-    arrays[GENERATORS] = seeding.dump(_generators(model))
+    states = [generator.bit_generator.state for generator in _generators(model)]
+    text = json.dumps(states, default=np.ndarray.tolist)
+    arrays["generators"] = np.frombuffer(text.encode(), np.uint8)
     save_arrays(filepath, arrays)
 
 
@@ -69,7 +70,7 @@ def load_state(model: Any, filepath: Any) -> None:
     arrays = load_arrays(filepath, lambda headers: _check_state(model, headers, source))
     parts = _parts(arrays, source)
     generators = _generators(model)
-    states = seeding.parse(parts[GENERATORS].get("", np.zeros(0, np.uint8)), generators, source)
+    states = _generator_states(parts["generators"], generators, source)
     assign(model.layers, parts["weights"], source)
     model.optimizer.set_state(parts["optimizer"])
     model.optimizer.adopt(model.optimizer.carried(carrier(model.device)))
@@ -79,7 +80,7 @@ def load_state(model: Any, filepath: Any) -> None:
 
 def _parts(arrays: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
     """The arrays of a state, or what a file says of them, sorted by what they belong to."""
-    parts: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, GENERATORS: {}}
+    parts: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "generators": {}}
     for key, array in arrays.items():
         part, _, name = key.partition("/")
         if part not in parts:
@@ -95,7 +96,7 @@ def _check_state(model: Any, headers: Mapping[str, Header], source: str) -> None
     parts = _parts(headers, source)
     check_fit(model.layers, parts["weights"], source)
     weights = sum(header.nbytes for header in parts["weights"].values())
-    for part, most in (("optimizer", SLOTS * weights), (GENERATORS, 0)):
+    for part, most in (("optimizer", SLOTS * weights), ("generators", 0)):
         size = sum(header.nbytes for header in parts[part].values())
         if size > most + (1 << 20):
             raise DataUnavailable(
@@ -108,3 +109,20 @@ def _generators(model: Any) -> list[np.random.Generator]:
     """The model's generator, then those of layers that have a seed of their own."""
     own = [layer.own_generator for layer in model.layers if isinstance(layer, Dropout)]
     return [model.generator(), *(generator for generator in own if generator is not None)]
+
+
+def _generator_states(arrays: Arrays, generators: list[np.random.Generator], source: Any) -> list[Any]:
+    """The saved states, each tried on a generator of the same kind."""
+    try:
+        states = json.loads(arrays.get("", np.frombuffer(b"[]", np.uint8)).tobytes())
+        if len(states) != len(generators):
+            raise InvalidArgument(f"{source} holds {len(states)} random generators but the model has {len(generators)}")
+        for generator, state in zip(generators, states, strict=True):
+            type(generator.bit_generator)().state = state
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, AttributeError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise DataUnavailable(
+            f"{source} is damaged: the states of its random generators cannot be read ({error!s:.80}); save it again"
+        ) from None
+    return states
