@@ -9,14 +9,14 @@ below serve, measured on one machine: auto only compares times, so their ratios 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .config import cache_dir
+from .files import json_text, unwritable, write_file
 
 KINDS = {"conv": "conv", "conv_input_grad": "conv", "conv_weight_grad": "weight_grad"}
 ENGINES = {"direct": "sweep", "im2col": "sweep", "winograd": "winograd", "fft": "fft"}
@@ -75,16 +75,26 @@ def load(path: Path) -> dict[tuple[str, str], Rate]:
     """The rates of a file; none where it is absent or is not what `save` writes."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["rates"]
-        return {(kind, engine): Rate(*map(float, numbers)) for kind, engine, numbers in stored}
-    except (OSError, ValueError, KeyError, TypeError):
+        rates = {(kind, engine): Rate(*map(float, numbers)) for kind, engine, numbers in stored}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}
+    sound = all(number >= 0 and math.isfinite(number) for rate in rates.values() for number in rate)
+    return rates if sound else {}
 
 
 def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
-    """Keep rates in a file, with `facts` about how they were measured; the choice of methods follows at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Keep rates in a file, with `facts` about how they were measured; the choice of methods follows at once.
+
+    Raises
+    ------
+    DataUnavailable
+        The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error.strerror or error) from error
     stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as part:
-        json.dump({**facts, "rates": stored}, part, indent=1)
-    os.replace(part.name, path)
+    text = json_text({**facts, "rates": stored})
+    write_file(path, lambda file: file.write(text.encode()))
     current.cache_clear()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastconv.errors import DataUnavailable
-from fastconv.nn.datasets import car_truck
+from fastconv.nn.datasets import car_truck, cifar
 from fastconv.nn.datasets.cifar import RECORD, parse_cifar, read_cifar
 from fastconv.nn.datasets.sources import CIFAR_ARCHIVE, CIFAR_BATCHES
 
@@ -109,6 +110,82 @@ def test_damaged_archives(tmp_path):
     ):
         path.write_bytes(data)
         fault(lambda: car_truck.load_data(tmp_path), str(path), *words)
+
+
+def with_member(change) -> bytes:
+    """The archive, its third batch changed."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.GNU_FORMAT) as tar:
+        for name, data in BATCHES.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data)
+            if name == CIFAR_BATCHES[2]:
+                change(member)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def link_to(target: str, kind: bytes):
+    def change(member):
+        member.type, member.linkname, member.size = kind, target, 0
+
+    return change
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+@pytest.mark.parametrize("target", ["data_batch_1.bin", "data_batch_3.bin", "/etc/passwd", "nothing"])
+def test_links_in_archives(tmp_path, kind, target):
+    (tmp_path / CIFAR_ARCHIVE).write_bytes(with_member(link_to(target, kind)))
+    fault(lambda: car_truck.load_data(tmp_path), "data_batch_3.bin: it is a link or something else")
+
+
+def test_other_members_that_are_no_files(tmp_path):
+    path = tmp_path / CIFAR_ARCHIVE
+    for kind in (tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+        path.write_bytes(with_member(link_to("", kind)))
+        fault(lambda: car_truck.load_data(tmp_path), "data_batch_3.bin: it is a link or something else")
+    twice = with_member(lambda member: setattr(member, "name", "cifar-10-batches-bin/data_batch_2.bin"))
+    path.write_bytes(twice)
+    fault(lambda: car_truck.load_data(tmp_path), "data_batch_2.bin: it is there twice")
+
+
+def test_sparse_members_and_sizes_that_lie(tmp_path):
+    """A GNU sparse member of 8 GiB with nothing in it; a size below zero, with which tarfile may go in circles."""
+    path = tmp_path / CIFAR_ARCHIVE
+    plain = gzip.decompress(archive(BATCHES))
+    at = 0
+
+    def changed(kind: bytes, size: bytes, real: bytes = b"") -> bytes:
+        header = bytearray(plain[at : at + 512])
+        header[124:136], header[156:157] = size, kind
+        if real:
+            header[257:265], header[483:495] = b"ustar  \0", real
+            header[386:482] = bytes(96)
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        return gzip.compress(plain[:at] + bytes(header) + plain[at + 512 :])
+
+    path.write_bytes(changed(b"S", b"00000000000\0", b"\x80" + (8 << 30).to_bytes(11, "big")))
+    fault(lambda: car_truck.load_data(tmp_path), CIFAR_ARCHIVE)
+    path.write_bytes(changed(b"0", b"\xff" * 10 + b"\xfe\x00"))
+    fault(lambda: car_truck.load_data(tmp_path), CIFAR_ARCHIVE)
+    path.write_bytes(changed(b"0", b"\x80" + (8 << 30).to_bytes(11, "big")))
+    fault(lambda: car_truck.load_data(tmp_path), CIFAR_ARCHIVE)
+
+
+def test_bombs(tmp_path, monkeypatch):
+    assert 6 * 10_000 * RECORD + 1_000_000 < cifar.MOST < 1 << 29  # what is there, and what is reasonable
+    monkeypatch.setattr(cifar, "MOST", 1 << 20)
+    for name in ("car_truck_train.bin.gz", "car_truck_test.bin.gz", CIFAR_ARCHIVE):
+        (tmp_path / name).write_bytes(gzip.compress(bytes(100 << 20), 1))
+    tracemalloc.start()
+    try:
+        fault(lambda: car_truck.load_data(tmp_path), "car_truck_train.bin.gz: it holds more than 1,048,576 bytes")
+        (tmp_path / "car_truck_train.bin.gz").unlink()
+        fault(lambda: car_truck.load_data(tmp_path), f"{CIFAR_ARCHIVE}: it holds more than 1,048,576 bytes")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,36 @@ def test_gzip_with_trailing_bytes(tmp_path):
     fault(lambda: read_idx(path, 3), "no sound gzip file")
     path.write_bytes(gzip.compress(GOOD) * 2)  # two members are legal gzip, but twice the data
     fault(lambda: read_idx(path, 3), "40 too many")
+
+
+@pytest.mark.parametrize(
+    ("shape", "zeros", "words"),
+    [
+        ((2, 3, 4), 24 << 20, ["40 for the shape", "too many"]),  # a small set, and then megabytes
+        ((2**32 - 1,) * 3, 100, ["the shape (4294967295, 4294967295, 4294967295): 79,228,", "at most"]),
+        ((60_000, 28, 28), 100, ["the shape (60000, 28, 28): 47,040,016 bytes", "at most"]),
+        ((5_000_000, 28, 28), 8 << 20, ["at most 2,147,483,648 in a gzip file"]),  # padded to be large enough
+    ],
+)
+def test_gzip_bombs_are_not_unpacked(tmp_path, shape, zeros, words):
+    path = tmp_path / "images.gz"
+    with gzip.open(path, "wb", compresslevel=0 if zeros == 8 << 20 else 9) as file:
+        file.write(idx_bytes(np.zeros(1, np.uint8))[:3] + bytes([3]) + struct.pack(">3I", *shape))
+        file.write(bytes(zeros))
+    tracemalloc.start()
+    try:
+        fault(lambda: read_idx(path, 3), str(path), *words)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_unpacked_file_is_compared_with_its_header_before_it_is_read(tmp_path):
+    path = tmp_path / "images"
+    with path.open("wb") as file:
+        file.write(GOOD)
+        file.truncate(1 << 40)  # no room is taken on the disk
+    fault(lambda: read_idx(path, 3), "1,099,511,627,736 too many")
 
 
 def test_wrong_names_and_unreadable_files(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 import fastconv as fc
 from fastconv import dispatch, measure, rates
-from fastconv.errors import InvalidArgument
+from fastconv.errors import DataUnavailable, InvalidArgument
 from fastconv.measure import tuning
 from fastconv.measure.problems import conv, pool
 from fastconv.rates import DEFAULT, Rate
@@ -71,10 +71,28 @@ def test_rates_are_kept_and_found(own_cache):
     assert [path.name for path in own_cache.iterdir()] == [rates.tuned_file().name]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"rates": 3}', '{"rates": [["conv", "fft", ["x"]]]}', '{"other": 1}'])
+NUMBERS = '{"rates": [["conv", "fft", [1, 1, 1, 1, 1, %s]]]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"rates": 3}', '{"rates": [["conv", "fft", ["x"]]]}', '{"other": 1}', "[" * 100_000,
+        '{"rates": [[["conv"], "fft", [1, 1, 1, 1, 1, 1]]]}',
+        *(NUMBERS % number for number in ("NaN", "Infinity", "-1", "1" + "0" * 400, "null")),
+    ],
+    ids=lambda text: text[:60],
+)  # fmt: skip
 def test_a_broken_file_means_default_rates(own_cache, text):
     rates.tuned_file().write_text(text)
     assert rates.current() == DEFAULT
+
+
+def test_rates_that_cannot_be_kept(own_cache):
+    (own_cache / "file").write_text("")
+    for place in (own_cache, own_cache / "file" / "rates.json"):
+        with pytest.raises(DataUnavailable, match="cannot be written"):
+            rates.save(DEFAULT, place, {})
 
 
 def test_tune_measures_fits_and_keeps(own_cache, monkeypatch):

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import FastconvError, InvalidArgument
+from ..files import check_writable, display, json_text, lock_folder, unwritable, write_file
 from . import figures, plots
-from .console import check_writable, say, write_file, write_json
+from .console import say
 
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
+WEIGHTS, STATE, RECORD, HISTORY, TABLE = "weights.npz", "state.npz", "run.json", "history.json", "history.csv"
+CURVE, MATRIX = "learning-curve.png", "confusion-matrix.png"
+FILES = (WEIGHTS, STATE, RECORD, HISTORY, TABLE, CURVE, MATRIX)
+FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class OutputFolder:
-    """The folder of a run: made and tried before anything else happens, taken away again if nothing came of it."""
+    """The folder of a run: made and tried before anything else happens, taken away again if nothing came of it.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.saved: list[Path] = []
-        self._made = not path.exists()
+    Parameters
+    ----------
+    path : Path
+    resume, overwrite : bool
+        What to do with a run that is there already: go on with it, or replace it as soon as there is something new.
+        Without either it is refused.
+    numbered : bool
+        Whether to take another name, with a number, where something is there.
+    """
+
+    def __init__(self, path: Path, resume: bool = False, overwrite: bool = False, numbered: bool = False) -> None:
+        self.saved: list[str] = []
+        self._overwrite = overwrite
+        self.path, self._made = _make(path, numbered)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_folder(self.path)
+        except BlockingIOError:
+            raise InvalidArgument(
+                f"--out {display(self.path)} is in use by another run; wait for it, or choose another folder"
+            ) from None
         except OSError as error:
-            raise InvalidArgument(f"--out {path} cannot be made: {error.strerror}; choose another folder") from error
-        check_writable(str(path / "weights.npz"))
+            raise _not_usable(self.path, error) from error
+        self.held = [name for name in FILES if os.path.lexists(self.path / name)]
+        try:
+            if self.held and not (resume or overwrite):
+                raise InvalidArgument(
+                    f"--out {display(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
+                    "go on with that run by --resume, or replace it by --overwrite"
+                )
+            check_writable(self.path / WEIGHTS)
+        except FastconvError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> OutputFolder:
         return self
@@ -37,32 +69,40 @@ class OutputFolder:
         if self._made and not self.saved:
             with suppress(OSError):  # what another process put there stays
                 self.path.rmdir()
+        if self._lock is not None:
+            os.close(self._lock)
 
     def weights(self, model: Any) -> None:
         """weights.npz, for ``model.load_weights``."""
-        path = self.path / "weights.npz"
-        model.save_weights(path)
-        self.saved.append(path)
+        self._save(WEIGHTS, model.save_weights)
+
+    def state(self, model: Any) -> None:
+        """state.npz, for ``model.load_state``: what --resume goes on from."""
+        self._save(STATE, model.save_state)
+
+    def drop_state(self) -> None:
+        """Take state.npz away: the run is finished."""
+        with suppress(OSError):
+            (self.path / STATE).unlink(missing_ok=True)
+        self.saved = [name for name in self.saved if name != STATE]
 
     def history(self, epochs: Sequence[Mapping[str, float]]) -> None:
-        """history.json (Keras's form, a list for each figure) and history.csv (a line for each epoch)."""
-        names = list(epochs[0]) if epochs else ["loss", "accuracy", "val_loss", "val_accuracy"]
-        self.json("history.json", {name: [epoch[name] for epoch in epochs] for name in names})
+        """history.json (Keras's form, a list for each figure) and history.csv (a line for each epoch).
 
-        def write(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file)
-                rows.writerow(["epoch", *names])
-                rows.writerows([i, *(epoch[name] for name in names)] for i, epoch in enumerate(epochs, 1))
-
-        path = self.path / "history.csv"
-        write_file(path, write)
-        self.saved.append(path)
+        A figure that is no finite number is null in JSON, and nan or inf in CSV.
+        """
+        names = list(epochs[0]) if epochs else list(FIGURES)
+        self.json(HISTORY, {name: [epoch[name] for epoch in epochs] for name in names})
+        table = io.StringIO(newline="")
+        rows = csv.writer(table)
+        rows.writerow(["epoch", *names])
+        rows.writerows([i, *(epoch[name] for name in names)] for i, epoch in enumerate(epochs, 1))
+        self._save(TABLE, lambda path: write_file(path, lambda file: file.write(table.getvalue().encode())))
 
     def json(self, name: str, data: Any) -> None:
         """Any JSON file."""
-        write_json(data, str(self.path / name))
-        self.saved.append(self.path / name)
+        text = json_text(data).encode()
+        self._save(name, lambda path: write_file(path, lambda file: file.write(text)))
 
     def pictures(
         self, title: str, epochs: Sequence[Mapping[str, float]], counts: np.ndarray | None, names: Any
@@ -71,35 +111,52 @@ class OutputFolder:
         if not figures.available():
             say(MATPLOTLIB_MISSING)
             return
-        if epochs:
-            path = self.path / "learning-curve.png"
-            plots.draw_learning_curve(path, {name: [e[name] for e in epochs] for name in epochs[0]}, title)
-            self.saved.append(path)
-        if counts is not None:
-            path = self.path / "confusion-matrix.png"
-            total = int(counts.sum())
-            right = f"{np.trace(counts) / max(1, total):.1%} of {total:,} test images right"
-            plots.draw_confusion_matrix(path, counts, names, f"{title}: {right}")
-            self.saved.append(path)
+        try:
+            if epochs:
+                curves = {name: [e[name] for e in epochs] for name in epochs[0]}
+                self._save(CURVE, lambda path: plots.draw_learning_curve(path, curves, title))
+            if counts is not None:
+                total = int(counts.sum())
+                right = f"{title}: {np.trace(counts) / max(1, total):.1%} of {total:,} test images right"
+                self._save(MATRIX, lambda path: plots.draw_confusion_matrix(path, counts, names, right))
+        except FastconvError:
+            raise
+        except Exception as error:  # of matplotlib: an installation that is not whole, fonts, settings
+            say(f"No pictures were drawn: {type(error).__name__}: {error}")
+
+    def _save(self, name: str, write: Callable[[Path], Any]) -> None:
+        if self._overwrite and not self.saved:
+            for old in self.held:  # nothing of the old run stays beside the new one
+                _remove(self.path / old)
+        write(self.path / name)
+        if name not in self.saved:
+            self.saved.append(name)
 
 
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How often each class (rows) was taken for each class (columns).
-
-    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
-    array([[1, 0],
-           [1, 1]])
-    """
-    return np.bincount(true.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error.strerror or error) from error
 
 
-def confused(counts: np.ndarray, names: Sequence[str], most: int = 3) -> str:
-    """The most frequent mistakes in words.
+def _make(path: Path, numbered: bool) -> tuple[Path, bool]:
+    """The folder, and whether it was made just now."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            chosen = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            try:
+                chosen.mkdir()
+                return chosen, True
+            except FileExistsError:
+                if not numbered:
+                    chosen.mkdir(exist_ok=True)  # an error unless it is a folder
+                    return chosen, False
+    except OSError as error:
+        raise _not_usable(path, error) from error
+    raise AssertionError("counting has no end")
 
-    >>> confused(np.array([[8, 2], [0, 9]]), ["cat", "dog"])
-    'cat taken for dog (2)'
-    """
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
-    return ", ".join(f"{names[i]} taken for {names[j]} ({wrong[i, j]})" for i, j in pairs if wrong[i, j])
+
+def _not_usable(path: Path, error: OSError) -> InvalidArgument:
+    return InvalidArgument(f"--out {display(path)} cannot be made or opened: {error.strerror}; choose another folder")

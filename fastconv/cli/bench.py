@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InvalidArgument
-from . import INTERRUPTED, figures, use_threads
-from .console import JSON_HELP, Column, check_writable, progress, say, show_table, write_json
+from ..errors import InvalidArgument, shown
+from ..files import display
+from ..interrupts import exit_status
+from . import figures, use_threads
+from .choices import Choice, nearest
+from .console import JSON_HELP, Column, check_target, progress, say, show_table, tell, write_json
 
 if TYPE_CHECKING:
     from ..measure import Entry, Peaks, Rival, Row
@@ -28,7 +31,7 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
     "--quick", is_flag=True, help="A short run: the quick suite (unless one is named) and less time for each problem."
 )
 @click.option(
-    "--suite", "suites", type=click.Choice(SUITES), multiple=True, help="Suite to run (repeatable).  [default: layers]"
+    "--suite", "suites", type=Choice(SUITES), multiple=True, help="Suite to run (repeatable).  [default: layers]"
 )
 @click.option(
     "--problem",
@@ -41,12 +44,12 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
 @click.option("--method", "methods", metavar="NAMES", default="auto,plan,direct", show_default=True, help=METHOD_HELP)
 @click.option(
     "--layout",
-    type=click.Choice(["NHWC", "NCHW"]),
+    type=Choice(["NHWC", "NCHW"]),
     help="Layout of all problems.  [default: NHWC for --problem, a suite's own]",
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "float64"]),
+    type=Choice(["float32", "float64"]),
     help="Dtype of all problems.  [default: float32 for --problem, a suite's own]",
 )
 @click.option(
@@ -76,7 +79,7 @@ def bench(
     """
     from .. import measure
 
-    check_writable(json_file)
+    check_target(json_file)
     _check_plots(plot_dir)
     use_threads(threads)
     if not suites and not problems:
@@ -89,7 +92,7 @@ def bench(
     wanted = _methods(methods)
     rows: list[Row] = []
     peaks = {kind: measure.measure_peaks(kind) for kind in dict.fromkeys(p.spec.dtype for p in chosen)}
-    interrupted = False
+    interrupt: KeyboardInterrupt | None = None
     try:
         with progress(len(chosen), "problems") as announce:
             for problem in chosen:
@@ -97,21 +100,21 @@ def bench(
                 rows.append(
                     measure.compare(problem, rivals, methods=wanted, seconds=seconds or (0.4 if quick else 2.0))
                 )
-    except KeyboardInterrupt:
-        interrupted = True
+    except KeyboardInterrupt as error:
+        interrupt = error
         say(f"Interrupted after {len(rows)} of {len(chosen)} problems.")
     peaks = {kind: peak.or_better(measure.measure_peaks(kind)) for kind, peak in peaks.items()}
     rows = [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in rows]
-    if json_file != "-":
-        _print_report(rows, rivals, peaks.values())
-    for rival in missing:
-        say(f"{rival.name} is not installed ({rival.install})")
     if json_file:
         write_json(_report(rows, peaks.values()), json_file)
     if plot_dir and rows:
         _draw(Path(plot_dir), rows, rivals, peaks)
-    if interrupted:
-        sys.exit(INTERRUPTED)
+    if json_file != "-":
+        _print_report(rows, rivals, peaks.values())
+    for rival in missing:
+        say(f"{rival.name} is not installed ({rival.install})")
+    if interrupt is not None:
+        sys.exit(exit_status(interrupt))
     _warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
     _warn_of_others("problems were timed", [row.disturbance for row in rows])
     if _complain(rows):
@@ -127,7 +130,10 @@ def _check_plots(folder: str | None) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidArgument(f"--plot is {folder!r}, which is no folder and cannot be made one: {error}") from None
+        reason = error.strerror or error
+        raise InvalidArgument(
+            f"--plot is {shown(display(folder))}, which is no folder and cannot be made one: {reason}"
+        ) from None
 
 
 def _draw(folder: Path, rows: list[Row], rivals: list[Rival], peaks: dict[str, Peaks]) -> None:
@@ -136,7 +142,7 @@ def _draw(folder: Path, rows: list[Row], rivals: list[Rival], peaks: dict[str, P
     draw_roofline(folder / "roofline.png", rows, peaks)
     seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
     draw_ratios(folder / "ratios.png", rows, seen)
-    say(f"Drawn: {folder / 'roofline.png'}, {folder / 'ratios.png'}")
+    say(f"Drawn: {display(folder / 'roofline.png')}, {display(folder / 'ratios.png')}")
 
 
 def _names(text: str, none: bool = False) -> list[str]:
@@ -151,7 +157,10 @@ def _methods(text: str) -> list[str]:
     names = list(dict.fromkeys(_names(text)))
     known = (*METHODS, PLAN)
     if not names or not set(names) <= set(known):
-        raise InvalidArgument(f"--method is {text!r}; expected some of {', '.join(known)}, by comma")
+        unknown = next((name for name in names if name not in known), "")
+        raise InvalidArgument(
+            f"--method is {shown(text)}; expected some of {', '.join(known)}, by comma{nearest(unknown, known)}"
+        )
     return names
 
 
@@ -174,22 +183,22 @@ def _print_report(rows: list[Row], rivals: list[Rival], peaks: Iterable[Peaks]) 
 
     facts = environment()
     machine = facts["machine"]
-    print(f"{machine['processor']}, {machine['instruction_set']}, {facts['threads']} threads, {facts['date']}")
+    tell(f"{machine['processor']}, {machine['instruction_set']}, {facts['threads']} threads, {facts['date']}")
     for peak in peaks:
-        print(f"measured peak: {peak.gflops:.0f} GFLOP/s {peak.dtype}, copy {peak.copy_gbytes:.0f} GB/s")
-    print(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
-    print()
+        tell(f"measured peak: {peak.gflops:.0f} GFLOP/s {peak.dtype}, copy {peak.copy_gbytes:.0f} GB/s")
+    tell(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
+    tell("")
     seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
     show_table(_columns(seen), [line for row in rows for line in _lines(row, seen)])
     means = summary(rows)
     for method, ratios in means.items():
         for rival, mean in ratios.items():
-            print(
+            tell(
                 f"{method}: {mean['minimum']:.2f}× {rival} (by median {mean['median']:.2f}×, "
                 f"least {mean['least']:.2f}×), geometric mean over {mean['rows']}"
             )
     if rows:
-        print(f"\n× is the rival's time / ours. To measure a problem again: {rows[0].command(seen)}")
+        tell(f"\n× is the rival's time / ours. To measure a problem again: {rows[0].command(seen)}")
 
 
 def _columns(rivals: list[str]) -> list[Column]:

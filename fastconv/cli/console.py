@@ -6,30 +6,45 @@ On a terminal a table is drawn by rich (which respects ``NO_COLOR``); elsewhere 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidArgument
+from .. import streams
+from ..errors import FastconvError
+from ..files import check_writable, json_text, write_file
+from ..streams import Tolerant, put
 
 JSON_HELP = "Also write everything as JSON to this file; - writes it to standard output in place of the table."
 
 
+class OutputLost(FastconvError, OSError):
+    """Standard output takes nothing any more: its reader has gone, or its device is full."""
+
+    def __init__(self, cause: Exception) -> None:
+        reason = getattr(cause, "strerror", None) or cause
+        super().__init__(f"standard output cannot be written: {reason}")
+        self.reader_gone = isinstance(cause, BrokenPipeError)
+
+
 def on_terminal(stream: Any = None) -> bool:
     """Whether a stream (default: standard output) is a terminal that can show more than plain text."""
-    stream = sys.stdout if stream is None else stream
-    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    return Tolerant(sys.stdout if stream is None else stream).isatty() and os.environ.get("TERM") != "dumb"
 
 
 def say(message: str = "") -> None:
-    """A message for the user, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """A message for the user, on standard error; lost where that is lost."""
+    put(sys.stderr, message + "\n")
+
+
+def tell(text: str) -> None:
+    """What a command was asked for, on standard output; OutputLost if it cannot be had there."""
+    error = streams.say(text)
+    if error is not None:
+        raise OutputLost(error)
 
 
 @dataclass(frozen=True)
@@ -48,11 +63,11 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
     if on_terminal():
         _show_rich_table(columns, rows, widths)
         return
+    lines = []
     for row in [[column.name for column in columns], *rows]:
         cells = (t.ljust(w) if c.text else t.rjust(w) for t, w, c in zip(row, widths, columns, strict=True))
-        line = "  ".join(cells).rstrip()
-        if line:
-            print(line)
+        lines.append("  ".join(cells).rstrip())
+    tell("\n".join(line for line in lines if line))
 
 
 def _show_rich_table(columns: Sequence[Column], rows: list[Sequence[str]], widths: list[int]) -> None:
@@ -70,7 +85,9 @@ def _show_rich_table(columns: Sequence[Column], rows: list[Sequence[str]], width
         table.add_column(columns[i].name, justify="left" if columns[i].text else "right", overflow="fold")
     for row in rows:
         table.add_row(*[_literal(row[i]) for i in shown])
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    tell(captured.get().removesuffix("\n"))
 
 
 def _literal(text: str) -> Any:
@@ -90,7 +107,8 @@ def progress(total: int, unit: str) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    stream: Any = Tolerant(sys.stderr)
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task(unit, total=total, text="")
         begun = itertools.count()
         yield lambda text: bar.update(task, completed=next(begun), text=text)
@@ -98,42 +116,14 @@ def progress(total: int, unit: str) -> Any:
 
 def write_json(data: Any, target: str) -> None:
     """Write JSON to a file (whole or not at all) or, for "-", to standard output."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(data)
     if target == "-":
-        sys.stdout.write(text)
+        tell(text.removesuffix("\n"))
     else:
-        write_file(Path(target), lambda path: path.write_text(text, encoding="utf-8"))
+        write_file(target, lambda file: file.write(text.encode()))
 
 
-def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: nobody ever sees half a file."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be written: {error.strerror}; choose another place") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_writable(target: str | None) -> None:
-    """Fail now, not after the work, if a file cannot be written."""
+def check_target(target: str | None) -> None:
+    """Fail now, not after the work, if the file of an option cannot be written."""
     if target not in (None, "-"):
-        path = Path(str(target))
-        if path.is_dir():
-            raise InvalidArgument(f"{path} is a folder; give the name of a file")
-        write_file(path.parent / f".{path.name}.check", lambda _: None)
-        (path.parent / f".{path.name}.check").unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        check_writable(str(target))

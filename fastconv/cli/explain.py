@@ -7,13 +7,14 @@ from dataclasses import asdict
 import click
 
 from . import use_threads
-from .console import JSON_HELP, check_writable, write_json
+from .choices import Choice
+from .console import JSON_HELP, check_target, tell, write_json
 
 
 @click.command()
 @click.argument("problem")
-@click.option("--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--layout", type=Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True)
+@click.option("--dtype", type=Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--plan", "prepared", is_flag=True, help="Weights packed or transformed beforehand, as in a plan.")
 @click.option("--predict", is_flag=True, help="Do not measure, only predict.")
 @click.option(
@@ -38,13 +39,13 @@ def explain(
     """
     from .. import measure
 
-    check_writable(json_file)
+    check_target(json_file)
     use_threads(threads)
     wanted = measure.parse_problem(problem, layout=layout, dtype=dtype)
     explanation = measure.explain_problem(wanted, prepared=prepared, seconds=0 if predict else seconds)
-    if json_file != "-":
-        click.echo(str(explanation))
     if json_file:
         facts = {"problem": str(wanted), "layout": wanted.layout, "dtype": dtype, "prepared": prepared}
         candidates = [asdict(candidate) for candidate in explanation.candidates]
         write_json({**facts, "chosen": explanation.chosen, "candidates": candidates}, json_file)
+    if json_file != "-":
+        tell(str(explanation))

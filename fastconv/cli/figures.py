@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .console import write_file
+from ..files import write_file
 
 TRAINING, TEST, GREY = "#1f6fb4", "#d1662b", "#5f6368"
 STYLE: dict[Any, Any] = {
@@ -42,4 +42,4 @@ def new_figure(size: tuple[float, float], panels: int) -> tuple[Any, list[Any]]:
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure to a PNG file."""
     options = {"dpi": 150, "format": "png", "bbox_inches": "tight", "pad_inches": 0.15}
-    write_file(path, lambda temporary: figure.savefig(temporary, **options))
+    write_file(path, lambda file: figure.savefig(file, **options))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import use_threads
-from .console import JSON_HELP, Column, check_writable, show_table, write_json
+from .console import JSON_HELP, Column, check_target, show_table, write_json
 
 
 @click.command()
@@ -21,7 +21,7 @@ def info(measure: bool, threads: int | None, json_file: str | None) -> None:
     from ..measure import info as find_out
     from ..measure import measure_peaks
 
-    check_writable(json_file)
+    check_target(json_file)
     use_threads(threads)
     facts = find_out()
     if measure:
@@ -30,10 +30,10 @@ def info(measure: bool, threads: int | None, json_file: str | None) -> None:
             **{f"{dtype}_gflops": round(peak.gflops, 1) for dtype, peak in peaks.items()},
             "copy_gbytes_per_s": round(peaks["float32"].copy_gbytes, 1),
         }
-    if json_file != "-":
-        show_table((Column("", text=True), Column("", text=True)), _lines(facts))
     if json_file:
         write_json(facts, json_file)
+    if json_file != "-":
+        show_table((Column("", text=True), Column("", text=True)), _lines(facts))
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:

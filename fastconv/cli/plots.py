@@ -12,7 +12,7 @@ from .figures import TEST, TRAINING, new_figure, save_figure
 
 
 def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], title: str) -> None:
-    """Write loss and accuracy over the epochs, on the training and the test images, to a PNG file."""
+    """Write loss and accuracy over the epochs to a PNG file; what is no finite number is a gap."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = new_figure((9.6, 4.0), 2)
@@ -21,10 +21,11 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], titl
         ends = []
         for prefix, label, color in (("", "training", TRAINING), ("val_", "test", TEST)):
             values = np.asarray(history.get(prefix + key, []), float)
-            if len(values):
-                shown = epochs[: len(values)]
-                ax.plot(shown, values, color=color, lw=2, marker="o", ms=4, clip_on=False, zorder=3)
-                ends.append((float(values[-1]), int(shown[-1]), label, color))
+            values[~np.isfinite(values)] = np.nan  # a gap
+            ax.plot(epochs[: len(values)], values, color=color, lw=2, marker="o", ms=4, clip_on=False, zorder=3)
+            there = np.flatnonzero(np.isfinite(values))
+            if len(there):
+                ends.append((float(values[there[-1]]), int(epochs[there[-1]]), label, color))
         ax.set_title(name, loc="left")
         ax.set_xlabel("epoch")
         ax.grid(axis="y")
@@ -32,7 +33,7 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], titl
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlim(1, max(1.1, len(epochs)))
         ax.margins(y=0.12)
-        _label_ends(ax, ends, ".3f")
+        _label_ends(ax, ends)
     figure.suptitle(title, x=0.012, ha="left", fontsize=12)
     save_figure(figure, path)
 
@@ -64,7 +65,7 @@ def draw_confusion_matrix(path: Path, counts: np.ndarray, names: Sequence[str], 
     save_figure(figure, path)
 
 
-def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]], form: str) -> None:
+def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]]) -> None:
     """Name each line at its last point; two that would touch are moved apart."""
     low, high = ax.get_ylim()
     least = 0.07 * (high - low)
@@ -73,6 +74,7 @@ def _label_ends(ax: Any, ends: list[tuple[float, int, str, str]], form: str) -> 
         middle, upper = sum(places) / 2, places[0] >= places[1]
         places = [middle + least / 2, middle - least / 2] if upper else [middle - least / 2, middle + least / 2]
     for (value, epoch, label, color), y in zip(ends, places, strict=True):
+        form = ".3f" if abs(value) < 1e4 else ".3g"
         ax.annotate(
             f"{label} {value:{form}}", (epoch, y), (8, 0), textcoords="offset points", va="center", color=color,
             annotation_clip=False,

@@ -1,52 +1,32 @@
-"""What a training run shows while it goes on, and how Ctrl-C ends it: after the batch at hand, with everything kept."""
+"""What a training run shows while it goes on, and when it ends early."""
 
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
 from typing import Any
 
 from ..errors import FastconvError
 from ..nn.callbacks import Callback
+from ..streams import Tolerant
 from .console import on_terminal, say
 
 Figures = dict[str, float]
-
-
-class Stopped(Exception):
-    """Raised out of `fit` after a batch, when the user asked for it."""
 
 
 class Diverged(FastconvError, ArithmeticError):
     """The loss is no number any more: going on is useless."""
 
 
-class Interruption:
-    """Inside a ``with`` block the first Ctrl-C only sets `requested`; the second interrupts at once."""
-
-    requested = False
-
-    def __enter__(self) -> Interruption:
-        self._outer: Any = None
-        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            self._outer = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._outer is not None:
-            signal.signal(signal.SIGINT, self._outer)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        say("Stopping after this batch, then saving; Ctrl-C again stops at once.")
-
-
 class Progress(Callback):
     """Shows loss, accuracy, images a second and the time left; keeps each epoch's figures.
+
+    Parameters
+    ----------
+    epochs, images, batch_size : int
+    history, speeds : list of dict
+        Of the epochs that are done already, where a run is continued.
 
     Attributes
     ----------
@@ -58,14 +38,15 @@ class Progress(Callback):
         The epoch that was interrupted: its number, batches done, running loss and accuracy.
     """
 
-    def __init__(self, epochs: int, images: int, batch_size: int, interruption: Interruption) -> None:
+    def __init__(
+        self, epochs: int, images: int, batch_size: int, history: list[Figures], speeds: list[Figures]
+    ) -> None:
         super().__init__()
-        self.history: list[Figures] = []
-        self.speeds: list[Figures] = []
+        self.history, self.speeds = list(history), list(speeds)
         self.unfinished: dict[str, Any] | None = None
         self._epochs, self._images, self._batch_size = epochs, images, batch_size
         self._batches = math.ceil(images / batch_size)
-        self._interruption = interruption
+        self._before = len(history)
         self._display = (_Bar if on_terminal(sys.stderr) else _Lines)(epochs, self._batches)
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -80,18 +61,18 @@ class Progress(Callback):
         logs = logs or {}
         self._trained = time.perf_counter() - self._started
         done = batch + 1
-        if not self.history and batch == 0:
+        if self._is_first_epoch and batch == 0:
             self._first = self._trained  # what compiles in the first step tells nothing about the others
         self.unfinished = {"epoch": self._epoch + 1, "batches": done, **_plain(logs)}
         if not math.isfinite(logs.get("loss", 0.0)):
             raise Diverged(
                 f"the loss is {logs['loss']} after batch {done} of epoch {self._epoch + 1}; use a smaller --lr"
             )
-        all_done = self._epoch * self._batches + done
+        all_done = (self._epoch - self._before) * self._batches + done
+        to_do = (self._epochs - self._before) * self._batches - all_done
         warm = self._run_seconds + self._trained - self._first
-        left = math.nan if all_done == 1 else warm / (all_done - 1) * (self._epochs * self._batches - all_done)
+        left = math.nan if all_done == 1 else warm / (all_done - 1) * to_do
         self._display.update(self._epoch, done, logs, self._speed(done), left)
-        self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._run_seconds += time.perf_counter() - self._started
@@ -100,7 +81,6 @@ class Progress(Callback):
         self.speeds.append(speed)
         self.unfinished = None
         self._display.epoch(epoch, self.history[-1], speed)
-        self._stop_if_asked()
 
     def close(self) -> None:
         """Take the display away."""
@@ -109,13 +89,14 @@ class Progress(Callback):
     def _speed(self, done: int) -> float:
         """Images a second in this epoch, without the very first step unless there was no other."""
         images = min(done * self._batch_size, self._images)
-        if self.history or done == 1:
+        if not self._is_first_epoch or done == 1:
             return images / self._trained
         return (images - self._batch_size) / (self._trained - self._first)
 
-    def _stop_if_asked(self) -> None:
-        if self._interruption.requested:
-            raise Stopped
+    @property
+    def _is_first_epoch(self) -> bool:
+        """Whether this process trains its first epoch: one that compiles."""
+        return len(self.history) == self._before
 
 
 class _Lines:
@@ -148,7 +129,8 @@ class _Bar:
         from rich.progress import Progress as RichProgress
 
         self._epochs, self._batches = epochs, batches
-        self._console = Console(stderr=True, highlight=False)
+        stream: Any = Tolerant(sys.stderr)
+        self._console = Console(file=stream, highlight=False)
         columns = (
             TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[text]}"),
         )  # fmt: skip

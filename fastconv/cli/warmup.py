@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import use_threads
+from .choices import Choice
 from .console import Column, progress, say, show_table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--dtype", type=click.Choice(["float32", "float64", "both"]), default="both", show_default=True)
+@click.option("--dtype", type=Choice(["float32", "float64", "both"]), default="both", show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Threads to use (default: all).")
 @click.option("--tune", is_flag=True, help="Then measure the rates by which auto chooses methods on this machine.")
 def warmup(dtype: str, threads: int | None, tune: bool) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, InvalidArgument
+from ..errors import DataUnavailable, InvalidArgument, shown
+from ..files import display
 from .layers import Layer
 from .layers.base import check_weight
 from .placing import put
-from .saving import load_arrays, save_arrays
+from .saving import checked_path, load_arrays, save_arrays
 from .tracking import named_weights, walk
+from .unpacking import Header
 
 Arrays = dict[str, np.ndarray]
+SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
 
 
 def weight_arrays(layers: list[Layer]) -> Arrays:
@@ -23,26 +26,32 @@ def weight_arrays(layers: list[Layer]) -> Arrays:
     return {name: w.numpy() for name, (_, w) in named_weights(layers).items()}
 
 
-def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
-    """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
-    check_fit(layers, arrays, source)
-    for name, (_, weight) in named_weights(layers).items():
-        put(weight.data, arrays[name])
+def load_weights(layers: list[Layer], filepath: Any) -> None:
+    """Read weights alone; the file's names and shapes are compared before it is unpacked."""
+    source = display(checked_path(filepath))
+    assign(layers, load_arrays(filepath, lambda headers: check_fit(layers, headers, source)), source)
 
 
 def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> None:
-    """`assign` would succeed: there is an array for each weight, and a weight for each array."""
+    """Names and shapes, of arrays or of what a file says of them, must be those of the weights."""
     mine = named_weights(layers)
     for name in (*mine, *arrays):
         if name not in arrays or name not in mine:
             layer_name, _, weight_name = name.rpartition("/")
             where = "the file" if name not in arrays else "the model"
             raise InvalidArgument(
-                f"{source}: weight {weight_name!r} of layer {layer_name!r} is missing in {where}; "
+                f"{source}: weight {shown(weight_name)} of layer {shown(layer_name)} is missing in {where}; "
                 "the model must be built as it was when the weights were saved"
             )
     for name, (layer, weight) in mine.items():
         check_weight(layer, weight, arrays[name], f"{source} holds")
+
+
+def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
+    """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
+    check_fit(layers, arrays, source)
+    for name, (_, weight) in named_weights(layers).items():
+        put(weight.data, arrays[name])
 
 
 def save_state(model: Any, filepath: Any) -> None:
@@ -58,24 +67,45 @@ def save_state(model: Any, filepath: Any) -> None:
 
 def load_state(model: Any, filepath: Any) -> None:
     """Read what `save_state` wrote; the model stays as it is if anything is wrong with it."""
-    arrays = load_arrays(filepath)
-    parts: dict[str, Arrays] = {"weights": {}, "optimizer": {}, "generators": {}}
+    source = display(checked_path(filepath))
+    arrays = load_arrays(filepath, lambda headers: _check_state(model, headers, source))
+    parts = _parts(arrays, source)
+    generators = _generators(model)
+    states = _generator_states(parts["generators"], generators, source)
+    check_fit(model.layers, parts["weights"], source)
+    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
+    restored = model.optimizer.fitted(parts["optimizer"], names, model.trainable_weights)
+    assign(model.layers, parts["weights"], source)
+    model.optimizer.restore(restored)
+    for generator, state in zip(generators, states, strict=True):
+        generator.bit_generator.state = state
+
+
+def _parts(arrays: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """The arrays of a state, or what a file says of them, sorted by what they belong to."""
+    parts: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "generators": {}}
     for key, array in arrays.items():
         part, _, name = key.partition("/")
         if part not in parts:
             raise InvalidArgument(
-                f"{filepath} holds {key!r:.100}: it is no training state; for weights alone use load_weights"
+                f"{source} holds {shown(key)}: it is no training state; for weights alone use load_weights"
             )
         parts[part][name] = array
-    generators = _generators(model)
-    states = _generator_states(parts["generators"], generators, filepath)
-    check_fit(model.layers, parts["weights"], str(filepath))
-    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
-    restored = model.optimizer.fitted(parts["optimizer"], names, model.trainable_weights)
-    assign(model.layers, parts["weights"], str(filepath))
-    model.optimizer.restore(restored)
-    for generator, state in zip(generators, states, strict=True):
-        generator.bit_generator.state = state
+    return parts
+
+
+def _check_state(model: Any, headers: Mapping[str, Header], source: str) -> None:
+    """Before a state is unpacked: the weights are the model's, and the rest is no larger than it can be."""
+    parts = _parts(headers, source)
+    check_fit(model.layers, parts["weights"], source)
+    weights = sum(header.nbytes for header in parts["weights"].values())
+    for part, most in (("optimizer", SLOTS * weights), ("generators", 0)):
+        size = sum(header.nbytes for header in parts[part].values())
+        if size > most + (1 << 20):
+            raise DataUnavailable(
+                f"{source} is damaged: its {part} would take {size:,} bytes beside {weights:,} of weights; "
+                "save the state again"
+            )
 
 
 def _generators(model: Any) -> list[np.random.Generator]:

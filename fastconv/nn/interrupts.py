@@ -1,4 +1,4 @@
-"""Ctrl-C never falls into the middle of a training step."""
+"""Signals that end a program never fall into the middle of a training step."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..interrupts import ENDING, handlers
+
 
 @contextmanager
 def deferred_interrupt() -> Iterator[None]:
-    """Hold back SIGINT until the end of the block: what it stops has then finished its step.
+    """Hold back SIGINT, SIGTERM and SIGHUP until the end of the block: what they stop has then finished its step.
 
-    Python runs signal handlers in the main thread only; elsewhere, and where SIGINT is ignored, nothing is done.
+    Python runs signal handlers in the main thread only; elsewhere, and for signals that Python does not handle, nothing
+    is done: a SIGTERM without a handler ends the process at once, as ever.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    outer = signal.getsignal(signal.SIGINT)
-    if not callable(outer):
-        yield
-        return
+    mine = threading.current_thread() is threading.main_thread()
+    outer = {n: h for n in ENDING if callable(h := signal.getsignal(n))} if mine else {}
     pending: list[tuple[int, Any]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pending.append((number, frame)))
     try:
-        yield
+        with handlers(dict.fromkeys(outer, lambda number, frame: pending.append((number, frame)))):
+            yield
     finally:
-        signal.signal(signal.SIGINT, outer)
-        if pending:
-            outer(*pending[0])
+        for number, frame in pending:
+            outer[number](number, frame)

@@ -11,12 +11,12 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from . import seeding
 from .arrays import as_plain
-from .checkpoints import assign, load_state, save_state, weight_arrays
+from .checkpoints import load_state, load_weights, save_state, weight_arrays
 from .layers import Layer
 from .layers.base import check_weight
 from .layers.custom import invoke, is_training
 from .placing import carrier, check_device, is_on_host, place, put
-from .saving import checked_path, load_arrays, save_arrays
+from .saving import checked_path, save_arrays
 from .stack import Stack
 from .summary import summary_lines
 from .tracking import owned_weights
@@ -207,7 +207,7 @@ class Sequential(Stack, Trainer):
         if not self.built:
             self.build()
         self._must_be_built()
-        assign(self.layers, load_arrays(filepath), str(filepath))
+        load_weights(self.layers, filepath)
 
     def save_state(self, filepath: Any) -> None:
         """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.

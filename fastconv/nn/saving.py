@@ -2,68 +2,62 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, InvalidArgument, MissingExtra
+from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra, shown
+from ..files import display, write_file
+from .unpacking import Header, Lie, read_npz, read_safetensors
 
 SUFFIXES = (".npz", ".safetensors")
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a temporary file beside `path`, then put it in its place: nobody ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataUnavailable(
-            f"cannot write {path}: {error.strerror or error}; is the folder there and writable?"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_arrays(path: Any, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write `arrays` to `path`, in the format its suffix names."""
     path = checked_path(path)
     if path.suffix == ".npz":
-        write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+        write_file(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     else:
         data = _safetensors().save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-        write_atomically(path, lambda file: file.write(data))
+        write_file(path, lambda file: file.write(data))
     return path
 
 
-def load_arrays(path: Any) -> dict[str, np.ndarray]:
-    """Read what `save_arrays` wrote; `DataUnavailable` if it is not there, or not whole."""
+def load_arrays(path: Any, check: Callable[[Mapping[str, Header]], Any] | None = None) -> dict[str, np.ndarray]:
+    """Read what `save_arrays` wrote.
+
+    Parameters
+    ----------
+    path : path
+    check : callable, optional
+        Gets the names, shapes and dtypes that the file says it holds, before memory is taken for the arrays, and raises
+        where they are not those that are wanted: a small file may hold gigabytes.
+
+    Raises
+    ------
+    DataUnavailable
+        It is not there, not whole, or says of itself what is not so.
+    """
     path = checked_path(path)
     try:
-        if path.suffix == ".safetensors":
-            return _load_safetensors(path)
-        with open(path, "rb") as stream:  # numpy.load would leave a damaged file open
-            file = np.load(stream, allow_pickle=False)
-            if isinstance(file, np.ndarray):
-                raise ValueError("it holds a single array")
-            return {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            if path.suffix == ".npz":
+                return read_npz(file, check)
+            return read_safetensors(file, _safetensors(), check)
     except FileNotFoundError:
-        raise DataUnavailable(f"{path} does not exist; check the name, or save the weights first") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if isinstance(error, MissingExtra):
-            raise
+        raise DataUnavailable(f"{display(path)} does not exist; check the name, or save the weights first") from None
+    except Lie as error:
         raise DataUnavailable(
-            f"{path} is damaged or not a {path.suffix} file ({error}); save the weights again"
+            f"{display(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
         ) from error
+    except FastconvError:  # of `check`, or a package is missing
+        raise
+    except OSError as error:
+        raise DataUnavailable(f"{display(path)} cannot be read: {error.strerror or error}; check the name") from error
 
 
 def checked_path(path: Any) -> Path:
@@ -71,20 +65,12 @@ def checked_path(path: Any) -> Path:
     try:
         path = Path(path)
     except TypeError:
-        raise InvalidArgument(f"the file name is {path!r}; expected a path") from None
+        raise InvalidArgument(f"the file name is {shown(path)}; expected a path") from None
     if path.suffix not in SUFFIXES:
-        raise InvalidArgument(f"cannot tell the format of {str(path)!r}; end the name with {' or '.join(SUFFIXES)}")
+        raise InvalidArgument(
+            f"cannot tell the format of {shown(display(path))}; end the name with {' or '.join(SUFFIXES)}"
+        )
     return path
-
-
-def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
-    module = _safetensors()
-    from safetensors import SafetensorError
-
-    try:
-        return module.load(path.read_bytes())
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
 
 
 def _safetensors() -> ModuleType:

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from ..memory import recycled
+from ..streams import say
 from . import activations, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
@@ -208,7 +209,7 @@ class Trainer(Steps):
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
         values = self._measure(self._feed(x, y), size, listeners)
         if verbose:
-            print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
+            say(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
         results = list(values.values())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import InvalidArgument
+from ...streams import say
 from ..inference import changing_weights
 from ..names import find
 
@@ -142,5 +143,5 @@ class TerminateOnNaN(Callback):
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
-            print(f"Batch {batch}: the loss is not finite, training stops")
+            say(f"Batch {batch}: the loss is not finite, training stops")
             self.model.stop_training = True

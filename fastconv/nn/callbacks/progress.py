@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from ...streams import Tolerant, say
 from .base import Callback, Logs
 
 INTERVAL = 0.2  # seconds between two drawings
@@ -17,11 +18,11 @@ class ProgressLines(Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.live = self.verbose == 1 and sys.stdout.isatty()
+        self.live = self.verbose == 1 and Tolerant(sys.stdout).isatty()
         self.width = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        print(f"Epoch {epoch + 1}/{self.params['epochs']}", flush=True)
+        say(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self.start = self.drawn = time.perf_counter()
         self.done = 0
 
@@ -44,7 +45,7 @@ class ProgressLines(Callback):
         return f"{self.done}/{steps} - {elapsed:.0f}s - {duration(elapsed / max(1, self.done))}/step - {values}"
 
     def _draw(self, line: str, end: str) -> None:
-        print(("\r" if self.live else "") + line.ljust(self.width), end=end, flush=True)
+        say(("\r" if self.live else "") + line.ljust(self.width), end)
         self.width = len(line)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ...errors import DataUnavailable, MissingExtra
+from ...errors import MissingExtra
+from ...files import unwritable
 from .base import Callback, Logs
 
 
@@ -47,22 +50,34 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.keys: list[str] | None = None
         if self.append and self.filename.exists():
-            with open(self.filename, newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+            with self._open("r+") as file:
+                text = file.read()
+                whole = text[: text.rfind("\n") + 1]  # a writer that was killed may have left half a row
+                if whole != text:
+                    file.seek(0)
+                    file.write(whole)
+                    file.truncate()
+            header = next(csv.reader(whole.splitlines(), delimiter=self.separator), None)
             self.keys = header[1:] if header else None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
-        mode = "a" if self.keys is not None else "w"
+        with self._open("w" if self.keys is None else "a") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if self.keys is None:
+                self.keys = list(logs)
+                writer.writerow(["epoch", *self.keys])
+            writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
+
+    @contextmanager
+    def _open(self, mode: str) -> Iterator[IO[str]]:
+        """The file; what is wrong with it is a `DataUnavailable`."""
         try:
-            with open(self.filename, mode, newline="") as file:
-                writer = csv.writer(file, delimiter=self.separator)
-                if self.keys is None:
-                    self.keys = list(logs)
-                    writer.writerow(["epoch", *self.keys])
-                writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
-        except OSError as error:
-            raise DataUnavailable(f"cannot write {self.filename}: {error.strerror or error}") from error
+            with open(self.filename, mode, newline="", encoding="utf-8") as file:
+                yield file
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            raise unwritable(self.filename, reason) from error
 
 
 class TensorBoard(Callback):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidArgument
+from ...files import display
+from ...streams import say
 from ..names import find
 from ..saving import checked_path
 from .base import Callback, Logs
@@ -100,7 +102,7 @@ class EarlyStopping(_Watcher):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
@@ -151,7 +153,7 @@ class ModelCheckpoint(_Watcher):
             ) from None
         self.model.save_weights(path)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: saved {path}")
+            say(f"Epoch {epoch + 1}: saved {display(path)}")
 
 
 class ReduceLROnPlateau(_Watcher):
@@ -213,7 +215,7 @@ class ReduceLROnPlateau(_Watcher):
                 optimizer.learning_rate = max(rate * self.factor, self.min_lr)
                 self.wait, self.resting = 0, self.cooldown
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: learning rate reduced to {optimizer.learning_rate:.6g}")
+                    say(f"Epoch {epoch + 1}: learning rate reduced to {optimizer.learning_rate:.6g}")
 
 
 class LearningRateScheduler(Callback):
@@ -238,7 +240,7 @@ class LearningRateScheduler(Callback):
         else:
             optimizer.learning_rate = self.schedule(epoch)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
+            say(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

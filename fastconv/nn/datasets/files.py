@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataUnavailable
+from ...files import display
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, Bytes]  # images and labels
+CHUNK = 1 << 20  # bytes unpacked at a time
 
 
 def damaged(path: Path, found: str, expected: str, advice: str = "") -> DataUnavailable:
     """The one message for a file that is not what its name says."""
     advice = advice or "get a fresh copy (in the cache folder: delete the file and it is downloaded again)"
-    return DataUnavailable(f"{path}: {found}; expected {expected}; {advice}")
+    return DataUnavailable(f"{display(path)}: {found}; expected {expected}; {advice}")
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, unpacked if its name ends in .gz; damaged ones raise `DataUnavailable`."""
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file's bytes as a stream, unpacked if its name ends in .gz; what is wrong with them is a `DataUnavailable`."""
     packed = path.suffix == ".gz"
     try:
-        data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        with gzip.open(path) if packed else open(path, "rb") as stream:
+            if not packed and stream.peek(2)[:2] == b"\x1f\x8b":
+                advice = f"rename it to {display(path.name)}.gz"
+                raise damaged(path, "it is a gzip file", "an unpacked file by its name", advice)
+            yield cast("IO[bytes]", stream)
+    except DataUnavailable:
+        raise
     except EOFError as fault:
         size = path.stat().st_size
         raise damaged(path, f"its gzip data break off after {size:,} bytes", "a complete gzip file") from fault
@@ -35,6 +47,21 @@ def read_bytes(path: Path) -> bytes:
         raise damaged(
             path, f"it cannot be read ({fault.strerror})", "a readable file", "check its permissions"
         ) from fault
-    if not packed and data[:2] == b"\x1f\x8b":
-        raise damaged(path, "it is a gzip file", "an unpacked file by its name", f"rename it to {path.name}.gz")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a file, unpacked if its name ends in .gz; no more than `most` of them are taken into memory."""
+    with opened(path) as stream:
+        data = read_up_to(stream, most + 1)
+    if len(data) > most:
+        raise damaged(path, f"it holds more than {most:,} bytes", "no more than the whole data set has")
     return data
+
+
+def read_up_to(stream: IO[bytes], most: int) -> bytes:
+    """What a stream still gives, but at most so many bytes; memory is taken as they come."""
+    chunks = []
+    while most and (chunk := stream.read(min(most, CHUNK))):
+        chunks.append(chunk)
+        most -= len(chunk)
+    return b"".join(chunks)

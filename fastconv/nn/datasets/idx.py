@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import locate
-from .files import Bytes, Split, damaged, read_bytes
+from .files import Bytes, Split, damaged, opened, read_up_to
 from .sources import IDX_FILES, KNOWN_CONTENT, Source
 
 TYPES = {
@@ -26,10 +26,21 @@ TYPES = {
     0x0E: "64-bit floats",
 }
 KINDS = {1: "labels", 3: "images"}
+DEFLATE_RATIO = 1032  # gzip cannot do better
+MOST_UNPACKED = 2 << 30  # bytes; the largest set in this format, EMNIST, has 0.64 GB
+SPARE = 1 << 16  # bytes read beyond the announced ones, to tell how many too many there are
 
 
 def parse_idx(data: bytes, rank: int, path: Path) -> Bytes:
     """The array of unsigned bytes with `rank` axes that an unpacked IDX file holds; `path` is for messages only."""
+    shape = parse_shape(data, rank, path)
+    start = 4 + 4 * rank
+    _check_length(len(data), start + math.prod(shape), shape, path)
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
+
+
+def parse_shape(data: bytes, rank: int, path: Path) -> tuple[int, ...]:
+    """The shape in the header of an IDX file, of which `data` need not be more."""
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES:
         raise damaged(path, f"it starts with {data[:4].hex(' ') or 'nothing'}", f"an IDX file (00 00 08 {rank:02x})")
     if data[2] != 0x08:
@@ -45,11 +56,31 @@ def parse_idx(data: bytes, rank: int, path: Path) -> Bytes:
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4))
     if 0 in shape:
         raise damaged(path, f"its header gives the shape {shape}: nothing", "at least one value")
-    size = start + math.prod(shape)
-    if len(data) != size:
-        gap = f"{size - len(data):,} too few" if len(data) < size else f"{len(data) - size:,} too many"
-        raise damaged(path, f"it has {len(data):,} bytes, {gap}", f"{size:,} for the shape {shape} of its header")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
+    return shape
+
+
+def _check_length(length: int, size: int, shape: tuple[int, ...], path: Path) -> None:
+    if length != size:
+        gap = f"{size - length:,} too few" if length < size else f"{length - size:,} too many"
+        raise damaged(path, f"it has {length:,} bytes, {gap}", f"{size:,} for the shape {shape} of its header")
+
+
+def read_idx_bytes(path: Path, rank: int) -> bytes:
+    """An unpacked IDX file: as many bytes as its header announces, and a few more if they are there.
+
+    What the header announces must be possible for a file of this size, before memory is taken for it.
+    """
+    with opened(path) as stream:
+        header = stream.read(4 + 4 * rank)
+        shape = parse_shape(header, rank, path)
+        size = len(header) + math.prod(shape)
+        room = os.stat(path).st_size
+        if path.suffix != ".gz":
+            _check_length(room, size, shape, path)
+        elif size > (most := min(MOST_UNPACKED, room * DEFLATE_RATIO)):
+            found = f"its header gives the shape {shape}: {size:,} bytes"
+            raise damaged(path, found, f"at most {most:,} in a gzip file of its size")
+        return header + read_up_to(stream, size - len(header) + SPARE)
 
 
 def read_idx(path: str | os.PathLike[str], rank: int) -> Bytes:
@@ -81,7 +112,7 @@ def read_idx(path: str | os.PathLike[str], rank: int) -> Bytes:
     array([7, 0, 9], dtype=uint8)
     """
     path = Path(path)
-    return parse_idx(read_bytes(path), rank, path)
+    return parse_idx(read_idx_bytes(path, rank), rank, path)
 
 
 def load_idx_set(source: Source, data_dir: str | os.PathLike[str] | None, classes: int = 10) -> tuple[Split, Split]:
@@ -89,9 +120,10 @@ def load_idx_set(source: Source, data_dir: str | os.PathLike[str] | None, classe
     files = locate.find(source, data_dir)
     arrays = {}
     for name in IDX_FILES:
-        data = read_bytes(files[name])
+        rank = 3 if "images" in name else 1
+        data = read_idx_bytes(files[name], rank)
         _check_identity(data, source, name, files[name])
-        arrays[name] = parse_idx(data, 3 if "images" in name else 1, files[name])
+        arrays[name] = parse_idx(data, rank, files[name])
     splits = []
     for images, labels in (IDX_FILES[:2], IDX_FILES[2:]):
         _check_pair(arrays[images], arrays[labels], files[images], files[labels], classes)

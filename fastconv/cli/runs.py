@@ -1,0 +1,165 @@
+"""A training run as it is written down, and how it is taken up again.
+
+At the end of each epoch come run.json, history.json, history.csv and, last, state.npz: a state is never newer than the
+record beside it. How many epochs are done is read from the state; what the record says beyond that was lost with the
+process, and is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..errors import DataUnavailable, InvalidArgument, shown
+from ..files import display
+from ..nn.callbacks import Callback
+from .artifacts import FIGURES, HISTORY, RECORD, STATE, OutputFolder
+from .console import say
+from .progress import Figures, Progress
+
+DECISIVE = ("dataset", "epochs", "batch_size", "lr", "momentum", "seed", "limit")  # they determine every bit
+START_ANEW = "start anew with --overwrite"
+
+
+class Record:
+    """What run.json says.
+
+    Parameters
+    ----------
+    facts : mapping
+        What does not change: arguments, device, parameters, images, environment.
+    progress : Progress
+    seconds : float
+        That the run took before this process.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], progress: Progress, seconds: float) -> None:
+        self._facts, self._progress = facts, progress
+        self._started = time.perf_counter() - seconds
+
+    def now(self, status: str, test: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The record with a status: running, finished, interrupted or diverged."""
+        facts = dict(self._facts)
+        environment = facts.pop("environment")
+        return {
+            "status": status,
+            **facts,
+            "seconds": time.perf_counter() - self._started,
+            "epochs": self._progress.speeds,
+            "interrupted": self._progress.unfinished,
+            "test": test,
+            "environment": environment,
+        }
+
+
+class Keeper(Callback):
+    """Writes everything down at the end of each epoch; a disk that is full does not end the training."""
+
+    def __init__(self, output: OutputFolder, progress: Progress, record: Record) -> None:
+        super().__init__()
+        self._output, self._progress, self._record = output, progress, record
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        try:
+            self._output.json(RECORD, self._record.now("running"))
+            self._output.history(self._progress.history)
+            self._output.state(self.model)
+        except DataUnavailable as error:
+            say(f"Epoch {epoch + 1} is not kept: {error}; training goes on")
+
+
+class Earlier:
+    """A run that is there already: its arguments, and what it has done.
+
+    Parameters
+    ----------
+    output : OutputFolder
+
+    Raises
+    ------
+    DataUnavailable
+        Its record is damaged.
+    """
+
+    def __init__(self, output: OutputFolder) -> None:
+        self._output = output
+        self.record = self._read(RECORD)
+        self.status = self.record.get("status")
+
+    def arguments(self, context: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The run's own arguments; those named on the command line must agree with them."""
+        old = self.record.get("arguments")
+        if not isinstance(old, dict) or not set(DECISIVE) <= set(old):
+            raise self._damaged(RECORD, "it names no arguments")
+        arguments = dict(given)
+        for parameter in context.command.params:
+            name = str(parameter.name)
+            if name not in DECISIVE:
+                continue
+            try:
+                arguments[name] = parameter.type_cast_value(context, old[name])
+            except (click.UsageError, TypeError, ValueError):
+                raise self._damaged(RECORD, f"its {name} is {shown(old[name])}") from None
+            named = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+            if named and given[name] != arguments[name]:
+                raise InvalidArgument(
+                    f"the run in {display(self._output.path)} was begun with {name} {arguments[name]}, not "
+                    f"{given[name]}; leave that out to go on with it, or {START_ANEW}"
+                )
+        return arguments
+
+    def take_up(self, model: Any, images: int, batches: int) -> tuple[list[Figures], list[Figures]]:
+        """Load the state into the model; returns the figures and the speeds of the epochs that are done."""
+        path = self._output.path / STATE
+        if not path.exists():
+            return [], []  # it ended within its first epoch
+        counts = self.record.get("images")
+        if not isinstance(counts, dict) or counts.get("training") != images:
+            raise InvalidArgument(
+                f"the run in {display(self._output.path)} was not begun with these {images:,} training images; "
+                f"give it the data it was begun with, or {START_ANEW}"
+            )
+        model.load_state(path)
+        done, rest = divmod(int(model.optimizer.iterations), batches)
+        history, speeds = self._figures(), self.record.get("epochs")
+        if rest or not isinstance(speeds, list) or done > min(len(history), len(speeds)):
+            raise self._damaged(STATE, f"it is that of another run than {HISTORY} and {RECORD}")
+        return history[:done], speeds[:done]
+
+    @property
+    def seconds(self) -> float:
+        """Time that the run took so far."""
+        seconds = self.record.get("seconds")
+        return seconds if isinstance(seconds, (int, float)) else 0.0
+
+    def _figures(self) -> list[Figures]:
+        columns = self._read(HISTORY)
+        try:
+            rows = zip(*(columns[name] for name in FIGURES), strict=True)
+            return [
+                {name: math.nan if value is None else float(value) for name, value in zip(FIGURES, row, strict=True)}
+                for row in rows
+            ]
+        except (KeyError, TypeError, ValueError):
+            raise self._damaged(HISTORY, "it does not hold four lists of numbers") from None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self._output.path / name
+        try:
+            data = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            raise self._damaged(name, "it is no JSON") from None
+        except OSError as error:
+            raise self._damaged(name, f"it cannot be read: {error.strerror}") from error
+        if not isinstance(data, dict):
+            raise self._damaged(name, "it is no JSON object")
+        return data
+
+    def _damaged(self, name: str, found: str) -> DataUnavailable:
+        path = display(self._output.path / name)
+        return DataUnavailable(f"{path} is damaged: {found}; the run cannot go on: {START_ANEW}")

@@ -1,0 +1,48 @@
+"""Signals that end a program: which they are, and handling them for a while."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+Handler = Callable[[int, Any], Any]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, where they are taken as Ctrl-C is: what was begun is cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def terminate(number: int, frame: object) -> None:
+    """The handler that raises `Terminated`."""
+    raise Terminated(number)
+
+
+def exit_status(interrupt: KeyboardInterrupt) -> int:
+    """The status by which a shell tells of the signal: 130 for Ctrl-C."""
+    return 128 + getattr(interrupt, "number", signal.SIGINT)
+
+
+@contextmanager
+def handlers(wanted: Mapping[int, Handler]) -> Iterator[None]:
+    """Handle signals so inside of the block; nothing is changed outside of the main thread, where Python runs none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    outer: dict[int, Any] = {}
+    try:
+        for number, handler in wanted.items():
+            outer[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, handler in outer.items():
+            if handler is not None:  # None: it was not set by Python, and Python cannot set it again
+                signal.signal(number, handler)

@@ -1,0 +1,55 @@
+"""``fastconv`` with a network of a few hundred weights in place of the lecture's, few images, no pictures drawn.
+
+For tests that start many trainings, in this process (`made_small`) or in processes of their own: run this file as the
+command. `FSIZE_LIMIT` in the environment is the largest file, in bytes, that such a process may write.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+from unittest.mock import patch
+
+
+def small_network(input_shape, classes, *, dropout=0.0, seed=None):
+    from fastconv.nn import Sequential, layers
+
+    return Sequential(
+        [
+            layers.Conv2D(2, 5, strides=3, activation="relu", input_shape=input_shape),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(classes, activation="softmax"),
+        ],
+        seed=seed,
+    )
+
+
+@contextmanager
+def made_small():
+    from fastconv.cli import figures
+    from fastconv.nn import applications
+    from fastconv.nn.datasets import fashion_sketch
+
+    load = fashion_sketch.load_data
+
+    def few(data_dir=None):
+        return load(data_dir, n_train=120, n_test=40)
+
+    with (
+        patch.object(applications, "lecture_cnn", small_network),
+        patch.object(fashion_sketch, "load_data", few),
+        patch.object(figures, "available", lambda: False),  # half a second each
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    if limit := os.environ.get("FSIZE_LIMIT"):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    from fastconv.cli import main
+
+    with made_small():
+        sys.exit(main(prog_name="fastconv"))
