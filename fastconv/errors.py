@@ -1,4 +1,18 @@
-"""The four exceptions fastconv raises on purpose, each a subclass of the built-in a caller would expect."""
+"""The exceptions fastconv raises on purpose, each a subclass of the built-in a caller would expect.
+
+Their messages say what was given by `shown`: whatever it was, the text stays short, and making it never fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+SHOWN = 120  # most characters of a message that repeat one argument
+DEPTH = 6  # of lists in lists that are looked into
 
 
 class FastconvError(Exception):
@@ -23,3 +37,61 @@ class DataUnavailable(FastconvError, OSError):
 
 class MissingExtra(FastconvError, ImportError):
     """An optional dependency is not installed: the message gives the ``pip install`` line that brings it."""
+
+
+def shown(value: Any, limit: int = SHOWN) -> str:
+    """What a message says was given: its ``repr``, at most `limit` characters of it; arrays by type, shape and dtype.
+
+    Never raises, whatever `value` does in its methods, and takes no longer for a list of a million than for ten.
+
+    Examples
+    --------
+    >>> shown("same"), shown((1, 2.5)), shown([np.zeros((2, 3))])
+    ("'same'", '(1, 2.5)', '[ndarray(shape=(2, 3), dtype=float64)]')
+    >>> shown(list(range(10**6)), limit=20)
+    '[0, 1, 2, 3, 4, 5...'
+    """
+    text = _safe_text(value, limit, DEPTH)
+    return text if len(text) <= limit else text[: max(0, limit - 3)] + "..."
+
+
+def _safe_text(value: Any, limit: int, depth: int) -> str:
+    try:
+        return _text(value, limit, depth)
+    except Exception:  # a __repr__, a shape or a length of somebody else's class
+        return object.__repr__(value)
+
+
+def _text(value: Any, limit: int, depth: int) -> str:
+    """Enough of the ``repr`` to know that it is longer than `limit`, if it is."""
+    kind = type(value)
+    if kind in (str, bytes, bytearray):
+        return repr(value[: limit + 1])
+    if kind is int and value.bit_length() > 4 * limit:  # so long that Python may refuse to write it
+        return f"<an int of {value.bit_length()} bits>"
+    if kind in (list, tuple, set, frozenset, dict):
+        return _container(value, limit, depth)
+    if not isinstance(value, (type, np.generic)) and hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{kind.__name__}(shape={_text(value.shape, limit, depth)}, dtype={value.dtype})"
+    return " ".join(repr(value).split())
+
+
+def _container(value: Any, limit: int, depth: int) -> str:
+    """A list, tuple, set or dict, item by item until the text is long enough."""
+    kind = type(value)
+    opening, closing = "[]" if kind is list else "()" if kind is tuple else "{}"
+    if not value:
+        return repr(value)
+    if depth == 0:
+        return f"{opening}...{closing}"
+    parts: list[str] = []
+    left = limit
+    items: Iterable[Any] = value.items() if kind is dict else value
+    for item in islice(items, limit):
+        if left < 0:
+            break
+        pair = item if kind is dict else (item,)
+        parts.append(": ".join(_safe_text(each, left, depth - 1) for each in pair))
+        left -= len(parts[-1]) + 2
+    text = opening + ", ".join(parts) + (",)" if kind is tuple and len(value) == 1 else closing)
+    return f"frozenset({text})" if kind is frozenset else text
