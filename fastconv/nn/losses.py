@@ -7,6 +7,7 @@ folded into it, the loss on the logits (`on_logits`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
+from . import arguments
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
 
@@ -26,10 +28,9 @@ class Loss:
     """The activation whose output the loss takes, and that training folds into it."""
 
     def __call__(self, y_true: Any, y_pred: Any) -> float:
-        y_pred = np.asarray(y_pred)
-        y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+        y_true, y_pred = _pair(self, y_true, y_pred)
         with no_grad():
-            return float(self.tensor(Tensor(y_pred), self.prepare(y_true, y_pred.shape, "y_true")).data)
+            return float(self.tensor(Tensor(y_pred), y_true).data)
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         """Check all labels against outputs of `shape`, and bring them to the form `tensor` takes batches of."""
@@ -67,10 +68,9 @@ class CategoricalCrossentropy(Loss):
     name = "categorical_crossentropy"
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        if not 0 <= label_smoothing <= 1:
-            raise InvalidArgument(f"label_smoothing is {label_smoothing!r}; expected a number from 0 to 1")
-        self.from_logits, self.label_smoothing = from_logits, label_smoothing
-        self.activation = None if from_logits else "softmax"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.label_smoothing = arguments.real(self, "label_smoothing", label_smoothing, 0, 1)
+        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = _numbers(y, name)
@@ -111,8 +111,8 @@ class SparseCategoricalCrossentropy(Loss):
     name = "sparse_categorical_crossentropy"
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = from_logits
-        self.activation = None if from_logits else "softmax"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = _numbers(y, name)
@@ -149,8 +149,8 @@ class BinaryCrossentropy(Loss):
     name = "binary_crossentropy"
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = from_logits
-        self.activation = None if from_logits else "sigmoid"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.activation = None if self.from_logits else "sigmoid"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = _same_shape(_numbers(y, name), shape, name, self.name)
@@ -191,17 +191,17 @@ class Custom(Loss):
     """A user's function (y_true, y_pred) of tensors; the mean of what it returns is the loss."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.name = getattr(function, "__name__", "loss")
+        self.function = arguments.function("losses.get", "identifier", function, ("y_true", "y_pred"))
+        self.name = str(getattr(function, "__name__", "loss"))
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
-        return np.asarray(y)
+        return _numbers(y, name)
 
     def label_dtype(self, y: np.ndarray) -> np.dtype:
         return y.dtype
 
     def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
-        loss = self.function(Tensor(y_true), y_pred)
+        loss = arguments.result_of("losses.get", "the loss", self.function, Tensor(y_true), y_pred)
         if not isinstance(loss, Tensor):
             raise InvalidArgument(f"the loss {self.name!r} returned {type(loss).__name__}; it must return a tensor")
         return loss if loss.size == 1 else loss.mean()
@@ -255,18 +255,15 @@ def get(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
+        return arguments.result_of("losses.get", "identifier", identifier)
     if callable(identifier):
-        return _FUNCTIONS[identifier]() if identifier in _FUNCTIONS else Custom(identifier)
+        known = _FUNCTIONS.get(identifier) if isinstance(identifier, FunctionType) else None
+        return Custom(identifier) if known is None else known()
     return find("loss", identifier, KNOWN)()
 
 
 def _per_sample(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
-    y_pred = np.asarray(y_pred)
-    y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
-    y_true = loss.prepare(y_true, y_pred.shape, "y_true")
-    if len(y_true) != len(y_pred):
-        raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
+    y_true, y_pred = _pair(loss, y_true, y_pred)
     with no_grad():
         values = [float(loss.tensor(Tensor(y_pred[n : n + 1]), y_true[n : n + 1]).data) for n in range(len(y_pred))]
     return np.array(values, y_pred.dtype)
@@ -283,9 +280,19 @@ def _one_hot(labels: Any, y_pred: Tensor) -> Any:
     return array.Array(y)
 
 
+def _pair(loss: Loss, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and outputs, as many of each, as `Loss.tensor` takes them."""
+    y_pred = _numbers(y_pred, "y_pred")
+    y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+    y_true = loss.prepare(y_true, y_pred.shape, "y_true")
+    if len(y_true) != len(y_pred):
+        raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
+    return y_true, y_pred
+
+
 def _numbers(y: Any, name: str) -> np.ndarray:
-    y = np.asarray(y)
-    if y.dtype.kind not in "iufb" or y.ndim == 0:
+    y = arguments.host_array(None, name, y)
+    if y.ndim == 0:
         raise InvalidArgument(
             f"{name} has shape {y.shape} and dtype {y.dtype}; expected an array of numbers, one row per sample"
         )

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..errors import InvalidArgument
-from . import seeding
+from ..errors import InvalidArgument, shown
+from . import arguments, seeding
 from .checkpoints import assign, load_state, named_weights, save_state
 from .layers import Input, Layer
 from .layers.base import check_weight, parse_shape
+from .names import suggestion
 from .placing import carrier, check_device, place, put
 from .saving import checked_path, load_arrays, save_arrays
 from .summary import summary_lines
@@ -52,12 +53,12 @@ class Sequential(Trainer):
     def __init__(
         self, layers: Sequence[Layer] | None = None, name: str = "sequential", seed: int | None = None
     ) -> None:
-        self.name = name
+        self.name = arguments.text(self, "name", name)
         self.layers: list[Layer] = []
         self._metrics = []
         self._input: Input | None = None
-        self._rng = None if seed is None else seeding.make_generator(seed)
-        for layer in layers or []:
+        self._rng = None if seed is None else seeding.make_generator(seed, self)
+        for layer in [] if layers is None else arguments.items(self, "layers", layers, "a list of layers"):
             self.add(layer)
 
     def generator(self) -> np.random.Generator:
@@ -73,7 +74,7 @@ class Sequential(Trainer):
             `layer` is not a layer, is in a model already, or does not fit what comes before it.
         """
         if not isinstance(layer, Layer):
-            raise InvalidArgument(f"add() got {layer!r}; expected a layer, such as fastconv.nn.layers.Dense(10)")
+            raise InvalidArgument(f"add() got {shown(layer)}; expected a layer, such as fastconv.nn.layers.Dense(10)")
         if isinstance(layer, Input):
             if self.layers or self._input is not None:
                 raise InvalidArgument("Input must be the first layer")
@@ -102,7 +103,7 @@ class Sequential(Trainer):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of all layers for inputs of this shape, (None, ...)."""
-        shape = self.input_shape if input_shape is None else (None, *parse_shape(tuple(input_shape)[1:]))
+        shape = self.input_shape if input_shape is None else _batch_shape(input_shape)
         if shape is None:
             raise InvalidArgument(
                 "the input's shape is not known; give the first layer input_shape=, or call build(shape)"
@@ -176,7 +177,7 @@ class Sequential(Trainer):
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Apply the model to one batch, differentiably."""
-        x = x if isinstance(x, Tensor) else Tensor(carrier(self.device)(np.asarray(x, np.float32)))
+        x = x if isinstance(x, Tensor) else self._batch(x)
         self.build((None, *x.shape[1:]))
         return self.plan.run(x, training)
 
@@ -191,7 +192,7 @@ class Sequential(Trainer):
         (1, 6, 6, 4)
         """
         maps: dict[str, np.ndarray] = {}
-        tensor = Tensor(carrier(self.device)(np.asarray(x, np.float32)))
+        tensor = self._batch(x)
         self.build((None, *tensor.shape[1:]))
         with no_grad():
             for layer in self.layers:
@@ -202,20 +203,25 @@ class Sequential(Trainer):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""
         if index is not None:
+            index = arguments.whole("get_layer", "index", index)
             if not -len(self.layers) <= index < len(self.layers):
-                raise InvalidArgument(f"index is {index}; the model has {len(self.layers)} layers")
+                raise InvalidArgument(f"index is {shown(index)}; the model has {len(self.layers)} layers")
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise InvalidArgument(f"no layer named {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+        known = dict.fromkeys(layer.name for layer in self.layers)
+        hint = suggestion(name, known).rstrip(".")
+        raise InvalidArgument(f"no layer named {shown(name)}{hint}; there are {', '.join(known) or 'none'}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers, their output shapes and numbers of weights."""
+        width = 80 if line_length is None else arguments.whole("summary", "line_length", line_length, 0, 10_000) or 80
+        print_fn = arguments.function("summary", "print_fn", print_fn, ("line",))
         if not self.built and self.input_shape is not None and self.layers:
             self.build()
-        for line in summary_lines(self.name, self.layers, line_length or 80):
-            print_fn(line)
+        for line in summary_lines(self.name, self.layers, width):
+            arguments.result_of("summary", "print_fn", print_fn, line)
 
     def count_params(self) -> int:
         """Number of weights, trainable or not."""
@@ -228,9 +234,10 @@ class Sequential(Trainer):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""
         expected = [(layer, w) for layer in self.layers for w in layer.weights]
+        weights = arguments.items("set_weights", "weights", weights, "a list of arrays")
         if len(weights) != len(expected):
             raise InvalidArgument(f"the model has {len(expected)} weights but {len(weights)} were given")
-        arrays = [np.asarray(array) for array in weights]
+        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(expected, weights, strict=True)]
         for (layer, weight), array in zip(expected, arrays, strict=True):
             check_weight(layer, weight, array, "was given")
         for (_, weight), array in zip(expected, arrays, strict=True):
@@ -253,7 +260,7 @@ class Sequential(Trainer):
             The file cannot be written.
         """
         self._must_be_built()
-        if not overwrite and checked_path(filepath).exists():
+        if not arguments.flag("save_weights", "overwrite", overwrite) and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
         save_arrays(filepath, named_weights(self.layers))
 
@@ -298,6 +305,13 @@ class Sequential(Trainer):
             self.build()
         load_state(self, filepath)
 
+    def _batch(self, x: Any) -> Tensor:
+        """Samples as a tensor on the model's device."""
+        x = arguments.host_array(self, "x", x).astype(np.float32, copy=False)
+        if x.ndim == 0:
+            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the samples")
+        return Tensor(carrier(self.device)(x))
+
     def _must_be_built(self) -> None:
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
@@ -313,3 +327,9 @@ class Sequential(Trainer):
     def _free_name(self, stem: str) -> str:
         taken = {layer.name for layer in self.layers}
         return next(name for name in (stem, *(f"{stem}_{i}" for i in range(1, len(taken) + 2))) if name not in taken)
+
+
+def _batch_shape(shape: Any) -> tuple[int | None, ...]:
+    """The shape of a batch, (None, ...), of what `Sequential.build` was given."""
+    sizes = arguments.items("build", "input_shape", shape, "the shape of a batch, such as (None, 28, 28, 1)")
+    return (None, *parse_shape("build", "input_shape", sizes[1:]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..errors import InvalidArgument
+from . import arguments
 from .layers import Layer, Parameter
 
 DEVICES = ("cpu", "cuda")
@@ -16,8 +16,7 @@ DEVICES = ("cpu", "cuda")
 
 def check_device(device: Any) -> str:
     """The name of a device that can be used here."""
-    if device not in DEVICES:
-        raise InvalidArgument(f"device is {device!r}; expected 'cpu' or 'cuda'")
+    arguments.choice(None, "device", device, DEVICES)
     if device == "cuda":
         from ..cuda import backend
 

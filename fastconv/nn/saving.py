@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, InvalidArgument, MissingExtra
+from ..errors import DataUnavailable, InvalidArgument, MissingExtra, shown
+from . import arguments
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -68,12 +69,11 @@ def load_arrays(path: Any) -> dict[str, np.ndarray]:
 
 def checked_path(path: Any) -> Path:
     """A path with a suffix that names a format."""
-    try:
-        path = Path(path)
-    except TypeError:
-        raise InvalidArgument(f"the file name is {path!r}; expected a path") from None
+    path = arguments.path(None, "the file name", path)
     if path.suffix not in SUFFIXES:
-        raise InvalidArgument(f"cannot tell the format of {str(path)!r}; end the name with {' or '.join(SUFFIXES)}")
+        raise InvalidArgument(
+            f"cannot tell the format of {shown(str(path))}; end the name with {' or '.join(SUFFIXES)}"
+        )
     return path
 
 

@@ -11,7 +11,7 @@ from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..memory import recycled
-from . import activations, losses, optimizers
+from . import activations, arguments, constraints, losses, optimizers, regularizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .callbacks.base import Logs
@@ -79,12 +79,10 @@ class Trainer:
         """
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
-        self.optimizer = optimizers.get(optimizer)
-        self.optimizer.adopt(self.optimizer.carried(carrier(self.device)))
-        self.loss = losses.get(loss)
-        if metrics is None or isinstance(metrics, str):
-            metrics = [metrics] if metrics else []
-        self._metrics = [get_metric(m, self.loss.name) for m in metrics]
+        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
+        scores = [get_metric(m, loss.name) for m in _listed("compile", "metrics", metrics)]
+        optimizer.adopt(optimizer.carried(carrier(self.device)))
+        self.optimizer, self.loss, self._metrics = optimizer, loss, scores
 
     @property
     def metrics_names(self) -> list[str]:
@@ -149,13 +147,17 @@ class Trainer:
         """
         x, y = self._samples(x, y)
         validation = None if validation_data is None else self._validation(validation_data)
-        if validation is None and validation_split:
-            (x, y), validation = split(x, y, validation_split)
-        batch_size = check_batch_size(batch_size, TRAIN_BATCH)
-        epochs, initial_epoch = _count(epochs, "epochs", 0), _count(initial_epoch, "initial_epoch", 0)
+        share = arguments.real("fit", "validation_split", validation_split, 0, below=1)
+        if validation is None and share:
+            (x, y), validation = split(x, y, share)
+        batch_size = check_batch_size("fit", batch_size, TRAIN_BATCH)
+        held_out_size = check_batch_size("fit", validation_batch_size, PREDICT_BATCH, "validation_batch_size")
+        epochs = arguments.whole("fit", "epochs", epochs, 0)
+        initial_epoch = arguments.whole("fit", "initial_epoch", initial_epoch, 0)
+        shuffle = arguments.flag("fit", "shuffle", shuffle)
         self.history = History()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-        verbose = _verbosity(verbose)
+        given = _listed("fit", "callbacks", callbacks)
+        verbose = _verbosity("fit", verbose)
         steps = -(-len(x) // batch_size)
         params = {"epochs": epochs, "steps": steps, "samples": len(x), "batch_size": batch_size, "verbose": verbose}
         lines = [ProgressLines(verbose)] if verbose else []
@@ -168,7 +170,7 @@ class Trainer:
                 listeners.call("on_epoch_begin", epoch, {})
                 logs = self._epoch(samples, batch_size, shuffle, listeners)
                 if held_out is not None:
-                    values = self._measure(held_out, check_batch_size(validation_batch_size, PREDICT_BATCH))
+                    values = self._measure(held_out, held_out_size)
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -196,8 +198,10 @@ class Trainer:
             The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
         """
         x, y = self._samples(x, y)
-        values = self._measure(self._feed(x, y), check_batch_size(batch_size, PREDICT_BATCH))
-        if _verbosity(verbose):
+        batch_size = check_batch_size("evaluate", batch_size, PREDICT_BATCH)
+        verbose, return_dict = _verbosity("evaluate", verbose), arguments.flag("evaluate", "return_dict", return_dict)
+        values = self._measure(self._feed(x, y), batch_size)
+        if verbose:
             print(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
@@ -206,8 +210,9 @@ class Trainer:
     def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
         """The model's results for samples x, as one array."""
         x = as_samples(x, self.input_shape)
+        size = check_batch_size("predict", batch_size, PREDICT_BATCH)
+        _verbosity("predict", verbose)
         self._ensure_built(x)
-        size = check_batch_size(batch_size, PREDICT_BATCH)
         y = np.empty((len(x), *(n or 0 for n in (self.output_shape or ())[1:])), np.float32)
         with no_grad(), recycled(), fixed_weights():
             for i, (xb, _) in enumerate(self._feed(x, None).batches(size)):
@@ -216,7 +221,8 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """`predict` for one batch."""
-        return self.predict(x, batch_size=max(1, len(x)))
+        x = as_samples(x, self.input_shape)
+        return self.predict(x, batch_size=len(x))
 
     @property
     def plan(self) -> Plan:
@@ -251,7 +257,7 @@ class Trainer:
         for w in weights:
             w.grad = None
             if w.regularizer is not None:
-                loss = F.add(loss, w.regularizer(w))
+                loss = F.add(loss, regularizers.penalty(w.regularizer, w))
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
@@ -259,7 +265,7 @@ class Trainer:
         for w in weights:
             w.grad = None
             if w.constraint is not None:
-                put(w.data, w.constraint(w.data))
+                put(w.data, constraints.constrained(w.constraint, w.data))
         return loss.data
 
     def _measure(self, samples: Feed, batch_size: int) -> dict[str, float]:
@@ -272,7 +278,11 @@ class Trainer:
                 loss = loss_function.tensor(result, yb).data
                 self._score(meter, yb, result, folded)
                 meter.add(loss, len(xb))
-            extra = sum(float(w.regularizer(w).data) for w in self.trainable_weights if w.regularizer is not None)
+            extra = sum(
+                float(regularizers.penalty(w.regularizer, w).data)
+                for w in self.trainable_weights
+                if w.regularizer is not None
+            )
         values = meter.results()
         return {**values, "loss": values["loss"] + extra}
 
@@ -328,13 +338,15 @@ class Trainer:
         return [w for layer in self.layers for w in layer.trainable_weights]
 
 
-def _count(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least {least}")
-    return value.__index__()
+def _listed(owner: str, name: str, value: Any) -> list[Any]:
+    """A list from None, one thing or a series of things."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, (str, Callback, Metric, type)) or callable(value):
+        return [value]
+    return arguments.items(owner, name, value, "a list")
 
 
-def _verbosity(verbose: Any) -> int:
-    if verbose not in ("auto", 0, 1, 2):
-        raise InvalidArgument(f'verbose is {verbose!r}; expected "auto", 0, 1 or 2')
-    return 1 if verbose == "auto" else int(verbose)
+def _verbosity(owner: str, verbose: Any) -> int:
+    """0, 1 or 2; "auto" means 1."""
+    return 1 if isinstance(verbose, str) and verbose == "auto" else arguments.verbosity(owner, verbose)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
+from .. import arguments
 from ..names import find
 
 Logs = dict[str, Any]
@@ -70,12 +73,12 @@ class CallbackList:
     """Calls every callback in turn."""
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs) -> None:
-        for callback in callbacks:
+        self.callbacks = arguments.items(None, "callbacks", callbacks, "a list of callbacks")
+        for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise InvalidArgument(
-                    f"callbacks holds {callback!r}; expected objects of fastconv.nn.callbacks.Callback"
+                    f"callbacks holds {shown(callback)}; expected objects of fastconv.nn.callbacks.Callback"
                 )
-        self.callbacks = list(callbacks)
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
@@ -93,7 +96,10 @@ class LambdaCallback(Callback):
         events = {name: None for name in vars(Callback) if name.startswith("on_")}
         for name, function in functions.items():
             find("event", name, events)
-            setattr(self, name, function)
+            if function is not None:
+                _, *parameters = inspect.signature(getattr(Callback, name)).parameters
+                arguments.function(self, name, function, parameters)
+                setattr(self, name, partial(arguments.result_of, self, name, function))
 
 
 class TerminateOnNaN(Callback):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from ...errors import DataUnavailable, MissingExtra
+from .. import arguments
 from .base import Callback, Logs
 
 
@@ -42,13 +43,21 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
-        self.filename, self.separator, self.append = Path(filename), separator, append
+        self.filename = arguments.path(self, "filename", filename)
+        self.separator, self.append = separator, arguments.flag(self, "append", append)
+        try:
+            csv.writer(io.StringIO(), delimiter=separator)
+        except (TypeError, ValueError):
+            raise arguments.wrong(self, "separator", separator, "one character, such as ','") from None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.keys: list[str] | None = None
         if self.append and self.filename.exists():
-            with open(self.filename, newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with open(self.filename, newline="") as file:
+                    header = next(csv.reader(file, delimiter=self.separator), None)
+            except (OSError, ValueError, csv.Error) as error:
+                raise DataUnavailable(f"cannot continue {self.filename}: {error}; is it a CSV file?") from error
             self.keys = header[1:] if header else None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -80,11 +89,11 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, log_dir: Any = "logs") -> None:
+        self.log_dir = arguments.path(self, "log_dir", log_dir)
         try:
             self.writer = import_module("tensorboardX").SummaryWriter
         except ImportError:
             raise MissingExtra("TensorBoard needs tensorboardX: pip install 'fastconv[tensorboard]'") from None
-        self.log_dir = Path(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with self.writer(str(self.log_dir)) as writer:

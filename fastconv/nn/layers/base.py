@@ -12,7 +12,7 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument
-from .. import constraints, initializers, regularizers, seeding
+from .. import arguments, constraints, initializers, regularizers, seeding
 
 Shape = tuple[int | None, ...]
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -65,13 +65,14 @@ class Layer:
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        self.name = name or default_name(type(self))
+        self.name = default_name(type(self)) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
-        self.trainable = trainable
-        self.dtype = np.dtype(dtype)
+        self.trainable = arguments.flag(self, "trainable", trainable)
+        self.dtype = arguments.dtype(self, "dtype", dtype)
         if batch_input_shape is not None and input_shape is None:
-            input_shape = tuple(batch_input_shape)[1:]
-        self.declared_shape = None if input_shape is None else parse_shape(input_shape)
+            expected = "the shape of a batch, such as (None, 28, 28, 1)"
+            input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
+        self.declared_shape = None if input_shape is None else parse_shape(self, "input_shape", input_shape)
         self.weights: list[Parameter] = []
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
@@ -106,7 +107,9 @@ class Layer:
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Build if need be, and apply the layer to an array or a tensor."""
-        x = x if isinstance(x, Tensor) else Tensor(np.asarray(x, self.dtype))
+        x = x if isinstance(x, Tensor) else Tensor(arguments.host_array(self, "x", x).astype(self.dtype, copy=False))
+        if x.ndim == 0:
+            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the images")
         self.ensure_built((None, *x.shape[1:]))
         return self.call(x, training)
 
@@ -123,10 +126,13 @@ class Layer:
     ) -> Parameter:
         """Make a weight and keep it in `weights`."""
         initializer = initializers.get(initializer)
+        if self.dtype.kind != "f":
+            raise InvalidArgument(f"layer {self.name!r} has dtype {self.dtype}; weights need one such as 'float32'")
         if isinstance(initializer, initializers.Initializer):
             data = initializer(shape, self.dtype, rng=self.rng(), fans=fans)
         else:
-            data = np.array(initializer(tuple(shape)), self.dtype)
+            made = arguments.result_of(self, "initializer", initializer, tuple(shape))
+            data = arguments.host_array(self, f"what the initializer of {name!r} made", made).astype(self.dtype)
         if data.shape != tuple(shape):
             raise InvalidArgument(
                 f"the initializer of {self.name}/{name} made shape {data.shape}; expected {tuple(shape)}"
@@ -156,9 +162,10 @@ class Layer:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace the weights; shapes must agree."""
+        weights = arguments.items(self, "weights", weights, "a list of arrays")
         if len(weights) != len(self.weights):
             raise InvalidArgument(f"layer {self.name!r} has {len(self.weights)} weights but {len(weights)} were given")
-        arrays = [np.asarray(array) for array in weights]
+        arrays = [arguments.host_array(self, w.name, a) for w, a in zip(self.weights, weights, strict=True)]
         for weight, array in zip(self.weights, arrays, strict=True):
             check_weight(self, weight, array, "was given")
         for weight, array in zip(self.weights, arrays, strict=True):
@@ -196,28 +203,22 @@ def default_name(kind: type) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def parse_shape(shape: Any) -> tuple[int, ...]:
+def parse_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image as a tuple of whole numbers."""
-    items = (shape,) if hasattr(shape, "__index__") else tuple(shape)
-    if not all(hasattr(n, "__index__") and n.__index__() > 0 for n in items):
-        raise InvalidArgument(
-            f"input_shape is {shape!r}; expected the shape of one image, such as (28, 28, 1), of whole numbers above 0"
-        )
-    return tuple(n.__index__() for n in items)
+    expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
+    return arguments.shape(owner, name, shape, expected)
 
 
-def positive(value: Any, name: str) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least 1")
-    return value.__index__()
-
-
-def parse_data_format(data_format: str | None) -> bool:
+def parse_data_format(layer: Layer, data_format: Any) -> bool:
     """True for channels-last, which None means too."""
-    if data_format not in (None, *DATA_FORMATS):
-        raise InvalidArgument(f"data_format is {data_format!r}; expected 'channels_last' or 'channels_first'")
-    return data_format != "channels_first"
+    if data_format is None:
+        return True
+    return arguments.choice(layer, "data_format", data_format, DATA_FORMATS) == "channels_last"
+
+
+def parse_border(layer: Layer, padding: Any, known: Sequence[str]) -> str:
+    """A border by its name, in whatever case."""
+    return arguments.choice(layer, "padding", padding.lower() if isinstance(padding, str) else padding, known)
 
 
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
 from ...spec import parse_axes
-from .. import activations, seeding
+from .. import activations, arguments, seeding
 from .base import (
     Elementwise,
     Layer,
@@ -19,7 +19,6 @@ from .base import (
     known_size,
     parse_data_format,
     parse_shape,
-    positive,
     spatial_size,
     weight_options,
 )
@@ -85,11 +84,11 @@ class Dense(Layer):
         **keywords: Any,
     ) -> None:
         if input_dim is not None:
-            keywords.setdefault("input_shape", (input_dim,))
+            keywords.setdefault("input_shape", (arguments.size(self, "input_dim", input_dim),))
         super().__init__(**keywords)
-        self.units = positive(units, "units")
+        self.units = arguments.size(self, "units", units)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(self, "use_bias", use_bias)
         self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
         self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
 
@@ -101,7 +100,7 @@ class Dense(Layer):
             self.bias = self.add_weight("bias", (self.units,), **self.bias_options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(self.linear(x))
+        return activations.apply(self.activation, self.linear(x))
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
@@ -120,23 +119,23 @@ class Activation(Elementwise):
         self.activation = activations.get(activation)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(x)
+        return activations.apply(self.activation, x)
 
 
 class ReLU(Activation):
     """max(x, 0), or ``negative_slope*x`` below 0."""
 
     def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
-        super().__init__(
-            _with(activations.leaky_relu, negative_slope=negative_slope) if negative_slope else "relu", **keywords
-        )
+        slope = arguments.real(self, "negative_slope", negative_slope)
+        super().__init__(_with(activations.leaky_relu, negative_slope=slope) if slope else "relu", **keywords)
 
 
 class LeakyReLU(Activation):
     """x where x > 0, else ``negative_slope*x``; `alpha` is its old name."""
 
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
-        slope = negative_slope if alpha is None else alpha
+        slope = arguments.real(self, "negative_slope", negative_slope)
+        slope = slope if alpha is None else arguments.real(self, "alpha", alpha)
         super().__init__(_with(activations.leaky_relu, negative_slope=slope), **keywords)
 
 
@@ -144,7 +143,11 @@ class Softmax(Activation):
     """exp(x) over its sum along `axis`."""
 
     def __init__(self, axis: int = -1, **keywords: Any) -> None:
-        super().__init__("softmax" if axis == -1 else _with(activations.softmax, axis=axis), **keywords)
+        self.axis = arguments.axis(self, "axis", axis)
+        super().__init__("softmax" if self.axis == -1 else _with(activations.softmax, axis=self.axis), **keywords)
+
+    def build(self, input_shape: Shape) -> None:
+        arguments.check_axes(self, "axis", self.axis, input_shape)
 
 
 def _with(function: Any, **options: Any) -> Any:
@@ -167,10 +170,8 @@ class Dropout(Elementwise):
 
     def __init__(self, rate: float, seed: int | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
-        if not 0 <= rate < 1:
-            raise InvalidArgument(f"rate is {rate!r}; expected a number from 0 up to, but not including, 1")
-        self.rate = float(rate)
-        self.own_generator = None if seed is None else seeding.make_generator(seed)
+        self.rate = arguments.real(self, "rate", rate, 0, below=1)
+        self.own_generator = None if seed is None else seeding.make_generator(seed, self)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -184,7 +185,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.channels_last = parse_data_format(data_format)
+        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not self.channels_last and x.ndim > 2:
@@ -200,7 +201,8 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.target_shape = tuple(target_shape)
+        expected = "the shape of one image, such as (28, 28, 1), in which one size may be -1"
+        self.target_shape = arguments.shape(self, "target_shape", target_shape, expected, least=-1)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return F.reshape(
@@ -222,9 +224,9 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.dims = parse_shape(dims)
+        self.dims = parse_shape(self, "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise InvalidArgument(f"dims is {dims!r}; expected each of 1 to {len(self.dims)} once")
+            raise arguments.wrong(self, "dims", dims, f"each of 1 to {len(self.dims)} once")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return F.transpose(x, axes=(0, *self.dims))
@@ -245,12 +247,10 @@ class ZeroPadding(Layer):
         if self.rank == 1 and len(items) == 2 and not isinstance(items[0], (tuple, list)):
             items = (tuple(items),)
         if len(items) != self.rank:
-            raise InvalidArgument(
-                f"padding is {padding!r}; expected one int, or {self.rank} ints or (before, after) pairs"
-            )
+            raise arguments.wrong(self, "padding", padding, f"one int, or {self.rank} ints or (before, after) pairs")
         pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
         self.padding = tuple(parse_axes(pair, "padding", 2, least=0) for pair in pairs)
-        self.channels_last = parse_data_format(data_format)
+        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         none = ((0, 0),)
