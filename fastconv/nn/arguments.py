@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..errors import InvalidArgument, shown
+from ..errors import InvalidArgument, quoted, shown
 from .names import suggestion
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
@@ -190,7 +190,9 @@ def result_of(owner: Any, name: str, function: Callable[..., Any], *given: Any) 
         return function(*given)
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # no line of it was run
-            raise InvalidArgument(f"{called(owner)}{name} {shown(function)} cannot be called: {error}") from error
+            raise InvalidArgument(
+                f"{called(owner)}{name} {shown(function)} cannot be called: {quoted(error)}"
+            ) from error
         raise
 
 
@@ -199,9 +201,10 @@ def items(owner: Any, name: str, value: Any, expected: str) -> list[Any]:
     if isinstance(value, (str, bytes, bytearray, Mapping)):
         raise wrong(owner, name, value, expected)
     try:
-        return list(value)
-    except TypeError:  # nothing that has elements, or an array without an axis
+        iterator = iter(value)
+    except Exception:  # nothing that has elements, an array without an axis, or whatever somebody's class raises
         raise wrong(owner, name, value, expected) from None
+    return list(iterator)
 
 
 def shape(owner: Any, name: str, value: Any, expected: str, least: int = 1) -> tuple[int, ...]:
@@ -212,6 +215,16 @@ def shape(owner: Any, name: str, value: Any, expected: str, least: int = 1) -> t
     if any(n is None or not least <= n <= LARGEST for n in numbers):
         raise wrong(owner, name, value, expected)
     return tuple(n for n in numbers if n is not None)
+
+
+def per_axis(owner: Any, name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """A whole number for each of `rank` spatial axes, or one for all."""
+    given = list(value) if isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) == 1 else [value] * rank
+    numbers = [n for n in map(_index, given) if n is not None and least <= n <= LARGEST]
+    if not len(numbers) == len(given) == rank:
+        several = f", or {rank} of them" if rank > 1 else ""
+        raise wrong(owner, name, value, f"a whole number of at least {least}{several}")
+    return tuple(numbers)
 
 
 def axis(owner: Any, name: str, value: Any) -> int:
@@ -258,7 +271,7 @@ def tensor(owner: Any, name: str, value: Any) -> Tensor:
     except (ValueError, TypeError) as error:  # lists of different lengths, most often
         raise InvalidArgument(
             f"{called(owner)}{name} is {shown(value)}, which cannot be read as an array; all items must have the same "
-            f"shape ({error})"
+            f"shape ({quoted(error)})"
         ) from error
     if found.dtype.kind not in REAL + "b" and found.dtype.name != "bfloat16":
         raise InvalidArgument(

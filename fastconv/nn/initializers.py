@@ -33,6 +33,13 @@ class Initializer:
         """An array of initial values; `fans` defaults to what the shape says for a kernel (..., in, out)."""
         if self.seed is not None:
             rng = seeding.make_generator(self.seed, self)
+        if fans is not None:
+            expected = "fan-in and fan-out, two numbers"
+            fans_in_out = [arguments.real(self, "fans", f, 0) for f in arguments.items(self, "fans", fans, expected)]
+            if len(fans_in_out) != 2:
+                raise arguments.wrong(self, "fans", fans, expected)
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise arguments.wrong(self, "rng", rng, "a numpy.random.Generator")
         dtype = arguments.dtype(self, "dtype", dtype)
         shape = arguments.shape(self, "shape", shape, "a tuple of whole numbers", least=0)
         try:

@@ -174,7 +174,8 @@ class Metric:
         values = arguments.result_of(self, "function", self.function, y_true, y_pred)
         values = arguments.host_array(self, f"what {self.name!r} returned", values).astype(np.float64, copy=False)
         if values.ndim == 0:  # a function that gives one number for the batch
-            values = np.full(len(arguments.host_array(self, "y_pred", y_pred)), float(values))
+            shape = arguments.host_array(self, "y_pred", y_pred).shape
+            values = np.full(shape[0] if shape else 1, float(values))
         self.total += float(values.sum())
         self.count += values.size
 

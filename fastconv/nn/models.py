@@ -179,7 +179,7 @@ class Sequential(Trainer):
         """Apply the model to one batch, differentiably."""
         x = x if isinstance(x, Tensor) else self._batch(x)
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, training)
+        return self.plan.run(x, arguments.flag(self, "training", training))
 
     def feature_maps(self, x: Any) -> dict[str, np.ndarray]:
         """What every layer makes of a batch, by the layers' names.
@@ -208,7 +208,7 @@ class Sequential(Trainer):
                 raise InvalidArgument(f"index is {shown(index)}; the model has {len(self.layers)} layers")
             return self.layers[index]
         for layer in self.layers:
-            if layer.name == name:
+            if isinstance(name, str) and layer.name == name:
                 return layer
         known = dict.fromkeys(layer.name for layer in self.layers)
         hint = suggestion(name, known).rstrip(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,8 @@ class Optimizer:
         >>> w.data
         array([0.5])
         """
+        if not isinstance(weights, Sequence) or not all(isinstance(w, Tensor) for w in weights):
+            raise arguments.wrong(self, "weights", weights, "a list of tensors")
         if not self._state:
             self._state = [tuple(np.zeros_like(w.data) for _ in self.slots) for w in weights]
         fits = all(s.shape == w.shape for w, state in zip(weights, self._state, strict=False) for s in state)
@@ -151,10 +153,12 @@ class Optimizer:
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from what `get_state` gave."""
+        if not isinstance(state, Mapping):
+            raise arguments.wrong(self, "state", state, "the arrays that get_state() gave, by name")
         try:
-            self.iterations = int(state["iterations"])
+            self.iterations = arguments.whole(self, "iterations", state["iterations"], 0)
             if "learning_rate" in state:
-                self.learning_rate = float(state["learning_rate"])
+                self.learning_rate = state["learning_rate"]
             count = len({key.split("/")[0] for key in state if "/" in key})
             self._state = [tuple(np.array(state[f"{i}/{slot}"]) for slot in self.slots) for i in range(count)]
         except KeyError as error:

@@ -7,7 +7,7 @@ import io
 from importlib import import_module
 from typing import Any
 
-from ...errors import DataUnavailable, MissingExtra
+from ...errors import DataUnavailable, MissingExtra, quoted
 from .. import arguments
 from .base import Callback, Logs
 
@@ -57,7 +57,7 @@ class CSVLogger(Callback):
                 with open(self.filename, newline="") as file:
                     header = next(csv.reader(file, delimiter=self.separator), None)
             except (OSError, ValueError, csv.Error) as error:
-                raise DataUnavailable(f"cannot continue {self.filename}: {error}; is it a CSV file?") from error
+                raise DataUnavailable(f"cannot continue {quoted(self.filename)}: {error}; is it a CSV file?") from error
             self.keys = header[1:] if header else None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -71,7 +71,7 @@ class CSVLogger(Callback):
                     writer.writerow(["epoch", *self.keys])
                 writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
         except OSError as error:
-            raise DataUnavailable(f"cannot write {self.filename}: {error.strerror or error}") from error
+            raise DataUnavailable(f"cannot write {quoted(self.filename)}: {error.strerror or error}") from error
 
 
 class TensorBoard(Callback):

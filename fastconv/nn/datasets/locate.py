@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ... import config
-from ...errors import DataUnavailable
+from ...errors import DataUnavailable, quoted
 from .. import arguments
 from .download import Mirrors
 from .sources import Source
@@ -51,8 +51,8 @@ def find(source: Source, data_dir: str | os.PathLike[str] | None = None) -> dict
         files, reason = _search(source, folder)
         if files is None:
             raise DataUnavailable(
-                f"{source.title}: data_dir {folder} {reason}; expected {_wanted(source)} in it or in its folder "
-                f"{source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and mirrors"
+                f"{source.title}: data_dir {quoted(folder)} {reason}; expected {_wanted(source)} in it or in its "
+                f"folder {source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and mirrors"
             )
         return files
     tried = []

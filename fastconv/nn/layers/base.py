@@ -26,8 +26,12 @@ class Parameter(Tensor):
     def __init__(
         self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
     ) -> None:
-        super().__init__(data, requires_grad=trainable)
-        self.name, self.regularizer, self.constraint = name, regularizer, constraint
+        super().__init__(
+            arguments.tensor("Parameter", "data", data),
+            requires_grad=arguments.flag("Parameter", "trainable", trainable),
+        )
+        self.name = arguments.text("Parameter", "name", name)
+        self.regularizer, self.constraint = regularizer, constraint
 
 
 class Layer:
@@ -110,6 +114,7 @@ class Layer:
         x = x if isinstance(x, Tensor) else Tensor(arguments.host_array(self, "x", x).astype(self.dtype, copy=False))
         if x.ndim == 0:
             raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the images")
+        training = arguments.flag(self, "training", training)
         self.ensure_built((None, *x.shape[1:]))
         return self.call(x, training)
 
@@ -125,18 +130,19 @@ class Layer:
         fans: tuple[float, float] | None = None,
     ) -> Parameter:
         """Make a weight and keep it in `weights`."""
+        arguments.text("add_weight", "name", name)
+        shape = arguments.shape("add_weight", "shape", shape, "a tuple of whole numbers", least=0)
+        trainable = arguments.flag("add_weight", "trainable", trainable)
         initializer = initializers.get(initializer)
         if self.dtype.kind != "f":
             raise InvalidArgument(f"layer {self.name!r} has dtype {self.dtype}; weights need one such as 'float32'")
         if isinstance(initializer, initializers.Initializer):
             data = initializer(shape, self.dtype, rng=self.rng(), fans=fans)
         else:
-            made = arguments.result_of(self, "initializer", initializer, tuple(shape))
+            made = arguments.result_of(self, "initializer", initializer, shape)
             data = arguments.host_array(self, f"what the initializer of {name!r} made", made).astype(self.dtype)
-        if data.shape != tuple(shape):
-            raise InvalidArgument(
-                f"the initializer of {self.name}/{name} made shape {data.shape}; expected {tuple(shape)}"
-            )
+        if data.shape != shape:
+            raise InvalidArgument(f"the initializer of {self.name}/{name} made shape {data.shape}; expected {shape}")
         weight = Parameter(
             name, np.ascontiguousarray(data), trainable, regularizers.get(regularizer), constraints.get(constraint)
         )

@@ -13,7 +13,7 @@ from ...autograd import functional as F
 from ...dispatch import METHODS
 from ...errors import InvalidArgument
 from ...ops import ConvPlan
-from ...spec import LAYOUTS, conv_spec, parse_axes
+from ...spec import LAYOUTS, conv_spec
 from .. import activations, arguments
 from ..inference import plan_for
 from .base import Layer, Shape, known_size, parse_border, parse_data_format, weight_options
@@ -47,9 +47,9 @@ class Conv(Layer):
     ) -> None:
         super().__init__(**keywords)
         self.filters = arguments.size(self, "filters", filters)
-        self.kernel_size = parse_axes(kernel_size, "kernel_size", self.rank)
-        self.strides = parse_axes(strides, "strides", self.rank)
-        self.dilation_rate = parse_axes(dilation_rate, "dilation_rate", self.rank)
+        self.kernel_size = arguments.per_axis(self, "kernel_size", kernel_size, self.rank)
+        self.strides = arguments.per_axis(self, "strides", strides, self.rank)
+        self.dilation_rate = arguments.per_axis(self, "dilation_rate", dilation_rate, self.rank)
         self.padding = parse_border(self, padding, self.paddings)
         self.channels_last = parse_data_format(self, data_format)
         self.groups = arguments.size(self, "groups", groups)

@@ -8,7 +8,6 @@ from typing import Any
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
-from ...spec import parse_axes
 from .. import activations, arguments, seeding
 from .base import (
     Elementwise,
@@ -249,7 +248,7 @@ class ZeroPadding(Layer):
         if len(items) != self.rank:
             raise arguments.wrong(self, "padding", padding, f"one int, or {self.rank} ints or (before, after) pairs")
         pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
-        self.padding = tuple(parse_axes(pair, "padding", 2, least=0) for pair in pairs)
+        self.padding = tuple(arguments.per_axis(self, "padding", pair, 2, least=0) for pair in pairs)
         self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...spec import LAYOUTS, parse_axes, pool_spec
+from ...spec import LAYOUTS, pool_spec
 from .. import arguments
 from .base import Layer, Shape, arrange, known_size, parse_border, parse_data_format
 
@@ -39,8 +39,8 @@ class Pooling(Layer):
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
-        self.pool_size = parse_axes(pool_size, "pool_size", self.rank)
-        self.strides = self.pool_size if strides is None else parse_axes(strides, "strides", self.rank)
+        self.pool_size = arguments.per_axis(self, "pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else arguments.per_axis(self, "strides", strides, self.rank)
         self.padding = parse_border(self, padding, ("valid", "same"))
         self.channels_last = parse_data_format(self, data_format)
 
