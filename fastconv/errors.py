@@ -61,7 +61,7 @@ def quoted(text: object, limit: int = QUOTED) -> str:
 
     Examples
     --------
-    >>> quoted("cannot read:\n  no such file"), quoted("x" * 1000, limit=10)
+    >>> quoted("cannot read:\\n  no such file"), quoted("x" * 1000, limit=10)
     ('cannot read: no such file', 'xxxxxxx...')
     """
     words = " ".join(line.strip() for line in str(text).splitlines())

@@ -219,11 +219,12 @@ def shape(owner: Any, name: str, value: Any, expected: str, least: int = 1) -> t
 
 def per_axis(owner: Any, name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
     """A whole number for each of `rank` spatial axes, or one for all."""
-    given = list(value) if isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) == 1 else [value] * rank
+    several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    given = list(value) if several else [value] * rank
     numbers = [n for n in map(_index, given) if n is not None and least <= n <= LARGEST]
     if not len(numbers) == len(given) == rank:
-        several = f", or {rank} of them" if rank > 1 else ""
-        raise wrong(owner, name, value, f"a whole number of at least {least}{several}")
+        each = f", or {rank} of them" if rank > 1 else ""
+        raise wrong(owner, name, value, f"a whole number of at least {least}{each}")
     return tuple(numbers)
 
 

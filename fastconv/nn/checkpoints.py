@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from .layers import Dropout, Layer
 from .layers.base import check_weight
 from .placing import carrier, put
@@ -29,7 +29,7 @@ def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
             layer_name, _, weight_name = name.rpartition("/")
             where = "the file" if name not in arrays else "the model"
             raise InvalidArgument(
-                f"{source}: weight {weight_name!r} of layer {layer_name!r} is missing in {where}; "
+                f"{source}: weight {shown(weight_name)} of layer {shown(layer_name)} is missing in {where}; "
                 "the model must be built as it was when the weights were saved"
             )
     for name, (layer, weight) in mine.items():
@@ -55,7 +55,7 @@ def load_state(model: Any, filepath: Any) -> None:
         part, _, name = key.partition("/")
         if part not in parts:
             raise InvalidArgument(
-                f"{filepath} holds {key!r}: it is no training state; for weights alone use load_weights"
+                f"{filepath} holds {shown(key)}: it is no training state; for weights alone use load_weights"
             )
         parts[part][name] = array
     states = json.loads(parts["generators"].get("", np.frombuffer(b"[]", np.uint8)).tobytes())

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from . import arguments
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
@@ -203,7 +203,9 @@ class Custom(Loss):
     def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
         loss = arguments.result_of("losses.get", "the loss", self.function, Tensor(y_true), y_pred)
         if not isinstance(loss, Tensor):
-            raise InvalidArgument(f"the loss {self.name!r} returned {type(loss).__name__}; it must return a tensor")
+            raise InvalidArgument(
+                f"the loss {shown(self.name)} returned {type(loss).__name__}; it must return a tensor"
+            )
         return loss if loss.size == 1 else loss.mean()
 
 

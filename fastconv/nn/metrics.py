@@ -172,7 +172,7 @@ class Metric:
     def update_state(self, y_true: Any, y_pred: Any) -> None:
         """Take in a batch."""
         values = arguments.result_of(self, "function", self.function, y_true, y_pred)
-        values = arguments.host_array(self, f"what {self.name!r} returned", values).astype(np.float64, copy=False)
+        values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
         if values.ndim == 0:  # a function that gives one number for the batch
             shape = arguments.host_array(self, "y_pred", y_pred).shape
             values = np.full(shape[0] if shape else 1, float(values))

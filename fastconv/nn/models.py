@@ -81,13 +81,13 @@ class Sequential(Trainer):
             self._input = layer
             return
         if any(layer is other for other in self.layers):
-            raise InvalidArgument(f"layer {layer.name!r} is in this model already; make another one")
+            raise InvalidArgument(f"layer {shown(layer.name)} is in this model already; make another one")
         shape = self._shape_above(layer)
         layer.rng = self.generator
         if not layer.is_named:
             layer.name = self._free_name(layer.name)
         elif any(layer.name == other.name for other in self.layers):
-            raise InvalidArgument(f"there is a layer named {layer.name!r} already; names must differ")
+            raise InvalidArgument(f"there is a layer named {shown(layer.name)} already; names must differ")
         if shape is not None:
             layer.ensure_built(shape)
             place([layer], self.device)

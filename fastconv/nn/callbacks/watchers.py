@@ -34,7 +34,7 @@ class _Watcher(Callback):
         logs = logs or {}
         if self.monitor not in logs:
             raise InvalidArgument(
-                f"{type(self).__name__} monitors {self.monitor!r} but the logs hold {', '.join(logs) or 'nothing'}"
+                f"{type(self).__name__} monitors {shown(self.monitor)} but the logs hold {', '.join(logs) or 'nothing'}"
                 + ("; pass validation_data or validation_split to fit" if self.monitor.startswith("val_") else "")
             )
         return float(logs[self.monitor])

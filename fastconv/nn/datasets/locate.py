@@ -52,7 +52,8 @@ def find(source: Source, data_dir: str | os.PathLike[str] | None = None) -> dict
         if files is None:
             raise DataUnavailable(
                 f"{source.title}: data_dir {quoted(folder)} {reason}; expected {_wanted(source)} in it or in its "
-                f"folder {source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and mirrors"
+                f"folder {source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and "
+                "mirrors"
             )
         return files
     tried = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import Tensor, no_grad
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
 
 Shape = tuple[int | None, ...]
@@ -107,7 +107,9 @@ class Layer:
             self.output_shape = self.compute_output_shape(input_shape)
             self.input_shape = input_shape
         elif len(input_shape) != len(self.input_shape or ()):
-            raise InvalidArgument(f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} was built for inputs {self.input_shape} but gets {input_shape}"
+            )
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
         """Build if need be, and apply the layer to an array or a tensor."""
@@ -135,12 +137,14 @@ class Layer:
         trainable = arguments.flag("add_weight", "trainable", trainable)
         initializer = initializers.get(initializer)
         if self.dtype.kind != "f":
-            raise InvalidArgument(f"layer {self.name!r} has dtype {self.dtype}; weights need one such as 'float32'")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has dtype {self.dtype}; weights need one such as 'float32'"
+            )
         if isinstance(initializer, initializers.Initializer):
             data = initializer(shape, self.dtype, rng=self.rng(), fans=fans)
         else:
             made = arguments.result_of(self, "initializer", initializer, shape)
-            data = arguments.host_array(self, f"what the initializer of {name!r} made", made).astype(self.dtype)
+            data = arguments.host_array(self, f"what the initializer of {shown(name)} made", made).astype(self.dtype)
         if data.shape != shape:
             raise InvalidArgument(f"the initializer of {self.name}/{name} made shape {data.shape}; expected {shape}")
         weight = Parameter(
@@ -170,7 +174,9 @@ class Layer:
         """Replace the weights; shapes must agree."""
         weights = arguments.items(self, "weights", weights, "a list of arrays")
         if len(weights) != len(self.weights):
-            raise InvalidArgument(f"layer {self.name!r} has {len(self.weights)} weights but {len(weights)} were given")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has {len(self.weights)} weights but {len(weights)} were given"
+            )
         arrays = [arguments.host_array(self, w.name, a) for w, a in zip(self.weights, weights, strict=True)]
         for weight, array in zip(self.weights, arrays, strict=True):
             check_weight(self, weight, array, "was given")
@@ -194,8 +200,8 @@ def check_weight(layer: Layer, weight: Parameter, array: np.ndarray, verb: str) 
     """`array` must be able to replace `weight`."""
     if array.shape != weight.shape or array.dtype.kind not in "fiub":
         raise InvalidArgument(
-            f"weight {weight.name!r} of layer {layer.name!r} has shape {weight.shape} but {verb} {array.shape} "
-            f"({array.dtype}); the model must be built as it was when the weights were made"
+            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
+            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
         )
 
 
@@ -230,7 +236,7 @@ def parse_border(layer: Layer, padding: Any, known: Sequence[str]) -> str:
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
     """The input's shape without the batch, which must have `ndim` - 1 axes."""
     if len(input_shape) != ndim:
-        raise InvalidArgument(f"layer {layer.name!r} needs {what} but its input has shape {input_shape}")
+        raise InvalidArgument(f"layer {shown(layer.name)} needs {what} but its input has shape {input_shape}")
     return tuple(n for n in input_shape[1:] if n is not None)
 
 

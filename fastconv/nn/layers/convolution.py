@@ -11,7 +11,7 @@ from ... import ops
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...dispatch import METHODS
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan
 from ...spec import LAYOUTS, conv_spec
 from .. import activations, arguments
@@ -79,8 +79,8 @@ class Conv(Layer):
         """Shape of the kernel, in Keras's order."""
         if channels % self.groups or self.filters % self.groups:
             raise InvalidArgument(
-                f"layer {self.name!r} has groups={self.groups}, which must divide its {channels} input channels and "
-                f"{self.filters} filters"
+                f"layer {shown(self.name)} has groups={self.groups}, which must divide its {channels} input channels "
+                f"and {self.filters} filters"
             )
         return (*self.kernel_size, channels // self.groups, self.filters)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from .. import activations, arguments, seeding
 from .base import (
     Elementwise,
@@ -93,7 +93,9 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
-            raise InvalidArgument(f"layer {self.name!r} needs inputs (batch, ..., features) but gets {input_shape}")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} needs inputs (batch, ..., features) but gets {input_shape}"
+            )
         self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), **self.kernel_options)
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.units,), **self.bias_options)
@@ -213,7 +215,7 @@ class Reshape(Layer):
         open_sizes = sum(n == -1 for n in self.target_shape)
         if open_sizes > 1 or known < 1 or (total % known if open_sizes else total != known):
             raise InvalidArgument(
-                f"layer {self.name!r} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
+                f"layer {shown(self.name)} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
             )
         return (None, *(total // known if n == -1 else n for n in self.target_shape))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from .. import arguments, initializers
 from .base import Elementwise, Shape, weight_options
 
@@ -74,7 +74,9 @@ class BatchNormalization(Elementwise):
     def build(self, input_shape: Shape) -> None:
         ndim = len(input_shape)
         if not -ndim < self.axis < ndim or self.axis == 0 or (channels := input_shape[self.axis]) is None:
-            raise InvalidArgument(f"layer {self.name!r} has axis={self.axis} but its input has shape {input_shape}")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has axis={self.axis} but its input has shape {input_shape}"
+            )
         self.gamma = self.add_weight("gamma", (channels,), trainable=self.scale, **self.gamma_options)
         self.beta = self.add_weight("beta", (channels,), trainable=self.center, **self.beta_options)
         mean, variance = self.moving_initializers
