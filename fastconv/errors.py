@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 SHOWN = 120  # most characters of a message that repeat one argument
+QUOTED = 200  # most that repeat a path, or the words of another library
 DEPTH = 6  # of lists in lists that are looked into
 
 
@@ -57,6 +58,18 @@ def shown(value: Any, limit: int = SHOWN) -> str:
     """
     text = _safe_text(value, limit, DEPTH)
     return text if len(text) <= limit else text[: max(0, limit - 3)] + "..."
+
+
+def quoted(text: object, limit: int = QUOTED) -> str:
+    """A path, or the words of another library's error, as a part of a message: on one line, at most `limit` characters.
+
+    Examples
+    --------
+    >>> quoted("cannot read:\\n  no such file"), quoted("x" * 1000, limit=10)
+    ('cannot read: no such file', 'xxxxxxx...')
+    """
+    words = " ".join(line.strip() for line in str(text).splitlines())
+    return words if len(words) <= limit else words[: max(0, limit - 3)] + "..."
 
 
 def _safe_text(value: Any, limit: int, depth: int) -> str:

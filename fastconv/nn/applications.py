@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import arguments
 from .layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from .models import Sequential
 
@@ -37,6 +38,8 @@ def lecture_cnn(
     >>> lecture_cnn(seed=1).count_params()
     1679082
     """
+    classes = arguments.size("lecture_cnn", "classes", classes)
+    dropout = arguments.real("lecture_cnn", "dropout", dropout, 0, below=1)
     model = Sequential(name="lecture_cnn", seed=seed)
     for block, filters in enumerate((32, 64)):
         for i in range(2):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
 from ..errors import InvalidArgument
+from . import arguments
 
 Sizes = tuple[int, ...]
 
@@ -16,17 +16,7 @@ def as_plain(value: Any, name: str) -> np.ndarray:
     """Anything like an array as NumPy's, a tensor's values included; one with a mask is refused."""
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, Tensor):
-        return value.numpy()
-    parts = (value, *value) if isinstance(value, (list, tuple)) else (value,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise InvalidArgument(f"{name} has a mask; expected all of its elements to count: fill it or drop them first")
-    try:
-        return np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument(
-            f"{name} cannot be read as an array: {error}; all samples must have the same shape"
-        ) from None
+    return arguments.host_array(None, name, value)
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from . import arguments
 from .arrays import as_numbers
 
 
@@ -30,13 +31,9 @@ def check_lengths(x: np.ndarray, y: np.ndarray, x_name: str = "x", y_name: str =
         raise InvalidArgument(f"{x_name} has {len(x)} samples but {y_name} has {len(y)}; expected one label per sample")
 
 
-def check_batch_size(batch_size: Any, default: int, name: str = "batch_size") -> int:
+def check_batch_size(owner: Any, batch_size: Any, default: int, name: str = "batch_size") -> int:
     """A whole number of at least 1; None means `default`."""
-    if batch_size is None:
-        return default
-    if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size.__index__() < 1:
-        raise InvalidArgument(f"{name} is {batch_size!r:.200}; expected a whole number of at least 1")
-    return batch_size.__index__()
+    return default if batch_size is None else arguments.whole(owner, name, batch_size, 1)
 
 
 def batches(
@@ -52,8 +49,6 @@ def batches(
 
 def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """The first samples for training and the last `share` of them for validation."""
-    if not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
-        raise InvalidArgument(f"validation_split is {share!r:.200}; expected a number between 0 and 1")
     first = int(len(x) * (1 - share))
     if first < 1 or first == len(x):
         raise InvalidArgument(f"validation_split={share} of {len(x)} samples leaves no sample on one side")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
+from . import arguments
 from .names import find
 
 TINY = 1e-7
@@ -29,10 +30,12 @@ class MaxNorm:
     """
 
     def __init__(self, max_value: float = 2.0, axis: Any = 0) -> None:
-        self.max_value, self.axis = max_value, axis
+        self.max_value = arguments.real(self, "max_value", max_value, 0, finite=False)
+        self.axis = arguments.axes(self, "axis", axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        norm = _norm(w, self.axis)
+        w = arguments.array(self, "w", w)
+        norm = _norm(self, w)
         return w * (np.clip(norm, 0, self.max_value) / (norm + TINY))
 
 
@@ -40,22 +43,24 @@ class UnitNorm:
     """Scale every vector along `axis` to length 1."""
 
     def __init__(self, axis: Any = 0) -> None:
-        self.axis = axis
+        self.axis = arguments.axes(self, "axis", axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        return w / (_norm(w, self.axis) + TINY)
+        w = arguments.array(self, "w", w)
+        return w / (_norm(self, w) + TINY)
 
 
 class MinMaxNorm:
     """Bring lengths along `axis` into [min_value, max_value], at `rate` of the way per step."""
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
-        if not 0 <= min_value <= max_value:
-            raise InvalidArgument(f"min_value is {min_value!r} and max_value {max_value!r}; expected 0 <= min <= max")
-        self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
+        self.max_value = arguments.real(self, "max_value", max_value, 0, finite=False)
+        self.min_value = arguments.real(self, "min_value", min_value, 0, self.max_value)
+        self.rate, self.axis = arguments.real(self, "rate", rate, 0, 1), arguments.axes(self, "axis", axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        norm = _norm(w, self.axis)
+        w = arguments.array(self, "w", w)
+        norm = _norm(self, w)
         wanted = self.rate * np.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
         return w * (wanted / (norm + TINY))
 
@@ -64,12 +69,12 @@ class NonNeg:
     """Set negative weights to 0."""
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        return np.maximum(w, 0)
+        return np.maximum(arguments.array(self, "w", w), 0)
 
 
-def _norm(w: np.ndarray, axis: Any) -> np.ndarray:
-    axis = tuple(axis) if isinstance(axis, (tuple, list)) else axis
-    return np.sqrt(np.square(w).sum(axis=axis, keepdims=True))
+def _norm(constraint: Any, w: np.ndarray) -> np.ndarray:
+    arguments.check_axes(constraint, "axis", constraint.axis, w.shape)
+    return np.sqrt(np.square(w).sum(axis=constraint.axis, keepdims=True))
 
 
 max_norm, unit_norm, min_max_norm, non_neg = MaxNorm, UnitNorm, MinMaxNorm, NonNeg
@@ -79,6 +84,20 @@ KNOWN: dict[str, Any] = {"max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_no
 
 def get(identifier: Any) -> Any:
     """A constraint from None, a name, or anything callable with an array."""
-    if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
-        return identifier
-    return identifier() if isinstance(identifier, type) else find("constraint", identifier, KNOWN)()
+    if identifier is None:
+        return None
+    if isinstance(identifier, type) and arguments.takes(identifier, 0):
+        identifier = arguments.result_of("constraints.get", "identifier", identifier)
+    if callable(identifier):
+        return arguments.function("constraints.get", "identifier", identifier, ("w",))
+    return find("constraint", identifier, KNOWN)()
+
+
+def constrained(constraint: Any, w: Any) -> Any:
+    """What a constraint, fastconv's or a user's, makes of a weight's array: one of the same shape."""
+    value = arguments.result_of("constraints.get", "the constraint", constraint, w)
+    if getattr(value, "shape", None) != w.shape:
+        raise InvalidArgument(
+            f"the constraint {shown(constraint)} made {shown(value)} of {shown(w)}; the shape must stay"
+        )
+    return value

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from . import seeding
+from . import arguments, seeding
 from .names import find
 
 Fans = tuple[float, float]
+FURTHEST = 1e300  # of the ends of an interval, so that its length is a finite number
 
 
 class Initializer:
@@ -24,16 +25,30 @@ class Initializer:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+        self.seed = None if seed is None else arguments.whole(self, "seed", seed, 0)
 
     def __call__(
         self, shape: Any, dtype: Any = "float32", *, rng: np.random.Generator | None = None, fans: Fans | None = None
     ) -> np.ndarray:
         """An array of initial values; `fans` defaults to what the shape says for a kernel (..., in, out)."""
         if self.seed is not None:
-            rng = seeding.make_generator(self.seed)
-        shape = tuple(shape)
-        return self.fill(shape, rng or seeding.generator(), fans or kernel_fans(shape)).astype(dtype)
+            rng = seeding.make_generator(self.seed, self)
+        if fans is not None:
+            expected = "fan-in and fan-out, two numbers"
+            fans_in_out = [arguments.real(self, "fans", f, 0) for f in arguments.items(self, "fans", fans, expected)]
+            if len(fans_in_out) != 2:
+                raise arguments.wrong(self, "fans", fans, expected)
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise arguments.wrong(self, "rng", rng, "a numpy.random.Generator")
+        dtype = arguments.dtype(self, "dtype", dtype)
+        shape = arguments.shape(self, "shape", shape, "a tuple of whole numbers", least=0)
+        try:
+            return self.fill(shape, rng or seeding.generator(), fans or kernel_fans(shape)).astype(dtype)
+        except (MemoryError, ValueError) as error:  # more than there is, or than an array can have
+            raise InvalidArgument(
+                f"`{type(self).__name__}`: shape is {shape}, {math.prod(shape):,} numbers, which do not fit into "
+                f"memory ({error}); make it smaller"
+            ) from error
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         """Values in float64; what subclasses define."""
@@ -53,7 +68,7 @@ class Constant(Initializer):
 
     def __init__(self, value: float = 0.0) -> None:
         super().__init__()
-        self.value = value
+        self.value = arguments.real(self, "value", value)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         return np.full(shape, self.value, np.float64)
@@ -78,7 +93,7 @@ class RandomNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.mean, self.stddev = mean, stddev
+        self.mean, self.stddev = arguments.real(self, "mean", mean), arguments.real(self, "stddev", stddev, 0)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         return rng.normal(self.mean, self.stddev, shape)
@@ -96,7 +111,8 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.minval, self.maxval = minval, maxval
+        self.minval = arguments.real(self, "minval", minval, -FURTHEST, FURTHEST)
+        self.maxval = arguments.real(self, "maxval", maxval, self.minval, FURTHEST)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         return rng.uniform(self.minval, self.maxval, shape)
@@ -127,11 +143,9 @@ class VarianceScaling(Initializer):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        if not scale > 0:
-            raise InvalidArgument(f"scale is {scale!r}; expected a positive number")
         self.mode = find("mode", mode, {"fan_in": 0, "fan_out": 1, "fan_avg": 2})
         find("distribution", distribution, {"truncated_normal": 0, "untruncated_normal": 0, "uniform": 0})
-        self.scale, self.distribution = scale, distribution
+        self.scale, self.distribution = arguments.real(self, "scale", scale, above=0), distribution
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         variance = self.scale / max(1.0, (*fans, sum(fans) / 2)[self.mode])
@@ -193,5 +207,5 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if callable(identifier):
-        return identifier
+        return arguments.function("initializers.get", "identifier", identifier, ("shape",))
     return find("initializer", identifier, KNOWN)()

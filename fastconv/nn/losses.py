@@ -7,6 +7,7 @@ folded into it, the loss on the logits (`on_logits`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument
+from . import arguments
 from .arrays import Sizes, as_numbers, as_plain, one_rank
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
@@ -111,10 +113,9 @@ class CategoricalCrossentropy(OfNumbers):
     name = "categorical_crossentropy"
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        if not 0 <= label_smoothing <= 1:
-            raise InvalidArgument(f"label_smoothing is {label_smoothing!r}; expected a number from 0 to 1")
-        self.from_logits, self.label_smoothing = from_logits, label_smoothing
-        self.activation = None if from_logits else "softmax"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.label_smoothing = arguments.real(self, "label_smoothing", label_smoothing, 0, 1)
+        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = as_numbers(y, name)
@@ -155,8 +156,8 @@ class SparseCategoricalCrossentropy(Loss):
     name = "sparse_categorical_crossentropy"
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = from_logits
-        self.activation = None if from_logits else "softmax"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = as_numbers(y, name)
@@ -193,8 +194,8 @@ class BinaryCrossentropy(OfNumbers):
     name = "binary_crossentropy"
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = from_logits
-        self.activation = None if from_logits else "sigmoid"
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.activation = None if self.from_logits else "sigmoid"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = _same_shape(as_numbers(y, name), shape, name, self.name)
@@ -235,7 +236,8 @@ class Custom(Loss):
     """A user's function (y_true, y_pred) of tensors; the mean of what it returns is the loss."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(getattr(function, "__name__", "loss"))
+        function = arguments.function("losses.get", "identifier", function, ("y_true", "y_pred"))
+        super().__init__(str(getattr(function, "__name__", "loss")))
         self.call = function  # type: ignore[method-assign]
 
 
@@ -287,9 +289,10 @@ def get(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
+        return arguments.result_of("losses.get", "identifier", identifier)
     if callable(identifier):
-        return _FUNCTIONS[identifier]() if identifier in _FUNCTIONS else Custom(identifier)
+        known = _FUNCTIONS.get(identifier) if isinstance(identifier, FunctionType) else None
+        return Custom(identifier) if known is None else known()
     return find("loss", identifier, KNOWN)()
 
 

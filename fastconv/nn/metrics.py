@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
+from . import arguments
 from .arrays import aligned, as_plain, matched
 from .names import find
 from .utils import class_numbers
@@ -35,8 +37,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> np.ndarray:
     """Share of a row's outputs that are on the label's side of the threshold."""
     y_true, y_pred = matched(y_true, y_pred, "binary_accuracy")
+    threshold = arguments.real("binary_accuracy", "threshold", threshold)
     hits = (y_true > 0.5) == (y_pred > threshold)
-    return hits.reshape(len(hits), -1).mean(axis=1)
+    return _rows(hits)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
@@ -54,6 +57,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
     array([1., 0.])
     """
     y_pred = as_plain(y_pred, "y_pred")
+    k = arguments.whole("sparse_top_k_categorical_accuracy", "k", k, 1)
     own = np.take_along_axis(y_pred, _labels(y_true, y_pred)[..., None], axis=-1)
     return (((y_pred > own).sum(axis=-1) < k) & np.isfinite(own[..., 0])).astype(np.float64)
 
@@ -91,11 +95,16 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     array([[1, 0],
            [1, 1]])
     """
+    if num_classes is not None:
+        num_classes = arguments.size("confusion_matrix", "num_classes", num_classes)
     true, pred = _classes(y_true, "y_true", num_classes), _classes(y_pred, "y_pred", num_classes)
     if len(true) != len(pred):
         raise InvalidArgument(f"y_true has {len(true)} samples but y_pred has {len(pred)}")
     K = num_classes or int(max(true.max(initial=-1), pred.max(initial=-1))) + 1
-    return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
+    try:
+        return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
+    except (MemoryError, ValueError) as error:
+        raise InvalidArgument(f"a matrix of {K:,} by {K:,} classes does not fit into memory: {error}") from error
 
 
 def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
@@ -129,7 +138,7 @@ def _rows_of_classes(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, n
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
-    return values.reshape(len(values), -1).mean(axis=1)
+    return values.reshape(len(values), math.prod(values.shape[1:])).mean(axis=1)
 
 
 class Metric:
@@ -145,8 +154,9 @@ class Metric:
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        self.function = function
-        self.name: str = name or str(getattr(function, "__name__", "metric"))
+        self.function = arguments.function(self, "function", function, ("y_true", "y_pred"))
+        own = str(getattr(function, "__name__", "metric"))
+        self.name: str = own if name is None else arguments.text(self, "name", name) or own
         self.reset_state()
 
     def reset_state(self) -> None:
@@ -161,9 +171,11 @@ class Metric:
         """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
         function = self.function_for(*(as_plain(y, n).shape for y, n in ((y_true, "y_true"), (y_pred, "y_pred"))))
         y_true, y_pred = aligned(y_true, y_pred)
-        values = np.asarray(function(y_true, y_pred), np.float64)
+        values = arguments.result_of(self, "function", function, y_true, y_pred)
+        values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
         if values.ndim == 0:  # a function that gives one number for the batch
-            values = np.full(len(y_pred), float(values))
+            shape = arguments.host_array(self, "y_pred", y_pred).shape
+            values = np.full(shape[0] if shape else 1, float(values))
         self.total += float(values.sum())
         self.count += values.size
 
@@ -225,11 +237,17 @@ def _are_numbers(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> bool:
     return len(y_true) < len(y_pred) or (y_true[-1] == 1 and y_pred[-1] > 1)
 
 
+NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": arguments.real}
+
+
 def _metric(class_name: str, function: Callable[..., Any], name: str, **parameters: Any) -> type[Metric]:
     def __init__(self: Metric, *values: Any, name: str = name, **keywords: Any) -> None:
         given = {**parameters, **dict(zip(parameters, values, strict=False)), **keywords}
         if set(given) != set(parameters) or len(values) > len(parameters):
-            raise InvalidArgument(f"{class_name} takes {', '.join([*parameters, 'name'])}; got {values} {keywords}")
+            raise InvalidArgument(
+                f"{class_name} takes {', '.join([*parameters, 'name'])}; got {shown(values)} {shown(keywords)}"
+            )
+        given = {key: NUMBERS[key](self, key, value) for key, value in given.items()}
         Metric.__init__(self, partial(function, **given) if given else function, name)
 
     doc = f"Running mean of `{function.__name__}`."
@@ -269,7 +287,7 @@ def get(identifier: Any) -> Metric:
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return identifier()  # type: ignore[call-arg]
+        return arguments.result_of("metrics.get", "identifier", identifier)
     if callable(identifier):
         return Metric(identifier)
     function = find("metric", identifier, KNOWN | BY_SHAPE)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..errors import InvalidArgument
-from . import seeding
-from .arrays import as_plain
+from ..errors import InvalidArgument, shown
+from . import arguments, seeding
 from .checkpoints import load_state, load_weights, save_state, weight_arrays
 from .layers import Layer
 from .layers.base import check_weight
 from .layers.custom import invoke, is_training
+from .names import suggestion
 from .placing import carrier, check_device, is_on_host, place, put
 from .saving import checked_path, save_arrays
 from .stack import Stack
@@ -108,11 +108,14 @@ class Sequential(Stack, Trainer):
         """Apply the model to one batch, differentiably; `training` is as for a layer."""
         x = x if isinstance(x, Tensor) else self._as_tensor(x)
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, is_training() if training is None else bool(training))
+        return self.plan.run(x, is_training() if training is None else arguments.flag(self, "training", training))
 
     def _as_tensor(self, x: Any) -> Tensor:
         """A batch in the model's dtype and on its device."""
-        return Tensor(carrier(self.device)(as_plain(x, "x").astype(self.input_dtype, copy=False)))
+        x = arguments.host_array(self, "x", x).astype(self.input_dtype, copy=False)
+        if x.ndim == 0:
+            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the samples")
+        return Tensor(carrier(self.device)(x))
 
     def feature_maps(self, x: Any) -> dict[str, np.ndarray]:
         """What every layer makes of a batch, by the layers' names.
@@ -139,24 +142,29 @@ class Sequential(Stack, Trainer):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""
         if index is not None:
+            index = arguments.whole("get_layer", "index", index)
             if not -len(self.layers) <= index < len(self.layers):
-                raise InvalidArgument(f"index is {index}; the model has {len(self.layers)} layers")
+                raise InvalidArgument(f"index is {shown(index)}; the model has {len(self.layers)} layers")
             return self.layers[index]
-        named = [layer for layer in self.layers if layer.name == name]
+        named = [layer for layer in self.layers if isinstance(name, str) and layer.name == name]
         if len(named) > 1:
             raise InvalidArgument(
                 f"{len(named)} layers are named {name!r:.60}; give them names of their own, or index="
             )
         if named:
             return named[0]
-        raise InvalidArgument(f"no layer named {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+        known = dict.fromkeys(layer.name for layer in self.layers)
+        hint = suggestion(name, known).rstrip(".")
+        raise InvalidArgument(f"no layer named {shown(name)}{hint}; there are {', '.join(known) or 'none'}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers, their output shapes and numbers of weights."""
+        width = 80 if line_length is None else arguments.whole("summary", "line_length", line_length, 0, 10_000) or 80
+        print_fn = arguments.function("summary", "print_fn", print_fn, ("line",))
         if not self.built and self.input_shape is not None and self.layers:
             self.build()
-        for line in summary_lines(self.name, self.layers, line_length or 80):
-            print_fn(line)
+        for line in summary_lines(self.name, self.layers, width):
+            arguments.result_of("summary", "print_fn", print_fn, line)
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights, layer by layer."""
@@ -165,9 +173,10 @@ class Sequential(Stack, Trainer):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""
         expected = [(layer, weight) for _, layer, weight in owned_weights(self.layers)]
+        weights = arguments.items("set_weights", "weights", weights, "a list of arrays")
         if len(weights) != len(expected):
             raise InvalidArgument(f"the model has {len(expected)} weights but {len(weights)} were given")
-        arrays = [np.asarray(array) for array in weights]
+        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(expected, weights, strict=True)]
         for (layer, weight), array in zip(expected, arrays, strict=True):
             check_weight(layer, weight, array, "was given")
         for (_, weight), array in zip(expected, arrays, strict=True):
@@ -190,7 +199,7 @@ class Sequential(Stack, Trainer):
             The file cannot be written.
         """
         self._must_be_built()
-        if not overwrite and checked_path(filepath).exists():
+        if not arguments.flag("save_weights", "overwrite", overwrite) and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
         save_arrays(filepath, weight_arrays(self.layers))
 

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
+
+LONGEST = 60  # characters of a name that is compared with those that are known
 
 
 def find(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
@@ -21,10 +23,12 @@ def find(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
     """
     if isinstance(name, str) and name in known:
         return known[name]
-    raise InvalidArgument(f"unknown {kind} {name!r}{suggestion(name, known)} Known: {', '.join(sorted(known))}")
+    raise InvalidArgument(f"unknown {kind} {shown(name)}{suggestion(name, known)} Known: {', '.join(sorted(known))}")
 
 
 def suggestion(name: Any, known: Mapping[str, Any]) -> str:
     """``; did you mean ...?`` for the nearest known name, else a full stop."""
-    near = difflib.get_close_matches(str(name).lower(), {key.lower(): key for key in known}, 1)
+    if not isinstance(name, str) or len(name) > LONGEST:
+        return "."
+    near = difflib.get_close_matches(name.lower(), {key.lower(): key for key in known}, 1)
     return f"; did you mean {next(key for key in known if key.lower() == near[0])!r}?" if near else "."

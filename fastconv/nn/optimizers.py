@@ -12,6 +12,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..ops import updates
+from . import arguments
 from .names import find
 from .states import Restored, State, States, by_place, fitting, parsed
 
@@ -47,13 +48,12 @@ class Optimizer:
         name: str | None = None,
     ) -> None:
         self.learning_rate = learning_rate if lr is None else lr
-        if not decay >= 0:
-            raise InvalidArgument(f"decay is {decay!r}; expected a number of at least 0")
-        for option, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue)):
-            if value is not None and not value > 0:
-                raise InvalidArgument(f"{option} is {value!r}; expected a positive number")
-        self.decay, self.clipnorm, self.clipvalue = decay, clipnorm, clipvalue
-        self.name = name or type(self).__name__.lower()
+        self.decay = arguments.real(self, "decay", decay, 0)
+        self.clipnorm = None if clipnorm is None else arguments.real(self, "clipnorm", clipnorm, above=0, finite=False)
+        self.clipvalue = (
+            None if clipvalue is None else arguments.real(self, "clipvalue", clipvalue, above=0, finite=False)
+        )
+        self.name = type(self).__name__.lower() if name is None else arguments.text(self, "name", name)
         self.iterations = 0
         self._states = States()
         self._steps = 0  # of the weights that are being changed, this one included
@@ -66,16 +66,11 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if not callable(value):
-            try:
-                value = float(value)
-            except (TypeError, ValueError):
-                raise InvalidArgument(
-                    f"learning_rate is {value!r}; expected a number or a function of the step"
-                ) from None
-            if not (value >= 0 and math.isfinite(value)):
-                raise InvalidArgument(f"learning_rate is {value!r}; expected a finite number of at least 0")
-        self._learning_rate = value
+        self._learning_rate: Any
+        if callable(value):
+            self._learning_rate = arguments.function(self, "learning_rate", value, ("step",))
+        else:
+            self._learning_rate = arguments.real(self, "learning_rate", value, 0, note=" or a function of the step")
 
     @property
     def lr(self) -> Any:
@@ -88,7 +83,10 @@ class Optimizer:
 
     def current_rate(self) -> float:
         """The rate of the next step."""
-        rate = self._learning_rate(self.iterations) if callable(self._learning_rate) else self._learning_rate
+        rate: Any = self._learning_rate
+        if callable(rate):
+            rate = arguments.result_of(self, "learning_rate", rate, self.iterations)
+            rate = arguments.real(self, f"learning_rate({self.iterations})", rate, 0)
         return rate / (1 + self.decay * self.iterations)
 
     def apply(self, weights: Sequence[Tensor]) -> None:
@@ -104,6 +102,8 @@ class Optimizer:
         >>> w.data
         array([0.5])
         """
+        if not isinstance(weights, Sequence) or not all(isinstance(w, Tensor) for w in weights):
+            raise arguments.wrong(self, "weights", weights, "a list of tensors")
         states = self._states.of(weights, self.slots)
         rate = self.current_rate()
         by_steps: dict[int, list[tuple[Tensor, State]]] = {}
@@ -231,10 +231,9 @@ class SGD(Optimizer):
         self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **keywords: Any
     ) -> None:
         super().__init__(learning_rate, **keywords)
-        if not 0 <= momentum <= 1:
-            raise InvalidArgument(f"momentum is {momentum!r}; expected a number from 0 to 1")
-        self.momentum, self.nesterov = momentum, bool(nesterov)
-        self.slots = ("velocity",) if momentum else ()
+        self.momentum = arguments.real(self, "momentum", momentum, 0, 1)
+        self.nesterov = arguments.flag(self, "nesterov", nesterov)
+        self.slots = ("velocity",) if self.momentum else ()
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         return "sgd", {"rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
@@ -261,11 +260,9 @@ class Adam(Optimizer):
         **keywords: Any,
     ) -> None:
         super().__init__(learning_rate, **keywords)
-        if not (0 <= beta_1 < 1 and 0 <= beta_2 < 1):
-            raise InvalidArgument(
-                f"beta_1 is {beta_1!r} and beta_2 {beta_2!r}; expected numbers from 0 up to, not including, 1"
-            )
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1 = arguments.real(self, "beta_1", beta_1, 0, below=1)
+        self.beta_2 = arguments.real(self, "beta_2", beta_2, 0, below=1)
+        self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         t = self._steps or self.iterations + 1
@@ -294,11 +291,9 @@ class RMSprop(Optimizer):
         **keywords: Any,
     ) -> None:
         super().__init__(learning_rate, **keywords)
-        if not (0 <= rho < 1 and 0 <= momentum <= 1):
-            raise InvalidArgument(
-                f"rho is {rho!r} and momentum {momentum!r}; expected 0 <= rho < 1 and 0 <= momentum <= 1"
-            )
-        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
+        self.rho = arguments.real(self, "rho", rho, 0, below=1)
+        self.momentum = arguments.real(self, "momentum", momentum, 0, 1)
+        self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         return "rmsprop", {"rate": rate, "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
@@ -319,5 +314,5 @@ def get(identifier: Any) -> Optimizer:
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
+        return arguments.result_of("optimizers.get", "identifier", identifier)
     return find("optimizer", identifier, KNOWN)()

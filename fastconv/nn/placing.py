@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
-from ..errors import InvalidArgument
+from . import arguments
 from .tracking import Holder, walk
 
 DEVICES = ("cpu", "cuda")
@@ -17,8 +17,7 @@ DEVICES = ("cpu", "cuda")
 
 def check_device(device: Any) -> str:
     """The name of a device that can be used here."""
-    if device not in DEVICES:
-        raise InvalidArgument(f"device is {device!r}; expected 'cpu' or 'cuda'")
+    arguments.choice(None, "device", device, DEVICES)
     if device == "cuda":
         from ..cuda import backend
 

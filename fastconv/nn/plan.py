@@ -135,7 +135,7 @@ def _single(part: Any) -> Step:
         return _linear(part.layer, None)
     if isinstance(part, Layer):
         return partial(invoke, part)
-    return lambda x, training: part(x)
+    return lambda x, training: activations.apply(part, x)
 
 
 def _linear(layer: Any, activation: str | None) -> Step:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..autograd import functional as F
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
+from . import arguments
 from .names import find
 
 
@@ -21,13 +22,11 @@ class L1L2:
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        if not (l1 >= 0 and l2 >= 0):
-            raise InvalidArgument(f"l1 is {l1!r} and l2 is {l2!r}; expected numbers of at least 0")
-        self.l1, self.l2 = float(l1), float(l2)
+        self.l1, self.l2 = arguments.real(self, "l1", l1, 0), arguments.real(self, "l2", l2, 0)
 
     def __call__(self, w: Tensor) -> Tensor:
         """The penalty as a tensor of one element."""
-        return F.penalty(w, l1=self.l1, l2=self.l2)
+        return F.penalty(arguments.tensor(self, "w", w), l1=self.l1, l2=self.l2)
 
 
 class L1(L1L2):
@@ -57,6 +56,20 @@ KNOWN: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2}
 
 def get(identifier: Any) -> Any:
     """A regularizer from None, a name, or anything callable with a tensor."""
-    if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
-        return identifier
-    return identifier() if isinstance(identifier, type) else find("regularizer", identifier, KNOWN)()
+    if identifier is None:
+        return None
+    if isinstance(identifier, type) and arguments.takes(identifier, 0):
+        identifier = arguments.result_of("regularizers.get", "identifier", identifier)
+    if callable(identifier):
+        return arguments.function("regularizers.get", "identifier", identifier, ("w",))
+    return find("regularizer", identifier, KNOWN)()
+
+
+def penalty(regularizer: Any, w: Tensor) -> Tensor:
+    """What a regularizer, fastconv's or a user's, says of a weight: a tensor of one element."""
+    value = arguments.result_of("regularizers.get", "the regularizer", regularizer, w)
+    if not isinstance(value, Tensor) or value.size != 1:
+        raise InvalidArgument(
+            f"the regularizer {shown(regularizer)} returned {shown(value)}; expected a tensor of one number"
+        )
+    return value

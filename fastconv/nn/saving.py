@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra, shown
 from ..files import display, write_file
+from . import arguments
 from .unpacking import Header, Lie, read_npz, read_safetensors
 
 SUFFIXES = (".npz", ".safetensors")
@@ -62,10 +63,7 @@ def load_arrays(path: Any, check: Callable[[Mapping[str, Header]], Any] | None =
 
 def checked_path(path: Any) -> Path:
     """A path with a suffix that names a format."""
-    try:
-        path = Path(path)
-    except TypeError:
-        raise InvalidArgument(f"the file name is {shown(path)}; expected a path") from None
+    path = arguments.path(None, "the file name", path)
     if path.suffix not in SUFFIXES:
         raise InvalidArgument(
             f"cannot tell the format of {shown(display(path))}; end the name with {' or '.join(SUFFIXES)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from . import arguments
 
 _generator = np.random.default_rng()
 _local = threading.local()
@@ -43,11 +43,9 @@ def set_random_seed(seed: int) -> None:
     True
     """
     global _generator
-    _generator = make_generator(seed)
+    _generator = make_generator(seed, "set_random_seed")
 
 
-def make_generator(seed: Any) -> np.random.Generator:
-    """A generator of its own for a seed."""
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
-        raise InvalidArgument(f"seed is {seed!r}; expected a whole number of at least 0")
-    return np.random.default_rng(seed.__index__())
+def make_generator(seed: Any, owner: Any) -> np.random.Generator:
+    """A generator of its own for a seed that `owner` was given."""
+    return np.random.default_rng(arguments.whole(owner, "seed", seed, 0))

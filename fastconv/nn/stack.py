@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
-from . import seeding
+from ..errors import InvalidArgument, shown
+from . import arguments, seeding
 from .layers import Input, Layer
 from .layers.base import parse_shape
 from .placing import device_of, place
@@ -36,13 +36,13 @@ class Stack(Holder):
     def __init__(
         self, layers: Sequence[Layer] | None = None, name: str = "sequential", seed: int | None = None
     ) -> None:
-        self.name = name
+        self.name = arguments.text(self, "name", name)
         self.layers: list[Layer] = []
         self._input: Input | None = None
-        self._rng = None if seed is None else seeding.make_generator(seed)
+        self._rng = None if seed is None else seeding.make_generator(seed, self)
         self._plan: Plan | None = None
         self._built_for: tuple[Layer, Shape] | None = None
-        for layer in layers or []:
+        for layer in [] if layers is None else arguments.items(self, "layers", layers, "a list of layers"):
             self.add(layer)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -83,18 +83,18 @@ class Stack(Holder):
         """
         if isinstance(layer, Stack):
             raise InvalidArgument(
-                f"add() got the model {layer.name!r}; add its layers one by one, or keep it in an attribute of a layer "
-                "of your own"
+                f"add() got the model {shown(layer.name)}; add its layers one by one, or keep it in an attribute of a "
+                "layer of your own"
             )
         if not isinstance(layer, Layer):
-            raise InvalidArgument(f"add() got {layer!r:.100}; expected a layer, such as fastconv.nn.layers.Dense(10)")
+            raise InvalidArgument(f"add() got {shown(layer)}; expected a layer, such as fastconv.nn.layers.Dense(10)")
         if isinstance(layer, Input):
             if self.layers or self._input is not None:
                 raise InvalidArgument("Input must be the first layer")
             self._input = layer
             return
         if any(layer is other for other in self.layers):
-            raise InvalidArgument(f"layer {layer.name!r} is in this model already; make another one")
+            raise InvalidArgument(f"layer {shown(layer.name)} is in this model already; make another one")
         shape = self._shape_above(layer)
         name = self._name_for(layer, self.layers)
         if layer.built and shape is not None:
@@ -113,7 +113,7 @@ class Stack(Holder):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of all layers for inputs of this shape, (None, ...)."""
-        shape = self.input_shape if input_shape is None else (None, *parse_shape(tuple(input_shape)[1:]))
+        shape = self.input_shape if input_shape is None else _batch_shape(input_shape)
         if shape is None:
             raise InvalidArgument(
                 "the input's shape is not known; give the first layer input_shape=, or call build(shape)"
@@ -218,3 +218,9 @@ class Stack(Holder):
                 "the two a name of its own: layer.name = '...'"
             )
         return next(name for name in (f"{stem}_{i}" for i in range(1, len(taken) + 2)) if name not in taken)
+
+
+def _batch_shape(shape: Any) -> Shape:
+    """The shape of a batch, (None, ...), of what `Stack.build` was given."""
+    sizes = arguments.items("build", "input_shape", shape, "the shape of a batch, such as (None, 28, 28, 1)")
+    return (None, *parse_shape("build", "input_shape", sizes[1:]))

@@ -15,7 +15,7 @@ from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument
 from ..memory import recycled
-from . import losses
+from . import losses, regularizers
 from .callbacks import CallbackList
 from .feeding import Feed
 from .inference import fixed_weights
@@ -146,7 +146,7 @@ class Steps:
     def _regularized(self, loss: Tensor) -> Tensor:
         for w in self.trainable_weights:
             if w.regularizer is not None:
-                loss = F.add(loss, w.regularizer(w))
+                loss = F.add(loss, regularizers.penalty(w.regularizer, w))
         return loss
 
     @contextmanager
@@ -176,7 +176,7 @@ class Steps:
         """Loss and metrics over samples."""
         with no_grad():
             weights = [w for w in self.trainable_weights if w.regularizer is not None]
-            penalty = sum(float(w.regularizer(w).values) for w in weights)
+            penalty = sum(float(regularizers.penalty(w.regularizer, w).values) for w in weights)
             penalty *= not self._is_overridden("compute_loss")  # which adds it by itself
         logs: Logs = {}
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..errors import InvalidArgument
+from . import arguments
 
 Path = tuple[str, ...]
 
@@ -24,8 +25,12 @@ class Parameter(Tensor):
     def __init__(
         self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
     ) -> None:
-        super().__init__(data, requires_grad=trainable)
-        self.name, self.regularizer, self.constraint = name, regularizer, constraint
+        super().__init__(
+            arguments.tensor("Parameter", "data", data),
+            requires_grad=arguments.flag("Parameter", "trainable", trainable),
+        )
+        self.name = arguments.text("Parameter", "name", name)
+        self.regularizer, self.constraint = regularizer, constraint
 
 
 class Holder:

@@ -11,7 +11,7 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from ..memory import recycled
 from ..streams import say
-from . import activations, losses, optimizers
+from . import activations, arguments, constraints, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
@@ -76,15 +76,10 @@ class Trainer(Steps):
         """
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
-        optimizer = optimizers.get(optimizer)
+        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
+        scores = [get_metric(m) for m in _listed("compile", "metrics", metrics)]
         optimizer.claim(self)
-        self.optimizer = optimizer
-        self.loss = losses.get(loss)
-        if metrics is None or isinstance(metrics, str):
-            metrics = [metrics] if metrics else []
-        if not isinstance(metrics, (list, tuple)):
-            raise InvalidArgument(f"metrics is {metrics!r:.200}; expected a list of names, functions or objects")
-        self._metrics = [get_metric(m) for m in metrics]
+        self.optimizer, self.loss, self._metrics = optimizer, loss, scores
         self._loss_tracker = Mean("loss")
 
     @property
@@ -152,13 +147,16 @@ class Trainer(Steps):
         x, y = self._samples(x, y)
         self.optimizer.claim(self)
         validation = None if validation_data is None else self._validation(validation_data)
-        if validation is None and validation_split:
-            (x, y), validation = split(x, y, validation_split)
-        batch_size = check_batch_size(batch_size, TRAIN_BATCH)
-        validation_size = check_batch_size(validation_batch_size, PREDICT_BATCH, "validation_batch_size")
-        epochs, initial_epoch = _count(epochs, "epochs", 0), _count(initial_epoch, "initial_epoch", 0)
+        share = arguments.real("fit", "validation_split", validation_split, 0, below=1)
+        if validation is None and share:
+            (x, y), validation = split(x, y, share)
+        batch_size = check_batch_size("fit", batch_size, TRAIN_BATCH)
+        validation_size = check_batch_size("fit", validation_batch_size, PREDICT_BATCH, "validation_batch_size")
+        epochs = arguments.whole("fit", "epochs", epochs, 0)
+        initial_epoch = arguments.whole("fit", "initial_epoch", initial_epoch, 0)
+        shuffle = arguments.flag("fit", "shuffle", shuffle)
         self.history = History()
-        verbose = _verbosity(verbose)
+        verbose = _verbosity("fit", verbose)
         params = _params(len(x), batch_size, verbose, epochs)
         lines = [ProgressLines(verbose)] if verbose else []
         listeners = CallbackList(callbacks, self, params, *lines, self.history)
@@ -205,7 +203,8 @@ class Trainer(Steps):
             The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
         """
         x, y = self._samples(x, y)
-        size, verbose = check_batch_size(batch_size, PREDICT_BATCH), _verbosity(verbose)
+        size, verbose = check_batch_size("evaluate", batch_size, PREDICT_BATCH), _verbosity("evaluate", verbose)
+        return_dict = arguments.flag("evaluate", "return_dict", return_dict)
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
         values = self._measure(self._feed(x, y), size, listeners)
         if verbose:
@@ -224,9 +223,10 @@ class Trainer(Steps):
     ) -> np.ndarray:
         """The model's results for samples x, as one array."""
         x = as_samples(x, self.input_shape)
+        size = check_batch_size("predict", batch_size, PREDICT_BATCH)
+        verbose = _verbosity("predict", verbose)
         self._ensure_built(x)
-        size = check_batch_size(batch_size, PREDICT_BATCH)
-        listeners = CallbackList(callbacks, self, _params(len(x), size, _verbosity(verbose)))
+        listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
         rows = Rows(len(x))
 
         def take(xb: Any, _: Any) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class Trainer(Steps):
     def _constrain(self, weights: list[Parameter]) -> None:
         for w in weights:
             if w.constraint is not None:
-                put(w.data, w.constraint(w.data))
+                put(w.data, constraints.constrained(w.constraint, w.data))
 
     def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward; returns the loss, where it was computed."""
@@ -356,10 +356,13 @@ class Trainer(Steps):
             self.build((None, *x.shape[1:]))
 
 
-def _count(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least {least}")
-    return value.__index__()
+def _listed(owner: str, name: str, value: Any) -> list[Any]:
+    """A list from None, one thing or a series of things."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, (str, Callback, Metric, type)) or callable(value):
+        return [value]
+    return arguments.items(owner, name, value, "a list")
 
 
 def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dict[str, Any]:
@@ -368,7 +371,6 @@ def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dic
     return {"epochs": epochs, "steps": steps, "samples": samples, "batch_size": batch_size, "verbose": verbose}
 
 
-def _verbosity(verbose: Any) -> int:
-    if verbose not in ("auto", 0, 1, 2):
-        raise InvalidArgument(f'verbose is {verbose!r}; expected "auto", 0, 1 or 2')
-    return 1 if verbose == "auto" else int(verbose)
+def _verbosity(owner: str, verbose: Any) -> int:
+    """0, 1 or 2; "auto" means 1."""
+    return 1 if isinstance(verbose, str) and verbose == "auto" else arguments.verbosity(owner, verbose)

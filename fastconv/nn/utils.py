@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from . import arguments
 from .arrays import as_plain
 from .seeding import set_random_seed
 
@@ -38,11 +39,16 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
+    if num_classes is not None:
+        num_classes = arguments.size("to_categorical", "num_classes", num_classes)
     labels = class_numbers(as_plain(x, "x"), num_classes, "x")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1
-    rows = np.zeros((labels.size, classes), np.float32)
+    try:
+        rows = np.zeros((labels.size, classes), np.float32)
+    except (MemoryError, ValueError) as error:
+        raise InvalidArgument(f"{labels.size:,} rows of {classes:,} classes do not fit into memory: {error}") from error
     rows[np.arange(labels.size), labels.reshape(-1)] = 1
     return rows.reshape(*labels.shape, classes)
 
@@ -52,9 +58,9 @@ def class_numbers(y: np.ndarray, classes: int | None, name: str) -> np.ndarray:
     if y.dtype.kind not in "iufb":
         raise InvalidArgument(f"{name} has dtype {y.dtype}; expected class numbers")
     allowed = "whole numbers of at least 0" if classes is None else f"whole numbers from 0 to {classes - 1}"
+    classes = arguments.LARGEST if classes is None else classes
     bad = ~np.isfinite(y) | (y < 0) | (y != np.floor(y)) if y.dtype.kind == "f" else y < 0
-    if classes is not None:
-        bad = bad | (y >= classes)
+    bad = bad | (y >= classes)
     refuse_bad(y, bad, name, allowed)
     return y.astype(np.int64, copy=False)
 

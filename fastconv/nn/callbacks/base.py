@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from ...streams import say
+from .. import arguments
 from ..inference import changing_weights
 from ..names import find
 
@@ -96,13 +99,13 @@ class CallbackList:
     """Calls every callback in turn."""
 
     def __init__(self, callbacks: Any, model: Any, params: Logs, *more: Callback) -> None:
-        if not isinstance(callbacks, (list, tuple, Callback, type(None))):
-            raise InvalidArgument(f"callbacks is {callbacks!r:.200}; expected a list of objects of Callback")
-        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        single = callbacks is None or isinstance(callbacks, Callback)
+        callbacks = [callbacks] if single else arguments.items(None, "callbacks", callbacks, "a list of callbacks")
+        callbacks = [callback for callback in callbacks if callback is not None]
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise InvalidArgument(
-                    f"callbacks holds {callback!r:.200}; expected objects of fastconv.nn.callbacks.Callback"
+                    f"callbacks holds {shown(callback)}; expected objects of fastconv.nn.callbacks.Callback"
                 )
         self.callbacks: list[Callback] = [*callbacks, *more]
         for callback in self.callbacks:
@@ -135,7 +138,10 @@ class LambdaCallback(Callback):
         events = {name: None for name in vars(Callback) if name.startswith("on_")}
         for name, function in functions.items():
             find("event", name, events)
-            setattr(self, name, function)
+            if function is not None:
+                _, *parameters = inspect.signature(getattr(Callback, name)).parameters
+                arguments.function(self, name, function, parameters)
+                setattr(self, name, partial(arguments.result_of, self, name, function))
 
 
 class TerminateOnNaN(Callback):

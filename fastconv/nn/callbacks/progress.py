@@ -6,6 +6,7 @@ import sys
 import time
 
 from ...streams import Tolerant, say
+from .. import arguments
 from .base import Callback, Logs
 
 INTERVAL = 0.2  # seconds between two drawings
@@ -15,7 +16,7 @@ class ProgressLines(Callback):
     """verbose=1: a line per epoch, running on a terminal; verbose=2: a line per epoch, at its end only."""
 
     def __init__(self, verbose: int) -> None:
-        self.verbose = verbose
+        self.verbose = arguments.verbosity(self, verbose)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.live = self.verbose == 1 and Tolerant(sys.stdout).isatty()

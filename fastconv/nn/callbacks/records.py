@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import IO, Any
 
 from ...errors import MissingExtra
 from ...files import unwritable
+from .. import arguments
 from .base import Callback, Logs
 
 
@@ -45,7 +46,12 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
-        self.filename, self.separator, self.append = Path(filename), separator, append
+        self.filename = arguments.path(self, "filename", filename)
+        self.separator, self.append = separator, arguments.flag(self, "append", append)
+        try:
+            csv.writer(io.StringIO(), delimiter=separator)
+        except (TypeError, ValueError):
+            raise arguments.wrong(self, "separator", separator, "one character, such as ','") from None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.keys: list[str] | None = None
@@ -95,11 +101,11 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, log_dir: Any = "logs") -> None:
+        self.log_dir = arguments.path(self, "log_dir", log_dir)
         try:
             self.writer = import_module("tensorboardX").SummaryWriter
         except ImportError:
             raise MissingExtra("TensorBoard needs tensorboardX: pip install 'fastconv[tensorboard]'") from None
-        self.log_dir = Path(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with self.writer(str(self.log_dir)) as writer:

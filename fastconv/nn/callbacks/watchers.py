@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from ...files import display
 from ...streams import say
+from .. import arguments
 from ..names import find
 from ..saving import checked_path
 from .base import Callback, Logs
@@ -22,7 +23,8 @@ class _Watcher(Callback):
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         find("mode", mode, {"auto": 0, "min": 0, "max": 0})
-        self.monitor, self.min_delta = monitor, abs(min_delta)
+        self.monitor = arguments.text(self, "monitor", monitor)
+        self.min_delta = abs(arguments.real(self, "min_delta", min_delta))
         larger = mode == "max" or (
             mode == "auto" and any(word in monitor for word in ("acc", "auc", "precision", "recall"))
         )
@@ -34,7 +36,7 @@ class _Watcher(Callback):
         logs = logs or {}
         if self.monitor not in logs:
             raise InvalidArgument(
-                f"{type(self).__name__} monitors {self.monitor!r} but the logs hold {', '.join(logs) or 'nothing'}"
+                f"{type(self).__name__} monitors {shown(self.monitor)} but the logs hold {', '.join(logs) or 'nothing'}"
                 + ("; pass validation_data or validation_split to fit" if self.monitor.startswith("val_") else "")
             )
         return float(logs[self.monitor])
@@ -77,8 +79,10 @@ class EarlyStopping(_Watcher):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose, self.baseline = patience, verbose, baseline
-        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.patience, self.verbose = arguments.whole(self, "patience", patience, 0), arguments.verbosity(self, verbose)
+        self.baseline = None if baseline is None else arguments.real(self, "baseline", baseline, finite=False)
+        self.restore_best_weights = arguments.flag(self, "restore_best_weights", restore_best_weights)
+        self.start_from_epoch = arguments.whole(self, "start_from_epoch", start_from_epoch, 0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait, self.stopped_epoch, self.best_epoch = 0, 0, 0
@@ -132,12 +136,13 @@ class ModelCheckpoint(_Watcher):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        if not save_weights_only:
+        if not arguments.flag(self, "save_weights_only", save_weights_only):
             raise InvalidArgument(
                 "save_weights_only=False: only weights can be saved; build the model by its code and load them"
             )
         self.filepath = str(checked_path(filepath))
-        self.verbose, self.save_best_only = verbose, save_best_only
+        self.verbose = arguments.verbosity(self, verbose)
+        self.save_best_only = arguments.flag(self, "save_best_only", save_best_only)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_best_only:
@@ -149,8 +154,10 @@ class ModelCheckpoint(_Watcher):
             path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
         except (KeyError, IndexError) as error:
             raise InvalidArgument(
-                f"filepath {self.filepath!r} names {error}; the logs hold {', '.join(logs or {})}"
+                f"filepath {shown(self.filepath)} names {error}; the logs hold {', '.join(logs or {})}"
             ) from None
+        except (ValueError, AttributeError, TypeError) as error:  # of the format after the name
+            raise InvalidArgument(f"filepath {shown(self.filepath)} cannot be filled in: {error}") from None
         self.model.save_weights(path)
         if self.verbose:
             say(f"Epoch {epoch + 1}: saved {display(path)}")
@@ -186,15 +193,10 @@ class ReduceLROnPlateau(_Watcher):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if not 0 < factor < 1:
-            raise InvalidArgument(f"factor is {factor!r}; expected a number between 0 and 1")
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
-            factor,
-            patience,
-            verbose,
-            cooldown,
-            min_lr,
-        )
+        self.factor = arguments.real(self, "factor", factor, above=0, below=1)
+        self.patience, self.verbose = arguments.whole(self, "patience", patience, 0), arguments.verbosity(self, verbose)
+        self.cooldown = arguments.whole(self, "cooldown", cooldown, 0)
+        self.min_lr = arguments.real(self, "min_lr", min_lr, 0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait, self.resting = 0, 0
@@ -229,16 +231,15 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        if not callable(schedule):
-            raise InvalidArgument(f"schedule is {schedule!r}; expected a function of the epoch")
-        self.schedule, self.verbose = schedule, verbose
+        if not callable(schedule) or not (arguments.takes(schedule, 1) or arguments.takes(schedule, 2)):
+            raise arguments.wrong(self, "schedule", schedule, "a function (epoch), or (epoch, rate)")
+        self.schedule, self.verbose = schedule, arguments.verbosity(self, verbose)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
-        if _takes_two(self.schedule):
-            optimizer.learning_rate = self.schedule(epoch, _plain_rate(optimizer))
-        else:
-            optimizer.learning_rate = self.schedule(epoch)
+        given = (epoch, _plain_rate(optimizer)) if _takes_two(self.schedule) else (epoch,)
+        rate = arguments.result_of(self, "schedule", self.schedule, *given)
+        optimizer.learning_rate = arguments.real(self, f"schedule({epoch})", rate, 0)
         if self.verbose:
             say(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
 
@@ -254,7 +255,10 @@ def _plain_rate(optimizer: Any) -> float:
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions do not tell
+        return False
     kinds = (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -5,16 +5,17 @@ Made for trying things out: a linear classifier gets about 76 % of it right, a s
 
 from __future__ import annotations
 
-import operator
 import os
 
-from ...errors import InvalidArgument
+from .. import arguments
 from .fashion_mnist import CLASS_NAMES
 from .files import Split
 from .garments import DRAWINGS
 from .sketch import picture_set
 
 __all__ = ["CLASS_NAMES", "load_data"]
+
+MOST = 10_000_000  # pictures of a set: 8 GB
 
 
 def load_data(
@@ -48,15 +49,9 @@ def load_data(
     >>> x_train.shape, y_test.shape
     ((100, 28, 28), (20,))
     """
-    n_train, n_test, seed = (_count(*pair) for pair in (("n_train", n_train), ("n_test", n_test), ("seed", seed)))
+    if data_dir is not None:
+        arguments.path("load_data", "data_dir", data_dir)
+    n_train = arguments.whole("load_data", "n_train", n_train, 0, MOST)
+    n_test = arguments.whole("load_data", "n_test", n_test, 0, MOST)
+    seed = arguments.whole("load_data", "seed", seed, 0)
     return picture_set(DRAWINGS, n_train, (seed, 0)), picture_set(DRAWINGS, n_test, (seed, 1))
-
-
-def _count(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least 0; give {name} as such an int")
-    return number

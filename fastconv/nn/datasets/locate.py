@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ... import config
-from ...errors import DataUnavailable
+from ...errors import DataUnavailable, quoted
+from .. import arguments
 from .download import Mirrors
 from .sources import Source
 
@@ -43,12 +45,15 @@ def find(source: Source, data_dir: str | os.PathLike[str] | None = None) -> dict
         The set is not complete anywhere; the message lists each place and mirror with the reason.
     """
     if data_dir is not None:
-        folder = Path(data_dir).expanduser()
+        folder = arguments.path("load_data", "data_dir", data_dir)
+        with suppress(RuntimeError):  # ~somebody, whom this machine does not know: a folder of that name
+            folder = folder.expanduser()
         files, reason = _search(source, folder)
         if files is None:
             raise DataUnavailable(
-                f"{source.title}: data_dir {folder} {reason}; expected {_wanted(source)} in it or in its folder "
-                f"{source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and mirrors"
+                f"{source.title}: data_dir {quoted(folder)} {reason}; expected {_wanted(source)} in it or in its "
+                f"folder {source.folder}; correct data_dir, or leave it out to search $FASTCONV_DATA, the cache and "
+                "mirrors"
             )
         return files
     tried = []

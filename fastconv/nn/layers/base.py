@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Tensor, no_grad
-from ...errors import InvalidArgument
-from .. import constraints, initializers, regularizers, seeding
-from ..arrays import as_plain
+from ...errors import InvalidArgument, shown
+from .. import arguments, constraints, initializers, regularizers, seeding
 from ..placing import carrier, device_of, place, put
 from ..tracking import Holder, Parameter, Path, found_in, walk
 from .custom import described, invoke, is_training, once
@@ -68,14 +67,15 @@ class Layer(Holder):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        self.name = name or default_name(type(self))
+        self.name = default_name(type(self)) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
         self._own: list[Parameter] = vars(self).get("_own", [])
-        self._trainable = bool(trainable)
-        self.dtype = np.dtype(dtype)
+        self._trainable = arguments.flag(self, "trainable", trainable)
+        self.dtype = arguments.dtype(self, "dtype", dtype)
         if batch_input_shape is not None and input_shape is None:
-            input_shape = tuple(batch_input_shape)[1:]
-        self.declared_shape = None if input_shape is None else parse_shape(input_shape)
+            expected = "the shape of a batch, such as (None, 28, 28, 1)"
+            input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
+        self.declared_shape = None if input_shape is None else parse_shape(self, "input_shape", input_shape)
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
 
@@ -163,12 +163,15 @@ class Layer(Holder):
 
         Without `training`, a layer that is called by another one, or in a model, does as that does; else it is False.
         """
-        x = x if isinstance(x, Tensor) else Tensor(as_plain(x, "x").astype(self.dtype, copy=False))
+        x = x if isinstance(x, Tensor) else Tensor(arguments.host_array(self, "x", x).astype(self.dtype, copy=False))
+        if x.ndim == 0:
+            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the images")
+        training = is_training() if training is None else arguments.flag(self, "training", training)
         was_built = self.built
         self.ensure_built((None, *x.shape[1:]))
         if not was_built:
             place([self], device_of(x.data))
-        return invoke(self, x, is_training() if training is None else bool(training))
+        return invoke(self, x, training)
 
     def rng(self) -> np.random.Generator:
         """Where random numbers come from: the generator of the model that is being built or run."""
@@ -211,11 +214,15 @@ class Layer(Holder):
         """
         name, shape, initializer = described(self, places, {"name": name, "shape": shape, "initializer": initializer})
         initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        dtype = self.dtype if dtype is None else arguments.dtype("add_weight", "dtype", dtype)
+        trainable = arguments.flag("add_weight", "trainable", trainable)
+        if dtype.kind != "f":
+            raise InvalidArgument(f"layer {shown(self.name)} has dtype {dtype}; weights need one such as 'float32'")
         if isinstance(initializer, initializers.Initializer):
             data = initializer(shape, dtype, rng=self.rng(), fans=fans)
         else:
-            data = np.array(initializer(shape), dtype)
+            made = arguments.result_of(self, "initializer", initializer, shape)
+            data = arguments.host_array(self, f"what the initializer of {shown(name)} made", made).astype(dtype)
         if data.shape != shape:
             raise InvalidArgument(f"the initializer of {self.name}/{name} made shape {data.shape}; expected {shape}")
         taken = {w.name for w in self.own_weights}
@@ -253,9 +260,12 @@ class Layer(Holder):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace the weights; shapes must agree."""
+        weights = arguments.items(self, "weights", weights, "a list of arrays")
         if len(weights) != len(self.weights):
-            raise InvalidArgument(f"layer {self.name!r} has {len(self.weights)} weights but {len(weights)} were given")
-        arrays = [np.asarray(array) for array in weights]
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has {len(self.weights)} weights but {len(weights)} were given"
+            )
+        arrays = [arguments.host_array(self, w.name, a) for w, a in zip(self.weights, weights, strict=True)]
         for weight, array in zip(self.weights, arrays, strict=True):
             check_weight(self, weight, array, "was given")
         for weight, array in zip(self.weights, arrays, strict=True):
@@ -278,8 +288,8 @@ def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str)
     """`array` must be able to replace `weight`."""
     if array.shape != weight.shape or array.dtype.kind not in "fiub":
         raise InvalidArgument(
-            f"weight {weight.name!r} of layer {layer.name!r} has shape {weight.shape} but {verb} {array.shape} "
-            f"({array.dtype}); the model must be built as it was when the weights were made"
+            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
+            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
         )
 
 
@@ -293,35 +303,29 @@ def default_name(kind: type) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def parse_shape(shape: Any) -> tuple[int, ...]:
+def parse_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image as a tuple of whole numbers."""
-    items = (shape,) if hasattr(shape, "__index__") else tuple(shape)
-    if not all(hasattr(n, "__index__") and n.__index__() > 0 for n in items):
-        raise InvalidArgument(
-            f"input_shape is {shape!r}; expected the shape of one image, such as (28, 28, 1), of whole numbers above 0"
-        )
-    return tuple(n.__index__() for n in items)
+    expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
+    return arguments.shape(owner, name, shape, expected)
 
 
-def positive(value: Any, name: str) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise InvalidArgument(f"{name} is {value!r}; expected a whole number of at least 1")
-    return value.__index__()
-
-
-def parse_data_format(data_format: str | None) -> bool:
+def parse_data_format(layer: Layer, data_format: Any) -> bool:
     """True for channels-last, which None means too."""
-    if data_format not in (None, *DATA_FORMATS):
-        raise InvalidArgument(f"data_format is {data_format!r}; expected 'channels_last' or 'channels_first'")
-    return data_format != "channels_first"
+    if data_format is None:
+        return True
+    return arguments.choice(layer, "data_format", data_format, DATA_FORMATS) == "channels_last"
+
+
+def parse_border(layer: Layer, padding: Any, known: Sequence[str]) -> str:
+    """A border by its name, in whatever case."""
+    return arguments.choice(layer, "padding", padding.lower() if isinstance(padding, str) else padding, known)
 
 
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
     """The input's shape without the batch, which must have `ndim` - 1 axes."""
     if len(input_shape) != ndim:
         advice = _missing_batch(input_shape, ndim)
-        raise InvalidArgument(f"layer {layer.name!r} needs {what} but its input has shape {input_shape}{advice}")
+        raise InvalidArgument(f"layer {shown(layer.name)} needs {what} but its input has shape {input_shape}{advice}")
     return tuple(n for n in input_shape[1:] if n is not None)
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
+from ...dispatch import METHODS
+from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan
-from ...spec import LAYOUTS, conv_spec, parse_axes
-from .. import activations
+from ...spec import LAYOUTS, conv_spec
+from .. import activations, arguments
 from ..inference import plan_for
-from .base import Layer, Shape, known_size, parse_data_format, positive, weight_options
+from .base import Layer, Shape, known_size, parse_border, parse_data_format, weight_options
 
 
 class Conv(Layer):
@@ -45,20 +46,18 @@ class Conv(Layer):
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
-        self.filters = positive(filters, "filters")
-        self.kernel_size = parse_axes(kernel_size, "kernel_size", self.rank)
-        self.strides = parse_axes(strides, "strides", self.rank)
-        self.dilation_rate = parse_axes(dilation_rate, "dilation_rate", self.rank)
-        self.padding = str(padding).lower()
-        if self.padding not in self.paddings:
-            raise InvalidArgument(f"padding is {padding!r}; expected {' or '.join(map(repr, self.paddings))}")
-        self.channels_last = parse_data_format(data_format)
-        self.groups = positive(groups, "groups")
+        self.filters = arguments.size(self, "filters", filters)
+        self.kernel_size = arguments.per_axis(self, "kernel_size", kernel_size, self.rank)
+        self.strides = arguments.per_axis(self, "strides", strides, self.rank)
+        self.dilation_rate = arguments.per_axis(self, "dilation_rate", dilation_rate, self.rank)
+        self.padding = parse_border(self, padding, self.paddings)
+        self.channels_last = parse_data_format(self, data_format)
+        self.groups = arguments.size(self, "groups", groups)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(self, "use_bias", use_bias)
         self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
         self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
-        self.method = method
+        self.method = arguments.choice(self, "method", method, METHODS)
 
     @property
     def layout(self) -> str:
@@ -80,8 +79,8 @@ class Conv(Layer):
         """Shape of the kernel, in Keras's order."""
         if channels % self.groups or self.filters % self.groups:
             raise InvalidArgument(
-                f"layer {self.name!r} has groups={self.groups}, which must divide its {channels} input channels and "
-                f"{self.filters} filters"
+                f"layer {shown(self.name)} has groups={self.groups}, which must divide its {channels} input channels "
+                f"and {self.filters} filters"
             )
         return (*self.kernel_size, channels // self.groups, self.filters)
 
@@ -100,7 +99,7 @@ class Conv(Layer):
         return kernel_shape[-1]
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(self.linear(x))
+        return activations.apply(self.activation, self.linear(x))
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
@@ -234,7 +233,7 @@ class DepthwiseConv2D(Conv):
         **keywords: Any,
     ) -> None:
         super().__init__(1, kernel_size, strides, padding, **keywords)
-        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier")
+        self.depth_multiplier = arguments.size(self, "depth_multiplier", depth_multiplier)
         self.kernel_options = weight_options(depthwise_initializer, depthwise_regularizer, depthwise_constraint)
 
     def build(self, input_shape: Shape) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
-from ...spec import parse_axes
-from .. import activations, seeding
+from ...errors import InvalidArgument, shown
+from .. import activations, arguments, seeding
 from .base import (
     Elementwise,
     Layer,
@@ -20,7 +19,6 @@ from .base import (
     known_size,
     parse_data_format,
     parse_shape,
-    positive,
     spatial_size,
     weight_options,
 )
@@ -86,23 +84,25 @@ class Dense(Layer):
         **keywords: Any,
     ) -> None:
         if input_dim is not None:
-            keywords.setdefault("input_shape", (input_dim,))
+            keywords.setdefault("input_shape", (arguments.size(self, "input_dim", input_dim),))
         super().__init__(**keywords)
-        self.units = positive(units, "units")
+        self.units = arguments.size(self, "units", units)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(self, "use_bias", use_bias)
         self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
         self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
-            raise InvalidArgument(f"layer {self.name!r} needs inputs (batch, ..., features) but gets {input_shape}")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} needs inputs (batch, ..., features) but gets {input_shape}"
+            )
         self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), **self.kernel_options)
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.units,), **self.bias_options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(self.linear(x))
+        return activations.apply(self.activation, self.linear(x))
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies."""
@@ -121,23 +121,23 @@ class Activation(Elementwise):
         self.activation = activations.get(activation)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(x)
+        return activations.apply(self.activation, x)
 
 
 class ReLU(Activation):
     """max(x, 0), or ``negative_slope*x`` below 0."""
 
     def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
-        super().__init__(
-            partial(activations.leaky_relu, negative_slope=negative_slope) if negative_slope else "relu", **keywords
-        )
+        slope = arguments.real(self, "negative_slope", negative_slope)
+        super().__init__(partial(activations.leaky_relu, negative_slope=slope) if slope else "relu", **keywords)
 
 
 class LeakyReLU(Activation):
     """x where x > 0, else ``negative_slope*x``; `alpha` is its old name."""
 
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
-        slope = negative_slope if alpha is None else alpha
+        slope = arguments.real(self, "negative_slope", negative_slope)
+        slope = slope if alpha is None else arguments.real(self, "alpha", alpha)
         super().__init__(partial(activations.leaky_relu, negative_slope=slope), **keywords)
 
 
@@ -145,7 +145,11 @@ class Softmax(Activation):
     """exp(x) over its sum along `axis`."""
 
     def __init__(self, axis: int = -1, **keywords: Any) -> None:
-        super().__init__("softmax" if axis == -1 else partial(activations.softmax, axis=axis), **keywords)
+        self.axis = arguments.axis(self, "axis", axis)
+        super().__init__("softmax" if self.axis == -1 else partial(activations.softmax, axis=self.axis), **keywords)
+
+    def build(self, input_shape: Shape) -> None:
+        arguments.check_axes(self, "axis", self.axis, input_shape)
 
 
 class Dropout(Elementwise):
@@ -161,10 +165,8 @@ class Dropout(Elementwise):
 
     def __init__(self, rate: float, seed: int | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
-        if not 0 <= rate < 1:
-            raise InvalidArgument(f"rate is {rate!r}; expected a number from 0 up to, but not including, 1")
-        self.rate = float(rate)
-        self.own_generator = None if seed is None else seeding.make_generator(seed)
+        self.rate = arguments.real(self, "rate", rate, 0, below=1)
+        self.own_generator = None if seed is None else seeding.make_generator(seed, self)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -178,7 +180,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.channels_last = parse_data_format(data_format)
+        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not self.channels_last and x.ndim > 2:
@@ -194,7 +196,8 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.target_shape = tuple(target_shape)
+        expected = "the shape of one image, such as (28, 28, 1), in which one size may be -1"
+        self.target_shape = arguments.shape(self, "target_shape", target_shape, expected, least=-1)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return F.reshape(
@@ -206,7 +209,7 @@ class Reshape(Layer):
         open_sizes = sum(n == -1 for n in self.target_shape)
         if open_sizes > 1 or known < 1 or (total % known if open_sizes else total != known):
             raise InvalidArgument(
-                f"layer {self.name!r} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
+                f"layer {shown(self.name)} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
             )
         return (None, *(total // known if n == -1 else n for n in self.target_shape))
 
@@ -216,9 +219,9 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.dims = parse_shape(dims)
+        self.dims = parse_shape(self, "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise InvalidArgument(f"dims is {dims!r}; expected each of 1 to {len(self.dims)} once")
+            raise arguments.wrong(self, "dims", dims, f"each of 1 to {len(self.dims)} once")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return F.transpose(x, axes=(0, *self.dims))
@@ -239,12 +242,10 @@ class ZeroPadding(Layer):
         if self.rank == 1 and len(items) == 2 and not isinstance(items[0], (tuple, list)):
             items = (tuple(items),)
         if len(items) != self.rank:
-            raise InvalidArgument(
-                f"padding is {padding!r}; expected one int, or {self.rank} ints or (before, after) pairs"
-            )
+            raise arguments.wrong(self, "padding", padding, f"one int, or {self.rank} ints or (before, after) pairs")
         pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
-        self.padding = tuple(parse_axes(pair, "padding", 2, least=0) for pair in pairs)
-        self.channels_last = parse_data_format(data_format)
+        self.padding = tuple(arguments.per_axis(self, "padding", pair, 2, least=0) for pair in pairs)
+        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         none = ((0, 0),)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...errors import InvalidArgument
+from .. import arguments
 from ..inference import changing_weights
 
 _local = threading.local()
@@ -101,12 +102,6 @@ def described(layer: Any, places: tuple[Any, ...], given: dict[str, Any]) -> tup
         )
     given.update(zip(order, places, strict=False))
     shape = given["shape"]
-    sizes = () if shape is None else tuple(shape) if isinstance(shape, (tuple, list)) else (None,)
-    if not all(hasattr(n, "__index__") and n.__index__() >= 0 for n in sizes):
-        raise InvalidArgument(
-            f"add_weight of layer {layer.name!r} got shape {shape!r:.100}; expected a tuple of whole numbers"
-        )
-    name = "variable" if given["name"] is None else given["name"]
-    if not isinstance(name, str) or not name:
-        raise InvalidArgument(f"add_weight of layer {layer.name!r} got name {name!r:.100}; expected a text")
-    return name, tuple(n.__index__() for n in sizes), given["initializer"]
+    sizes = () if shape is None else arguments.shape("add_weight", "shape", shape, "a tuple of whole numbers", least=0)
+    name = arguments.text("add_weight", "name", given["name"] or "variable")
+    return name, sizes, given["initializer"]

@@ -9,7 +9,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument
-from .. import initializers
+from .. import arguments, initializers
 from .base import Elementwise, Shape, weight_options
 
 
@@ -65,12 +65,10 @@ class BatchNormalization(Elementwise):
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
-        self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)
-        if not 0 <= self.momentum <= 1 or not self.epsilon >= 0:
-            raise InvalidArgument(
-                f"momentum is {momentum!r} and epsilon {epsilon!r}; expected 0 <= momentum <= 1, epsilon >= 0"
-            )
-        self.center, self.scale = center, scale
+        self.axis = arguments.axis(self, "axis", axis)
+        self.momentum = arguments.real(self, "momentum", momentum, 0, 1)
+        self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
+        self.center, self.scale = arguments.flag(self, "center", center), arguments.flag(self, "scale", scale)
         self.gamma_options = weight_options(gamma_initializer, gamma_regularizer, gamma_constraint)
         self.beta_options = weight_options(beta_initializer, beta_regularizer, beta_constraint)
         self.moving_initializers = tuple(map(initializers.get, (moving_mean_initializer, moving_variance_initializer)))

@@ -7,9 +7,9 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
-from ...spec import LAYOUTS, parse_axes, pool_spec
-from .base import Layer, Shape, arrange, known_size, parse_data_format
+from ...spec import LAYOUTS, pool_spec
+from .. import arguments
+from .base import Layer, Shape, arrange, known_size, parse_border, parse_data_format
 
 
 class Pooling(Layer):
@@ -39,12 +39,10 @@ class Pooling(Layer):
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
-        self.pool_size = parse_axes(pool_size, "pool_size", self.rank)
-        self.strides = self.pool_size if strides is None else parse_axes(strides, "strides", self.rank)
-        self.padding = str(padding).lower()
-        if self.padding not in ("valid", "same"):
-            raise InvalidArgument(f"padding is {padding!r}; expected 'valid' or 'same'")
-        self.channels_last = parse_data_format(data_format)
+        self.pool_size = arguments.per_axis(self, "pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else arguments.per_axis(self, "strides", strides, self.rank)
+        self.padding = parse_border(self, padding, ("valid", "same"))
+        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         options: dict[str, Any] = {"count_include_pad": False} if self.operation == "avg" else {}
@@ -69,8 +67,8 @@ class GlobalPooling(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.channels_last = parse_data_format(data_format)
-        self.keepdims = keepdims
+        self.channels_last = parse_data_format(self, data_format)
+        self.keepdims = arguments.flag(self, "keepdims", keepdims)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         y = getattr(F, f"global_{self.operation}_pool{self.rank}d")(x, layout=LAYOUTS[self.rank][self.channels_last])

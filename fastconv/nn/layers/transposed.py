@@ -6,7 +6,8 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...spec import parse_axes, transposed_spec
+from ...spec import transposed_spec
+from .. import arguments
 from .base import Shape, arrange
 from .convolution import Conv
 
@@ -25,7 +26,7 @@ class ConvTranspose(Conv):
     ) -> None:
         super().__init__(filters, kernel_size, strides, padding, **keywords)
         self.output_padding = (
-            None if output_padding is None else parse_axes(output_padding, "output_padding", self.rank, 0)
+            None if output_padding is None else arguments.per_axis(self, "output_padding", output_padding, self.rank, 0)
         )
 
     @property
