@@ -67,7 +67,7 @@ MESSAGES = {
     )(X),
     "`losses.get`: identifier is <function": lambda: model(loss=lambda y: y),
     "`Metric`: function is <function": lambda: model(metrics=[lambda y: y]),
-    "`fit`: callbacks is 5; expected a list": lambda: fit(callbacks=5),
+    "callbacks is 5; expected a list": lambda: fit(callbacks=5),
     "`fit`: shuffle is 'batch'; expected True or False": lambda: fit(shuffle="batch"),
     "`fit`: verbose is 'loud'; expected 0, 1 or 2": lambda: fit(verbose="loud"),
     "`fit`: validation_batch_size is 0; expected a whole number of at least 1": lambda: fit(validation_batch_size=0),
@@ -93,7 +93,7 @@ MESSAGES = {
     "`to_categorical`: num_classes is 0; expected a whole number": lambda: keras.utils.to_categorical([0], 0),
     "`RandomUniform`: maxval is -1; expected": lambda: keras.initializers.RandomUniform(0, -1),
     "`lecture_cnn`: dropout is 1": lambda: keras.applications.lecture_cnn(dropout=1),
-    "data set 'mnits' is not known; expected one of": lambda: keras.datasets.by_name("mnits"),
+    "unknown data set 'mnits'; did you mean 'mnist'?": lambda: keras.datasets.by_name("mnits"),
     "`load_data`: data_dir is 5; expected a path": lambda: keras.datasets.mnist.load_data(5),
 }
 
@@ -228,7 +228,7 @@ def test_labels_that_no_row_can_hold_are_refused():
 
 def test_rows_of_labels_are_no_class_numbers():
     """The first column used to be taken for them."""
-    with pytest.raises(InvalidArgument, match="one class number per row"):
+    with pytest.raises(InvalidArgument, match="one class number for each row"):
         keras.metrics.sparse_categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.3, 0.7]])
     assert keras.metrics.sparse_categorical_accuracy([[1], [0]], [[0.2, 0.8], [0.3, 0.7]]).tolist() == [1.0, 0.0]
 

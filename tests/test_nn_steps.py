@@ -393,7 +393,7 @@ def test_what_has_a_mask_is_refused():
         (lambda: keras.losses.mse(labels, y), "y_true"),
         (lambda: keras.losses.get(own_mse)(y, labels), "y_pred"),
     ):
-        with pytest.raises(InvalidArgument, match=f"^{name} has a mask"):
+        with pytest.raises(InvalidArgument, match=f"^{name} is a masked array"):
             call()
     model.compile("sgd", own_mse)
     with pytest.raises(InvalidArgument, match="^y has a mask"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cuda.runtime import interop
 from ..errors import InvalidArgument
+from ..ops._reading import refuse_mask
 from .tape import PRIMITIVES, Node, node_of, propagate
 
 
@@ -240,8 +241,8 @@ def as_data(value: Any, like: Any = None) -> Any:
     there = like is not None and not isinstance(like, np.ndarray)
     dtype = None if like is None else like.dtype
     if type(value) is np.ndarray or not interop.is_device_array(value):
-        if isinstance(value, np.ma.MaskedArray):
-            raise InvalidArgument("a masked array was given; a tensor has no mask: pass its filled() values")
+        if type(value) is not np.ndarray:
+            refuse_mask(value, "data")
         value = np.asarray(value, dtype)
         if not there:
             return value

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..errors import InvalidArgument, quoted, shown
+from ..ops._reading import refuse_mask
 from .names import suggestion
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
@@ -265,6 +266,7 @@ def tensor(owner: Any, name: str, value: Any) -> Tensor:
     """A tensor of real numbers, of anything that is an array, a number or a list of these, on whatever device."""
     if isinstance(value, Tensor):
         return value
+    refuse_mask(value, f"{called(owner)}{name}")
     try:
         found = Tensor(value)
     except InvalidArgument:

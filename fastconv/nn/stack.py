@@ -16,6 +16,7 @@ from .plan import Plan
 from .tracking import Holder, Parameter, Path, owned_weights
 
 Shape = tuple[int | None, ...]
+TRANSIENT = ("_plan", "_meter")  # what a copy does without: made when it is needed, or of the batch at hand
 
 
 class Stack(Holder):
@@ -30,6 +31,7 @@ class Stack(Holder):
         For `generator`.
     """
 
+    _plan: Plan | None = None
     device = "cpu"
     """Where the weights lie and training runs: "cpu" or "cuda"."""
 
@@ -40,7 +42,6 @@ class Stack(Holder):
         self.layers: list[Layer] = []
         self._input: Input | None = None
         self._rng = None if seed is None else seeding.make_generator(seed, self)
-        self._plan: Plan | None = None
         self._built_for: tuple[Layer, Shape] | None = None
         for layer in [] if layers is None else arguments.items(self, "layers", layers, "a list of layers"):
             self.add(layer)
@@ -56,7 +57,8 @@ class Stack(Holder):
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a list of layers of its own, and makes its own plan."""
         self._adopt()
-        return {**vars(self), "_plan": None, "layers": list(self.layers)}
+        kept = {name: value for name, value in vars(self).items() if name not in TRANSIENT}
+        return {**kept, "layers": list(self.layers)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -163,8 +165,10 @@ class Stack(Holder):
             self._adopt()
             self._refit()
             self._plan = Plan(self.layers, self.generator)
-        if any(device_of(w.data) != self.device for layer in self.layers for w in layer.own_weights):
-            place(self.layers, self.device)  # of a layer that came by itself, or is in another model too
+        for layer in self.layers:
+            weights = layer.own_weights if layer.is_builtin else layer.weights
+            if any(device_of(w.data) != self.device for w in weights):
+                place([layer], self.device)  # it came by itself, or is in another model too
         return self._plan
 
     def _adopt(self) -> None:
