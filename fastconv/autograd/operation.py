@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from .tape import PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
+from .tape import PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
 from .tensor import Tensor
 
 
@@ -40,27 +40,34 @@ class Primitive:
         PRIMITIVES[self.name] = self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        if len(inputs) > self._most or not options.keys().isdisjoint(self._inputs):
+        if len(inputs) > self._most or (options and not options.keys().isdisjoint(self._inputs)):
             inputs, options = self._sorted(inputs, options)
         if self._most == math.inf and len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
             inputs = tuple(inputs[0])
-        for value in inputs:
-            if isinstance(value, (list, tuple)):
-                _plain(value, f"a list given to {self.name}")
         for name, value in options.items():
             if isinstance(value, (Tensor, list, tuple)):
                 options[name] = _plain(value, f"the option {name!r} of {self.name}")
-        y, saved = self.forward(*(i.values if isinstance(i, Tensor) else i for i in inputs), **options)
+        arrays: list[Any] = []
+        lent: list[Any] = []  # what others can write to
+        recorded = False
+        for value in inputs:
+            if isinstance(value, Tensor):
+                recorded = recorded or value.requires_grad or value._node is not None
+                if value._node is None:
+                    lent.append(value.values)
+                value = value.values
+            elif type(value) not in PLAIN:
+                lent += arrays_in((_plain(value, f"a list given to {self.name}"),))
+            arrays.append(value)
+        y, saved = self.forward(*arrays, **options)
         result = Tensor(y)
-        if is_recording():
-            parents = tuple(node_of(i) if isinstance(i, Tensor) else None for i in inputs)
-            if any(parent is not None for parent in parents):
-                if not is_undisturbed():
-                    lent = [i.values for i in inputs if isinstance(i, Tensor) and i._node is None]
-                    lent += arrays_in(i for i in (*inputs, *options.values()) if not isinstance(i, Tensor))
+        if recorded and is_recording():
+            if not is_undisturbed():
+                lent += arrays_in(options.values())
+                if lent:
                     saved, result.values = kept(saved, lent), kept(result.values, lent)
-                result._node = Node(self.name, parents, saved)
-                result.requires_grad = True
+            result._node = Node(self.name, tuple(node_of(i) if isinstance(i, Tensor) else None for i in inputs), saved)
+            result.requires_grad = True
         return result
 
     def _sorted(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

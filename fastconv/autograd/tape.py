@@ -23,6 +23,8 @@ VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
 PRIMITIVES: dict[str, Any] = {}
 """Operation -> what callers call, an `autograd.Primitive`."""
 
+PLAIN = frozenset((int, float, bool, str, type(None)))  # what is no array, told quickly
+
 _local = threading.local()
 _ids = itertools.count()
 
@@ -94,6 +96,8 @@ def kept(value: Any, lent: Sequence[Any]) -> Any:
 
     `lent` are the arrays that others hold. Tuples, lists and dicts are looked into.
     """
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, tuple):
         return tuple(kept(item, lent) for item in value)
     if isinstance(value, list):
@@ -116,7 +120,7 @@ def arrays_in(values: Any) -> Iterator[Any]:
 
 def is_array(value: Any) -> bool:
     """True for NumPy's arrays and `fastconv.to_device`'s."""
-    return isinstance(value, np.ndarray) or hasattr(value, "gpu_data")
+    return isinstance(value, np.ndarray) or (type(value) not in PLAIN and hasattr(value, "gpu_data"))
 
 
 def overlap(a: Any, b: Any) -> bool:
