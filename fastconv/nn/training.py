@@ -358,7 +358,7 @@ class Trainer(Steps):
 
 def _listed(owner: str, name: str, value: Any) -> list[Any]:
     """A list from None, one thing or a series of things."""
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         return []
     if isinstance(value, (str, Callback, Metric, type)) or callable(value):
         return [value]
