@@ -28,7 +28,7 @@ class _Job:
         self.function, self.args = function, args
         self.waiting, self.left = deque(shares), len(shares)
         self.lock, self.done = threading.Lock(), threading.Event()
-        self.error: BaseException | None = None
+        self.errors: dict[tuple[int, ...], BaseException] = {}
 
     def work(self) -> None:
         """Do shares until none waits."""
@@ -40,7 +40,7 @@ class _Job:
             try:
                 self.function(*share, *self.args)
             except BaseException as error:  # for the caller, Ctrl-C too: the others are still using its arrays
-                self.error = error
+                self.errors[share] = error
             with self.lock:
                 self.left -= 1
                 if not self.left:
@@ -49,15 +49,18 @@ class _Job:
 
 
 def do(function: Callable[..., Any], shares: Sequence[tuple[int, ...]], args: tuple[Any, ...]) -> None:
-    """Call ``function(*share, *args)``, which should release the interpreter, for every share, on as many threads."""
+    """Call ``function(*share, *args)``, which should release the interpreter, for every share, on as many threads.
+
+    If calls raise, the error of the first share in order is raised when all are done.
+    """
     job = _Job(function, shares, args)
     _start(len(shares) - 1)
     for _ in shares[1:]:
         _jobs.put(job)
     job.work()
     job.done.wait()
-    if job.error is not None:
-        raise job.error
+    if job.errors:
+        raise job.errors[min(job.errors)]
 
 
 def _start(number: int) -> None:

@@ -1,6 +1,7 @@
 """The commands: what they print, write and return, and how they fail."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -123,6 +124,19 @@ def test_warmup(run):
     assert "conv direct" in result.stdout
     again = run("warmup", "--dtype", "float32")
     assert "nothing was left to compile" in again.stderr
+    assert "next process" not in again.stderr
+
+
+def test_kernels_that_cannot_be_kept_are_told_of(run, monkeypatch, tmp_path):
+    from fastconv import config, warming
+
+    (tmp_path / "file").write_text("")
+    blocked = dataclasses.replace(config.settings, cache_dir=tmp_path / "file" / "cache")
+    monkeypatch.setattr(config, "settings", blocked)
+    monkeypatch.setattr(warming, "STEPS", {})
+    reason = f"{tmp_path / 'file'} is not a folder"
+    assert f"The next process will compile them again: {reason}; " in run("warmup").stderr
+    assert f"kernels are compiled anew by each process: {reason}" in " ".join(run("info").stdout.split())
 
 
 # bench

@@ -540,6 +540,16 @@ def test_the_simulator_counts_like_a_device():
 # --- from source to kernel
 
 
+def test_an_installation_without_sources():
+    """Byte code only, as a program made by PyInstaller has."""
+    from fastconv.cuda.runtime.source import specialise
+
+    names = {}
+    exec(compile("def kernel(x): x[0] = 1", "fastconv/cuda/kernel.pyc", "exec"), names)
+    with pytest.raises(DeviceMissing, match="this installation has byte code only"):
+        specialise(names["kernel"], True)
+
+
 def test_unrolled_loops_are_written_out():
     from fastconv.cuda.runtime.source import specialise, unrolled
 

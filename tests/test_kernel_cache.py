@@ -231,6 +231,21 @@ def test_odd_names_of_the_folder(name, monkeypatch, tmp_path):
     assert files(place) == [path]
 
 
+def test_what_nobody_has_used_for_long_is_deleted(folder):
+    """Files of another compiler, and halves of killed processes; what is loaded counts as used."""
+    call()
+    (path,) = files(folder)
+    for name in ("double-of-another-numba.nbc", "half.nbc.0123.tmp"):
+        (path.parent / name).write_bytes(b"")
+        os.utime(path.parent / name, (0, 0))
+    os.utime(path, (0, 0))
+    assert call() == (42, 0)
+    kernel_cache._delete_unused.cache_clear()
+    assert call(x=1.5) == (3.0, 1)
+    assert len(files(folder)) == 2
+    assert path in files(folder)
+
+
 # Sources
 
 

@@ -82,6 +82,19 @@ def test_an_error_comes_out_when_all_shares_are_done(guilty, kind):
     assert len(done) == 13
 
 
+def test_of_several_errors_the_first_in_order_comes_out():
+    meeting = threading.Barrier(len(SHARES), timeout=60)
+
+    def work(number, first, last):
+        meeting.wait()
+        if number in (2, 4, 5):
+            raise ValueError(number)
+
+    for _ in range(20):
+        with pytest.raises(ValueError, match="2"):
+            workers.do(work, SHARES, ())
+
+
 def test_a_system_that_gives_no_threads(monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")

@@ -4,8 +4,8 @@ Numba's own cache keeps an index of each function's files and trusts both: a fil
 process in a traceback, a flipped bit in a segmentation fault, and two processes that compile two variants of a function
 at once may give both the same number. Here each compiled function is one file, named after all that tells it from
 others. It begins with a checksum and repeats what it is named after: whatever does not match is compiled again and
-replaced. The files of a module lie in a folder named after the digest of its sources (`simd.sources`); what other
-versions left is deleted when nobody has used it for long.
+replaced. The files of a module lie in a folder named after the digest of its sources (`simd.sources`); what nobody
+has used for long is deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from numba.core.serialize import dumps
 from ..config import cache_dir
 from .sources import stamp
 
-UNUSED = 30 * 86400  # seconds after which the kernels of another version of a module are deleted
+UNUSED = 30 * 86400  # seconds after which kernels that nobody has used are deleted
 CHECKSUM = hashlib.blake2b().digest_size
 
 _compiled = 0
@@ -78,13 +78,14 @@ class KernelCache(caching.FunctionCache):
         if not self._enabled:
             return None
         key = self._key(sig, target_context.codegen())
+        path = self._path(key)
         try:
-            reduced = _read(self._path(key), key)
+            reduced = _read(path, key)
             found = None if reduced is None else CompileResult._rebuild(target_context, *reduced)
         except Exception:  # unpickling raises whatever the file makes it raise, and compiling again is always right
             return None
         if found is not None:
-            _mark_as_used(Path(self._cache_path))
+            _mark_as_used(path)
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -159,17 +160,23 @@ def _write(path: str, content: bytes) -> None:
             os.unlink(left)
 
 
-@cache
-def _mark_as_used(folder: Path) -> None:
-    with suppress(OSError):
-        os.utime(folder)
+def _mark_as_used(path: str) -> None:
+    """Keep a file and its folder from being deleted; written rarely, for the sake of shared folders."""
+    for place in (path, os.path.dirname(path)):
+        with suppress(OSError):
+            if os.stat(place).st_mtime < time.time() - UNUSED / 2:
+                os.utime(place)
 
 
 @cache
 def _delete_unused(folder: Path) -> None:
-    """Delete what other versions of a module's sources have left beside `folder` and nobody has used for long."""
+    """Delete what nobody has used for long, of other versions of a module's sources or of the compiler."""
     oldest = time.time() - UNUSED
-    for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+    for path in [*folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"), *folder.iterdir()]:
         with suppress(OSError):
-            if other != folder and other.stat().st_mtime < oldest:
-                shutil.rmtree(other, ignore_errors=True)
+            if path == folder or path.stat().st_mtime >= oldest:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
