@@ -14,7 +14,7 @@ import numpy as np
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LIMIT = 8 << 20  # bytes of one cache
+LIMIT = 16 << 20  # bytes of one cache
 ENTRIES = 512
 OWN = 512  # bytes that an entry takes beside its arrays, about
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
+from fastconv.cpu import lowering, operators
 from fastconv.kept import Kept, kept, nbytes
 from fastconv.ops import _strips
 from fastconv.windows import Adaptive, Sliding
@@ -28,7 +29,9 @@ def pools(rng, count):
         rank = int(rng.integers(1, 4))
         last = bool(rng.integers(2))
         size = tuple(int(n) for n in rng.integers(6, (60, 20, 9)[rank - 1], rank))
-        shape = (int(rng.integers(1, 3)), *size, 3) if last else (int(rng.integers(1, 3)), int(rng.integers(1, 3)), *size)
+        shape = (
+            (int(rng.integers(1, 3)), *size, 3) if last else (int(rng.integers(1, 3)), int(rng.integers(1, 3)), *size)
+        )
         window = tuple(int(k) for k in rng.integers(1, 5, rank))
         padding = tuple((int(rng.integers(0, k)), int(rng.integers(0, k))) for k in window)
         options = {
@@ -153,3 +156,76 @@ def test_bytes_of_what_is_kept():
     a = np.zeros(1000)
     assert nbytes((a, a[1:], [a], "text", 3, None)) == 8000
     assert nbytes({"no": "array"}) == 0
+
+
+# Convolutions by direct and im2col
+
+
+@pytest.mark.parametrize("method", ["direct", "im2col"])
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("last", [False, True])
+def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
+    """Strips of seven columns give the bits of the whole, but for sums over all columns."""
+
+    def everything():
+        draw = np.random.default_rng(1)
+        for kernel, options in (
+            (3, {"padding": 1}),
+            (5, {"padding": ((3, 9),), "padding_mode": "reflect"}),
+            (2, {"stride": 3, "dilation": 4, "padding": 2, "padding_mode": "wrap"}),
+            (1, {}),
+            (4, {"stride": 5, "padding": 3, "padding_mode": "edge"}),
+        ):
+            shape, weights = (2, channels, 101), (3, channels, kernel)
+            x, w, b = draw.standard_normal(shape), draw.standard_normal(weights), draw.standard_normal(3)
+            if last:
+                x, w = x.transpose(0, 2, 1).copy(), w.transpose(2, 1, 0).copy()
+                options["layout"] = "NWC"
+            options["method"] = method
+            y = fc.conv1d(x, w, b, **options)
+            planned = fc.plan_conv1d(w, x.shape, b, **options)(x)
+            np.testing.assert_array_equal(planned, y)
+            yield y
+            yield fc.conv1d_input_grad(y, w, x.shape, **options)
+            yield fc.conv1d_weight_grad(x, y, w.shape, **options)
+        image = draw.standard_normal((2, channels, 9, 40))
+        w = draw.standard_normal((channels, 1, 3, 3))
+        y = fc.conv2d(image, w, padding=1, groups=channels, method=method, activation="relu")
+        yield y
+        yield fc.conv2d_input_grad(y, w, image.shape, padding=1, groups=channels, method=method)
+        yield fc.conv2d_weight_grad(image, y, w.shape, padding=1, groups=channels, method=method)
+
+    def forget():
+        for made in (operators._forward, operators._backward, operators._weight_strips):
+            made.cache_clear()
+
+    forget()
+    whole = list(everything())
+    monkeypatch.setattr(lowering, "LONGEST", 7)
+    forget()
+    try:
+        strips = list(everything())
+    finally:
+        monkeypatch.undo()
+        forget()
+    for a, b in zip(strips, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_strips_without_a_border_are_one_problem(monkeypatch):
+    monkeypatch.setattr(lowering, "LONGEST", 10)
+    low = lowering.lower_conv(
+        (1, 1, 1, 1, 100),
+        (1, 1, 1, 1, 100),
+        (1, 1, 3),
+        (1, 1, 1),
+        (1, 1, 1),
+        ((0, 0), (0, 0), (1, 1)),
+        "zeros",
+        1,
+        False,
+    )
+    parts = lowering.strips(low)
+    assert [part.y_start for part in parts] == list(range(0, 100, 10))
+    assert len({id(part.low) for part in parts[1:-1]}) == 1 and len({id(part.low) for part in parts}) == 3
+    assert [part.x_start for part in parts] == [0, *range(9, 80, 10), 0]
