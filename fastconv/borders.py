@@ -7,12 +7,13 @@ for a mode. Kernels on both devices use these tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
+from .kept import kept
 
-@lru_cache(maxsize=256)
+
+@kept
 def border_index(n: int, before: int, after: int, mode: str) -> np.ndarray:
     """Where each element of a padded axis of `n` elements comes from: int64 (before + n + after,), -1 for a zero.
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ...borders import counting_index
+from ...kept import kept
 from ...memory import scratch
 from ...simd.filter_tile import (
     ACCUMULATE,
@@ -88,7 +88,7 @@ class Cut:
     table: int
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan(low: Lowered, itemsize: int) -> Cut | None:
     """The cut of a problem that planar sums serve better than lanes of output channels, else None."""
     strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]
