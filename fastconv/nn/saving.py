@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra, shown
-from ..files import display, write_file
+from ..files import brief, write_file
 from .unpacking import Header, Lie, read_npz, read_safetensors
 
 SUFFIXES = (".npz", ".safetensors")
@@ -49,15 +49,15 @@ def load_arrays(path: Any, check: Callable[[Mapping[str, Header]], Any] | None =
                 return read_npz(file, check)
             return read_safetensors(file, _safetensors(), check)
     except FileNotFoundError:
-        raise DataUnavailable(f"{display(path)} does not exist; check the name, or save the weights first") from None
+        raise DataUnavailable(f"{brief(path)} does not exist; check the name, or save the weights first") from None
     except Lie as error:
         raise DataUnavailable(
-            f"{display(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
+            f"{brief(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
         ) from error
     except FastconvError:  # of `check`, or a package is missing
         raise
     except OSError as error:
-        raise DataUnavailable(f"{display(path)} cannot be read: {error.strerror or error}; check the name") from error
+        raise DataUnavailable(f"{brief(path)} cannot be read: {error.strerror or error}; check the name") from error
 
 
 def checked_path(path: Any) -> Path:
@@ -67,9 +67,7 @@ def checked_path(path: Any) -> Path:
     except TypeError:
         raise InvalidArgument(f"the file name is {shown(path)}; expected a path") from None
     if path.suffix not in SUFFIXES:
-        raise InvalidArgument(
-            f"cannot tell the format of {shown(display(path))}; end the name with {' or '.join(SUFFIXES)}"
-        )
+        raise InvalidArgument(f"cannot tell the format of {brief(path)!r}; end the name with {' or '.join(SUFFIXES)}")
     return path
 
 
