@@ -8,6 +8,7 @@ import numpy as np
 
 from ...ops import elementwise
 from ..tensor import Tensor, as_data, primitive
+from ._checked import checked
 from .arithmetic import absolute, mean, multiply, subtract
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
@@ -15,6 +16,7 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
 
 @primitive
+@checked
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
     loss, p = elementwise.mean_cross_entropy(z, target)
@@ -27,6 +29,7 @@ def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
     total = p.sum(axis=-1, keepdims=True)
@@ -45,6 +48,7 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
 
 
 @primitive
+@checked
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
     target = as_data(target, like=x)
@@ -65,12 +69,14 @@ def _(dy: Any, needs: Any, x: Any, target: Any, from_logits: bool) -> tuple[Any,
     return (np.where(p == x, share * (p - target) / (p * (1 - p)), 0),)
 
 
+@checked
 def mean_squared_error(y: Any, *, target: Any) -> Tensor:
     """Mean of (y - target)**2."""
     difference = subtract(y, target)
     return mean(multiply(difference, difference))
 
 
+@checked
 def mean_absolute_error(y: Any, *, target: Any) -> Tensor:
     """Mean of the absolute value of y - target."""
     return mean(absolute(subtract(y, target)))

@@ -8,9 +8,11 @@ import numpy as np
 
 from ...ops import normalization
 from ..tensor import primitive
+from ._checked import checked
 
 
 @primitive
+@checked
 def batch_norm(
     x: Any,
     gamma: Any,
