@@ -15,6 +15,8 @@ from ...ops._reading import as_array, refuse_mask
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NUMBERS = "biufc"  # kinds of dtypes
+#: What NumPy raises for shapes and options; FloatingPointError is not among them: numpy.errstate asks for it.
+REFUSALS = (TypeError, ValueError, IndexError, AttributeError, OverflowError, ZeroDivisionError, RuntimeError)
 
 
 def checked(forward: Function) -> Function:
@@ -36,7 +38,7 @@ def checked(forward: Function) -> Function:
             return forward(*inputs, **options)
         except FastconvError:
             raise
-        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, ZeroDivisionError) as error:
+        except REFUSALS as error:
             inspect.signature(forward).bind(*inputs, **options)
             given = [*map(_short, inputs), *(f"{name}={_short(value)}" for name, value in options.items())]
             text = ", ".join(given)[:240]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
+from ...spec import parse_real
 from ..tensor import primitive
 from ._checked import checked
 
@@ -31,6 +32,7 @@ def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
 @checked
 def leaky_relu(x: Any, *, slope: float = elementwise.LEAKY_SLOPE) -> Saved:
     """x where x > 0, else ``slope*x``; the slope must be positive."""
+    slope = parse_real(slope, "slope", "a positive number")
     if not slope > 0:
         raise InvalidArgument(f"slope is {shown(slope)}; leaky_relu needs a positive one; for 0 use relu")
     y = elementwise.relu(x, slope)
@@ -98,6 +100,7 @@ def _(dy: Any, needs: Any, y: Any, axis: int) -> tuple[Any, ...]:
 @checked
 def dropout(x: Any, *, rate: float, seed: int) -> Saved:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``; the mask follows from `seed`."""
+    rate = parse_real(rate, "rate", "a number from 0 up to, but not including, 1")
     if not 0 <= rate < 1:
         raise InvalidArgument(f"rate is {shown(rate)}; expected a number from 0 up to, but not including, 1")
     if not isinstance(seed, (int, np.integer)):

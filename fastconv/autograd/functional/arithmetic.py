@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
-from ...spec import parse_real
+from ...spec import parse_flag, parse_real
 from ..tensor import Tensor, as_data, primitive
 from ._checked import checked
 
@@ -132,6 +132,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
 @checked
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Sum over `axis`, or over everything."""
+    keepdims = parse_flag(keepdims, "keepdims")
     return np.sum(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
 
 
@@ -144,6 +145,7 @@ def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, 
 @checked
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Mean over `axis`, or over everything."""
+    keepdims = parse_flag(keepdims, "keepdims")
     return np.mean(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...ops import elementwise
+from ...spec import parse_flag
 from ..tensor import Tensor, as_data, primitive
 from ._checked import checked
 from .arithmetic import absolute, mean, multiply, subtract
@@ -51,7 +52,7 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
 @checked
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
-    target = as_data(target, like=x)
+    target, from_logits = as_data(target, like=x), parse_flag(from_logits, "from_logits")
     if from_logits:
         loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
         return as_data(loss.mean(dtype=np.float64), like=x), (x, target, from_logits)
