@@ -10,6 +10,7 @@ import numpy as np
 from ..borders import fold_border
 from . import activation as activations
 from .correlate import Sweep, sweep
+from .finite import is_finite
 from .lowering import (
     Lowered,
     Pairs,
@@ -21,6 +22,7 @@ from .lowering import (
     spatial,
     weight_strides,
 )
+from .nonfinite import sum_apart
 from .planar import sweep as planar
 from .planar import weight_grad as planar_weights
 from .weight_grad import accumulate_weights
@@ -104,10 +106,17 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
     )
     if any(len(low.taps) == 0 for low in problems):
         dx[...] = 0
-    for low in problems:
-        if len(low.taps):
-            swept = _sweep(low, dy.itemsize, unfold)
-            swept.run(dy, swept.panels(w, at), None, dx, relu=False)
+
+    def run(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
+        for low in problems:
+            if len(low.taps):
+                swept = _sweep(low, dy.itemsize, unfold)
+                swept.run(dy, swept.panels(w, at), None, dx, relu=False)
+
+    if any(low.fills for low in problems) and not is_finite(w):
+        sum_apart(run, dy, w, dx)
+    else:
+        run(dy, w, dx)
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
@@ -115,7 +124,5 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometr
     at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
     low = geometry.lower(x.shape, dw.shape, dy.shape)
     cut = None if unfold else planar_weights.plan(low, x.itemsize)
-    if cut is not None:
-        planar_weights.accumulate_planar(cut, low, x, dy, dw, at)
-    else:
+    if cut is None or not planar_weights.accumulate_planar(cut, low, x, dy, dw, at):
         accumulate_weights(low, x, dy, dw, at, unfold=unfold)
