@@ -60,7 +60,8 @@ def fold_border(
         if mode != "zeros" and (before or after):
             inner = inner.copy()
             index = border_index(n, before, after, mode)
-            for place in (*range(before), *range(before + n, before + n + after)):
-                inner[(*lead, index[place])] += dxp[(*lead, place)]
+            with np.errstate(all="ignore"):  # as silent as the compiled kernels
+                for place in (*range(before), *range(before + n, before + n + after)):
+                    inner[(*lead, index[place])] += dxp[(*lead, place)]
         dxp = inner
     dx[...] = dxp

@@ -64,6 +64,11 @@ class Lowered:
         return together and all(map(_is_identity, self.index))
 
     @cached_property
+    def fills(self) -> bool:
+        """True where some taps read zeros that are not in x."""
+        return any(bool((table < 0).any()) for table in self.index)
+
+    @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """On each axis the longest run of padded elements, first and end, that are neighbours in x too."""
         return tuple(map(_longest_run, self.index))

@@ -10,6 +10,7 @@ from ..borders import fold_border
 from ..kept import kept
 from . import activation as activations
 from .correlate import Sweep, sweep
+from .finite import is_finite
 from .lowering import (
     Lowered,
     Pairs,
@@ -23,6 +24,7 @@ from .lowering import (
     strips,
     weight_strides,
 )
+from .nonfinite import sum_apart
 from .planar import sweep as planar
 from .planar import weight_grad as planar_weights
 from .weight_grad import accumulate_weights
@@ -134,24 +136,32 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
         fold_border(padded, dx, padding, geometry.padding_mode, 1 if last else 2)
         return
     at = weight_strides(w.shape, groups, last, transposed=True)
-    phases, whole = _backward(dy.shape, w.shape, dx.shape, geometry, dy.itemsize, unfold)
+    phases, whole, fills = _backward(dy.shape, w.shape, dx.shape, geometry, dy.itemsize, unfold)
     if not whole:
         dx[...] = 0
-    for parts in phases:
-        _run(parts, _panels(parts, w, at), dy, None, dx, relu=False)
+
+    def run(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
+        for parts in phases:
+            _run(parts, _panels(parts, w, at), dy, None, dx, relu=False)
+
+    if fills and not is_finite(w):
+        sum_apart(run, dy, w, dx)
+    else:
+        run(dy, w, dx)
 
 
 @kept
 def _backward(
     dy_shape: Shape, w_shape: Shape, dx_shape: Shape, geometry: Geometry, itemsize: int, unfold: bool
-) -> tuple[tuple[tuple[Part, ...], ...], bool]:
-    """The phases of a gradient to the input that some tap meets, and whether these are all."""
+) -> tuple[tuple[tuple[Part, ...], ...], bool, bool]:
+    """The phases of a gradient to the input that some tap meets; whether these are all; whether any reads zeros."""
     problems = lower_input_grad(
         dy_shape, dx_shape, geometry.kernel(w_shape), geometry.stride, geometry.dilation, geometry.padding,
         geometry.groups, geometry.channels_last,
     )  # fmt: skip
     met = [low for low in problems if len(low.taps)]
-    return tuple(_parts(low, itemsize, unfold) for low in met), len(met) == len(problems)
+    parts = tuple(_parts(low, itemsize, unfold) for low in met)
+    return parts, len(met) == len(problems), any(low.fills for low in problems)
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
@@ -159,11 +169,10 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometr
     at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
     for i, (low, x_start, y_start) in enumerate(_weight_strips(x.shape, dw.shape, dy.shape, geometry)):
         part = dw if i == 0 else np.empty_like(dw)
+        given = x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at
         cut = None if unfold else planar_weights.plan(low, x.itemsize)
-        if cut is not None:
-            planar_weights.accumulate_planar(cut, low, x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at)
-        else:
-            accumulate_weights(low, x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at, unfold=unfold)
+        if cut is None or not planar_weights.accumulate_planar(cut, low, *given):
+            accumulate_weights(low, *given, unfold=unfold)
         if i > 0:
             dw += part
 
