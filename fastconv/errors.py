@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 SHOWN = 120  # most characters of a message that repeat one argument
 QUOTED = 200  # most that repeat a path, or the words of another library
 DEPTH = 6  # of lists in lists that are looked into
@@ -51,6 +49,7 @@ def shown(value: Any, limit: int = SHOWN) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> shown("same"), shown((1, 2.5)), shown([np.zeros((2, 3))])
     ("'same'", '(1, 2.5)', '[ndarray(shape=(2, 3), dtype=float64)]')
     >>> shown(list(range(10**6)), limit=20)
@@ -88,7 +87,8 @@ def _text(value: Any, limit: int, depth: int) -> str:
         return f"<an int of {value.bit_length()} bits>"
     if kind in (list, tuple, set, frozenset, dict):
         return _container(value, limit, depth)
-    if not isinstance(value, (type, np.generic)) and hasattr(value, "shape") and hasattr(value, "dtype"):
+    is_array = kind.__module__ != "numpy" or kind.__name__ == "ndarray"  # NumPy's numbers have a shape, too
+    if is_array and not isinstance(value, type) and hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{kind.__name__}(shape={_text(value.shape, limit, depth)}, dtype={value.dtype})"
     return " ".join(repr(value).split())
 

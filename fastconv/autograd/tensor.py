@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cuda.runtime import interop
 from ..errors import InvalidArgument
-from ..ops._reading import refuse_mask
+from ..ops._reading import read_array
 from .tape import PRIMITIVES, Node, node_of, propagate
 
 
@@ -241,9 +241,7 @@ def as_data(value: Any, like: Any = None) -> Any:
     there = like is not None and not isinstance(like, np.ndarray)
     dtype = None if like is None else like.dtype
     if type(value) is np.ndarray or not interop.is_device_array(value):
-        if type(value) is not np.ndarray:
-            refuse_mask(value, "data")
-        value = np.asarray(value, dtype)
+        value = np.asarray(read_array(value, "data"), dtype)
         if not there:
             return value
         if value.ndim:

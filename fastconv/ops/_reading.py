@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.runtime import interop
 from ..errors import InvalidArgument, shown
 
 DEPTH = 64  # axes that NumPy's arrays can have: lists are nested no deeper
@@ -21,11 +20,6 @@ def read_array(value: Any, name: str) -> np.ndarray:
     """Any array-like as a NumPy array of whatever dtype it has."""
     if type(value) is np.ndarray:
         return value
-    if getattr(value, "requires_grad", False) is True and interop.library_of(value) == "fastconv":
-        raise InvalidArgument(
-            f"{name} is a tensor that requires a gradient, which a function of arrays would lose; use the function of "
-            f"this name in fastconv.autograd.functional, or pass {name}.numpy()"
-        )
     if isinstance(value, type):
         raise InvalidArgument(f"{name} is the class {shown(value)}; expected an array: make one of it")
     refuse_mask(value, name)
