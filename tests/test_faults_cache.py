@@ -17,7 +17,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from fastconv.cpu import activation
-from fastconv.cpu.finite import is_finite
+from fastconv.cpu.magnitude import is_finite
 from fastconv.simd import kernel_cache
 for dtype in ("f4", "f8"):
     for name, expected in (("relu", 2), ("leaky_relu", 2), ("sigmoid", 0.880797077978), ("tanh", 0.964027580076)):

@@ -41,7 +41,7 @@ def _square(x):
 def kernel(function=_double):
     """A dispatcher that knows of no compiled code, as in a new process."""
     copy = FunctionType(function.__code__, globals(), function.__name__)
-    copy.__module__ = "fastconv.cpu.finite"  # kernels outside of the package are not kept
+    copy.__module__ = "fastconv.cpu.magnitude"  # kernels outside of the package are not kept
     return callable_kernel(copy)
 
 
@@ -251,7 +251,7 @@ def test_what_nobody_has_used_for_long_is_deleted(folder):
 
 def test_kernels_outside_of_the_package_are_not_kept(folder):
     """Nobody knows what they are made of."""
-    assert sources.stamp("somebody.cpu.finite") is None
+    assert sources.stamp("somebody.cpu.magnitude") is None
     assert sources.stamp("fastconv.measure.machine") is None
     assert callable_kernel(_double)(21) == 42
     assert files(folder) == []
@@ -260,7 +260,7 @@ def test_kernels_outside_of_the_package_are_not_kept(folder):
 def test_a_stamp_follows_the_imports():
     """fft.transform is made of simd.vector; pool.pairs does not know the transforms."""
     assert {"cpu/fft/transform.py", "simd/vector.py", "simd/jit.py"} <= reached("cpu/fft/planes.py")
-    assert "cpu/fft/transform.py" not in reached("cpu/finite.py")
+    assert "cpu/fft/transform.py" not in reached("cpu/magnitude.py")
 
 
 def reached(file):
@@ -277,7 +277,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from fastconv.cpu import activation
-from fastconv.cpu.finite import is_finite
+from fastconv.cpu.magnitude import is_finite
 from fastconv.simd import kernel_cache
 assert is_finite(np.ones(3)) and not is_finite(np.array([1, np.inf]))
 y = np.array([-1.0, 0.5])

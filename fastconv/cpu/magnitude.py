@@ -63,6 +63,11 @@ def largest(x: np.ndarray) -> int:
     return max(found.tolist()) >> SHIFT[x.itemsize]
 
 
+def is_finite(x: np.ndarray) -> bool:
+    """True where no element of a C-contiguous float array is NaN or Inf."""
+    return largest(x) < int(EXPONENT[x.itemsize]) >> SHIFT[x.itemsize]
+
+
 def measure(x: np.ndarray, images: Images, block: tuple[int, int]) -> Levels:
     """The levels of images in blocks of at most `block` rows and columns, whose columns are rounded to a power of 2."""
     mask, cut = EXPONENT[x.itemsize], _cut(images, block)

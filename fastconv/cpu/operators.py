@@ -10,7 +10,6 @@ from ..borders import fold_border
 from ..kept import kept
 from . import activation as activations
 from .correlate import Sweep, sweep
-from .finite import is_finite
 from .lowering import (
     Lowered,
     Pairs,
@@ -24,6 +23,7 @@ from .lowering import (
     strips,
     weight_strides,
 )
+from .magnitude import is_finite
 from .nonfinite import sum_apart
 from .planar import sweep as planar
 from .planar import weight_grad as planar_weights
