@@ -25,7 +25,7 @@ _spec: Any = __spec__
 
 
 def stamp(module: str) -> str | None:
-    """The digest of a kernel module, such as "fastconv.cpu.magnitude"; None for others, and where code cannot be read."""
+    """The digest of a kernel module, such as "fastconv.cpu.direct"; None for others, or where code cannot be read."""
     package, *parts = module.split(".")
     if package != NAME or not parts or parts[0] not in KERNELS:
         return None
