@@ -7,12 +7,13 @@ for a mode. Kernels on both devices use these tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
+from .kept import kept
 
-@lru_cache(maxsize=256)
+
+@kept
 def border_index(n: int, before: int, after: int, mode: str) -> np.ndarray:
     """Where each element of a padded axis of `n` elements comes from: int64 (before + n + after,), -1 for a zero.
 
@@ -59,7 +60,8 @@ def fold_border(
         if mode != "zeros" and (before or after):
             inner = inner.copy()
             index = border_index(n, before, after, mode)
-            for place in (*range(before), *range(before + n, before + n + after)):
-                inner[(*lead, index[place])] += dxp[(*lead, place)]
+            with np.errstate(all="ignore"):  # as silent as the compiled kernels
+                for place in (*range(before), *range(before + n, before + n + after)):
+                    inner[(*lead, index[place])] += dxp[(*lead, place)]
         dxp = inner
     dx[...] = dxp

@@ -26,6 +26,7 @@ try:
 except ImportError:  # Windows: no locks of this kind, and leftovers are left alone
     fcntl = None  # type: ignore[assignment]
 
+LONGEST = 200  # characters of a path in a message
 LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.fastconv\.tmp")
 
 
@@ -77,7 +78,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def unwritable(path: str | os.PathLike[str], reason: object) -> DataUnavailable:
     """The one message for a file that cannot be written."""
     return DataUnavailable(
-        f"{display(path)} cannot be written: {reason}; choose another place, or make room in its folder"
+        f"{brief(path)} cannot be written: {reason}; choose another place, or make room in its folder"
     )
 
 
@@ -92,6 +93,16 @@ def display(path: str | os.PathLike[str]) -> str:
         return os.fsencode(text).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # a lone surrogate that stands for no byte
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+def brief(path: str | os.PathLike[str]) -> str:
+    """A path as a part of a message: one line, and of a long one the beginning and the end.
+
+    >>> brief("a" * 4000 + "/weights.npz")[-20:]
+    'aaaaaaaa/weights.npz'
+    """
+    text = display(path).replace("\n", "\\n")
+    return text if len(text) <= LONGEST else f"{text[:60]}...{text[-(LONGEST - 63) :]}"
 
 
 def json_text(data: Any) -> str:

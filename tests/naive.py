@@ -2,8 +2,8 @@
 
 Everything is channels-first: x (N, C, *size), w (O, C/groups, *kernel), y (N, O, *out), for one to three spatial axes.
 `to_last`, `to_first`, `weights_to_last` and `weights_to_first` convert. The loops run over output positions and groups;
-one position's sum over channels and taps is one contraction. `stride` and `dilation` are tuples with an entry per axis,
-`padding` is a (before, after) pair per axis.
+one position's sum over channels and taps is one contraction, never by a BLAS, for which 0*NaN may be 0. `stride` and
+`dilation` are tuples with an entry per axis, `padding` is a (before, after) pair per axis.
 """
 
 from itertools import product
@@ -122,7 +122,7 @@ def conv_input_grad(dy, w, size, *, stride, dilation, padding, padding_mode="zer
         dyg = dy[:, g * outputs : (g + 1) * outputs]
         for position, window in _windows(dy.shape[2:], kernel, stride, dilation):
             one = dyg[(slice(None), slice(None), *position)]
-            dxg[(slice(None), slice(None), *window)] += np.tensordot(one, wg, 1)
+            dxg[(slice(None), slice(None), *window)] += np.einsum("no,oc...->nc...", one, wg)
     return unpad_sum(dxp, size, padding, padding_mode)
 
 
@@ -138,7 +138,7 @@ def conv_weight_grad(x, dy, kernel, *, stride, dilation, padding, padding_mode="
         dwg = dw[g * outputs : (g + 1) * outputs]
         for position, window in _windows(dy.shape[2:], kernel, stride, dilation):
             one = dyg[(slice(None), slice(None), *position)]
-            dwg += np.tensordot(one.T, xg[(slice(None), slice(None), *window)], 1)
+            dwg += np.einsum("no,nc...->oc...", one, xg[(slice(None), slice(None), *window)])
     return dw
 
 
@@ -159,7 +159,7 @@ def conv_transpose(x, w, b=None, *, stride, dilation, padding, output_padding, g
         yg = y[:, g * per_group : (g + 1) * per_group]
         for position, window in _windows(x.shape[2:], kernel, stride, dilation):
             one = xg[(slice(None), slice(None), *position)]
-            yg[(slice(None), slice(None), *window)] += np.tensordot(one, wg, 1)
+            yg[(slice(None), slice(None), *window)] += np.einsum("nc,co...->no...", one, wg)
     kept = tuple(slice(before, n - after) for n, (before, after) in zip(full, padding, strict=True))
     y = y[(slice(None), slice(None), *kept)]
     if b is not None:

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 LAYERS = [
     {"errors"},
     {"config", "files", "interrupts", "streams"},
+    {"kept", "windows"},
     {"borders", "arguments"},
     {"spec"},
     {"workers"},
@@ -31,7 +32,7 @@ LAYERS = [
 ]
 #: Kernels take arrays and plain integers: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "borders", "threads", "memory", "precision"}
+KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 
 MOST_LINES_OF_A_FILE = 400

@@ -78,6 +78,11 @@ def test_masks_of_plans_outputs_and_what_an_object_returns():
         lambda m: F.conv2d(m, W),
         lambda m: F.max_pool2d(m, size=2),
         lambda m: F.matmul(m[0, 0], X[0, 0].T),
+        lambda m: F.add(m, 1.0),
+        lambda m: F.sum(m),
+        lambda m: F.mean_squared_error(X, target=m),
+        lambda m: F.categorical_cross_entropy(X, target=m),
+        lambda m: F.batch_norm(X, m[0, 0, 0], np.ones(5)),
     ],
 )
 def test_masks_do_not_reach_the_tape(call):

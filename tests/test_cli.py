@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,49 @@ def test_version(run):
 
 def test_unknown_command(run):
     fails(run("brew"), "brew")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["trian", "mnist"], "train"),
+        (["train", "mnits"], "mnist"),
+        (["train", "Fashion_Sketch"], "fashion-sketch"),
+        (["train", "mnist", "--epoch", "3"], "--epochs"),
+        (["train", "mnist", "--device", "cdua"], "cuda"),
+        (["bench", "--suite", "layer"], "layers"),
+        (["bench", "--problem", TINY, "--method", "auto,wingrad"], "winograd"),
+        (["explain", TINY, "--layout", "nwhc"], "NHWC"),
+        (["warmup", "--dtype", "float23"], "float32"),
+    ],
+)
+def test_mistyped_words(run, words, meant):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert re.search(rf"[Dd]id you mean '?{meant}'?\?", result.stderr)
+
+
+def test_long_words_are_not_repeated(run):
+    for words in (["x" * 5000], ["train", "x" * 5000], ["bench", "--method", "x" * 5000]):
+        fails(run(*words))
+        assert len(run(*words).stderr) < 600
+
+
+def test_memory_that_is_not_there_is_one_line(run, monkeypatch):
+    from fastconv import measure
+
+    def compare(*_, **__):
+        np.empty(1 << 60, np.uint8)
+
+    monkeypatch.setattr(measure, "compare", compare)
+    result = run("bench", "--problem", TINY, "--against", "none")
+    assert result.exit_code == 2
+    assert "Error: there is not enough memory for this: " in result.stderr
+
+
+def test_a_special_file_is_written_to_and_stays(run):
+    assert run("info", "--json", os.devnull).exit_code == 0
+    assert not os.path.isfile(os.devnull)
 
 
 def test_as_a_module():

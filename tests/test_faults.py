@@ -21,6 +21,7 @@ from small_training import made_small
 
 from fastconv.cli import artifacts, main
 from fastconv.files import LEFTOVER
+from fastconv.interrupts import ENDING
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of Unix")
 
@@ -42,14 +43,20 @@ def train(*words, **options):
     return CliRunner().invoke(main, ["train", "fashion-sketch", *map(str, words)], **options)
 
 
-def start(*words, stdout=subprocess.PIPE, **variables):
-    """The same in a process of its own."""
+def start(*words, stdout=subprocess.PIPE, ignored=(), **variables):
+    """The same in a process of its own, which is as a shell starts it, however these tests were started."""
     paths = [str(HERE), str(HERE.parent)]
+
+    def reset():
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
     return subprocess.Popen(
         [sys.executable, str(HERE / "small_training.py"), "train", "fashion-sketch", *map(str, words)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **{k: str(v) for k, v in variables.items()}},
         stdout=stdout,
         stderr=subprocess.PIPE,
+        preexec_fn=reset,
     )
 
 
@@ -188,11 +195,7 @@ def test_before_there_is_anything_to_save_the_folder_goes(tmp_path, monkeypatch)
 def test_a_signal_that_is_ignored_stays_so(tmp_path):
     """nohup: the terminal closes, the training goes on."""
     folder = tmp_path / "out"
-    outer = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = start(*RUN, "--epochs", 40, "--out", folder)
-    finally:
-        signal.signal(signal.SIGHUP, outer)
+    process = start(*RUN, "--epochs", 40, "--out", folder, ignored=[signal.SIGHUP])
     after(process, "epoch 2/40  loss")
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=120)

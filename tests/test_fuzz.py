@@ -169,6 +169,7 @@ def test_wrong_calls_reach_every_function():
     offered = {name for name in dir(fc) if callable(getattr(fc, name)) and not isinstance(getattr(fc, name), type)}
     assert offered <= set(found)
     assert {f"measure.{name}" for name in ("parse_problem", "compare", "suite")} <= set(found)
+    assert {f"autograd.functional.{name}" for name in fc.autograd.functional.__all__} <= set(found)
 
 
 @pytest.mark.filterwarnings("ignore")

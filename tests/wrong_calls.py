@@ -14,12 +14,13 @@ import numpy as np
 
 import fastconv as fc
 from fastconv import measure, memory
+from fastconv.autograd import Primitive
 from fastconv.errors import FastconvError, shown
 
 LONGEST = 600  # characters of a message
 SECONDS = 60  # for one call, compilation included
 MEMORY = 1 << 26  # bytes this machine is said to have: legal problems beyond are refused, not computed
-APART = {"autograd", "nn"}  # modules whose arguments have tests of their own
+APART = {"nn", "gradcheck", "primitive"}  # layers have tests of their own; the others call what they are given
 
 
 def functions():
@@ -30,11 +31,13 @@ def functions():
 def _functions(module, prefix):
     for name in sorted(module.__all__ if prefix else dir(fc)):
         value = getattr(module, name)
-        if isinstance(value, FunctionType):
+        if name in APART:
+            continue
+        if isinstance(value, (FunctionType, Primitive)):
             if not prefix or value.__module__.startswith("fastconv." + prefix.rstrip(".")):
                 yield prefix + name, value
-        elif isinstance(value, ModuleType) and name not in APART and hasattr(value, "__all__"):
-            yield from _functions(value, f"{name}.")
+        elif isinstance(value, ModuleType) and hasattr(value, "__all__"):
+            yield from _functions(value, f"{prefix}{name}.")
 
 
 # What is no argument for anything, or for a few things only
@@ -224,15 +227,39 @@ def right(name, rank):
         "values": lambda: [[1.0, 2.0], [], [0.0], ["a"], 5],
         "rows": lambda: [[], (), [1], 5],
         "announce": lambda: [None, 5],
+        "z": lambda: _arrays((3, 4)),
+        "target": lambda: _arrays((3, 4)) + _arrays(shape),
+        "tensors": lambda: _arrays(shape),
+        "exponent": lambda: [2, 0.5, np.float32(3), "2"],
+        "axis": lambda: [-1, 0, 1, 7, -9, (0, 1), 1.0],
+        "shape": lambda: [(-1,), (2, -1), (7, 7), (-1, -1), 60],
+        "axes": lambda: [tuple(range(len(shape))), (0, 0, 1, 2), (0,)],
+        "widths": lambda: [((0, 1),) * len(shape), ((1, 1),), ((0, -1),) * len(shape), 1],
+        "value": lambda: [0.0, 2, "a"],
+        "index": lambda: [0, slice(1), (0, 1), 99, [0, 0], np.array([True]), "a", 1.5],
+        "rate": lambda: [0.0, 0.5, 1.0, -1, "a"],
+        "slope": lambda: [0.01, 1, 0, -1, np.nan, "a"],
+        "l1": lambda: [0.0, 0.1, "a"],
+        "l2": lambda: [0.0, 0.1, None],
+        "gamma": lambda: _arrays(shape[-1:]) + _arrays((2,)),
+        "beta": lambda: _arrays(shape[-1:]) + _arrays((2,)),
+        "running": lambda: [None, (np.zeros(shape[-1]), np.ones(shape[-1])), (1, 2), 5],
+        "momentum": lambda: [0.9, 0, None],
+        "epsilon": lambda: [1e-3, 0, "a"],
     }  # fmt: skip
-    flags = "allowed transpose_a transpose_b ceil_mode return_indices count_include_pad prepared tiny"
+    flags = (
+        "allowed transpose_a transpose_b ceil_mode return_indices count_include_pad prepared tiny keepdims training "
+        "relu logarithm from_logits"
+    )
     if name in flags.split():
         return [True, False, np.True_, 1, "", None]
     return values[name]()
 
 
 def parameters(function):
-    return inspect.signature(function).parameters
+    """A function's parameters; ``**window`` of a differentiable pool is what the pool of that name takes."""
+    found = inspect.signature(function).parameters
+    return {name: p for name, p in found.items() if p.kind != p.VAR_KEYWORD}
 
 
 def rank_of(name):
@@ -291,7 +318,7 @@ class Calls:
 
     def judge(self, name, function, given):
         """One call with these arguments by name."""
-        bound = inspect.signature(function).bind(**given)  # what Python itself would refuse is not made
+        bound = _bound(function, given)
         before = {key: _bytes(value) for key, value in given.items() if key != "out"}
         try:
             with _watch():
@@ -309,6 +336,14 @@ class Calls:
                 self.judge(f"{name}(...)", result, {"x": self.value(name, "x"), "out": self.value(name, "out")})
         changed = [key for key, value in before.items() if _bytes(given[key]) != value]
         assert not changed, f"{_call(name, given)} changed {changed}"
+
+
+def _bound(function, given):
+    """What Python passes for arguments by name; of ``*inputs`` there are two."""
+    kinds = {name: parameter.kind for name, parameter in parameters(function).items()}
+    by_place = [v for n, v in given.items() if kinds[n] == inspect.Parameter.VAR_POSITIONAL for _ in range(2)]
+    by_name = {n: v for n, v in given.items() if kinds[n] != inspect.Parameter.VAR_POSITIONAL}
+    return inspect.signature(function).bind(*by_place, **by_name)
 
 
 def _call(name, given):

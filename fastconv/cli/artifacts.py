@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FastconvError, InvalidArgument
-from ..files import check_writable, display, json_text, lock_folder, unwritable, write_file
+from ..files import brief, check_writable, json_text, lock_folder, unwritable, write_file
 from . import figures, plots
 from .console import say
 
@@ -46,7 +46,7 @@ class OutputFolder:
             self._lock = lock_folder(self.path)
         except BlockingIOError:
             raise InvalidArgument(
-                f"--out {display(self.path)} is in use by another run; wait for it, or choose another folder"
+                f"--out {brief(self.path)} is in use by another run; wait for it, or choose another folder"
             ) from None
         except OSError as error:
             raise _not_usable(self.path, error) from error
@@ -54,7 +54,7 @@ class OutputFolder:
         try:
             if self.held and not (resume or overwrite):
                 raise InvalidArgument(
-                    f"--out {display(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
+                    f"--out {brief(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
                     "go on with that run by --resume, or replace it by --overwrite"
                 )
             check_writable(self.path / WEIGHTS)
@@ -159,4 +159,4 @@ def _make(path: Path, numbered: bool) -> tuple[Path, bool]:
 
 
 def _not_usable(path: Path, error: OSError) -> InvalidArgument:
-    return InvalidArgument(f"--out {display(path)} cannot be made or opened: {error.strerror}; choose another folder")
+    return InvalidArgument(f"--out {brief(path)} cannot be made or opened: {error.strerror}; choose another folder")

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ..errors import DataUnavailable, InvalidArgument, shown
-from ..files import display
+from ..files import brief
 from ..nn.callbacks import Callback
 from .artifacts import FIGURES, HISTORY, RECORD, STATE, OutputFolder
 from .console import say
@@ -108,7 +108,7 @@ class Earlier:
             named = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
             if named and given[name] != arguments[name]:
                 raise InvalidArgument(
-                    f"the run in {display(self._output.path)} was begun with {name} {arguments[name]}, not "
+                    f"the run in {brief(self._output.path)} was begun with {name} {arguments[name]}, not "
                     f"{given[name]}; leave that out to go on with it, or {START_ANEW}"
                 )
         return arguments
@@ -121,7 +121,7 @@ class Earlier:
         counts = self.record.get("images")
         if not isinstance(counts, dict) or counts.get("training") != images:
             raise InvalidArgument(
-                f"the run in {display(self._output.path)} was not begun with these {images:,} training images; "
+                f"the run in {brief(self._output.path)} was not begun with these {images:,} training images; "
                 f"give it the data it was begun with, or {START_ANEW}"
             )
         model.load_state(path)
@@ -161,5 +161,5 @@ class Earlier:
         return data
 
     def _damaged(self, name: str, found: str) -> DataUnavailable:
-        path = display(self._output.path / name)
+        path = brief(self._output.path / name)
         return DataUnavailable(f"{path} is damaged: {found}; the run cannot go on: {START_ANEW}")

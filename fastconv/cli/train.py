@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidArgument
-from ..files import display
+from ..files import brief
 from . import use_threads
 from .choices import Choice
 from .console import say, tell
@@ -89,7 +89,7 @@ def train(
     with OutputFolder(folder, resume, overwrite, numbered=out is None) as output:
         earlier, arguments = _earlier(output, context) if resume else (None, dict(context.params))
         if earlier is not None and earlier.status == "finished":
-            tell(f"the run in {display(folder)} is finished: {arguments['epochs']} epochs are done")
+            tell(f"the run in {brief(folder)} is finished: {arguments['epochs']} epochs are done")
             return
         Training(output, arguments, earlier).run()
 
@@ -103,7 +103,7 @@ def _earlier(output: OutputFolder, context: click.Context) -> tuple[Earlier | No
         earlier = Earlier(output)
         return earlier, earlier.arguments(context, context.params)
     if WEIGHTS in output.held:
-        where = display(output.path)
+        where = brief(output.path)
         raise InvalidArgument(f"{where} holds weights but no {RECORD}: no run that could go on; {START_ANEW}")
-    say(f"There is nothing to go on with in {display(output.path)}; the run begins")
+    say(f"There is nothing to go on with in {brief(output.path)}; the run begins")
     return None, dict(context.params)

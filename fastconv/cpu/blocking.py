@@ -7,11 +7,11 @@ either. Sizes are in elements unless they say bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..config import settings
+from ..kept import kept
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from ..simd.jit import kernel
 from .lowering import Lowered
@@ -63,7 +63,7 @@ def locate(item, grid):
     return plane // OD, plane % OD, row0, min(rows, OH - row0), col0, min(cols, OW - col0)
 
 
-@lru_cache(maxsize=512)
+@kept
 def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
     lanes, taps = panel_lanes(low.O, itemsize), len(low.taps)

@@ -7,12 +7,12 @@ with a row per output pixel. Sums run tap by tap, channel by channel, in one ord
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ..kept import kept
 from ..memory import scratch
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
@@ -46,7 +46,7 @@ class Sweep(NamedTuple):
         correlate(self, x, panels, b, y, relu=relu)
 
 
-@lru_cache(maxsize=512)
+@kept
 def sweep(low: Lowered, itemsize: int, unfold: bool) -> Sweep:
     """Cut a lowered problem for `correlate`; with `unfold` by way of im2col's matrix."""
     block = cut(low, itemsize, unfold)

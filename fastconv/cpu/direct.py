@@ -34,7 +34,7 @@ def conv(
     groups: int,
     channels_last: bool,
     activation: Any,
-    prepared: np.ndarray | None = None,
+    prepared: list[np.ndarray] | None = None,
 ) -> None:
     """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
@@ -52,7 +52,7 @@ def prepare(
     padding_mode: str,
     groups: int,
     channels_last: bool,
-) -> np.ndarray:
+) -> list[np.ndarray]:
     """The weights as `conv` needs them, packed in panels: for calls that share weights and shapes."""
     geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
     return operators.prepare(w, x_shape, y_shape, geometry, unfold=False)

@@ -6,12 +6,12 @@ packed second factor. Error: below K*eps*(|a|@|b|).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..borders import counting_index
+from ..kept import kept
 from . import activation as activations
 from .correlate import correlate, sweep
 from .lowering import Lowered, WeightStrides
@@ -40,7 +40,7 @@ def matmul(
         activations.apply(y, activation)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
     single = np.zeros(1, np.int64)
     return Lowered(

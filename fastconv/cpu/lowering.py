@@ -14,15 +14,19 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from ..borders import border_index, counting_index, frozen
+from ..kept import kept
 
 Triple = tuple[int, int, int]
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
+
+LONGEST = 1 << 18  # columns of a problem, whose table takes 8 bytes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,11 @@ class Lowered:
         """True where the micro-kernel can read x as it lies: channels together and nothing added at the border."""
         together = self.C == 1 or self.x_strides[1] == 1
         return together and all(map(_is_identity, self.index))
+
+    @cached_property
+    def fills(self) -> bool:
+        """True where some taps read zeros that are not in x."""
+        return any(bool((table < 0).any()) for table in self.index)
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
@@ -96,7 +105,7 @@ class WeightStrides:
     o: int
 
 
-@lru_cache(maxsize=512)
+@kept
 def lower_conv(
     x_shape: Shape,
     y_shape: Shape,
@@ -137,7 +146,7 @@ def lower_conv(
     return flatten(lowered)
 
 
-@lru_cache(maxsize=256)
+@kept
 def lower_input_grad(
     dy_shape: Shape,
     dx_shape: Shape,
@@ -226,6 +235,39 @@ def _adjoin(size: Triple, steps: list[int]) -> bool:
     """True where rows and planes of `size` that lie `steps` apart follow one another without a gap."""
     (D, H, W), (d, h, w) = size, steps
     return (H == 1 or h == W * w) and (D == 1 or d == H * (h if H > 1 else W * w))
+
+
+class Strip(NamedTuple):
+    """A part of a lowered problem's columns, a problem of its own; its x and y begin so many elements later."""
+
+    low: Lowered
+    x_start: int
+    y_start: int
+
+
+def strips(problem: Lowered) -> tuple[Strip, ...]:
+    """The problem in strips of at most `LONGEST` columns; strips without a border are one problem at several places.
+
+    So the tables of a long signal, and the plans that are made of them, take no more memory than those of a short one.
+    """
+    columns, step, xw, yw = problem.out[2], problem.stride[2], problem.x_strides[4], problem.y_strides[4]
+    if columns <= LONGEST or len(problem.taps) == 0:
+        return (Strip(problem, 0, 0),)
+    found: list[Strip] = []
+    inner: dict[int, Lowered] = {}
+    for first in range(0, columns, LONGEST):
+        count = min(LONGEST, columns - first)
+        table = problem.index[2][first * step : (first + count - 1) * step + problem.span[2] + 1]
+        start = int(table[0])
+        plain = start >= 0 and _is_identity(table - start)
+        low = inner.get(count) if plain else None
+        if low is None:
+            index = counting_index(len(table)) if plain else frozen(table.copy())
+            low = replace(problem, out=(*problem.out[:2], count), index=(*problem.index[:2], index))
+        if plain:
+            inner[count] = low
+        found.append(Strip(low, start * xw if plain else 0, first * yw))
+    return tuple(found)
 
 
 def weight_strides(w_shape: Shape, groups: int, channels_last: bool, transposed: bool = False) -> WeightStrides:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from ..kept import kept
 from ..simd.jit import kernel
 
 LENGTH = 8192
@@ -55,7 +55,7 @@ class Runs:
         return partial.reshape(self.images, self.periods, self.pieces, self.fold).sum(axis=(0, 2)).reshape(-1)
 
 
-@lru_cache(maxsize=256)
+@kept
 def cut(shape: tuple[int, ...], axis: int) -> Runs:
     """The runs of a C-contiguous array of `shape` whose channels lie along `axis`, counted from 0."""
     C, inner = shape[axis], math.prod(shape[axis + 1 :])

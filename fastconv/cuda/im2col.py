@@ -9,11 +9,11 @@ Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ..kept import kept
 from ..precision import tf32_allowed
 from . import backend, border, lowering, tune
 from .filters import Filters, cut, filters_of, make_pack, sum_parts
@@ -223,7 +223,7 @@ def _phases(plan: Plan) -> np.ndarray:
     return plan.phases.reshape(-1)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _offsets(plan: Plan, filters: Filters) -> np.ndarray:
     """Where in w the row of each column of A begins; -1 for a column that only fills a step up."""
     tap, c = plan.columns.T

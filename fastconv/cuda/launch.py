@@ -16,6 +16,7 @@ from typing import Any, ParamSpec
 import numba
 import numpy as np
 
+from ..kept import kept
 from . import backend
 from .runtime.source import specialise
 
@@ -107,7 +108,7 @@ def table(build: Callable[..., np.ndarray], arguments: tuple[Any, ...], wide: bo
     return _table(run, run.device(), build, arguments, wide)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _table(run: Any, device: int, build: Callable[..., np.ndarray], arguments: tuple[Any, ...], wide: bool) -> Any:
     return run.to_device(np.ascontiguousarray(build(*arguments), index_dtype(wide)))
 

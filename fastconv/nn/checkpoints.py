@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataUnavailable, InvalidArgument, shown
-from ..files import display
+from ..files import brief
 from .layers import Layer
 from .layers.base import check_weight
 from .placing import put
@@ -28,7 +28,7 @@ def weight_arrays(layers: list[Layer]) -> Arrays:
 
 def load_weights(layers: list[Layer], filepath: Any) -> None:
     """Read weights alone; the file's names and shapes are compared before it is unpacked."""
-    source = display(checked_path(filepath))
+    source = brief(checked_path(filepath))
     assign(layers, load_arrays(filepath, lambda headers: check_fit(layers, headers, source)), source)
 
 
@@ -67,7 +67,7 @@ def save_state(model: Any, filepath: Any) -> None:
 
 def load_state(model: Any, filepath: Any) -> None:
     """Read what `save_state` wrote; the model stays as it is if anything is wrong with it."""
-    source = display(checked_path(filepath))
+    source = brief(checked_path(filepath))
     arrays = load_arrays(filepath, lambda headers: _check_state(model, headers, source))
     parts = _parts(arrays, source)
     generators = _generators(model)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra, shown
-from ..files import display, write_file
+from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra
+from ..files import brief, write_file
 from . import arguments
 from .unpacking import Header, Lie, read_npz, read_safetensors
 
@@ -50,24 +50,22 @@ def load_arrays(path: Any, check: Callable[[Mapping[str, Header]], Any] | None =
                 return read_npz(file, check)
             return read_safetensors(file, _safetensors(), check)
     except FileNotFoundError:
-        raise DataUnavailable(f"{display(path)} does not exist; check the name, or save the weights first") from None
+        raise DataUnavailable(f"{brief(path)} does not exist; check the name, or save the weights first") from None
     except Lie as error:
         raise DataUnavailable(
-            f"{display(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
+            f"{brief(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
         ) from error
     except FastconvError:  # of `check`, or a package is missing
         raise
     except OSError as error:
-        raise DataUnavailable(f"{display(path)} cannot be read: {error.strerror or error}; check the name") from error
+        raise DataUnavailable(f"{brief(path)} cannot be read: {error.strerror or error}; check the name") from error
 
 
 def checked_path(path: Any) -> Path:
     """A path with a suffix that names a format."""
     path = arguments.path(None, "the file name", path)
     if path.suffix not in SUFFIXES:
-        raise InvalidArgument(
-            f"cannot tell the format of {shown(display(path))}; end the name with {' or '.join(SUFFIXES)}"
-        )
+        raise InvalidArgument(f"cannot tell the format of {brief(path)!r}; end the name with {' or '.join(SUFFIXES)}")
     return path
 
 

@@ -12,6 +12,8 @@ from .. import dispatch
 from ..errors import InvalidArgument, shown
 from ..spec import PoolSpec, adaptive_spec, parse_flag, parse_real, pool_spec
 from ..spec.shapes import missing_axes
+from ..windows import Windows, tables
+from . import _strips
 from ._arrays import Operands, as_array, contiguous, is_device_array
 from ._kernels import lifted
 
@@ -77,17 +79,23 @@ def _is_plain(values: tuple[Any, ...]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def windows_of(spec: PoolSpec, count_include_pad: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The tables of windows for a kernel, made once for a problem."""
-    return spec.windows(count_include_pad)
+def windows_of(spec: PoolSpec, count_include_pad: bool = False) -> Windows:
+    """The windows of a problem."""
+    return spec.rules(count_include_pad)
 
 
 def run(op: str, spec: PoolSpec, operands: Operands, *arrays: Any, **plain: Any) -> None:
-    """Run a pooling kernel on arrays in the caller's shape; None stays None."""
+    """Run a pooling kernel on arrays in the caller's shape, and the windows if it takes any; None stays None."""
     kernel = dispatch.load(dispatch.find(op, spec, "auto", operands.device))
-    last = spec.channels_last
-    brought = [a if a is None or isinstance(a, tuple) else lifted(a, spec.rank, last) for a in arrays]
-    kernel(*brought, channels_last=last, **plain)
+    last, windows = spec.channels_last, arrays[-1] if isinstance(arrays[-1], tuple) else None
+    given = arrays if windows is None else arrays[:-1]
+    brought = [None if a is None else lifted(a, spec.rank, last) for a in given]
+    if windows is None:
+        kernel(*brought, channels_last=last, **plain)
+    elif operands.device == "cuda":
+        kernel(*brought, tables(windows), channels_last=last, **plain)
+    else:
+        (_strips.gradient if op.endswith("_grad") else _strips.pool)(kernel, windows, *brought, last=last, **plain)
 
 
 def check_divisor(divisor: Any) -> float | None:

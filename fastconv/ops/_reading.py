@@ -43,7 +43,12 @@ def read_array(value: Any, name: str) -> np.ndarray:
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Any array-like as a NumPy array of numbers."""
+    """Any array-like as a NumPy array of numbers; no tensor whose gradient would be lost."""
+    if type(value).__module__.startswith("fastconv.autograd") and value.requires_grad:
+        raise InvalidArgument(
+            f"{name} is a tensor that requires a gradient, which a function of arrays would lose; use the function of "
+            f"this name in fastconv.autograd.functional, or pass {name}.numpy()"
+        )
     array = read_array(value, name)
     if not (array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"):
         raise InvalidArgument(f"{name} has dtype {_text(array.dtype)}; expected real or complex numbers")

@@ -91,6 +91,8 @@ def conv2d(
     pixels; the FFT's is below eps*log2(tile)*||x||*||w||, norms over a tile: small numbers beside large ones lose
     digits. "auto" takes them only where no half of a window has all |x| below 2^-16 (float64: 2^-26) of the image's
     largest; halves of zeros do not count. So fill values (1e20, 1e12 among 80s) leave the windows beside them alone.
+    NaN and Inf in x reach exactly the outputs whose window holds them, by "direct", "im2col" and "auto". Those in w reach
+    all outputs of their channel, but perhaps not where they meet a border of zeros alone: such sums may be left out.
     Sizes: Dumoulin & Visin, arXiv:1603.07285.
 
     Examples

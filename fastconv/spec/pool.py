@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ..windows import Adaptive, Sliding, Windows
 from .arguments import parse_axes, parse_layout, parse_padding, parse_shape
 from .shapes import AXES, Pairs, Triple, arrange, form, lift, missing_axes, split
 
@@ -53,22 +54,19 @@ class PoolSpec:
         the padded input counts nowhere, a tap in the padding counts in the divisor if `count_include_pad`.
         Elements of a window lie `dilation` apart.
         """
-        return tuple(self._axis_windows(a, count_include_pad) for a in range(3))  # type: ignore[return-value]
+        first, second, third = (rule.table() for rule in self.rules(count_include_pad))
+        return first, second, third
 
-    def _axis_windows(self, a: int, count_include_pad: bool) -> np.ndarray:
-        n, k, d = self.size[a], self.window[a], self.dilation[a]
-        before, after = self.padding[a]
-        i = np.arange(self.out[a], dtype=np.int64)
+    def rules(self, count_include_pad: bool = False) -> Windows:
+        """The same as rules, which take no memory."""
+        return tuple(self._rule(a, count_include_pad) for a in range(3))  # type: ignore[return-value]
+
+    def _rule(self, a: int, count_include_pad: bool) -> Sliding | Adaptive:
+        n, out, (before, after) = self.size[a], self.out[a], self.padding[a]
         if self.adaptive:
-            first = i * n // self.out[a]
-            count = -(-(i + 1) * n // self.out[a]) - first
-            return np.stack([first, count, count], axis=1)
-        start = i * self.stride[a] - before
-        skipped = np.maximum(0, -(start // d))  # taps before the first real element
-        stop = np.clip(-((start - n) // d), 0, k)  # taps before the end of the input
-        count = np.maximum(0, stop - skipped)
-        divisor = np.clip(-((start - n - after) // d), 0, k) if count_include_pad else count
-        return np.stack([start + skipped * d, count, divisor], axis=1)
+            return Adaptive(out, 0, n, out, n, 0)
+        low, high = (-before, n + after) if count_include_pad else (0, n)
+        return Sliding(out, -before, self.stride[a], self.window[a], self.dilation[a], n, low, high)
 
 
 def pool_spec(

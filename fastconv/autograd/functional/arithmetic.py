@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
-from ...ops._reading import refuse_mask
+from ...spec import parse_flag, parse_real
 from ..operation import primitive
 from ..tensor import Tensor, as_data
+from ._checked import checked
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
@@ -29,6 +30,7 @@ def _unbroadcast(dy: np.ndarray, kind: tuple[tuple[int, ...], Any]) -> np.ndarra
 
 
 @primitive
+@checked
 def add(a: Any, b: Any) -> Saved:
     """a + b."""
     return np.add(a, b), (_kind(a), _kind(b))
@@ -40,6 +42,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def subtract(a: Any, b: Any) -> Saved:
     """a - b."""
     return np.subtract(a, b), (_kind(a), _kind(b))
@@ -51,6 +54,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def multiply(a: Any, b: Any) -> Saved:
     """a * b."""
     return np.multiply(a, b), (a, b)
@@ -62,6 +66,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def divide(a: Any, b: Any) -> Saved:
     """a / b."""
     y = np.divide(a, b)
@@ -75,8 +80,10 @@ def _(dy: Any, needs: Any, y: Any, b: Any, a: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def power(x: Any, *, exponent: float) -> Saved:
     """x**exponent for a number `exponent`."""
+    exponent = parse_real(exponent, "exponent", "a number")
     return np.power(x, exponent), (x, exponent)
 
 
@@ -86,6 +93,7 @@ def _(dy: Any, needs: Any, x: Any, exponent: float) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def exp(x: Any) -> Saved:
     """Exponential function."""
     y = np.exp(x)
@@ -98,6 +106,7 @@ def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def log(x: Any) -> Saved:
     """Natural logarithm."""
     return np.log(x), (x,)
@@ -109,6 +118,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def absolute(x: Any) -> Saved:
     """Absolute value; the gradient at 0 is 0."""
     return np.abs(x), (x,)
@@ -120,8 +130,10 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Sum over `axis`, or over everything."""
+    keepdims = parse_flag(keepdims, "keepdims")
     return np.sum(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
 
 
@@ -131,8 +143,10 @@ def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, 
 
 
 @primitive
+@checked
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Mean over `axis`, or over everything."""
+    keepdims = parse_flag(keepdims, "keepdims")
     return np.mean(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
 
 
@@ -151,6 +165,7 @@ def _repeat(dy: np.ndarray, shape: tuple[int, ...], axis: Any, keepdims: bool) -
 
 
 @primitive
+@checked
 def reshape(x: Any, *, shape: tuple[int, ...]) -> Saved:
     """The same elements in another shape; one size may be -1."""
     return np.reshape(x, shape), (np.shape(x),)
@@ -161,6 +176,7 @@ def _(dy: Any, needs: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     return (np.reshape(dy, shape),)
 
 
+@checked
 def flatten(x: Any) -> Tensor:
     """One row per image: (N, ...) to (N, everything else)."""
     shape = np.shape(x.values if isinstance(x, Tensor) else x)
@@ -168,6 +184,7 @@ def flatten(x: Any) -> Tensor:
 
 
 @primitive
+@checked
 def transpose(x: Any, *, axes: tuple[int, ...]) -> Saved:
     """The axes of x in another order."""
     return np.transpose(x, axes), (axes,)
@@ -179,6 +196,7 @@ def _(dy: Any, needs: Any, axes: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Saved:
     """Add (before, after) elements of `value` along each axis."""
     x = as_data(x)
@@ -197,10 +215,9 @@ def _(dy: Any, needs: Any, inside: tuple[slice, ...]) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def concatenate(*tensors: Any, axis: int = -1) -> Saved:
     """Join along an existing axis."""
-    for tensor in tensors:
-        refuse_mask(tensor, "an array")  # NumPy would drop it
     sizes = [np.shape(t)[axis] for t in tensors]
     return np.concatenate(tensors, axis=axis), (np.cumsum(sizes)[:-1], axis)
 
@@ -211,6 +228,7 @@ def _(dy: Any, needs: Any, cuts: Any, axis: int) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def getitem(x: Any, *, index: Any) -> Saved:
     """x[index]."""
     return x[index], (x.shape, index)
@@ -224,8 +242,10 @@ def _(dy: Any, needs: Any, shape: tuple[int, ...], index: Any) -> tuple[Any, ...
 
 
 @primitive
+@checked
 def penalty(w: Any, *, l1: float = 0.0, l2: float = 0.0) -> Saved:
     """l1 * sum(abs(w)) + l2 * sum(w*w): what a regularizer adds to the loss."""
+    l1, l2 = parse_real(l1, "l1", "a number"), parse_real(l2, "l2", "a number")
     y = w.dtype.type(0)
     if l1:
         y = y + w.dtype.type(l1) * np.abs(w).sum()

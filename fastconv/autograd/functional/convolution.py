@@ -10,6 +10,7 @@ from ... import ops
 from ...ops import elementwise
 from ...spec import LAYOUTS, parse_layout, transposed_spec
 from ..operation import Primitive
+from ._checked import checked
 
 
 def _channel_axis(layout: str | None, rank: int) -> int:
@@ -26,7 +27,7 @@ def _convolution(rank: int) -> Primitive:
         return y, (x, w, y if activation else None, activation, {**geometry, "method": method})
 
     forward.__doc__ = f"""``fastconv.{name}``; an `activation` given by name is fused."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(dy: Any, needs: Any, x: Any, w: Any, y: Any, activation: Any, geometry: dict[str, Any]) -> tuple[Any, ...]:
@@ -50,7 +51,7 @@ def _transposed(rank: int) -> Primitive:
         return y, (x, w, y if activation else None, activation, geometry, method)
 
     forward.__doc__ = f"""``fastconv.{name}``; an `activation` given by name is fused."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(

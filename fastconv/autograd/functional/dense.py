@@ -10,11 +10,13 @@ from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
 from ..operation import primitive
+from ._checked import checked
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
 
 
 @primitive
+@checked
 def matmul(a: Any, b: Any) -> Saved:
     """Product of two matrices."""
     return ops.matmul(a, b), (a, b)
@@ -27,6 +29,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def dense(x: Any, w: Any, b: Any = None, *, activation: str | None = None) -> Saved:
     """activation(x w + b) along the last axis of x (..., C), for w (C, O) and b (O,)."""
     if x.shape[-1] != w.shape[0]:
@@ -46,6 +49,7 @@ def _(dy: Any, needs: Any, rows: Any, w: Any, y: Any, activation: Any, shape: tu
 
 
 @primitive
+@checked
 def bias_add(x: Any, b: Any, *, axis: int = -1) -> Saved:
     """x plus one number per channel along `axis`."""
     if tuple(np.shape(b)) != (x.shape[axis],):

@@ -8,8 +8,10 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from ...ops import elementwise
+from ...spec import parse_flag
 from ..operation import primitive
 from ..tensor import Tensor, as_data
+from ._checked import checked
 from .arithmetic import absolute, mean, multiply, subtract
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]
@@ -17,6 +19,7 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
 
 @primitive
+@checked
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
     loss, p = elementwise.mean_cross_entropy(z, target)
@@ -29,6 +32,7 @@ def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
 
 
 @primitive
+@checked
 def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
     _must_fit(target, p)
@@ -48,10 +52,11 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
 
 
 @primitive
+@checked
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
     _must_fit(target, x)
-    target = as_data(target, like=x)
+    target, from_logits = as_data(target, like=x), parse_flag(from_logits, "from_logits")
     if from_logits:
         loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
         return as_data(loss.mean(dtype=np.float64), like=x), (x, target, from_logits)
@@ -69,6 +74,7 @@ def _(dy: Any, needs: Any, x: Any, target: Any, from_logits: bool) -> tuple[Any,
     return (np.where(p == x, share * (p - target) / (p * (1 - p)), 0),)
 
 
+@checked
 def mean_squared_error(y: Any, target: Any) -> Tensor:
     """Mean of (y - target)**2."""
     _must_fit(target, y)
@@ -76,6 +82,7 @@ def mean_squared_error(y: Any, target: Any) -> Tensor:
     return mean(multiply(difference, difference))
 
 
+@checked
 def mean_absolute_error(y: Any, target: Any) -> Tensor:
     """Mean of the absolute value of y - target."""
     _must_fit(target, y)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...ops import normalization
+from ...spec import parse_flag, parse_real
 from ..operation import primitive
+from ._checked import checked
 
 
 @primitive
+@checked
 def batch_norm(
     x: Any,
     gamma: Any,
@@ -28,6 +31,8 @@ def batch_norm(
     In training, mean and (biased) variance are the batch's, and `running`, if given, moves towards them in place:
     running = momentum*running + (1 - momentum)*batch. Otherwise they are `running`.
     """
+    training, relu = parse_flag(training, "training"), parse_flag(relu, "relu")
+    momentum, epsilon = parse_real(momentum, "momentum", "a number"), parse_real(epsilon, "epsilon", "a number")
     if training or running is None:
         y, mean, var = normalization.batch_norm_training(x, gamma, beta, running, momentum, epsilon, axis, relu)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 from ... import ops
 from ..operation import Primitive
 from ..tape import is_recording
+from ._checked import checked
 
 
 def _max_pool(rank: int, adaptive: bool) -> Primitive:
@@ -20,7 +21,7 @@ def _max_pool(rank: int, adaptive: bool) -> Primitive:
         return y, (indices, x.shape, layout)
 
     forward.__doc__ = f"""``fastconv.{name}``; the gradient goes to each window's first maximum."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], layout: str | None) -> tuple[Any, ...]:
@@ -36,7 +37,7 @@ def _avg_pool(rank: int) -> Primitive:
         return getattr(ops, name)(x, size, **window), (x.shape, size, window)
 
     forward.__doc__ = f"""``fastconv.{name}``."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(dy: Any, needs: Any, shape: tuple[int, ...], size: Any, window: dict[str, Any]) -> tuple[Any, ...]:
@@ -53,7 +54,7 @@ def _lp_pool(rank: int) -> Primitive:
         return y, (x, y, size, window)
 
     forward.__doc__ = f"""``fastconv.{name}``; the gradient of a window of zeros is 0."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(dy: Any, needs: Any, x: Any, y: Any, size: Any, window: dict[str, Any]) -> tuple[Any, ...]:
@@ -69,7 +70,7 @@ def _adaptive_avg_pool(rank: int) -> Primitive:
         return getattr(ops, name)(x, size, layout=layout), (x.shape, layout)
 
     forward.__doc__ = f"""``fastconv.{name}``."""
-    operation = Primitive(forward, name)
+    operation = Primitive(checked(forward), name)
 
     @operation.vjp
     def vjp(dy: Any, needs: Any, shape: tuple[int, ...], layout: str | None) -> tuple[Any, ...]:

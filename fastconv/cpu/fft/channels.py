@@ -18,11 +18,10 @@ channel][real L, imaginary L]``.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from ...borders import frozen
+from ...kept import kept
 from ...simd.host import host, tile_rows
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
@@ -45,7 +44,7 @@ def pitches(shape: Triple, itemsize: int) -> Triple:
     return shape[1] * row, row, point
 
 
-@lru_cache(maxsize=64)
+@kept
 def half_spectrum(shape: Triple, itemsize: int) -> np.ndarray:
     """Where each frequency and its negative lie in a transformed tile: int64, flat pairs, frequency 0 first."""
     steps = pitches(shape, itemsize)

@@ -15,11 +15,10 @@ and `read_filters` one filter.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from ...borders import frozen
+from ...kept import kept
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.vector import clear, lanes_of, transpose
@@ -38,7 +37,7 @@ def lines(tile: Tile, itemsize: int) -> Lines:
     return tuple(array for p in found for array in (p.table, p.twiddles))
 
 
-@lru_cache(maxsize=32)
+@kept
 def twist(tile: Tile, itemsize: int) -> tuple[np.ndarray, np.ndarray]:
     """The factors exp(-2j*pi*f*i/(T1*T2)) between columns and rows of a folded tile; empty for others.
 

@@ -7,12 +7,12 @@ shapes and options only and is worked out once for each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ...borders import border_index
+from ...kept import kept
 from ..lowering import Pairs, Shape, Triple, channels, spatial, weight_strides
 from .channels_plan import ChannelsPlan
 from .filters import Taps, taps_of
@@ -49,7 +49,7 @@ class Problem:
     target: Lattice
 
 
-@lru_cache(maxsize=128)
+@kept
 def convolution(
     x_shape: Shape,
     w_shape: Shape,
@@ -78,7 +78,7 @@ def convolution(
     )
 
 
-@lru_cache(maxsize=128)
+@kept
 def transposed(
     dy_shape: Shape, w_shape: Shape, dx_shape: Shape, options: Options, itemsize: int, budget: int
 ) -> Problem:

@@ -29,6 +29,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ...borders import frozen
+from ...kept import kept
 from ...simd.host import host
 from ...simd.jit import c_function
 from ...simd.lanes import inlined
@@ -61,7 +62,7 @@ def is_smooth(n: int) -> bool:
     return n == 1
 
 
-@lru_cache(maxsize=256)
+@kept
 def passes(n: int, itemsize: int) -> Passes:
     """The passes of a transform of `n` points, for float32 (4) or float64 (8)."""
     radices = factors(n, host().registers)
@@ -105,7 +106,7 @@ def factors(n: int, registers: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=256)
+@kept
 def frequencies(n: int) -> np.ndarray:
     """The frequency that stands at each position of a spectrum, int64 (n,)."""
     position, frequency, length, step = np.arange(n), np.zeros(n, np.int64), n, 1

@@ -13,11 +13,11 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ...config import settings
+from ...kept import kept
 from ...simd.depth_sweep import SHAPES, Shape
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
@@ -67,7 +67,7 @@ class Planar:
     tasks: int
 
 
-@lru_cache(maxsize=512)
+@kept
 def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     """Choose the blocks so that a task's rows stay in a core's own cache and every thread finds work."""
     vector, flat, pixel = host().lanes(itemsize), lanes.kind == BROADCAST, lanes.pixel
@@ -199,7 +199,7 @@ def _tables(
     return FIELDS * np.array(starts, dtype=np.int64), np.array(entries, dtype=np.int64).reshape(-1)
 
 
-@lru_cache(maxsize=512)
+@kept
 def weight_order(low: Lowered, plan: Planar, at: WeightStrides) -> np.ndarray:
     """Which weight comes where tiles read: int64 offsets into w; lanes and rows that are not stored get any."""
     lanes, (KD, KH, KW) = plan.lanes, (axis.taps for axis in plan.taps)
@@ -218,7 +218,7 @@ def weight_order(low: Lowered, plan: Planar, at: WeightStrides) -> np.ndarray:
     return np.ascontiguousarray(where).reshape(-1)
 
 
-@lru_cache(maxsize=512)
+@kept
 def bias_order(low: Lowered, plan: Planar) -> np.ndarray:
     """Which bias comes where tiles read, as `weight_order`."""
     where = np.arange(low.groups * low.O)

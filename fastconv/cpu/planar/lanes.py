@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from ...kept import kept
 from ...simd.depth_sweep import SHAPES
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES
 from ...simd.host import host
@@ -86,7 +86,7 @@ def _filled(count: int, lanes: int) -> float:
     return count / (-(-count // lanes) * lanes)
 
 
-@lru_cache(maxsize=512)
+@kept
 def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along a row; x's columns must be neighbours."""
     shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).taps > 1
@@ -96,7 +96,7 @@ def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, staged)
 
 
-@lru_cache(maxsize=512)
+@kept
 def by_channels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along the channels of a depthwise problem (C = 1); channels-first ones are transposed by blocks."""
     vector, channels = host().lanes(itemsize), low.groups * low.O

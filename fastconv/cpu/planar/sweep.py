@@ -15,10 +15,11 @@ Error: below terms*eps*sum(|x|*|w|), in practice about its square root. Sums run
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
+from ...kept import kept
 from ...memory import scratch
 from ...simd.depth_sweep import depth_address
 from ...simd.filter_tile import filter_address
@@ -77,7 +78,7 @@ class PlanarSweep:
         return self.cut.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
 
 
-@lru_cache(maxsize=512)
+@kept
 def plan(low: Lowered, itemsize: int) -> PlanarSweep | None:
     """The sweep of a problem that planar filtering serves, else None."""
     strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]

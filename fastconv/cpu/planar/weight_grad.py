@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ...borders import counting_index
+from ...kept import kept
 from ...memory import scratch
 from ...simd.filter_tile import (
     ACCUMULATE,
@@ -88,7 +88,7 @@ class Cut:
     table: int
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan(low: Lowered, itemsize: int) -> Cut | None:
     """The cut of a problem that planar sums serve better than lanes of output channels, else None."""
     strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]
@@ -146,8 +146,11 @@ def _chunks(count: int, classes: int, most: int) -> list[tuple[int, int]]:
     return runs
 
 
-def accumulate_planar(cut: Cut, low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> None:
-    """Write the weight gradient to dw."""
+def accumulate_planar(cut: Cut, low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> bool:
+    """Write the weight gradient to dw; False where it is of no use, for x or dy hold NaN or Inf.
+
+    Vectors at the end of a row of dy are filled up with zeros, which meet elements of x that belong to other taps.
+    """
     lanes, taps = cut.planar.lanes, len(low.taps)
     tasks = cut.parts * lanes.blocks
     members = team(tasks, low.work)
@@ -159,12 +162,15 @@ def accumulate_planar(cut: Cut, low: Lowered, x: np.ndarray, dy: np.ndarray, dw:
         cut.numbers, cut.tiles, partial.reshape(-1), np.empty((members, cut.table + 8), np.int64),
         scratch((members, cut.own), x.dtype), filter_address(x.itemsize),
     )  # fmt: skip
-    if lanes.kind == BROADCAST:
-        total = partial.sum(axis=(0, 3))
-    else:
-        total = partial.sum(axis=0).transpose(0, 2, 1)[:, : lanes.pixel].reshape(-1, taps)[: low.groups]
+    with np.errstate(all="ignore"):  # as silent as the compiled kernels
+        if lanes.kind == BROADCAST:
+            total = partial.sum(axis=(0, 3))
+        else:
+            total = partial.sum(axis=0).transpose(0, 2, 1)[:, : lanes.pixel].reshape(-1, taps)[: low.groups]
+        finite = math.isfinite(total.sum())
     where = at.group * np.arange(low.groups)[:, None] + at.tap * low.taps
     dw.reshape(-1)[where] = total
+    return finite
 
 
 @parallel_kernel

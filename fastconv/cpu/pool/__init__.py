@@ -1,7 +1,8 @@
-"""Pooling on the CPU: max, average and l^p of windows given as one table per axis, and their gradients.
+"""Pooling on the CPU: max, average and l^p of windows given by a rule for each axis, and their gradients.
 
-A table row holds a window's first real element, its number of real elements and its divisor; a window's elements and
-divisor are products over the axes. So one description serves padding, dilation, ceil_mode, global and adaptive pools.
+Kernels take the rules' tables. A row of one holds a window's first real element, its number of real elements and its
+divisor; a window's elements and divisor are products over the axes. So one description serves padding, dilation,
+ceil_mode, global and adaptive pools.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 
 from ...simd.host import host
 from ...threads import team
+from ...windows import Windows, tables
 from .channels_first import reduce_regions, reduce_rows
 from .channels_last import reduce_last
 from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
@@ -23,7 +25,6 @@ from .windows import (
     SHORT_SUM,
     SQUARES,
     SUM,
-    Tables,
     channel_block,
     deal_plan,
     longest_run,
@@ -41,7 +42,7 @@ def max_pool(
     x: np.ndarray,
     y: np.ndarray,
     indices: np.ndarray | None,
-    windows: Tables,
+    windows: Windows,
     *,
     step: tuple[int, int, int],
     channels_last: bool,
@@ -64,7 +65,7 @@ def max_pool(
 def avg_pool(
     x: np.ndarray,
     y: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     *,
     step: tuple[int, int, int],
     channels_last: bool,
@@ -78,7 +79,7 @@ def avg_pool(
 
 
 def lp_pool(
-    x: np.ndarray, y: np.ndarray, windows: Tables, *, step: tuple[int, int, int], channels_last: bool, p: float
+    x: np.ndarray, y: np.ndarray, windows: Windows, *, step: tuple[int, int, int], channels_last: bool, p: float
 ) -> None:
     """Write (sum of |x|^p)^(1/p) of each window to y, summed in float64; p = inf gives the largest |x|."""
     if p == 1 or p == 2:
@@ -99,7 +100,7 @@ def lp_pool(
 def _reduce(
     x: np.ndarray,
     y: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     step: tuple[int, int, int],
     channels_last: bool,
     code: int,
@@ -109,23 +110,23 @@ def _reduce(
         return
     C, sizes, channels_last = shape_of(x, channels_last)
     xf, yf, taps = x.reshape(-1), y.reshape(-1), taps_of(windows)
-    rows, work = y.size // (C * len(windows[2])), y.size * taps
+    rows, work, table = y.size // (C * windows[2].length), y.size * taps, tables(windows)
     if channels_last:
         block = channel_block(rows, C)
-        tasks, run = rows * -(-C // block), longest_run(windows[2])
-        reduce_last(team(tasks, work // CHEAPER), tasks, xf, yf, windows, run, (*sizes, C), step, block, code, divisor)
+        tasks, run = rows * -(-C // block), longest_run(table[2])
+        reduce_last(team(tasks, work // CHEAPER), tasks, xf, yf, table, run, (*sizes, C), step, block, code, divisor)
         return
     tasks = rows * C
     members = team(tasks, work)
     exact = code in (MAGNITUDES, SQUARES) or (code == SUM and taps > SHORT_SUM)
     sums = np.dtype(np.float64 if exact else x.dtype)
-    plan = deal_plan(windows[2].tobytes(), step[2], sizes[2], host().lanes(sums.itemsize))
+    plan = deal_plan(windows, step[2], sizes[2], host().lanes(sums.itemsize))
     if plan is None or len(plan.taps) > _WIDE:
-        reduce_regions(members, tasks, xf, yf, windows, np.empty(0, sums), sizes, step, code, divisor)
+        reduce_regions(members, tasks, xf, yf, table, np.empty(0, sums), sizes, step, code, divisor)
         return
     columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
-    td, th, _ = windows
-    if not exact and code in (MAX, SUM) and serves_pairs(plan, windows, step[2]):
+    td, th, _ = table
+    if not exact and code in (MAX, SUM) and serves_pairs(plan, table, step[2]):
         three, columns = len(plan.taps) == 3, columns.astype(x.dtype)
         reduce_pairs(members, tasks, xf, yf, td, th, columns, sizes, step, plan.line[4], three, code, divisor)
         return

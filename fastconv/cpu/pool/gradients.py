@@ -6,20 +6,22 @@ once, by one thread, in a fixed order of summation. The max gradient scatters wi
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...errors import InvalidArgument
+from ...kept import kept
 from ...simd.host import host
 from ...threads import team
+from ...windows import Windows, tables
 from .gradient_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .gradient_pairs import avg_grad_pairs
-from .windows import Tables, channel_block, covers, spacing
+from .windows import channel_block, covers, spacing
 
 Triple = tuple[int, int, int]
 
+_NONE = np.zeros(1, np.int64), np.zeros(0, np.int64)
 PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `gradient_pairs` serves
 
 
@@ -48,7 +50,7 @@ def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channe
 def avg_pool_grad(
     dy: np.ndarray,
     dx: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     *,
     step: Triple,
     channels_last: bool,
@@ -58,26 +60,31 @@ def avg_pool_grad(
     _, D, H, W, C = _split(dx, channels_last)
     if dx.size == 0:
         return
-    *held, scales, alike = _held(windows, step, (D, H, W), divisor)
+    scales = _factors(windows, divisor)
+    alike = bool(scales[2].min() == scales[2].max())
     rows, work = dx.size // (W * C), dx.size + dy.size
-    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(len(t) for t in windows)
+    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(rule.length for rule in windows)
     if C > 1:
         block = channel_block(rows, C)
         tasks = rows * -(-C // block)
         members = team(tasks, work)
         sums = np.empty(members * out[2] * C, dx.dtype)
+        held = _held(windows, step, (D, H, W))
         avg_grad_last(members, tasks, *flat, *held, scales, sums, (D, H, W, C), out, block, alike)
         return
-    if alike and step[2] == 1 and _spacing(windows[2].tobytes(), W) in PAIRS:
-        (start_d, start_h, _), (owners_d, owners_h, _), (scale_d, scale_h, scale_w) = *held, scales
-        three = _spacing(windows[2].tobytes(), W) == PAIRS[1]
+    (start_d, owners_d), (start_h, owners_h) = (_axis(windows, a, step[a], n) for a, n in enumerate((D, H)))
+    if alike and step[2] == 1 and _spacing(windows, W) in PAIRS:
+        scale_d, scale_h, scale_w = scales
+        three = _spacing(windows, W) == PAIRS[1]
         avg_grad_pairs(
             team(rows, work), rows, *flat, start_d, start_h, owners_d, owners_h, scale_d, scale_h, scale_w[0],
             (D, H, W), out, three,
         )  # fmt: skip
         return
     lanes = host().lanes(dx.itemsize)
-    line, offsets, phases = _spread_line(windows[2].tobytes(), step[2], W, lanes)
+    line, offsets, phases = _spread_line(windows, step[2], W, lanes)
+    start_w, owners_w = _NONE if line[0] else _axis(windows, 2, step[2], W)  # told by `offsets` for strides 1 and 2
+    held = (start_d, start_h, start_w), (owners_d, owners_h, owners_w)
     members = team(rows, work)
     sums = np.zeros(members * line[2], dx.dtype)
     scale = np.zeros(-(-out[2] // lanes) * lanes)
@@ -90,7 +97,7 @@ def lp_pool_grad(
     x: np.ndarray,
     y: np.ndarray,
     dx: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     *,
     step: Triple,
     channels_last: bool,
@@ -106,10 +113,10 @@ def lp_pool_grad(
         _simple_lp_grad(dy, x, y, dx, windows, step, channels_last, int(p))
         return
     _, D, H, W, C = _split(dx, channels_last)
-    out = tuple(len(t) for t in windows)
+    out = tuple(rule.length for rule in windows)
     flat = tuple(a.reshape(-1) for a in (dy, x, y, dx))
     rows = dx.size // (W * C)
-    *held, _, _ = _held(windows, step, (D, H, W), 1.0)
+    held = _held(windows, step, (D, H, W))
     lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), out, float(p))
 
 
@@ -118,7 +125,7 @@ def _simple_lp_grad(
     x: np.ndarray,
     y: np.ndarray,
     dx: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     step: Triple,
     channels_last: bool,
     p: int,
@@ -144,37 +151,40 @@ def _split(dx: np.ndarray, channels_last: bool) -> tuple[int, int, int, int, int
     return dx.shape[0] * dx.shape[1], dx.shape[2], dx.shape[3], dx.shape[4], 1
 
 
-def _held(windows: Tables, step: Triple, size: Triple, divisor: float | None) -> tuple[Any, Any, Any, bool]:
-    """For the three axes: starts and owners (see `covers`) and factors of windows; and if the last are all alike.
-
-    What a window's dy is multiplied by is the product of its factors.
-    """
-    starts, owners, factors = zip(
-        *(_axis(t.tobytes(), d, n, divisor is None) for t, d, n in zip(windows, step, size, strict=True)), strict=True
-    )
-    if divisor is not None:
-        factors = (factors[0] / divisor, *factors[1:])
-    return starts, owners, factors, bool(factors[2].min() == factors[2].max())
+def _factors(windows: Windows, divisor: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For the three axes the factors of the windows: what a window's dy is multiplied by is their product."""
+    first, second, third = (_shares(windows, axis, divisor is None) for axis in range(3))
+    return first if divisor is None else first / divisor, second, third
 
 
-@lru_cache(maxsize=256)
-def _axis(data: bytes, step: int, size: int, by_table: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts, owners and factors of one axis: the reciprocals of its divisors, or ones."""
-    table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
-    factors = 1.0 / np.maximum(table[:, 2], 1) if by_table else np.ones(len(table))
-    return *covers(table, step, size), factors
+@kept
+def _shares(windows: Windows, axis: int, by_table: bool) -> np.ndarray:
+    """The reciprocals of the divisors of an axis, or ones."""
+    table = tables(windows)[axis]
+    return 1.0 / np.maximum(table[:, 2], 1) if by_table else np.ones(len(table))
 
 
-@lru_cache(maxsize=256)
-def _spacing(data: bytes, width: int) -> tuple[int, int, int]:
+def _held(windows: Windows, step: Triple, size: Triple) -> tuple[Any, Any]:
+    """For the three axes the starts, and the owners: see `covers`."""
+    starts, owners = zip(*(_axis(windows, a, step[a], size[a]) for a in range(3)), strict=True)
+    return starts, owners
+
+
+@kept
+def _axis(windows: Windows, axis: int, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    return covers(tables(windows)[axis], step, size)  # type: ignore[no-any-return]
+
+
+@kept
+def _spacing(windows: Windows, width: int) -> tuple[int, int, int]:
     """`spacing` of an axis without dilation."""
-    return spacing(np.frombuffer(data, np.int64).reshape(-1, 3).copy(), 1, width)
+    return spacing(tables(windows)[2], 1, width)
 
 
-@lru_cache(maxsize=256)
-def _spread_line(data: bytes, step: int, width: int, lanes: int) -> tuple[Any, np.ndarray, np.ndarray]:
+@kept
+def _spread_line(windows: Windows, step: int, width: int, lanes: int) -> tuple[Any, np.ndarray, np.ndarray]:
     """How `avg_grad_first` spreads a row of sums: (line, offsets, phases), see there."""
-    table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
+    table = tables(windows)[2]
     rounded = -(-len(table) // lanes) * lanes
     stride, before, window = spacing(table, step, width)
     if stride not in (1, 2):

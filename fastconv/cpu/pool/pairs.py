@@ -12,8 +12,9 @@ from ...simd.jit import parallel_kernel
 from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
 from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
 from ...simd.vector import lanes_of
+from ...windows import Tables
 from .channels_first import lowered_columns
-from .windows import MAX, DealPlan, Tables, next_row, with_reciprocal
+from .windows import MAX, DealPlan, next_row, with_reciprocal
 
 
 def serves(plan: DealPlan, windows: Tables, step: int) -> bool:

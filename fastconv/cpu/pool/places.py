@@ -8,10 +8,10 @@ lie a stride apart. All serve integers too.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
+from ...kept import kept
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add, beats, convert, largest, pick
@@ -31,8 +31,9 @@ from ...simd.lanes import (
 )
 from ...simd.vector import lanes_of
 from ...threads import team
+from ...windows import Windows, tables
 from .channels_first import clear_row, deal, deal_all
-from .windows import CHEAPER, Tables, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
+from .windows import CHEAPER, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30
@@ -42,7 +43,7 @@ def argmax(
     x: np.ndarray,
     y: np.ndarray,
     indices: np.ndarray,
-    windows: Tables,
+    windows: Windows,
     *,
     step: tuple[int, int, int],
     channels_last: bool,
@@ -50,30 +51,30 @@ def argmax(
     """Write every window's maximum to y and its place to `indices`; see `pool.max_pool`."""
     C, sizes, channels_last = shape_of(x, channels_last)
     flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
-    rows, work = y.size // (C * len(windows[2])), y.size * taps_of(windows)
+    rows, work, table = y.size // (C * windows[2].length), y.size * taps_of(windows), tables(windows)
     unit = np.int32(0) if math.prod(sizes) <= NARROW else np.int64(0)
     if channels_last:
         block = channel_block(rows, C)
-        tasks, run = rows * -(-C // block), longest_run(windows[2])
-        argmax_last(team(tasks, work // CHEAPER), tasks, *flat, windows, run, (*sizes, C), step, block, unit)
+        tasks, run = rows * -(-C // block), longest_run(table[2])
+        argmax_last(team(tasks, work // CHEAPER), tasks, *flat, table, run, (*sizes, C), step, block, unit)
         return
     tasks = rows * C
     members = team(tasks, work)
-    plan = deal_plan(windows[2].tobytes(), step[2], sizes[2], host().lanes(x.itemsize))
+    plan = deal_plan(windows, step[2], sizes[2], host().lanes(x.itemsize))
     if plan is None:
-        argmax_regions(members, tasks, *flat, windows, sizes, step)
+        argmax_regions(members, tasks, *flat, table, sizes, step)
         return
     phase = plan.line[3]
     scratch, places = np.empty(members * (2 * plan.length + phase), x.dtype), np.empty(members * phase, unit.dtype)
-    starts = _starts(windows[2].tobytes(), phase, unit.dtype)
-    td, th, _ = windows
+    starts = _starts(windows, phase, unit.dtype)
+    td, th, _ = table
     argmax_rows(members, tasks, *flat, td, th, starts, scratch, places, plan.taps, sizes, step, plan.line, unit)
 
 
-@lru_cache(maxsize=256)
-def _starts(data: bytes, length: int, dtype: np.dtype) -> np.ndarray:
+@kept
+def _starts(windows: Windows, length: int, dtype: np.dtype) -> np.ndarray:
     """The first real column of every window; far below 0 for a window without any, and beyond the last window."""
-    table = np.frombuffer(data, np.int64).reshape(-1, 3)
+    table = tables(windows)[2]
     starts = np.full(length, -NARROW if dtype.itemsize == 4 else -(1 << 61), dtype)
     held = np.flatnonzero(table[:, 1])
     starts[held] = table[held, 0]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from ...kept import kept
 from ...simd.jit import callable_kernel, kernel
 from ...simd.lane_math import add, divide, doubles, largest, magnitude, multiply, root
 from ...simd.lanes import inlined, load, lowest, spread, zero
 from ...threads import get_num_threads
-
-Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
+from ...windows import Windows, tables
 
 # What a window's elements are reduced to.
 MAX, SUM, MAGNITUDES, SQUARES = range(4)
@@ -23,6 +22,9 @@ SHORT_SUM = 16
 
 # A tap of a channels-last pool takes this much less time than the operations that the threshold for threads counts.
 CHEAPER = 3
+
+# Elements along the row of the largest window that has a plan: a plan has a table of its taps.
+LARGEST = 1 << 16
 
 # Channels of a channels-last task are a multiple of this, unless it has them all.
 BLOCK = 32
@@ -213,12 +215,12 @@ class DealPlan:
         return self.line[0] * self.line[3]
 
 
-@lru_cache(maxsize=256)
-def deal_plan(data: bytes, step: int, width: int, lanes: int) -> DealPlan | None:
-    """The plan for a table of windows (its bytes); None if they do not lie a stride apart."""
-    table = np.frombuffer(data, np.int64).reshape(-1, 3).copy()
+@kept
+def deal_plan(windows: Windows, step: int, width: int, lanes: int) -> DealPlan | None:
+    """The plan for the windows of the last axis; None if they do not lie a stride apart, or are larger than plans."""
+    table = tables(windows)[2]
     stride, before, window = spacing(table, step, width)
-    if stride == 0:
+    if stride == 0 or window > LARGEST:
         return None
     offsets = np.arange(window, dtype=np.int64) * step
     out, last = table.shape[0], (window - 1) * step // stride
@@ -247,11 +249,7 @@ def channel_block(rows: int, C: int) -> int:
     return C if parts == 1 else min(C, -(-C // (parts * BLOCK)) * BLOCK)
 
 
-def taps_of(windows: Tables) -> int:
+@kept
+def taps_of(windows: Windows) -> int:
     """Elements of the largest window."""
-    return math.prod(_largest_count(table.tobytes()) for table in windows)
-
-
-@lru_cache(maxsize=256)
-def _largest_count(data: bytes) -> int:
-    return int(np.frombuffer(data, np.int64).reshape(-1, 3)[:, 1].max())
+    return math.prod(int(table[:, 1].max()) for table in tables(windows))

@@ -6,12 +6,12 @@ all other cases a chunk is first transposed in registers to scratch that stays i
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ...borders import frozen
+from ...kept import kept
 from ...memory import scratch
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.vector import copy
@@ -38,7 +38,7 @@ def as_given(w: np.ndarray, at: WeightStrides, low: Lowered, lanes: int) -> Filt
     return Filters(w.reshape(-1), strides, *_tap_offsets(tuple(low.taps.tolist()), tap))
 
 
-@lru_cache(maxsize=256)
+@kept
 def _tap_offsets(taps: tuple[int, ...], tap: int) -> tuple[np.ndarray, np.ndarray]:
     """Offsets of the rows and columns of a filter whose taps are `tap` apart."""
     order = np.array(taps).reshape(3, 3) * tap

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ...kept import kept
 from ...memory import scratch
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
@@ -37,7 +38,7 @@ class Plan(NamedTuple):
     numbers: np.ndarray
 
 
-@lru_cache(maxsize=512)
+@kept
 def plan(low: Lowered, itemsize: int, prepared: bool) -> Plan:
     """Cut a lowered problem and make its tables."""
     shape = Shape.of(low, itemsize)

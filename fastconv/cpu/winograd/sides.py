@@ -7,12 +7,12 @@ alike, without a padded copy. A tile that reaches beyond the padded input reads 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ...borders import counting_index, frozen
+from ...kept import kept
 from ..lowering import Lowered
 from .plan import Shape
 from .transforms import NOWHERE
@@ -82,7 +82,7 @@ def _offsets(index: np.ndarray, stride: int) -> np.ndarray:
     return frozen(np.concatenate([np.where(index < 0, NOWHERE, index * stride), nothing]))
 
 
-@lru_cache(maxsize=512)
+@kept
 def phases(low: Lowered) -> tuple[Lowered, ...]:
     """A problem with a dilated filter as ordinary ones: outputs a dilation apart share the inputs they read."""
     _, height, width = (int(step) // 2 for step in low.offsets.max(axis=0))

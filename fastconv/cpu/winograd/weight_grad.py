@@ -10,12 +10,12 @@ products transformed back at once, and the parts are added in order: same bits f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ...kept import kept
 from ...memory import scratch
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     numbers: np.ndarray  # grid (13); planes (3); m, groups, C, O, lanes, channels, pixels (2), parts; places
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan(low: Lowered, itemsize: int) -> Plan:
     """Cut a lowered problem and make its tables."""
     shape = Shape.of(low, itemsize)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataUnavailable
-from ...files import display
+from ...files import brief
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, Bytes]  # images and labels
@@ -23,7 +23,7 @@ CHUNK = 1 << 20  # bytes unpacked at a time
 def damaged(path: Path, found: str, expected: str, advice: str = "") -> DataUnavailable:
     """The one message for a file that is not what its name says."""
     advice = advice or "get a fresh copy (in the cache folder: delete the file and it is downloaded again)"
-    return DataUnavailable(f"{display(path)}: {found}; expected {expected}; {advice}")
+    return DataUnavailable(f"{brief(path)}: {found}; expected {expected}; {advice}")
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         with gzip.open(path) if packed else open(path, "rb") as stream:
             if not packed and stream.peek(2)[:2] == b"\x1f\x8b":
-                advice = f"rename it to {display(path.name)}.gz"
+                advice = f"rename it to {brief(path.name)}.gz"
                 raise damaged(path, "it is a gzip file", "an unpacked file by its name", advice)
             yield cast("IO[bytes]", stream)
     except DataUnavailable:

@@ -1,0 +1,231 @@
+"""Long axes: pools in strips are the pools they are parts of, and neither tables nor caches grow with them."""
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv.cpu import lowering, operators
+from fastconv.kept import Kept, kept, nbytes
+from fastconv.ops import _strips
+from fastconv.windows import Adaptive, Sliding
+
+LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
+
+
+@pytest.fixture
+def short_strips(monkeypatch):
+    """A function that makes every axis a long one."""
+
+    def shorten():
+        for name, value in (("LONGEST", 5), ("LEAST", 3), ("TOGETHER", 1)):
+            monkeypatch.setattr(_strips, name, value)
+
+    return shorten
+
+
+def pools(rng, count):
+    """Random pools: rank, layout, x, and arguments."""
+    for _ in range(count):
+        rank = int(rng.integers(1, 4))
+        last = bool(rng.integers(2))
+        size = tuple(int(n) for n in rng.integers(6, (60, 20, 9)[rank - 1], rank))
+        shape = (
+            (int(rng.integers(1, 3)), *size, 3) if last else (int(rng.integers(1, 3)), int(rng.integers(1, 3)), *size)
+        )
+        window = tuple(int(k) for k in rng.integers(1, 5, rank))
+        padding = tuple((int(rng.integers(0, k)), int(rng.integers(0, k))) for k in window)
+        options = {
+            "stride": tuple(int(s) for s in rng.integers(1, 7, rank)),
+            "dilation": int(rng.integers(1, 3)) if min(size) > 6 else 1,
+            "padding": padding,
+            "ceil_mode": bool(rng.integers(2)),
+            "layout": LAYOUTS[rank][last],
+        }
+        yield rank, rng.standard_normal(shape), window, options
+
+
+def results(rank, x, window, options, dys):
+    """Everything that pools, and their gradients."""
+    layout = {"layout": options["layout"]}
+
+    def call(name):
+        return getattr(fc, name.replace("pool", f"pool{rank}d"))
+
+    y, where = call("max_pool")(x, window, return_indices=True, **options)
+    yield from (y, where, call("max_pool")(x.astype(int), window, **options))
+    yield call("max_pool_grad")(dys(y), where, x.shape, **layout)
+    for include in (False, True):
+        yield call("avg_pool")(x, window, count_include_pad=include, **options)
+        yield call("avg_pool_grad")(dys(y), x.shape, window, count_include_pad=include, **options)
+    yield call("avg_pool_grad")(dys(y), x.shape, window, divisor=3.5, **options)
+    for p in (1, 2, 3, np.inf):
+        norm = call("lp_pool")(x, window, p=p, **options)
+        yield norm
+        yield call("lp_pool_grad")(dys(y), x, norm, window, p=p, **options)
+    for size in (1, 7, None):
+        y, where = call("adaptive_max_pool")(x, size, return_indices=True, **layout)
+        yield from (y, where)
+        yield call("adaptive_avg_pool")(x, size, **layout)
+        yield call("adaptive_avg_pool_grad")(dys(y), x.shape, **layout)
+
+
+def test_strips_are_parts_of_the_whole(rng, short_strips):
+    cases = list(pools(rng, 25))
+
+    def all_results():
+        for case in cases:
+            draw = np.random.default_rng(0)
+            yield from results(*case, lambda y, draw=draw: draw.standard_normal(y.shape))
+
+    expected = list(all_results())
+    short_strips()
+    for whole, strips in zip(expected, all_results(), strict=True):
+        np.testing.assert_allclose(strips, whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["max_pool1d", "avg_pool1d"])
+def test_a_long_signal(name, rng):
+    """Against NumPy, over several strips of today's length."""
+    x = rng.standard_normal((1, 1, 400_001)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x[0, 0], 1, constant_values=np.nan), 3)[::2]
+    expected = (np.nanmax if name.startswith("max") else np.nanmean)(windows, axis=1)
+    options = {} if name.startswith("max") else {"count_include_pad": False}
+    y = getattr(fc, name)(x, 3, stride=2, padding=1, **options)
+    np.testing.assert_allclose(y[0, 0], expected, rtol=1e-6, atol=1e-6)
+
+
+def rules():
+    yield Sliding(50, -3, 2, 4, 1, 97, 0, 97)
+    yield Sliding(50, -3, 2, 4, 1, 97, -3, 101)
+    yield Sliding(31, -4, 3, 3, 2, 90, -4, 95)
+    yield Sliding(12, 0, 9, 2, 1, 101, 0, 101)
+    yield Adaptive(13, 0, 101, 13, 101, 0)
+    yield Adaptive(101, 0, 13, 101, 13, 0)
+
+
+@pytest.mark.parametrize("rule", list(rules()), ids=repr)
+def test_rules_of_parts_tell_the_same_windows(rule):
+    """Element by element: what a part's table says, moved to its place, is what the whole one says."""
+    step = getattr(rule, "dilation", 1)
+
+    def taps(table, shift=0):
+        return [({first + shift + t * step for t in range(count)}, share) for first, count, share in table]
+
+    whole = taps(rule.table())
+    for first in range(0, rule.length, 5):
+        last = min(rule.length, first + 5)
+        part, low, high = rule.outputs(first, last)
+        assert 0 <= low < high <= rule.size and part.length == last - first
+        assert taps(part.table(), low) == whole[first:last]
+    for low in range(0, rule.size, 7):
+        high = min(rule.size, low + 7)
+        part, first, last = rule.elements(low, high)
+        inside = set(range(low, high))
+        assert taps(part.table(), low) == [(held & inside, share) for held, share in whole[first:last]]
+        assert not any(held & inside for held, _ in whole[:first] + whole[last:])
+
+
+def test_inner_strips_share_their_tables():
+    short, long = Sliding(1000, -1, 2, 3, 1, 2000, -1, 2001), Sliding(1300, -1, 2, 3, 1, 2600, -1, 2600)
+    inner = short.outputs(100, 200)[0]
+    assert inner == short.outputs(500, 600)[0] == long.outputs(700, 800)[0]
+    assert inner != short.outputs(0, 100)[0]
+
+
+def test_kept_results_are_bounded_in_bytes():
+    made = []
+
+    @kept
+    def table(n):
+        made.append(n)
+        return np.zeros(n, np.uint8)
+
+    assert isinstance(table, Kept)
+    table.limit = 1000_000
+    assert table(1000) is table(1000) and made == [1000]
+    assert table(300_000) is not table(300_000)  # too large to keep
+    for n in range(100_000, 100_030):
+        table(n)
+    assert table.nbytes <= table.limit
+    assert table(1000) is not None and made[-1] == 1000  # the oldest went first
+    table.cache_clear()
+    assert table.nbytes == 0
+
+
+def test_bytes_of_what_is_kept():
+    a = np.zeros(1000)
+    assert nbytes((a, a[1:], [a], "text", 3, None)) == 8000
+    assert nbytes({"no": "array"}) == 0
+
+
+# Convolutions by direct and im2col
+
+
+@pytest.mark.parametrize("method", ["direct", "im2col"])
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("last", [False, True])
+def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
+    """Strips of seven columns give the bits of the whole, but for sums over all columns."""
+
+    def everything():
+        draw = np.random.default_rng(1)
+        for kernel, options in (
+            (3, {"padding": 1}),
+            (5, {"padding": ((3, 9),), "padding_mode": "reflect"}),
+            (2, {"stride": 3, "dilation": 4, "padding": 2, "padding_mode": "wrap"}),
+            (1, {}),
+            (4, {"stride": 5, "padding": 3, "padding_mode": "edge"}),
+        ):
+            shape, weights = (2, channels, 101), (3, channels, kernel)
+            x, w, b = draw.standard_normal(shape), draw.standard_normal(weights), draw.standard_normal(3)
+            if last:
+                x, w = x.transpose(0, 2, 1).copy(), w.transpose(2, 1, 0).copy()
+                options["layout"] = "NWC"
+            options["method"] = method
+            y = fc.conv1d(x, w, b, **options)
+            planned = fc.plan_conv1d(w, x.shape, b, **options)(x)
+            np.testing.assert_array_equal(planned, y)
+            yield y
+            yield fc.conv1d_input_grad(y, w, x.shape, **options)
+            yield fc.conv1d_weight_grad(x, y, w.shape, **options)
+        image = draw.standard_normal((2, channels, 9, 40))
+        w = draw.standard_normal((channels, 1, 3, 3))
+        y = fc.conv2d(image, w, padding=1, groups=channels, method=method, activation="relu")
+        yield y
+        yield fc.conv2d_input_grad(y, w, image.shape, padding=1, groups=channels, method=method)
+        yield fc.conv2d_weight_grad(image, y, w.shape, padding=1, groups=channels, method=method)
+
+    def forget():
+        for made in (operators._forward, operators._backward, operators._weight_strips):
+            made.cache_clear()
+
+    forget()
+    whole = list(everything())
+    monkeypatch.setattr(lowering, "LONGEST", 7)
+    forget()
+    try:
+        strips = list(everything())
+    finally:
+        monkeypatch.undo()
+        forget()
+    for a, b in zip(strips, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_strips_without_a_border_are_one_problem(monkeypatch):
+    monkeypatch.setattr(lowering, "LONGEST", 10)
+    low = lowering.lower_conv(
+        (1, 1, 1, 1, 100),
+        (1, 1, 1, 1, 100),
+        (1, 1, 3),
+        (1, 1, 1),
+        (1, 1, 1),
+        ((0, 0), (0, 0), (1, 1)),
+        "zeros",
+        1,
+        False,
+    )
+    parts = lowering.strips(low)
+    assert [part.y_start for part in parts] == list(range(0, 100, 10))
+    assert len({id(part.low) for part in parts[1:-1]}) == 1 and len({id(part.low) for part in parts}) == 3
+    assert [part.x_start for part in parts] == [0, *range(9, 80, 10), 0]
