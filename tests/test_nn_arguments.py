@@ -9,7 +9,7 @@ import pytest
 
 from fastconv import nn as keras
 from fastconv.autograd import Tensor
-from fastconv.errors import InvalidArgument
+from fastconv.errors import InvalidArgument, TooLarge
 from fastconv.nn import arguments
 
 L, C = keras.layers, keras.callbacks
@@ -222,8 +222,14 @@ def test_labels_that_no_row_can_hold_are_refused():
     for label in (2**31, 2**63, 1e300):
         with pytest.raises(InvalidArgument, match=r"x\[0\] is .*labels must be whole numbers"):
             keras.utils.to_categorical(np.array([label]))
-    with pytest.raises(InvalidArgument, match="do not fit into memory"):
-        keras.utils.to_categorical(np.zeros(10**6, int), 2**31 - 1)
+    for huge in (
+        lambda: keras.utils.to_categorical(np.zeros(10**6, int), 2**31 - 1),
+        lambda: keras.metrics.confusion_matrix([0], [0], 2**31 - 1),
+        lambda: keras.initializers.GlorotUniform()((2**31 - 1, 2**31 - 1)),
+        lambda: L.Dense(2**31 - 1)(np.zeros((1, 10**6))),
+    ):
+        with pytest.raises(TooLarge, match="of memory but this machine has"):
+            huge()
 
 
 def test_rows_of_labels_are_no_class_numbers():

@@ -396,7 +396,7 @@ def test_what_has_a_mask_is_refused():
         with pytest.raises(InvalidArgument, match=f"^{name} is a masked array"):
             call()
     model.compile("sgd", own_mse)
-    with pytest.raises(InvalidArgument, match="^y has a mask"):
+    with pytest.raises(InvalidArgument, match="^y is a masked array"):
         model.fit(x, labels)
 
 

@@ -213,7 +213,7 @@ def shape(owner: Any, name: str, value: Any, expected: str, least: int = 1) -> t
     numbers = [_index(value)]
     if numbers[0] is None:
         numbers = [_index(item) for item in items(owner, name, value, expected)]
-    if any(n is None or not least <= n <= LARGEST for n in numbers):
+    if len(numbers) > MOST_AXES or any(n is None or not least <= n <= LARGEST for n in numbers):
         raise wrong(owner, name, value, expected)
     return tuple(n for n in numbers if n is not None)
 
@@ -266,7 +266,7 @@ def tensor(owner: Any, name: str, value: Any) -> Tensor:
     """A tensor of real numbers, of anything that is an array, a number or a list of these, on whatever device."""
     if isinstance(value, Tensor):
         return value
-    refuse_mask(value, f"{called(owner)}{name}")
+    refuse_mask(value, name)
     try:
         found = Tensor(value)
     except InvalidArgument:

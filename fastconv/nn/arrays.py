@@ -13,16 +13,16 @@ Sizes = tuple[int, ...]
 
 
 def as_plain(value: Any, name: str) -> np.ndarray:
-    """Anything like an array as NumPy's, a tensor's values included; one with a mask is refused."""
-    if type(value) is np.ndarray:
+    """Anything like an array of numbers as NumPy's, a tensor's values included; one with a mask is refused."""
+    if type(value) is np.ndarray and value.dtype.kind in "iufb":
         return value
     return arguments.host_array(None, name, value)
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """`as_plain`, of numbers, with one row per sample."""
+    """`as_plain`, with one row per sample."""
     array = as_plain(value, name)
-    if array.dtype.kind not in "iufb" or array.ndim == 0:
+    if array.ndim == 0:
         raise InvalidArgument(
             f"{name} has shape {array.shape} and dtype {array.dtype}; expected an array of numbers, one row per sample"
         )
@@ -56,7 +56,7 @@ def aligned(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def matched(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     """`aligned` labels and outputs, which must then have one shape."""
-    y_true, y_pred = aligned(y_true, y_pred)
+    y_true, y_pred = aligned(as_numbers(y_true, "y_true"), as_numbers(y_pred, "y_pred"))
     if y_true.shape != y_pred.shape:
         raise InvalidArgument(
             f"{what} compares arrays of one shape but y_true has {y_true.shape} and y_pred has {y_pred.shape}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument
+from ..errors import shown
+from ..memory import check_room
 from . import arguments, seeding
 from .names import find
 
@@ -33,22 +34,21 @@ class Initializer:
         """An array of initial values; `fans` defaults to what the shape says for a kernel (..., in, out)."""
         if self.seed is not None:
             rng = seeding.make_generator(self.seed, self)
-        if fans is not None:
-            expected = "fan-in and fan-out, two numbers"
-            fans_in_out = [arguments.real(self, "fans", f, 0) for f in arguments.items(self, "fans", fans, expected)]
-            if len(fans_in_out) != 2:
-                raise arguments.wrong(self, "fans", fans, expected)
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise arguments.wrong(self, "rng", rng, "a numpy.random.Generator")
         dtype = arguments.dtype(self, "dtype", dtype)
         shape = arguments.shape(self, "shape", shape, "a tuple of whole numbers", least=0)
-        try:
-            return self.fill(shape, rng or seeding.generator(), fans or kernel_fans(shape)).astype(dtype)
-        except (MemoryError, ValueError) as error:  # more than there is, or than an array can have
-            raise InvalidArgument(
-                f"`{type(self).__name__}`: shape is {shape}, {math.prod(shape):,} numbers, which do not fit into "
-                f"memory ({error}); make it smaller"
-            ) from error
+        check_room(8 * math.prod(shape), f"a weight of shape {shown(shape)}, made in float64,")
+        fans = kernel_fans(shape) if fans is None else self._both(fans)
+        return self.fill(shape, rng or seeding.generator(), fans).astype(dtype)
+
+    def _both(self, fans: Any) -> Fans:
+        """Fan-in and fan-out that were given, checked."""
+        expected = "fan-in and fan-out, two numbers"
+        given = arguments.items(self, "fans", fans, expected)
+        if len(given) != 2:
+            raise arguments.wrong(self, "fans", fans, expected)
+        return arguments.real(self, "fans", given[0], 0), arguments.real(self, "fans", given[1], 0)
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
         """Values in float64; what subclasses define."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from . import arguments
-from .arrays import Sizes, as_numbers, as_plain, one_rank
+from .arrays import Sizes, as_numbers, one_rank
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
 
@@ -48,7 +48,8 @@ class Loss:
     reduction = "sum_over_batch_size"
 
     def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
-        self.name = name or (type(self).__name__ if self.name == "loss" else self.name)
+        own = type(self).__name__ if self.name == "loss" else self.name
+        self.name = own if name is None else arguments.text(self, "name", name) or own
         find("reduction", reduction, dict.fromkeys(("sum_over_batch_size", "mean", "sum")))
         self.reduction = reduction
 
@@ -65,15 +66,18 @@ class Loss:
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         """Check all labels against outputs of `shape`, and bring them to the form `tensor` takes batches of."""
-        return as_plain(y, name)
+        return as_numbers(y, name)
 
     def tensor(self, y_pred: Tensor, y_true: Any) -> Tensor:
         """Mean loss over a batch, differentiable."""
         true, pred = one_rank(y_true.shape, y_pred.shape)
         y_true = y_true if true == y_true.shape else y_true.reshape(true)
-        loss = self.call(Tensor(y_true), y_pred if pred == y_pred.shape else y_pred.reshape(pred))
+        y_pred = y_pred if pred == y_pred.shape else y_pred.reshape(pred)
+        loss = arguments.result_of("losses.get", "the loss", self.call, Tensor(y_true), y_pred)
         if not isinstance(loss, Tensor):
-            raise InvalidArgument(f"the loss {self.name!r} returned {type(loss).__name__}; it must return a tensor")
+            raise InvalidArgument(
+                f"the loss {shown(self.name)} returned {type(loss).__name__}; it must return a tensor"
+            )
         if loss.ndim == 0:
             return loss
         return loss.sum() if self.reduction == "sum" else loss.mean()

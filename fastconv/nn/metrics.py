@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ..memory import check_room
 from . import arguments
-from .arrays import aligned, as_plain, matched
+from .arrays import aligned, as_numbers, as_plain, matched
 from .names import find
 from .utils import class_numbers
 
@@ -30,7 +31,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """1 where the largest output is that of the class number, else 0."""
-    y_pred = as_plain(y_pred, "y_pred")
+    y_pred = _classes_of(y_pred)
     return (_labels(y_true, y_pred) == np.argmax(y_pred, axis=-1)).astype(np.float64)
 
 
@@ -56,7 +57,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
     >>> sparse_top_k_categorical_accuracy([2, 2], [[0.1, 0.5, 0.4], [0.4, 0.5, 0.1]], k=2)
     array([1., 0.])
     """
-    y_pred = as_plain(y_pred, "y_pred")
+    y_pred = _classes_of(y_pred)
     k = arguments.whole("sparse_top_k_categorical_accuracy", "k", k, 1)
     own = np.take_along_axis(y_pred, _labels(y_true, y_pred)[..., None], axis=-1)
     return (((y_pred > own).sum(axis=-1) < k) & np.isfinite(own[..., 0])).astype(np.float64)
@@ -101,10 +102,8 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     if len(true) != len(pred):
         raise InvalidArgument(f"y_true has {len(true)} samples but y_pred has {len(pred)}")
     K = num_classes or int(max(true.max(initial=-1), pred.max(initial=-1))) + 1
-    try:
-        return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
-    except (MemoryError, ValueError) as error:
-        raise InvalidArgument(f"a matrix of {K:,} by {K:,} classes does not fit into memory: {error}") from error
+    check_room(8 * K * K, f"a matrix of {K:,} by {K:,} classes")
+    return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
 
 
 def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
@@ -128,13 +127,21 @@ def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
 
 
 def _rows_of_classes(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    y_true, y_pred = as_plain(y_true, "y_true"), as_plain(y_pred, "y_pred")
+    y_true, y_pred = as_plain(y_true, "y_true"), _classes_of(y_pred)
     if y_true.shape != y_pred.shape:
         raise InvalidArgument(
             f"{what} needs a number for each class: y_true has shape {y_true.shape} but y_pred has {y_pred.shape}; for "
             f"class numbers use sparse_{what}"
         )
     return y_true, y_pred
+
+
+def _classes_of(y_pred: Any) -> np.ndarray:
+    """Outputs, whose last axis is that of the classes."""
+    y_pred = as_numbers(y_pred, "y_pred")
+    if y_pred.shape[-1] == 0:
+        raise InvalidArgument(f"y_pred has shape {y_pred.shape}; expected an output for at least one class")
+    return y_pred
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
@@ -174,8 +181,7 @@ class Metric:
         values = arguments.result_of(self, "function", function, y_true, y_pred)
         values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
         if values.ndim == 0:  # a function that gives one number for the batch
-            shape = arguments.host_array(self, "y_pred", y_pred).shape
-            values = np.full(shape[0] if shape else 1, float(values))
+            values = np.full(len(y_pred) if y_pred.ndim else 1, float(values))
         self.total += float(values.sum())
         self.count += values.size
 

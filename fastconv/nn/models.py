@@ -134,7 +134,9 @@ class Sequential(Stack, Trainer):
         with no_grad(), seeding.drawing(self.generator()):
             for layer in self.layers:
                 if layer.name in maps:
-                    raise InvalidArgument(f"two layers are named {layer.name!r}; set the name of one to something else")
+                    raise InvalidArgument(
+                        f"two layers are named {shown(layer.name)}; set the name of one to something else"
+                    )
                 tensor = invoke(layer, tensor, False)
                 maps[layer.name] = tensor.numpy()
         return maps
@@ -149,7 +151,7 @@ class Sequential(Stack, Trainer):
         named = [layer for layer in self.layers if isinstance(name, str) and layer.name == name]
         if len(named) > 1:
             raise InvalidArgument(
-                f"{len(named)} layers are named {name!r:.60}; give them names of their own, or index="
+                f"{len(named)} layers are named {shown(name)}; give them names of their own, or index="
             )
         if named:
             return named[0]

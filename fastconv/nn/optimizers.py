@@ -194,6 +194,8 @@ class Optimizer:
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from what `get_state` gave, without names: the weights of the next step must be those, in order."""
+        if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+            raise arguments.wrong(self, "state", state, "the arrays that get_state() gave, by name")
         restored, states = parsed(state, self.slots, type(self).__name__)
         placed = by_place(states)
         if placed is None:

@@ -193,7 +193,7 @@ class Stack(Holder):
     def _build(self, layer: Layer, shape: Shape) -> None:
         """Build a layer that is not yet, with this model's random numbers and on its device."""
         if not isinstance(layer, Layer):
-            raise InvalidArgument(f"the model's layers hold {layer!r:.100}, which is no layer")
+            raise InvalidArgument(f"the model's layers hold {shown(layer)}, which is no layer")
         was_built = layer.built
         with seeding.drawing(self.generator()):
             layer.ensure_built(shape)
@@ -215,10 +215,10 @@ class Stack(Holder):
         if stem not in taken:
             return stem
         if layer.is_named:
-            raise InvalidArgument(f"there is a layer named {stem!r} already; names must differ")
+            raise InvalidArgument(f"there is a layer named {shown(stem)} already; names must differ")
         if layer._in_model:
             raise InvalidArgument(
-                f"layer {stem!r:.60} is in another model, and this one has a layer of that name already; give one of "
+                f"layer {shown(stem)} is in another model, and this one has a layer of that name already; give one of "
                 "the two a name of its own: layer.name = '...'"
             )
         return next(name for name in (f"{stem}_{i}" for i in range(1, len(taken) + 2)) if name not in taken)

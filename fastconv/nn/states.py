@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from .placing import carrier, device_of
 
 Arrays = dict[str, np.ndarray]
@@ -112,11 +112,11 @@ def parsed(arrays: Mapping[str, np.ndarray], slots: Sequence[str], kind: str) ->
         missing, unknown = set(slots) - set(held), set(held) - {*slots, "steps"}
         if missing or unknown:
             what = f"{min(missing)!r} is missing" if missing else f"it has {min(unknown)!r:.80}"
-            raise InvalidArgument(f"the saved state is not one of {kind}: {what} for weight {name!r:.80}")
+            raise InvalidArgument(f"the saved state is not one of {kind}: {what} for weight {shown(name)}")
         steps = _number(held, "steps", kind) if "steps" in held else iterations
         kept = tuple(np.array(held[slot]) for slot in slots)  # copies
         if any(a.shape != kept[0].shape or a.dtype.kind != "f" for a in kept):
-            raise InvalidArgument(f"the saved state of weight {name!r:.80} is damaged: its arrays differ in shape")
+            raise InvalidArgument(f"the saved state of weight {shown(name)} is damaged: its arrays differ in shape")
         states[name] = State(None, kept, int(steps))
     if any(key not in ("iterations", "learning_rate") and "/" not in key for key in arrays):
         raise InvalidArgument(f"the saved state is not one of {kind}: it holds {sorted(arrays)!r:.100}")
@@ -138,7 +138,7 @@ def fitting(states: Mapping[str, State], names: Mapping[str, Tensor], trainable:
     else:
         strange = next((name for name in states if name not in names), None)
         if strange is not None:
-            raise InvalidArgument(f"the saved state is that of another model: there is no weight {strange!r:.150}")
+            raise InvalidArgument(f"the saved state is that of another model: there is no weight {shown(strange)}")
         pairs = [State(names[name], state.arrays, state.steps) for name, state in states.items()]
     for state in pairs:
         weight = state.weight

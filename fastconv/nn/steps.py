@@ -13,9 +13,9 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from ..memory import recycled
-from . import losses, regularizers
+from . import arguments, losses, regularizers
 from .callbacks import CallbackList
 from .feeding import Feed
 from .inference import fixed_weights
@@ -45,6 +45,11 @@ class Steps:
     @property
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
+        raise NotImplementedError
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch, starting with None."""
         raise NotImplementedError
 
     @property
@@ -88,7 +93,7 @@ class Steps:
         >>> model.fit(np.ones((2, 1)), np.ones(2), verbose=0).history
         {'loss': [2.0]}
         """
-        x, y = _pair(data)
+        x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
             with undisturbed(self._is_ours()):
                 loss = self._train_on(x, _bare(y), meter)
@@ -97,15 +102,15 @@ class Steps:
 
     def test_step(self, data: Any) -> Logs:
         """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
-        x, y = _pair(data)
+        x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
             meter.add(self._test_on(x, _bare(y), meter), len(x))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
         """The model's result for one batch ``(x,)`` of tensors."""
-        x = data[0] if isinstance(data, (tuple, list)) else data
-        return self.plan.run(Tensor(x), False)
+        x = data[0] if isinstance(data, (tuple, list)) and data else data
+        return self.plan.run(Tensor(self._batch(x)), False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -116,8 +121,28 @@ class Steps:
         """
         if sample_weight is not None:
             raise InvalidArgument("sample_weight is not supported; multiply the loss of each sample in a loss function")
-        loss = self.loss.tensor(y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred), _bare(y))
+        y_pred, y = (arguments.tensor("compute_loss", *pair) for pair in (("y_pred", y_pred), ("y", y)))
+        if y_pred.ndim == 0 or y_pred.shape[:1] != y.shape[:1]:
+            raise InvalidArgument(f"compute_loss got y {y.shape} for y_pred {y_pred.shape}; expected a row for each")
+        loss = self.loss.tensor(y_pred, y.values)
         return self._regularized(loss)
+
+    def _pair(self, data: Any) -> tuple[Tensor, Tensor]:
+        """Samples and labels of one batch."""
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels")
+        x, y = self._batch(data[0]), arguments.tensor(None, "y", data[1])
+        if x.shape[:1] != y.shape[:1]:
+            raise InvalidArgument(f"a step got x {x.shape} and y {y.shape}; expected as many labels as samples")
+        return x, y
+
+    def _batch(self, x: Any) -> Tensor:
+        """Samples with as many axes as the model's input has."""
+        x = arguments.tensor(None, "x", x)
+        shape = self.input_shape
+        if x.ndim == 0 or (shape is not None and x.ndim != len(shape)):
+            raise InvalidArgument(f"x has shape {x.shape} but the model takes {shape or 'a batch'}")
+        return x
 
     def zero_grad(self) -> None:
         """Forget the gradients of all weights."""
@@ -140,7 +165,7 @@ class Steps:
         """What an overridden `compute_loss` says."""
         loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, training=training)
         if not isinstance(loss, Tensor) or loss.size != 1:
-            raise InvalidArgument(f"compute_loss returned {loss!r:.100}; it must return a tensor of one element")
+            raise InvalidArgument(f"compute_loss returned {shown(loss)}; it must return a tensor of one element")
         return loss.sum() if loss.ndim else loss
 
     def _regularized(self, loss: Tensor) -> Tensor:
@@ -248,12 +273,6 @@ def _inference() -> Iterator[None]:
         for context in (no_grad(), recycled(), fixed_weights()):
             stack.enter_context(context)
         yield
-
-
-def _pair(data: Any) -> tuple[Any, Any]:
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels")
-    return data[0], data[1]
 
 
 def _bare(y: Any) -> Any:

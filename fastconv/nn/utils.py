@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..memory import check_room
 from . import arguments
 from .arrays import as_plain
 from .seeding import set_random_seed
@@ -45,10 +46,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1
-    try:
-        rows = np.zeros((labels.size, classes), np.float32)
-    except (MemoryError, ValueError) as error:
-        raise InvalidArgument(f"{labels.size:,} rows of {classes:,} classes do not fit into memory: {error}") from error
+    check_room(4 * labels.size * classes, f"an array of {labels.size:,} rows of {classes:,} classes")
+    rows = np.zeros((labels.size, classes), np.float32)
     rows[np.arange(labels.size), labels.reshape(-1)] = 1
     return rows.reshape(*labels.shape, classes)
 

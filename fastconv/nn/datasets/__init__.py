@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ...errors import InvalidArgument
+from ..names import find
 from . import car_truck, fashion_mnist, fashion_sketch, mnist
 
 __all__ = ["BY_NAME", "by_name", "car_truck", "fashion_mnist", "fashion_sketch", "mnist"]
@@ -26,8 +26,5 @@ def by_name(name: str) -> ModuleType:
     >>> datasets.by_name("car-truck").CLASS_NAMES
     ('automobile', 'truck')
     """
-    try:
-        return BY_NAME[name]
-    except KeyError:
-        known = ", ".join(BY_NAME)
-        raise InvalidArgument(f"data set {name!r} is not known; expected one of {known}; choose one of them") from None
+    module: ModuleType = find("data set", name, BY_NAME)
+    return module

@@ -102,7 +102,7 @@ class Layer(Holder):
     def built(self, value: bool) -> None:
         if value is not True:
             raise InvalidArgument(
-                f"built of layer {self.name!r:.60} cannot be set to {value!r:.60}; make another layer"
+                f"built of layer {shown(self.name)} cannot be set to {value!r:.60}; make another layer"
             )
 
     def build(self, input_shape: Shape) -> None:
@@ -125,7 +125,7 @@ class Layer(Holder):
         if self.built:
             if len(input_shape) != len(self.input_shape or ()):
                 raise InvalidArgument(
-                    f"layer {self.name!r} was built for inputs {self.input_shape} but gets {input_shape}"
+                    f"layer {shown(self.name)} was built for inputs {self.input_shape} but gets {input_shape}"
                     + _missing_batch(input_shape, len(self.input_shape or ()))
                 )
             return
@@ -152,7 +152,8 @@ class Layer(Holder):
             self.output_shape = Layer.compute_output_shape(self, input_shape)
         except InvalidArgument as error:
             raise InvalidArgument(
-                f"layer {self.name!r} was built for inputs {self.input_shape} and cannot take {input_shape}: {error}"
+                f"layer {shown(self.name)} was built for inputs {self.input_shape} and cannot take "
+                f"{input_shape}: {error}"
             ) from None
         finally:
             self.output_shape = self.output_shape or before

@@ -13,7 +13,7 @@ from functools import lru_cache, wraps
 from typing import Any
 
 from ...autograd import Tensor
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from .. import arguments
 from ..inference import changing_weights
 
@@ -96,12 +96,12 @@ def described(layer: Any, places: tuple[Any, ...], given: dict[str, Any]) -> tup
     twice = [key for key in order[: len(places)] if given[key] is not None]
     if len(places) > len(order) or twice:
         raise InvalidArgument(
-            f"add_weight of layer {layer.name!r} got {len(places)} arguments by place"
+            f"add_weight of layer {shown(layer.name)} got {len(places)} arguments by place"
             + (f" and {twice[0]} twice" if twice else "")
             + "; expected add_weight(shape, initializer, name=...) or add_weight(name, shape, initializer)"
         )
     given.update(zip(order, places, strict=False))
     shape = given["shape"]
     sizes = () if shape is None else arguments.shape("add_weight", "shape", shape, "a tuple of whole numbers", least=0)
-    name = arguments.text("add_weight", "name", given["name"] or "variable")
+    name = "variable" if given["name"] is None else arguments.text("add_weight", "name", given["name"]) or "variable"
     return name, sizes, given["initializer"]

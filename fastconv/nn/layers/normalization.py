@@ -8,7 +8,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...errors import InvalidArgument
+from ...errors import InvalidArgument, shown
 from .. import arguments, initializers
 from .base import Elementwise, Shape, weight_options
 
@@ -76,7 +76,9 @@ class BatchNormalization(Elementwise):
     def build(self, input_shape: Shape) -> None:
         ndim = len(input_shape)
         if not -ndim < self.axis < ndim or self.axis == 0 or (channels := input_shape[self.axis]) is None:
-            raise InvalidArgument(f"layer {self.name!r} has axis={self.axis} but its input has shape {input_shape}")
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has axis={self.axis} but its input has shape {input_shape}"
+            )
         # Keras has no weight where there is no gamma or beta; here it then is a constant
         self.gamma: Tensor = Tensor(np.ones(channels, self.dtype))
         if self.scale:
