@@ -172,7 +172,8 @@ def _mark_as_used(path: str) -> None:
 def _delete_unused(folder: Path) -> None:
     """Delete what nobody has used for long, of other versions of a module's sources or of the compiler."""
     oldest = time.time() - UNUSED
-    for path in [*folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"), *folder.iterdir()]:
+    others = glob.iglob(f"{glob.escape(os.fspath(folder).rpartition('-')[0])}-*")
+    for path in map(Path, [*others, *glob.iglob(f"{glob.escape(os.fspath(folder))}/*")]):  # glob passes over errors
         with suppress(OSError):
             if path == folder or path.stat().st_mtime >= oldest:
                 continue
