@@ -23,6 +23,7 @@ from .console import say
 from .progress import Figures, Progress
 
 DECISIVE = ("dataset", "epochs", "batch_size", "lr", "momentum", "seed", "limit")  # they determine every bit
+STATUSES = ("running", "finished", "interrupted", "diverged")
 START_ANEW = "start anew with --overwrite"
 
 
@@ -90,6 +91,8 @@ class Earlier:
         self._output = output
         self.record = self._read(RECORD)
         self.status = self.record.get("status")
+        if self.status not in STATUSES:
+            raise self._damaged(RECORD, "it does not say how the run ended")
 
     def arguments(self, context: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
         """The run's own arguments; those named on the command line must agree with them."""

@@ -50,7 +50,7 @@ class Training:
         images, batches = len(self.train_set[0]), -(-len(self.train_set[0]) // size)
         self.model = _model(self.train_set[0].shape[1:], len(self.names), arguments, batches)
         history, speeds = earlier.take_up(self.model, images, batches) if earlier is not None else ([], [])
-        self.done = len(history)
+        self.done, self.is_resumed = len(history), earlier is not None
         self.progress = Progress(self.epochs, images, size, history, speeds)
         facts = {
             "arguments": {k: display(v) if isinstance(v, Path) else v for k, v in arguments.items()},
@@ -91,6 +91,8 @@ class Training:
         say(f"{self.name}: {len(x):,} training and {len(x_test):,} test images; {parameters:,} parameters")
         if self.done:
             say(f"Going on after epoch {self.done} of {self.epochs}")
+        elif self.is_resumed:
+            say("No epoch of this run was finished and kept: it begins again")
         if device["kind"] == "cuda":
             say(f"Training on {device['name']}")
         if not kernel_cache_dir().is_dir():
