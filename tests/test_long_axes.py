@@ -143,7 +143,7 @@ def test_kept_results_are_bounded_in_bytes():
     assert isinstance(table, Kept)
     table.limit = 1000_000
     assert table(1000) is table(1000) and made == [1000]
-    assert table(300_000) is not table(300_000)  # too large to keep
+    assert table(600_000) is not table(600_000)  # too large to keep
     for n in range(100_000, 100_030):
         table(n)
     assert table.nbytes <= table.limit
