@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 LAYERS = [
     {"errors"},
     {"config"},
-    {"kept", "windows"},
-    {"borders", "arguments"},
+    {"kept"},
+    {"windows", "borders", "arguments"},
     {"spec"},
     {"threads", "memory", "precision"},
     {"simd", "cpu", "cuda"},
