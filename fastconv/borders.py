@@ -51,14 +51,14 @@ def fold_border(
 ) -> None:
     """Write to `dx` the gradient of a padded array `dxp`: each element of x gathers from all places it was copied to.
 
-    The adjoint of ``np.pad`` over ``len(padding)`` axes from `first_axis` on; sums run in a fixed order.
+    The adjoint of ``np.pad`` over ``len(padding)`` axes from `first_axis` on; sums run in a fixed order. `dxp` is used
+    up: the sums are made in it, so that no copy of it is.
     """
     for a, (before, after) in enumerate(padding, start=first_axis):
         n = dx.shape[a]
         lead = (slice(None),) * a
         inner = dxp[(*lead, slice(before, before + n))]
         if mode != "zeros" and (before or after):
-            inner = inner.copy()
             index = border_index(n, before, after, mode)
             with np.errstate(all="ignore"):  # as silent as the compiled kernels
                 for place in (*range(before), *range(before + n, before + n + after)):

@@ -7,6 +7,7 @@ every legal problem, so "auto" always finds one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,11 +154,15 @@ def predict(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> 
 def work(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> Any:
     """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
     row = next(row for row in rows(op) if row.method == method)
-    return companion(row, "work")(
+    counted = companion(row, "work")(
         op, max(1, spec.N), spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride,
         dilation=spec.dilation, groups=spec.groups, itemsize=spec.itemsize, channels_last=spec.channels_last,
         prepared=prepared,
     )  # fmt: skip
+    if op == "conv_input_grad" and spec.padding_mode != "zeros" and any(map(any, spec.padding)):
+        padded = spec.N * spec.C * math.prod(spec.padded) * spec.itemsize  # the gradient of x with its border, to fold
+        return counted._replace(extra=counted.extra + padded)
+    return counted
 
 
 def load(row: Row) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ class Kept(Generic[P, T]):
 
     def _keep(self, key: Any, result: T) -> None:
         size = OWN + nbytes((key, result))
-        if 4 * size > self.limit:
+        if 2 * size > self.limit:
             return
         with self._lock:
             if key not in self._results:

@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 LAYERS = [
     {"errors"},
     {"config", "files", "interrupts", "streams"},
-    {"kept", "windows"},
-    {"borders", "arguments"},
+    {"kept"},
+    {"windows", "borders", "arguments"},
     {"spec"},
     {"workers"},
     {"threads", "memory", "precision"},

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from child import run_script
 
 import fastconv as fc
 from fastconv.cpu import lowering, operators
@@ -143,7 +144,7 @@ def test_kept_results_are_bounded_in_bytes():
     assert isinstance(table, Kept)
     table.limit = 1000_000
     assert table(1000) is table(1000) and made == [1000]
-    assert table(300_000) is not table(300_000)  # too large to keep
+    assert table(600_000) is not table(600_000)  # too large to keep
     for n in range(100_000, 100_030):
         table(n)
     assert table.nbytes <= table.limit
@@ -229,3 +230,69 @@ def test_strips_without_a_border_are_one_problem(monkeypatch):
     assert [part.y_start for part in parts] == list(range(0, 100, 10))
     assert len({id(part.low) for part in parts[1:-1]}) == 1 and len({id(part.low) for part in parts}) == 3
     assert [part.x_start for part in parts] == [0, *range(9, 80, 10), 0]
+
+
+GROWTH = """
+import numpy as np
+import fastconv as fc
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def calls(n):
+    x = np.ones((1, 1, n), np.float32)
+    image = np.ones((1, 1, 3, n // 3), np.float32)
+    w = np.ones((1, 1, 5), np.float32)
+    y, where = fc.max_pool1d(x, 3, stride=2, return_indices=True)
+    fc.max_pool1d_grad(y, where, x.shape)
+    fc.max_pool2d(image, 2)
+    fc.avg_pool1d_grad(fc.avg_pool1d(x, 5, stride=1), x.shape, 5, stride=1)
+    fc.lp_pool1d_grad(y, x, fc.lp_pool1d(x, 3, stride=2), 3, stride=2)
+    fc.adaptive_avg_pool1d(x, n // 7)
+    fc.adaptive_max_pool1d(x, n // 5)
+    fc.global_avg_pool1d(x)
+    fc.unfold1d(x, 3) if hasattr(fc, "unfold1d") else None
+    for mode in ("zeros", "reflect"):
+        options = {"padding": 2, "padding_mode": mode}
+        for method in ("direct", "im2col", "fft"):
+            fc.conv1d(x, w, method=method, **options)
+            fc.conv1d_input_grad(x, w, x.shape, method=method, **options)
+            fc.conv1d_weight_grad(x, x, w.shape, method=method, **options)
+        fc.conv1d(x, w, **options)
+        fc.plan_conv1d(w, x.shape, **options)(x)
+    fc.conv1d(x, w[..., :1], method="direct")
+    fc.conv2d(image, np.ones((1, 1, 3, 3), np.float32), padding=1, method="winograd")
+
+for n in range(150_000, 150_000 + int(sys.argv[2])):
+    calls(n)
+before = resident()
+for n in range(300_000, 300_000 + int(sys.argv[3])):
+    calls(n)
+grown = resident() - before
+assert grown < int(sys.argv[4]) << 20, f"{grown / 2**20:.0f} MiB more"
+"""
+
+
+@pytest.mark.slow
+def test_changing_long_shapes_keep_memory_flat():
+    """Every function, two hundred lengths: after the caches have filled nothing grows."""
+    run_script({}, "import sys\n" + GROWTH, "100", "200", "64")
+
+
+def test_changing_long_pools_keep_little():
+    """Sixty lengths near two million: what stays is a few megabytes, where it was 5.5 GB."""
+    script = """
+import numpy as np
+import fastconv as fc
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+x = np.ones((1, 1, 2_000_100), np.float32)
+fc.max_pool1d(x[..., :200_000], 2)
+before = resident()
+for n in range(2_000_000, 2_000_060):
+    fc.max_pool1d(x[..., :n], 2)
+assert resident() - before < 50 << 20, (resident() - before) / 2**20
+"""
+    run_script({}, script)

@@ -26,7 +26,7 @@ Triple = tuple[int, int, int]
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
 
-LONGEST = 1 << 18  # columns of a problem, whose table takes 8 bytes each
+LONGEST = 1 << 17  # columns of a problem, whose table takes 8 bytes each
 
 
 @dataclass(frozen=True, eq=False)
