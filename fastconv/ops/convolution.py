@@ -84,8 +84,8 @@ def conv2d(
     `explain` tells for one problem. The result has the same bits for any number of threads.
     Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW, in practice about its square root;
     winograd's is up to about twice direct's; the FFT's is below eps*log2(tile) times the largest |x|*|w| sum.
-    NaN and Inf in x reach exactly the outputs whose window holds them, by "direct", "im2col" and "auto". Those in w reach
-    all outputs of their channel, but perhaps not where they meet a border of zeros alone: such sums may be left out.
+    NaN and Inf in x reach exactly the outputs whose window holds them, by "direct", "im2col" and "auto". Those in w
+    reach all outputs of their channel, but perhaps not where they meet a border of zeros: it may be left out of sums.
     Sizes: Dumoulin & Visin, arXiv:1603.07285.
 
     Examples

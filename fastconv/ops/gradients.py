@@ -164,8 +164,8 @@ def conv2d_weight_grad(
     Work as for `conv2d`. The sum over pixels is cut into a fixed number of partial sums, added in order, so the result
     has the same bits for any number of threads. Error bound as for `conv2d` with terms = N*OH*OW. On CUDA arrays of 16
     bits are multiplied as they are and summed in float32.
-    NaN and Inf reach exactly the weights they meet, by "direct", "im2col" and "auto" (0*NaN is NaN, in a border of zeros
-    too).
+    NaN and Inf reach exactly the weights they meet, by "direct", "im2col" and "auto" (0*NaN is NaN, in a border of
+    zeros too).
 
     Examples
     --------
