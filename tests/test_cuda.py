@@ -199,6 +199,18 @@ def test_norms(simulator, op, p):
             np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype, p", [("float32", 2), ("float32", 10), ("float64", 2), ("float64", 500)])
+def test_norms_whose_powers_leave_the_dtype(simulator, dtype, p):
+    x = np.ones((1, 2, 4, 3)) * 10.0 ** np.array([[-30], [-1], [25], [0]])  # a row of windows for each magnitude
+    x[0, 1] *= [1, 0, 1]
+    x = x.astype(dtype) ** (1 if dtype == "float32" else 8)
+    y = fc.lp_pool2d(x, (1, 3), p=p, device="cuda")
+    count = np.array([3.0, 2.0])[:, None] ** (1 / p)
+    np.testing.assert_allclose(y[0, ..., 0], count * x[0, :, :, 0], rtol=1e-5)
+    dx = fc.lp_pool2d_grad(np.ones_like(y), x, y, (1, 3), p=p, device="cuda")
+    np.testing.assert_allclose(dx[0, :, :, 0], np.broadcast_to(count ** (1 - p), (2, 4)), rtol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64"])
 def test_max_pool_of_integers(simulator, dtype):
     case = case_named("windows in the padding alone", problems.POOL_CASES)

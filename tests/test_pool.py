@@ -267,6 +267,59 @@ class TestNotNumbers:
             dx = pools.lp_pool_grad(np.ones_like(y), x, pools.lp_pool(x, (1, 3), p=p), (1, 3), p=p)
             assert np.isfinite(dx).all() and (dx[0, 1] == 0).all() and (dx[0, 0, 0, 3:] == 0).all()
 
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_lp_whose_powers_leave_float64(self, dtype, layout, rng):
+        """Windows of all magnitudes, each against its norm in units of its largest element."""
+        most = 36 if dtype == "float32" else 290
+        shape = (2, 5, 6, 7)
+        scales = 10.0 ** rng.integers(-most, most, shape)
+        x = (rng.uniform(0.1, 1, shape) * np.sign(rng.standard_normal(shape)) * scales).astype(dtype)
+        x[0] = rng.standard_normal(shape[1:]) * 10.0**most
+        x[1, :, 3:][rng.random((5, 3, 7)) < 0.5] = 0
+        pools = Rank(shape, layout)
+        for p in (0.5, 1.5, 2, 3, 10, 500):
+            for size, stride in ((2, 2), ((3, 2), 1)):
+                axes = axes_of(shape, size, {"stride": stride})
+                y = pools.lp_pool(x, size, p=p, stride=stride)
+                largest = naive.lp_pool(x, axes, math.inf)
+                expected, slopes = np.zeros_like(largest), np.zeros(shape)
+                for o, plane, places, _ in naive.cells(shape, axes):
+                    unit = largest[o] or 1.0
+                    held = np.array([float(x[plane + place]) / unit for place in places])
+                    norm = (np.abs(held) ** p).sum() ** (1 / p)
+                    expected[o] = norm * unit
+                    for place, value in zip(places, held, strict=True):
+                        if value:
+                            ratio = abs(value) / norm
+                            slopes[plane + place] += math.copysign(ratio ** (p - 1), value) if ratio else 0
+                np.testing.assert_allclose(y, expected, rtol=1e-5 if dtype == "float32" else 1e-11)
+                dx = pools.lp_pool_grad(np.ones_like(y), x, y, size, p=p, stride=stride)
+                if p > 1:  # below 1 slopes of small elements are as large as dtypes go
+                    tolerance = 1e-4 if dtype == "float32" else 1e-9
+                    np.testing.assert_allclose(dx, slopes, rtol=tolerance, atol=tolerance)
+
+    def test_lp_of_large_exponents(self):
+        for value, p, expected in ((5, 500, 5.013882), (1e35, 10, 1.1486984e35), (1e-35, 10, 1.1486984e-35)):
+            y = fc.lp_pool2d(np.full((1, 1, 2, 2), value, "float32"), 2, p=p)
+            np.testing.assert_allclose(y, expected, rtol=1e-6)
+        for value in (1e200, 1e-200, 1e-310):
+            x = np.full((1, 1, 2, 2), value)
+            np.testing.assert_allclose(fc.lp_pool2d(x, 2), 2 * value, rtol=1e-12)
+            dx = fc.lp_pool2d_grad(np.ones((1, 1, 1, 1)), x, fc.lp_pool2d(x, 2), 2)
+            np.testing.assert_allclose(dx, 0.5, rtol=1e-9)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("p", [1, 2, 3])
+    def test_lp_gradient_of_elements_in_no_window(self, p, layout):
+        x, pools = np.ones((1, 3, 4, 5), "float32"), Rank((1, 3, 4, 5), layout)
+        x[:, :, 1], x[:, :, 3] = np.nan, np.inf
+        y = pools.lp_pool(x, 1, p=p, stride=2)
+        dx = pools.lp_pool_grad(np.ones_like(y), x, y, 1, p=p, stride=2)
+        expected = np.zeros_like(x)
+        expected[:, :, ::2, ::2] = 1
+        np.testing.assert_array_equal(dx, expected)
+
 
 class TestDtypes:
     @pytest.mark.parametrize(

@@ -18,7 +18,19 @@ from .lowering import Strides, Triple, split, strides_of
 from .pooling.pool_grad import avg_pool_grad as avg_pool_grad
 from .pooling.pool_grad import lp_pool_grad as lp_pool_grad
 from .pooling.pool_grad import max_pool_grad as max_pool_grad
-from .pooling.pool_windows import MEAN, MEAN_OF, Sizes, Windows, arithmetic, kind_of_norm, window_tables
+from .pooling.pool_windows import (
+    MEAN,
+    MEAN_OF,
+    POWERS,
+    SQUARES,
+    Sizes,
+    Windows,
+    arithmetic,
+    bounds_of_powers,
+    kind_of_norm,
+    scaled_norm,
+    window_tables,
+)
 
 
 def make_max_pool(T: Any, S: Any, U: Any, numbered: bool, lowest: Any) -> Callable[..., None]:
@@ -66,6 +78,8 @@ def make_sum_pool(T: Any, S: Any, U: Any, kind: int) -> Callable[..., None]:
     """A mean or a norm of every window; `p` is the norm's exponent, or what the mean divides by."""
     position = make_position(U)
     lift, join, lower = arithmetic(kind, T)
+    norm, LOW, HIGH = scaled_norm(T, U), *(T(bound) for bound in bounds_of_powers(T))
+    SCALES = kind in (SQUARES, POWERS)
 
     def sum_pool(
         x: Any, y: Any, p: Any, td: Any, th: Any, tw: Any, xs: Strides, s: Sizes, outer: Any, inner: Any, total: Any
@@ -83,7 +97,12 @@ def make_sum_pool(T: Any, S: Any, U: Any, kind: int) -> Callable[..., None]:
                     for v in range(tw[ow + U(1)]):
                         row = join(row, lift(x[U(plane + at + U(v * s.step_w) * U(xs.w))], p))
                     acc = join(acc, row)
-            y[i] = lower(acc, p, T(td[od + U(2)] * th[oh + U(2)] * tw[ow + U(2)]))
+            result = lower(acc, p, T(td[od + U(2)] * th[oh + U(2)] * tw[ow + U(2)]))
+            if SCALES:  # noqa: SIM102 - known when the kernel is compiled
+                if acc < LOW or acc > HIGH:  # powers that may have left T
+                    rows = U(plane + U(td[od]) * U(xs.d) + U(th[oh]) * U(xs.h))
+                    result = norm(x, rows, td[od + U(1)], th[oh + U(1)], tw[ow + U(1)], s, xs, p)
+            y[i] = result
 
     return sum_pool
 

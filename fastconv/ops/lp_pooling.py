@@ -59,8 +59,8 @@ def lp_pool2d(
     Notes
     -----
     This is the norm itself: PyTorch's lp_pool sums signed powers, which for odd p differs where x is negative. Powers
-    are summed in float64, so that those of float32 data do not overflow. p = 1 and 2 cost about as much as an average;
-    other p need a float64 copy of x.
+    are summed in float64; windows whose powers overflow or underflow are summed in units of their largest element.
+    p = 1 and 2 cost about as much as an average; other p need a float64 copy of x.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from ...windows import Windows, tables
 from .channels_first import reduce_regions, reduce_rows
 from .channels_last import reduce_last
 from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
+from .norms import scale_where
 from .pairs import reduce_pairs
 from .pairs import serves as serves_pairs
 from .places import argmax
@@ -36,6 +37,9 @@ __all__ = ["avg_pool", "avg_pool_grad", "lp_pool", "lp_pool_grad", "max_pool", "
 
 # Windows wider than this are reduced with lanes along the window instead of across windows.
 _WIDE = 32
+
+# Sums of powers, and roots of sums of squares, between these lost nothing to overflow or underflow.
+POWERS, ROOTS = (1e-280, 1e300), (1e-140, 1e150)
 
 
 def max_pool(
@@ -84,6 +88,8 @@ def lp_pool(
     """Write (sum of |x|^p)^(1/p) of each window to y, summed in float64; p = inf gives the largest |x|."""
     if p == 1 or p == 2:
         _reduce(x, y, windows, step, channels_last, MAGNITUDES if p == 1 else SQUARES, 0.0)
+        if p == 2 and x.dtype == np.float64:  # squares of float32 stay in float64
+            scale_where(ROOTS, y, x, y, windows, step, channels_last, 2.0)
         return
     lifted = np.abs(x)
     if p == np.inf:
@@ -95,6 +101,7 @@ def lp_pool(
         lifted = np.power(lifted, p, dtype=np.float64)
         _reduce(lifted, sums, windows, step, channels_last, MAGNITUDES, 0.0)
         np.power(sums, 1 / p, out=y, casting="same_kind")
+    scale_where(POWERS, sums, x, y, windows, step, channels_last, float(p))
 
 
 def _reduce(

@@ -300,5 +300,11 @@ def _add_slopes(x, y, dy, dx, at, line, W, C, start, owners, p):  # type: ignore
             for v in range(peek(start, w), peek(start, w + 1)):
                 o = (line + peek(owners, v)) * C + c
                 if size != 0.0 and peek(y, o) != 0.0:
-                    total += peek(dy, o) * (size / peek(y, o)) ** (p - 1.0)
+                    total += peek(dy, o) * _slope(size, np.float64(peek(y, o)), p)
             poke(dx, i, peek(dx, i) + (-total if peek(x, i) < 0 else total))
+
+
+@kernel
+def _slope(size, y, p):  # type: ignore[no-untyped-def]
+    """(size / y)^(p-1); for p below 1 the quotient may be too small for float64 where the slope is not too large."""
+    return size ** (p - 1.0) * y ** (1.0 - p) if p < 1.0 else (size / y) ** (p - 1.0)

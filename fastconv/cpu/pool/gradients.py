@@ -109,8 +109,7 @@ def lp_pool_grad(
     """
     if dx.size == 0:
         return
-    if p == 1 or p == 2:
-        _simple_lp_grad(dy, x, y, dx, windows, step, channels_last, int(p))
+    if (p == 1 or p == 2) and _simple_lp_grad(dy, x, y, dx, windows, step, channels_last, int(p)):
         return
     _, D, H, W, C = _split(dx, channels_last)
     out = tuple(rule.length for rule in windows)
@@ -129,19 +128,45 @@ def _simple_lp_grad(
     step: Triple,
     channels_last: bool,
     p: int,
-) -> None:
-    """For p = 1 and 2 the slope is a product of a factor of the window and one of the element."""
+) -> bool:
+    """For p = 1 and 2 the slope is a product of a factor of the window and one of the element.
+
+    False where a window's factor is not a number of float64, although the product may be.
+    """
     if p == 1:
         avg_pool_grad(dy, dx, windows, step=step, channels_last=channels_last, divisor=1.0)
         with np.errstate(all="ignore"):
-            np.multiply(dx, np.sign(x), out=dx)
-        return
+            np.multiply(dx, np.sign(x), out=dx, where=_met(dx, windows, step, channels_last))
+        return True
     shares = np.zeros(y.shape)  # float64: dy / y of a tiny float32 y has to be finite
     sums = np.empty(dx.shape)
     with np.errstate(all="ignore"):  # as silent as the compiled kernels
         np.divide(dy, y, out=shares, where=y != 0, dtype=np.float64)
+        if dx.dtype == np.float64 and not _keeps(np.abs(shares)):
+            return False
         avg_pool_grad(shares, sums, windows, step=step, channels_last=channels_last, divisor=1.0)
-        np.multiply(sums, x, out=dx, casting="same_kind")
+        met = _met(sums, windows, step, channels_last)
+        np.multiply(sums, x, out=dx, casting="same_kind", where=met)
+        if met is not True:
+            dx[~met] = 0
+    return True
+
+
+def _met(dx: np.ndarray, windows: Windows, step: Triple, channels_last: bool) -> Any:
+    """Where a product with x counts: anywhere (True), or not at elements that no window holds, be they NaN or Inf."""
+    _, D, H, W, _ = _split(dx, channels_last)
+    starts, _ = _held(windows, step, (D, H, W))
+    d, h, w = (start[1:] > start[:-1] for start in starts)
+    if d.all() and h.all() and w.all():
+        return True
+    met = d[:, None, None] & h[:, None] & w
+    return np.broadcast_to(met[..., None] if channels_last else met, dx.shape)
+
+
+def _keeps(shares: np.ndarray) -> bool:
+    """True where all shares are 0 or far from the ends of float64: their products with elements are exact enough."""
+    smallest = np.min(shares, where=shares > 0, initial=1.0)
+    return bool(smallest > 1e-280 and np.max(shares) < 1e280)
 
 
 def _split(dx: np.ndarray, channels_last: bool) -> tuple[int, int, int, int, int]:

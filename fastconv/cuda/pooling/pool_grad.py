@@ -90,6 +90,8 @@ def _slope(kind: int, T: Any) -> Callable[..., Any]:
         return x / y
 
     def of_powers(x: Any, y: Any, p: Any) -> Any:
+        if p < one:  # the quotient may be too small for T where the slope is not too large
+            return T(math.copysign(math.pow(abs(x), p - one) * math.pow(y, one - p), x))
         return T(math.copysign(math.pow(abs(x) / y, p - one), x))
 
     return {MAGNITUDES: of_magnitudes, SQUARES: of_squares}.get(kind, of_powers)

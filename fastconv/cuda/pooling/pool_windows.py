@@ -60,6 +60,38 @@ def arithmetic(kind: int, T: Any) -> tuple[Any, Any, Any]:
     return tuple(numba.njit(f) for f in (_lift(kind, T), _join(kind), _lower(kind, T)))  # type: ignore[return-value]
 
 
+def bounds_of_powers(T: Any) -> tuple[float, float]:
+    """Sums of powers between these lost nothing to overflow or underflow."""
+    return (1e-30, 1e37) if T.bitwidth == 32 else (1e-280, 1e300)
+
+
+@lru_cache(maxsize=8)
+def scaled_norm(T: Any, U: Any) -> Any:
+    """``norm(x, first, depth, height, width, s, xs, p)`` of a window of so many elements, scaled by its largest.
+
+    (sum |x|^p)^(1/p) = m * (sum (|x|/m)^p)^(1/p) with m = max |x|, as a device function (twin: cpu/pool/norms.py).
+    """
+    zero, one, endless = T(0), T(1), T(math.inf)
+
+    def norm(x: Any, first: Any, depth: Any, height: Any, width: Any, s: Sizes, xs: Any, p: Any) -> Any:
+        largest, total = zero, zero
+        for a in range(depth):
+            for u in range(height):
+                at = U(first + U(a * s.step_d) * U(xs.d) + U(u * s.step_h) * U(xs.h))
+                for v in range(width):
+                    largest = max(largest, abs(x[U(at + U(v * s.step_w) * U(xs.w))]))
+        if not zero < largest < endless:
+            return largest
+        for a in range(depth):
+            for u in range(height):
+                at = U(first + U(a * s.step_d) * U(xs.d) + U(u * s.step_h) * U(xs.h))
+                for v in range(width):
+                    total += T(math.pow(T(abs(x[U(at + U(v * s.step_w) * U(xs.w))]) / largest), p))
+        return T(largest * T(math.pow(total, T(one / p))))
+
+    return numba.njit(norm)
+
+
 def _lift(kind: int, T: Any) -> Callable[..., Any]:
     def itself(v: Any, p: Any) -> Any:
         return v
