@@ -154,15 +154,16 @@ def predict(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> 
 def work(op: str, spec: ConvSpec, method: str, *, prepared: bool = False) -> Any:
     """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
     row = next(row for row in rows(op) if row.method == method)
+    # Methods write the gradient of x with its border, and fold it.
+    folded = op == "conv_input_grad" and spec.padding_mode != "zeros" and any(map(any, spec.padding))
+    size = spec.padded if folded else spec.size
     counted = companion(row, "work")(
-        op, max(1, spec.N), spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride,
+        op, max(1, spec.N), spec.C, spec.O, size, spec.out, spec.kernel, stride=spec.stride,
         dilation=spec.dilation, groups=spec.groups, itemsize=spec.itemsize, channels_last=spec.channels_last,
         prepared=prepared,
     )  # fmt: skip
-    if op == "conv_input_grad" and spec.padding_mode != "zeros" and any(map(any, spec.padding)):
-        padded = spec.N * spec.C * math.prod(spec.padded) * spec.itemsize  # the gradient of x with its border, to fold
-        return counted._replace(extra=counted.extra + padded)
-    return counted
+    padded = spec.N * spec.C * math.prod(size) * spec.itemsize
+    return counted._replace(extra=counted.extra + padded) if folded else counted
 
 
 def load(row: Row) -> Callable[..., Any]:
