@@ -2,7 +2,7 @@
 
 What a gradient needs is what the operands were in the forward pass. An operand that somebody else can write to, a leaf
 or an array of the caller, is therefore copied where an operation keeps it; results are the tape's own, and
-`Tensor.data` lends them for reading only (docs/decisions/0016-what-the-tape-keeps.md).
+`Tensor.data` lends them for reading only (docs/decisions/0020-what-the-tape-keeps.md).
 """
 
 from __future__ import annotations
