@@ -28,7 +28,7 @@ $(VENV)/.bench: $(VENV)/.base
 
 demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data set
 	$(BIN)/fastconv bench --quick
-	$(BIN)/fastconv train fashion-sketch --epochs 2 --limit 4000 --out runs/demo
+	$(BIN)/fastconv train fashion-sketch --epochs 2 --limit 4000 --out runs/demo --overwrite
 
 test: $(VENV)/.test  ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
