@@ -41,7 +41,7 @@ class Kept(Generic[P, T]):
         return result
 
     def _keep(self, key: Any, result: T) -> None:
-        size = OWN + nbytes((key, result))
+        size = OWN + nbytes(result) + nbytes(key, attributes=False)
         if 2 * size > self.limit:
             return
         with self._lock:
@@ -76,8 +76,8 @@ def kept(function: Callable[P, T]) -> Kept[P, T]:
     return Kept(function, LIMIT)
 
 
-def nbytes(value: Any) -> int:
-    """Bytes of the arrays that a value holds on to, in tuples, lists and the attributes of objects."""
+def nbytes(value: Any, *, attributes: bool = True) -> int:
+    """Bytes of the arrays that a value holds on to, in tuples, lists and, unless told not to, attributes of objects."""
     seen: dict[int, int] = {}
     waiting = [value]
     while waiting:
@@ -92,10 +92,10 @@ def nbytes(value: Any) -> int:
                 seen[id(item)] = item.nbytes
         elif isinstance(item, (tuple, list)):
             waiting.extend(item)
-        elif hasattr(item, "nbytes"):  # an array of a device
-            seen[id(item)] = item.nbytes
         elif isinstance(item, bytes):
             seen[id(item)] = len(item)
-        elif hasattr(item, "__dict__") and not callable(item):
+        elif attributes and hasattr(item, "nbytes"):  # an array of a device
+            seen[id(item)] = item.nbytes
+        elif attributes and hasattr(item, "__dict__") and not callable(item):
             waiting.extend(vars(item).values())
     return sum(seen.values())

@@ -333,7 +333,7 @@ def package(tmp_path_factory):
     home = Path(fastconv.__file__).parent
     for path in home.glob("*.py"):
         shutil.copy(path, place / "fastconv")
-    for part in ("simd", "cpu"):
+    for part in ("simd", "cpu", "spec"):
         shutil.copytree(home / part, place / "fastconv" / part, ignore=shutil.ignore_patterns("__pycache__"))
     return place
 

@@ -93,7 +93,7 @@ MESSAGES = {
     "`to_categorical`: num_classes is 0; expected a whole number": lambda: keras.utils.to_categorical([0], 0),
     "`RandomUniform`: maxval is -1; expected": lambda: keras.initializers.RandomUniform(0, -1),
     "`lecture_cnn`: dropout is 1": lambda: keras.applications.lecture_cnn(dropout=1),
-    "unknown data set 'mnits'; did you mean 'mnist'?": lambda: keras.datasets.by_name("mnits"),
+    "data set 'mnits' is not known; expected one of": lambda: keras.datasets.by_name("mnits"),
     "`load_data`: data_dir is 5; expected a path": lambda: keras.datasets.mnist.load_data(5),
 }
 

@@ -231,6 +231,7 @@ def right(name, rank):
         "target": lambda: _arrays((3, 4)) + _arrays(shape),
         "tensors": lambda: _arrays(shape),
         "exponent": lambda: [2, 0.5, np.float32(3), "2"],
+        "promised": lambda: [True, False],
         "axis": lambda: [-1, 0, 1, 7, -9, (0, 1), 1.0],
         "shape": lambda: [(-1,), (2, -1), (7, 7), (-1, -1), 60],
         "axes": lambda: [tuple(range(len(shape))), (0, 0, 1, 2), (0,)],

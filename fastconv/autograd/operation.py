@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from .tape import PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
+from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
 from .tensor import Tensor
 
 
@@ -32,7 +32,8 @@ class Primitive:
 
     def __init__(self, forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]], name: str | None = None) -> None:
         if name is not None:
-            forward.__name__ = forward.__qualname__ = name  # Python's own messages say it
+            for function in (forward, inspect.unwrap(forward)):  # Python's own messages say it
+                function.__name__ = function.__qualname__ = name
         update_wrapper(self, forward)
         self.name = name or forward.__name__
         self.forward = forward
@@ -125,10 +126,12 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str
     return inputs, tuple(p.name for p in named if not is_open or p.default is inspect.Parameter.empty), len(inputs)
 
 
-def _plain(value: Any, what: str) -> Any:
+def _plain(value: Any, what: str, depth: int = DEPTH) -> Any:
     """A value without tensors, which may hold none that requires a gradient: none would reach it."""
     if isinstance(value, (tuple, list)):
-        return type(value)([_plain(i, what) for i in value]) if any(map(_may_hold_tensors, value)) else value
+        if depth == 0 or not any(map(_may_hold_tensors, value)):
+            return value
+        return type(value)([_plain(item, what, depth - 1) for item in value])
     if not isinstance(value, Tensor):
         return value
     if value.requires_grad and is_recording():

@@ -24,6 +24,7 @@ PRIMITIVES: dict[str, Any] = {}
 """Operation -> what callers call, an `autograd.Primitive`."""
 
 PLAIN = frozenset((int, float, bool, str, type(None)))  # what is no array, told quickly
+DEPTH = 16  # of lists in lists that are looked into; a list may hold itself
 
 _local = threading.local()
 _ids = itertools.count()
@@ -107,20 +108,18 @@ def kept(value: Any, lent: Sequence[Any]) -> Any:
     return value.copy() if is_array(value) and any(overlap(value, array) for array in lent) else value
 
 
-def arrays_in(values: Any) -> Iterator[Any]:
+def arrays_in(values: Any, depth: int = DEPTH) -> Iterator[Any]:
     """The arrays among `values`, and in tuples, lists and dicts among them."""
     for value in values:
         if is_array(value):
             yield value
-        elif isinstance(value, (tuple, list)):
-            yield from arrays_in(value)
-        elif isinstance(value, dict):
-            yield from arrays_in(value.values())
+        elif isinstance(value, (tuple, list, dict)) and depth:
+            yield from arrays_in(value.values() if isinstance(value, dict) else value, depth - 1)
 
 
 def is_array(value: Any) -> bool:
     """True for NumPy's arrays and `fastconv.to_device`'s."""
-    return isinstance(value, np.ndarray) or (type(value) not in PLAIN and hasattr(value, "gpu_data"))
+    return isinstance(value, np.ndarray) or hasattr(type(value), "gpu_data")
 
 
 def overlap(a: Any, b: Any) -> bool:

@@ -268,7 +268,7 @@ def tensor(owner: Any, name: str, value: Any) -> Tensor:
         return value
     refuse_mask(value, name)
     try:
-        found = Tensor(value)
+        found = Tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
     except InvalidArgument:
         raise
     except (ValueError, TypeError) as error:  # lists of different lengths, most often

@@ -39,7 +39,8 @@ def checked(forward: Function) -> Function:
         except FastconvError:
             raise
         except REFUSALS as error:
-            inspect.signature(forward).bind(*inputs, **options)
+            if not _fits(forward, inputs, options):
+                raise
             given = [*map(_short, inputs), *(f"{name}={_short(value)}" for name, value in options.items())]
             text = ", ".join(given)[:240]
             raise InvalidArgument(f"{call.__name__}({text}) cannot be computed: {shown(error, 200)}") from error
@@ -59,6 +60,15 @@ def _operand(value: Any, i: int, parameters: list[inspect.Parameter]) -> Any:
     if isinstance(value, np.generic) and value.dtype.kind in NUMBERS:
         return value
     return as_array(value, parameter.name)
+
+
+def _fits(function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Whether a function has a place for every argument; if not, Python's own TypeError says so best."""
+    try:
+        inspect.signature(function).bind(*inputs, **options)
+    except TypeError:
+        return False
+    return True
 
 
 def _short(value: Any) -> str:

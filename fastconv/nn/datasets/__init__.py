@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ..names import find
+from ...errors import InvalidArgument, shown
+from ..names import suggestion
 from . import car_truck, fashion_mnist, fashion_sketch, mnist
 
 __all__ = ["BY_NAME", "by_name", "car_truck", "fashion_mnist", "fashion_sketch", "mnist"]
@@ -26,5 +27,7 @@ def by_name(name: str) -> ModuleType:
     >>> datasets.by_name("car-truck").CLASS_NAMES
     ('automobile', 'truck')
     """
-    module: ModuleType = find("data set", name, BY_NAME)
-    return module
+    if isinstance(name, str) and name in BY_NAME:
+        return BY_NAME[name]
+    hint = suggestion(name, BY_NAME).rstrip(".")
+    raise InvalidArgument(f"data set {shown(name)} is not known; expected one of {', '.join(BY_NAME)}{hint}")
