@@ -109,6 +109,25 @@ def test_layers_and_their_plans():
     np.testing.assert_allclose(y[0, :, :, 0], np.broadcast_to(means(x, 31), (130, 130)), rtol=2e-4)
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_parts_of_complex_numbers_are_judged_by_their_own_dtype(dtype):
+    """A complex64 holds two float32: their range and digits count, not those of 8 bytes."""
+    real = np.dtype(dtype).type(0).real.dtype.name
+    x, w, column = filled(2, real)
+    turn = np.dtype(dtype).type(1 - 2j)
+    y = fc.conv2d(x * turn, w.astype(dtype))
+    expected = means(x, w.shape[-1])[: column - w.shape[-1] + 1] * (1 - 2j)
+    actual = y.reshape(-1, y.shape[-1])[:, : len(expected)]
+    np.testing.assert_allclose(actual, np.broadcast_to(expected, actual.shape), rtol=2000 * np.finfo(dtype).eps)
+    spec = conv_spec((2, 16, 32, 32), (16, 16, 3, 3), rank=2, layout="NCHW", dtype=dtype, padding=1)
+    rng = np.random.default_rng(0)
+    a = (rng.standard_normal((2, 16, 32, 32)) + 1j * rng.standard_normal((2, 16, 32, 32))).astype(dtype)
+    f = a[:, :, :3, :3].repeat(8, axis=0).copy()
+    for op, first, second in (("conv", a, f), ("conv_input_grad", a, f), ("conv_weight_grad", a, a)):
+        for method in ("winograd", "fft"):
+            assert suits(op, spec, method, first, second)
+
+
 def test_half_precision_and_complex():
     x, w, _ = filled(2, "float32")
     halves = np.full(x.shape, 0.001, np.float16)

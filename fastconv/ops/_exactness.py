@@ -54,7 +54,7 @@ def in_range(op: str, spec: ConvSpec, first: Judged, second: Judged) -> bool:
 @lru_cache(maxsize=1024)
 def _limits(op: str, spec: ConvSpec) -> tuple[int, int, int]:
     """The exponents, from and to, that operands and their products may have; and the bias."""
-    limits = np.finfo(f"f{spec.itemsize}")
+    limits = np.finfo(spec.dtype)  # of a complex dtype those of its parts
     points = spec.N * math.prod(n + k for n, k in zip(spec.padded, spec.extent, strict=True))
     inner = {"conv": spec.C * spec.taps, "conv_input_grad": spec.O * spec.taps, "conv_weight_grad": points}[op]
     high = limits.maxexp - MARGIN - points.bit_length() - inner.bit_length()
@@ -69,7 +69,7 @@ def judge_images(op: str, spec: ConvSpec, method: str, array: np.ndarray, *, dy:
         return _both([judge_images(op, spec, method, part, dy=dy) for part in _parts(array)])
     images, block = _view(op, spec, dy)
     levels = load_name("fastconv.cpu.magnitude:measure")(array, images, block)
-    lost = LOST[spec.itemsize]
+    lost = LOST[array.itemsize]
     even = levels.largest - levels.smallest <= lost  # the usual case, at a glance
     if not even:
         largest, smallest = levels.of_images()
@@ -89,10 +89,10 @@ def judge_filters(op: str, spec: ConvSpec, method: str, w: np.ndarray) -> Judged
     exponent, even = load_name("fastconv.cpu.magnitude:largest")(w), True
     inner = spec.C // spec.groups
     if method == "fft" and op == "conv" and spec.groups < spec.O:
-        even = _gap(w, 1, spec.O, spec.taps * inner, spec.channels_last) <= LOST[spec.itemsize]
+        even = _gap(w, 1, spec.O, spec.taps * inner, spec.channels_last) <= LOST[w.itemsize]
     elif method == "fft" and op == "conv_input_grad" and inner > 1:
         N, positions = (spec.taps, spec.O) if spec.channels_last else (spec.O, spec.taps)
-        even = _gap(w, N, inner, positions, False) <= LOST[spec.itemsize]
+        even = _gap(w, N, inner, positions, False) <= LOST[w.itemsize]
     return Judged(exponent, even)
 
 
