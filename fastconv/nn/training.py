@@ -45,11 +45,6 @@ class Trainer(Steps):
         """Shape of a batch, starting with None."""
         raise NotImplementedError
 
-    @property
-    def output_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch's result, starting with None."""
-        raise NotImplementedError
-
     def build(self, input_shape: Any = None) -> None:
         """Make the weights."""
         raise NotImplementedError
