@@ -181,7 +181,17 @@ def test_a_continued_run_comes_to_the_same_bits(where, epoch, undisturbed, tmp_p
     assert results(folder) == results(undisturbed(4))
 
 
-def test_before_there_is_anything_to_save_the_folder_goes(tmp_path, monkeypatch):
+@pytest.fixture
+def heard_signals():
+    """Signals do what they do in a terminal: these tests may have been started with some of them ignored (nohup)."""
+    usual = dict.fromkeys(ENDING, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_before_there_is_anything_to_save_the_folder_goes(heard_signals, tmp_path, monkeypatch):
     from fastconv.nn.datasets import fashion_sketch
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
