@@ -244,3 +244,8 @@ def test_an_activation_must_return_a_tensor_in_a_model_too():
     with pytest.raises(InvalidArgument, match="must return a tensor"):
         net.predict(X)
     assert isinstance(keras.activations.relu([-1.0, 2.0]), Tensor)
+
+
+def test_minus_zero_is_zero():
+    made = keras.initializers.RandomNormal(stddev=-0.0)((2, 2))
+    np.testing.assert_array_equal(made, np.zeros((2, 2)))

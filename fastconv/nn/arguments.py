@@ -101,7 +101,7 @@ def real(
     if number is None or not fits:
         kind = "a number" if not finite or most is not None or below is not None else "a finite number"
         raise wrong(owner, name, value, f"{kind}{_range(least, most, above, below)}{note}")
-    return number
+    return number + 0.0  # -0.0 is 0.0: NumPy's generators take it for a negative number
 
 
 def flag(owner: Any, name: str, value: Any) -> bool:
