@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from .spec import parse_flag
-
 _allowed = False
 
 
@@ -53,6 +51,8 @@ def allow_tf32(allowed: bool = True) -> _Before:
     ...     pass  # fc.conv2d(x, w, device="cuda")
     """
     global _allowed
+    from .spec import parse_flag  # here, for importing fastconv shall not import NumPy
+
     before, _allowed = _allowed, parse_flag(allowed, "allowed")
     return _Before(before)
 

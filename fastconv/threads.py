@@ -15,7 +15,6 @@ from typing import Any
 from . import workers
 from .config import settings
 from .errors import InvalidArgument
-from .spec import parse_count
 
 MOST = 1024  # members of a team: each has scratch memory of its own, whatever number is set
 _default: int | None = None  # until it is set, what the environment says
@@ -155,4 +154,6 @@ def _layer_takes_several_callers() -> bool:
 
 
 def _check(n: Any) -> int:
+    from .spec import parse_count  # here, for importing fastconv shall not import NumPy
+
     return parse_count(n, "the number of threads")

@@ -37,14 +37,7 @@ class Problem:
     def expected(self, op):
         """The oracle's answer, channels-first; computed once."""
         if op not in self._expected:
-            case = self.case
-            if op == "conv":
-                y = naive.conv(self.x, self.w, self.b, **case.plain)
-            elif op == "conv_input_grad":
-                y = naive.conv_input_grad(self.dy, self.w, case.size, **case.plain)
-            else:
-                y = naive.conv_weight_grad(self.x, self.dy, case.kernel, **case.plain)
-            self._expected[op] = y
+            self._expected[op] = oracle(self.case, op, *self.arrays[op], self.b)
         return self._expected[op]
 
     def terms(self, op):
@@ -64,6 +57,15 @@ class Problem:
     def solve(self, op, channels_last, dtype, **options):
         """The public function's answer, channels-first; the operands are given read-only."""
         return solve(self.case, op, *self.arrays[op], self.b if op == "conv" else None, channels_last, dtype, **options)
+
+
+def oracle(case, op, first, second, b=None):
+    """The oracle's answer to (x, w), (dy, w) or (x, dy), all channels-first."""
+    if op == "conv":
+        return naive.conv(first, second, b, **case.plain)
+    if op == "conv_input_grad":
+        return naive.conv_input_grad(first, second, case.size, **case.plain)
+    return naive.conv_weight_grad(first, second, case.kernel, **case.plain)
 
 
 @cache

@@ -42,6 +42,11 @@ print(json.dumps(sorted(sys.modules)))
     assert not [name for name in loaded if name in HEAVY and name != "scipy"]
 
 
+def test_import_leaves_numpy_for_later():
+    """It takes most of the time that importing fastconv would."""
+    assert python("import fastconv, sys; print('numpy' in sys.modules)").strip() == "False"
+
+
 def test_import_is_quick():
     """Less than 0.3 s of processor time beyond starting Python, the best of five; others' processes do not count."""
 

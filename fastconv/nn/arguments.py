@@ -20,7 +20,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..errors import InvalidArgument, quoted, shown
 from ..ops._reading import refuse_mask
-from .names import suggestion
+from .names import find, suggestion
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
 MANY = 1000  # bounds beyond are told only to who passed them
@@ -195,6 +195,18 @@ def result_of(owner: Any, name: str, function: Callable[..., Any], *given: Any) 
                 f"{called(owner)}{name} {shown(function)} cannot be called: {quoted(error)}"
             ) from error
         raise
+
+
+def of_weights(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
+    """What is done to weights, a "constraint" or a "regularizer": None, or a function of one by its name or itself."""
+    owner = f"{kind}s.get"
+    if identifier is None:
+        return None
+    if isinstance(identifier, type) and takes(identifier, 0):
+        identifier = result_of(owner, "identifier", identifier)
+    if callable(identifier):
+        return function(owner, "identifier", identifier, ("w",))
+    return find(kind, identifier, known)()
 
 
 def items(owner: Any, name: str, value: Any, expected: str) -> list[Any]:

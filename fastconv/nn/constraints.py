@@ -8,7 +8,6 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from . import arguments
-from .names import find
 
 TINY = 1e-7
 
@@ -84,13 +83,7 @@ KNOWN: dict[str, Any] = {"max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_no
 
 def get(identifier: Any) -> Any:
     """A constraint from None, a name, or anything callable with an array."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, type) and arguments.takes(identifier, 0):
-        identifier = arguments.result_of("constraints.get", "identifier", identifier)
-    if callable(identifier):
-        return arguments.function("constraints.get", "identifier", identifier, ("w",))
-    return find("constraint", identifier, KNOWN)()
+    return arguments.of_weights("constraint", identifier, KNOWN)
 
 
 def constrained(constraint: Any, w: Any) -> Any:

@@ -8,7 +8,6 @@ from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
-from .names import find
 
 
 class L1L2:
@@ -56,13 +55,7 @@ KNOWN: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2}
 
 def get(identifier: Any) -> Any:
     """A regularizer from None, a name, or anything callable with a tensor."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, type) and arguments.takes(identifier, 0):
-        identifier = arguments.result_of("regularizers.get", "identifier", identifier)
-    if callable(identifier):
-        return arguments.function("regularizers.get", "identifier", identifier, ("w",))
-    return find("regularizer", identifier, KNOWN)()
+    return arguments.of_weights("regularizer", identifier, KNOWN)
 
 
 def penalty(regularizer: Any, w: Tensor) -> Tensor:
