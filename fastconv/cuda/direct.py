@@ -17,6 +17,7 @@ from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
 from .halves import through_float32
 from .indexing import channel_axes, make_position
+from .keywords import by_keywords
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Strides, Triple, kernel_of, split, strides_of
 from .planar import depthwise, depthwise_grad, direct_tiled
@@ -159,7 +160,7 @@ def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-def conv(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) -> None:
+def conv_plain(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
@@ -202,7 +203,7 @@ def _conv(
 
 
 @entry
-def conv_input_grad(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
+def conv_input_grad_plain(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
     """dx: each element gathers from the outputs whose windows hold it."""
     if dx.size == 0:
         return
@@ -231,7 +232,7 @@ def _conv_input_grad(
 
 @entry
 @through_float32
-def conv_weight_grad(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
+def conv_weight_grad_plain(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
     """dw: each thread sums one weight over a run of output rows; the runs' sums are added in order."""
     if dy.size == 0:
         fill(dw, 0)
@@ -273,3 +274,8 @@ def _shape(
     kernel = kernel_of(w.shape, channels_last)
     shape = Shape(*size, *out, C // groups, outputs // groups, *kernel, *stride, *dilation, *before)
     return shape, strides_of(C, size, channels_last), strides_of(outputs, out, channels_last)
+
+
+conv = by_keywords(conv_plain)
+conv_input_grad = by_keywords(conv_input_grad_plain)
+conv_weight_grad = by_keywords(conv_weight_grad_plain)

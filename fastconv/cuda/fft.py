@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import settings
+from ..cpu.fft import supports as on_cpu
 from . import backend, border
 from .arrays import layout
 from .filters import Filters, filters_of
@@ -27,6 +28,7 @@ from .fourier import spectra
 from .fourier.fft_grid import Cut, cut
 from .fourier.fft_kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
 from .halves import through_float32
+from .keywords import by_keywords
 from .launch import blocks_for, entry, flat, launch, needs_wide
 from .lowering import Triple, kernel_of, split, strides_of
 from .pointwise import fill
@@ -40,7 +42,7 @@ NONE: Triple = (0, 0, 0)
 
 @entry
 @through_float32
-def conv(
+def conv_plain(
     x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool, activation: Any,
 ) -> None:  # fmt: skip
@@ -67,7 +69,7 @@ def conv(
 
 @entry
 @through_float32
-def conv_input_grad(
+def conv_input_grad_plain(
     dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -97,7 +99,7 @@ def conv_input_grad(
 
 @entry
 @through_float32
-def conv_weight_grad(
+def conv_weight_grad_plain(
     x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -231,3 +233,10 @@ def _give(result: Any, y: Any, channels_last: bool) -> None:
 def _triple(values: Any) -> Triple:
     a, b, c = values
     return a, b, c
+
+
+conv = by_keywords(conv_plain)
+conv_input_grad = by_keywords(conv_input_grad_plain)
+conv_weight_grad = by_keywords(conv_weight_grad_plain)
+
+supports = on_cpu

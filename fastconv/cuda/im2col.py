@@ -22,13 +22,14 @@ from .gemm.gemm import Tile, Weights, make_gemm
 from .gemm.gemm_plain import Factor
 from .gemm.gemm_weights import Output, Pixels, make_gemm_weights
 from .halves import Half, through_float32
+from .keywords import by_keywords
 from .launch import blocks_for, entry, flat, launch, needs_wide, table
 from .lowering import Plan, Problem, Triple, Window, kernel_of
 from .pointwise import fill
 
 
 @entry
-def conv(
+def conv_plain(
     x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool, activation: Any,
 ) -> None:  # fmt: skip
@@ -39,7 +40,7 @@ def conv(
     numbers = _numbers(y, filters, padding_mode)
     if numbers is None and isinstance(y, Half):
         options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv)(
+        return through_float32(conv_plain)(
             x, w, b, y, **options, groups=groups, channels_last=channels_last, activation=activation
         )
     x, before = border.padded(x, padding, padding_mode, channels_last)
@@ -54,7 +55,7 @@ def conv(
 
 
 @entry
-def conv_input_grad(
+def conv_input_grad_plain(
     dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -66,7 +67,7 @@ def conv_input_grad(
     numbers = _numbers(dx, exchanged, padding_mode)
     if numbers is None and isinstance(dx, Half):
         options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv_input_grad)(dy, w, dx, **options, groups=groups, channels_last=channels_last)
+        return through_float32(conv_input_grad_plain)(dy, w, dx, **options, groups=groups, channels_last=channels_last)
     target, before = border.unfolded(dx, padding, padding_mode, channels_last)
     window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
     problem = _problem(target, dy, window, groups, channels_last).flattened()
@@ -81,7 +82,7 @@ def conv_input_grad(
 
 
 @entry
-def conv_weight_grad(
+def conv_weight_grad_plain(
     x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -93,7 +94,7 @@ def conv_weight_grad(
     numbers = _numbers(dw, filters, padding_mode, summed=False)
     if numbers is None and isinstance(dw, Half):
         options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv_weight_grad)(x, dy, dw, **options, groups=groups, channels_last=channels_last)
+        return through_float32(conv_weight_grad_plain)(x, dy, dw, **options, groups=groups, channels_last=channels_last)
     x, before = border.padded(x, padding, padding_mode, channels_last)
     window = Window(kernel_of(dw.shape, channels_last), stride, dilation, before)
     p = _problem(x, dy, window, groups, channels_last).flattened()
@@ -234,3 +235,8 @@ def _problem(x: Any, y: Any, window: Window, groups: int, channels_last: bool) -
     N, C, size = lowering.split(x.shape, channels_last)
     _, outputs, out = lowering.split(y.shape, channels_last)
     return Problem(N, C, size, outputs, out, window, groups, channels_last)
+
+
+conv = by_keywords(conv_plain)
+conv_input_grad = by_keywords(conv_input_grad_plain)
+conv_weight_grad = by_keywords(conv_weight_grad_plain)

@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..problem import ConvProblem
 from .backend import cuda
 from .indexing import make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide, table
-from .lowering import Triple
-
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 class Windows(NamedTuple):
@@ -109,32 +107,32 @@ def make_fold(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-def unfold(x: Any, cols: Any, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs) -> None:
+def unfold(problem: ConvProblem, x: Any, cols: Any) -> None:
     """Write to cols (N, C*K, L) the elements of x (N, C, D, H, W) under each tap of each of the L = prod(out) windows.
 
     Elements are moved, not computed with; 16-bit floats come as their bits.
     """
     if cols.size == 0:
         return
-    s = _windows(x.shape, window, out, stride, dilation, padding)
+    s = _windows(problem)
     total, wide = cols.size // s.KW, needs_wide(x.size, cols.size)
-    args = flat(x), flat(cols), s, math.prod(out), total
+    args = flat(x), flat(cols), s, math.prod(problem.out), total
     launch(make_unfold, (), blocks_for(total), args, dtype=x.dtype, wide=wide)
 
 
 @entry
-def fold(cols: Any, dx: Any, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs) -> None:
+def fold(problem: ConvProblem, cols: Any, dx: Any) -> None:
     """Write to dx (N, C, D, H, W) the sum of the elements of cols that `unfold` would copy from each place."""
     if dx.size == 0:
         return
     wide = needs_wide(cols.size, dx.size)
-    axes = tuple(zip(window, stride, dilation, strict=True))
+    axes = tuple((axis.kernel, axis.stride, axis.dilation) for axis in problem.axes)
     tables = (table(_first, axis, wide) for axis in axes)
     common = [math.gcd(s, d) for _, s, d in axes]
-    steps = tuple(s // g for s, g in zip(stride, common, strict=True))
-    moves = tuple(d // g for d, g in zip(dilation, common, strict=True))
-    s = _windows(dx.shape, window, out, stride, dilation, padding)
-    args = flat(cols), flat(dx), *tables, s, steps, moves, math.prod(out), dx.size
+    steps = tuple(s // g for s, g in zip(problem.stride, common, strict=True))
+    moves = tuple(d // g for d, g in zip(problem.dilation, common, strict=True))
+    s = _windows(problem)
+    args = flat(cols), flat(dx), *tables, s, steps, moves, math.prod(problem.out), dx.size
     launch(make_fold, (), blocks_for(dx.size), args, dtype=dx.dtype, wide=wide)
 
 
@@ -145,8 +143,6 @@ def _first(kernel: int, stride: int, dilation: int) -> np.ndarray:
     )
 
 
-def _windows(
-    shape: tuple[int, ...], window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs
-) -> Windows:
-    before, size = (padding[0][0], padding[1][0], padding[2][0]), (shape[2], shape[3], shape[4])
-    return Windows(*size, *window, *out, *stride, *dilation, *before)
+def _windows(problem: ConvProblem) -> Windows:
+    before = (axis.before for axis in problem.axes)
+    return Windows(*problem.size, *problem.kernel, *problem.out, *problem.stride, *problem.dilation, *before)

@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..cpu.winograd import supports as on_cpu
+from ..problem import ConvProblem
 from . import backend, border, im2col, lowering, tune
 from .activation import device_function
 from .backend import cuda
 from .filters import Filters, filters_of
 from .halves import through_float32
 from .indexing import make_pixel
+from .keywords import by_keywords
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Problem, Triple, Window, split, strides_of
 from .runtime.source import inlined, unrolled
@@ -206,7 +209,7 @@ def make_from_points(T: Any, S: Any, U: Any, channels_last: bool, bias: bool, ac
 
 @entry
 @through_float32
-def conv(
+def conv_plain(
     x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool, activation: Any,
 ) -> None:  # fmt: skip
@@ -276,3 +279,13 @@ def _products(values: Any, weights: Any, result: Any, tiles: int, groups: int, f
     filters = Filters(1, f.channels, f.outputs, f.channels * f.outputs, 0, f.outputs, 1)
     plan = lowering.forward(problem, tile.BK)
     im2col.multiply(plan, tile, problem, values, weights, None, result, filters, None)
+
+
+conv = by_keywords(conv_plain)
+
+
+def supports(problem: ConvProblem) -> str | None:
+    """Why the method cannot serve a problem, or None."""
+    if problem.dilation[1:] != (1, 1):
+        return f"winograd on cuda serves dilation 1; this one is {problem.dilation[1]}x{problem.dilation[2]}"
+    return on_cpu(problem)

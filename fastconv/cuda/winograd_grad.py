@@ -17,16 +17,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..problem import ConvProblem
 from . import backend, border, im2col
 from .backend import cuda
 from .filters import Filters, filters_of
 from .halves import through_float32
 from .indexing import make_pixel
+from .keywords import by_keywords
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .lowering import Problem, Triple
 from .pointwise import fill
 from .runtime.source import inlined, unrolled
 from .winograd import POINT, POINTS, TILE, A, B, M, Tiles, correlate, describe, make_item, tiles_of, to_points
+from .winograd import supports as supports_forward
 
 
 def make_evaluate_gradient(T: Any) -> Any:
@@ -115,7 +118,7 @@ def make_to_taps(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 @entry
 @through_float32
-def conv_input_grad(
+def conv_input_grad_plain(
     dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -134,7 +137,7 @@ def conv_input_grad(
 
 @entry
 @through_float32
-def conv_weight_grad(
+def conv_weight_grad_plain(
     x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
     channels_last: bool,
 ) -> None:  # fmt: skip
@@ -163,3 +166,14 @@ def _summed(of_x: Any, of_y: Any, tiles: int, f: Filters, groups: int, channels_
     filters = Filters(1, f.channels, f.outputs, f.channels * f.outputs, 0, f.outputs, 1)
     im2col.multiply_weights(problem, of_x, of_y, sums, filters)
     return sums
+
+
+conv_input_grad = by_keywords(conv_input_grad_plain)
+conv_weight_grad = by_keywords(conv_weight_grad_plain)
+
+
+def supports(problem: ConvProblem) -> str | None:
+    """Why the method cannot serve a gradient, or None."""
+    if problem.stride[0] != 1:
+        return f"winograd's gradients on cuda serve stride 1 along the depth; this one is {problem.stride[0]}"
+    return supports_forward(problem)
