@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 
 WORKER = Path(__file__).with_name("turns_worker.py")
 OWN = ("small", "medium")
-SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool")
+SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "quick")
 GROUPS = (*OWN, *SUITES, "process")
+DEFAULT = tuple(group for group in GROUPS if group != "quick")  # which holds nothing that the others do not
 FIRST = (
     "import numpy as np, fastconv as fc; x = np.ones((1, 28, 28, 8), np.float32); "
     "fc.max_pool2d(fc.conv2d(x, np.ones((3, 3, 8, 8), np.float32), layout='NHWC'), 2, layout='NHWC')"
@@ -99,7 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=Path, help="folder of the checkout to compare with")
     parser.add_argument("new", type=Path, help="folder of the checkout in question")
-    parser.add_argument("--groups", default=",".join(GROUPS), help="which to time, divided by commas; default: all")
+    parser.add_argument("--groups", default=",".join(DEFAULT), help="which to time, divided by commas")
     parser.add_argument("--repeats", type=int, default=7, help="rounds; default: 7")
     parser.add_argument("--seconds", type=float, default=0.1, help="of a problem's turn; default: 0.1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times of every round")
@@ -108,6 +109,7 @@ def main() -> int:
     if unknown := set(groups) - set(GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
     checkouts = arguments.old.resolve(), arguments.new.resolve()
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}: times of a busy machine tell nothing")
     print("   old/new, median and range       old           new")
     ratios = []
     for group in groups:
