@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .config import cache_dir
-from .files import json_text, unwritable, write_file
+from .files import json_text, write_text, writing
 
 KINDS = {"conv": "conv", "conv_input_grad": "conv", "conv_weight_grad": "weight_grad"}
 ENGINES = {"direct": "sweep", "im2col": "sweep", "winograd": "winograd", "fft": "fft"}
@@ -90,11 +90,8 @@ def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
     DataUnavailable
         The file cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
     stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
-    text = json_text({**facts, "rates": stored})
-    write_file(path, lambda file: file.write(text.encode()))
+    write_text(path, json_text({**facts, "rates": stored}))
     current.cache_clear()

@@ -14,7 +14,7 @@ import pytest
 from fastconv import nn as keras
 from fastconv.errors import DataUnavailable
 from fastconv.files import LEFTOVER, display, json_text, lock_folder, write_file
-from fastconv.nn.interrupts import deferred_interrupt
+from fastconv.interrupts import deferred_interrupt
 from fastconv.streams import Tolerant, put, say
 
 X = np.random.default_rng(3).random((32, 6)).astype(np.float32)

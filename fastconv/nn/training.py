@@ -9,13 +9,13 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
+from ..interrupts import deferred_interrupt
 from ..memory import recycled
 from ..streams import say
 from . import activations, arguments, constraints, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
-from .interrupts import deferred_interrupt
 from .layers import Layer, Parameter
 from .meters import Meter, check_class_numbers
 from .metrics import Mean, Metric

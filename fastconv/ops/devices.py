@@ -46,6 +46,13 @@ def to_device(x: Any) -> Any:
     return asarray(x if is_device_array(x) else as_array(x, "x"))
 
 
+def require_device() -> str:
+    """The name of the GPU; DeviceMissing says what was looked for where there is none that can be used."""
+    from ..cuda import backend
+
+    return backend.require()
+
+
 def to_host(x: Any) -> np.ndarray:
     """A device array of any library as a NumPy array; waits until it is computed.
 
