@@ -15,6 +15,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
+from ..ops import devices
 from . import arguments
 from .arrays import Sizes, as_numbers, one_rank
 from .names import find
@@ -323,11 +324,7 @@ def _one_hot(labels: Any, y_pred: Tensor) -> Any:
     """Class numbers as rows with a single 1, of the outputs' dtype and on their device."""
     if isinstance(labels, np.ndarray):
         return to_categorical(labels[..., None], y_pred.shape[-1]).astype(y_pred.dtype, copy=False)
-    from ..cuda import array, backend, samples
-
-    y = backend.empty(y_pred.shape, y_pred.dtype)
-    samples.one_hot(labels.handle, y)
-    return array.Array(y)
+    return devices.one_hot(labels, y_pred.shape, y_pred.dtype)
 
 
 def _refuse_outside(y: np.ndarray, name: str) -> None:

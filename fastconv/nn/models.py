@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,15 @@ from ..errors import InvalidArgument, shown
 from . import arguments, seeding
 from .checkpoints import load_state, load_weights, save_state, weight_arrays
 from .layers import Layer
-from .layers.base import check_weight
 from .layers.custom import invoke, is_training
 from .names import suggestion
-from .placing import carrier, check_device, is_on_host, place, put
+from .placing import carrier, check_device, place
 from .saving import checked_path, save_arrays
-from .stack import Stack
 from .summary import summary_lines
-from .tracking import owned_weights
 from .training import Trainer
 
 
-class Sequential(Stack, Trainer):
+class Sequential(Trainer):
     """A stack of layers.
 
     Parameters
@@ -52,12 +49,6 @@ class Sequential(Stack, Trainer):
     >>> model.predict(x).shape
     (8, 2)
     """
-
-    def __init__(
-        self, layers: Sequence[Layer] | None = None, name: str = "sequential", seed: int | None = None
-    ) -> None:
-        self._metrics = []
-        super().__init__(layers, name, seed)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -167,22 +158,6 @@ class Sequential(Stack, Trainer):
             self.build()
         for line in summary_lines(self.name, self.layers, width):
             arguments.result_of("summary", "print_fn", print_fn, line)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, layer by layer."""
-        return [w.data.copy() if is_on_host(w.data) else w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights; number and shapes must agree."""
-        expected = [(layer, weight) for _, layer, weight in owned_weights(self.layers)]
-        weights = arguments.items("set_weights", "weights", weights, "a list of arrays")
-        if len(weights) != len(expected):
-            raise InvalidArgument(f"the model has {len(expected)} weights but {len(weights)} were given")
-        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(expected, weights, strict=True)]
-        for (layer, weight), array in zip(expected, arrays, strict=True):
-            check_weight(layer, weight, array, "was given")
-        for (_, weight), array in zip(expected, arrays, strict=True):
-            put(weight.data, array)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write all weights to a .npz or .safetensors file, complete or not at all.

@@ -75,6 +75,10 @@ class Stack(Holder):
     def note_device(self, device: str) -> None:
         self.device = device
 
+    @property
+    def title(self) -> str:
+        return "the model"
+
     def add(self, layer: Layer) -> None:
         """Put a layer on top; it is built at once if the input's shape is known.
 
@@ -154,9 +158,8 @@ class Stack(Holder):
         self.plan  # noqa: B018  shapes are those of the layers as they are now
         return self.layers[-1].output_shape
 
-    @property
-    def weights(self) -> list[Parameter]:
-        return [w for _, _, w in owned_weights(self.layers)]
+    def owned(self) -> list[tuple[Path, Holder, Parameter]]:
+        return owned_weights(self.layers)
 
     @property
     def plan(self) -> Plan:

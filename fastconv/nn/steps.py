@@ -5,7 +5,7 @@ A model of your own may override `train_step`, `test_step` and `predict_step`, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -15,53 +15,26 @@ from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from ..memory import recycled
-from . import arguments, losses, regularizers
+from . import activations, arguments, constraints, losses, regularizers
 from .callbacks import CallbackList
 from .feeding import Feed
 from .inference import fixed_weights
 from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
-from .plan import Plan
+from .stack import Stack
 
 Logs = MutableMapping[str, float]
 
 
-class Steps:
+class Steps(Stack):
     """What a model does with a batch."""
 
-    layers: list[Layer]
-    loss: Any
-    device: str
-    _metrics: list[Metric]
+    optimizer: Any = None
+    loss: Any = None
+    _metrics: Sequence[Metric] = ()
     _loss_tracker: Mean
     _meter: Meter | None = None
-
-    @property
-    def plan(self) -> Plan:
-        """How the layers are run."""
-        raise NotImplementedError
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        raise NotImplementedError
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, starting with None."""
-        raise NotImplementedError
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch's result, starting with None."""
-        raise NotImplementedError
-
-    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        raise NotImplementedError
-
-    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        raise NotImplementedError
 
     def train_step(self, data: Any) -> Logs:
         """Train on one batch.
@@ -160,6 +133,59 @@ class Steps:
         """What samples are converted to: float64 where the first layer with weights counts in it, else float32."""
         dtypes = [layer.dtype for layer in self.layers if type(layer).build is not Layer.build][:1]
         return np.result_type(np.float32, *(dtypes or [layer.dtype for layer in self.layers]))
+
+    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward, backward, update; returns the loss, where it was computed."""
+        folded, loss_function = self._folded()
+        result = self.plan.run(Tensor(x), True, without_last=folded)
+        weights = self.trainable_weights
+        for w in weights:
+            w.grad = None
+        if self._is_overridden("compute_loss"):
+            loss = self._own_loss(x, y, result, True)
+        else:
+            loss = self._regularized(loss_function.tensor(result, y))
+        self._score(meter, y, result, folded)
+        if weights:
+            loss.backward()
+            self.optimizer.apply(weights)
+        for w in weights:
+            w.grad = None
+        self._constrain(weights)
+        return loss.values
+
+    def _constrain(self, weights: list[Parameter]) -> None:
+        for w in weights:
+            if w.constraint is not None:
+                w.put(constraints.constrained(w.constraint, w.data))
+
+    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward; returns the loss, where it was computed."""
+        folded, loss_function = self._folded()
+        result = self.plan.run(Tensor(x), False, without_last=folded)
+        own = self._is_overridden("compute_loss")
+        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
+        self._score(meter, y, result, folded)
+        return loss.values
+
+    def _folded(self) -> tuple[bool, losses.Loss]:
+        """Whether the loss is taken of what goes into the last activation, and that loss."""
+        activation = self.loss.activation
+        if self._is_overridden("compute_loss"):
+            return False, self.loss
+        if activation is not None and activation == self.plan.last_activation:
+            return True, self.loss.on_logits()
+        return False, self.loss
+
+    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
+        """Let the meter see what the model made of a batch."""
+        if not self._metrics:
+            return
+        outputs = Tensor(result.values)
+        if folded and not meter.by_order:
+            with no_grad():
+                outputs = activations.get(self.loss.activation)(outputs)
+        meter.score(y, outputs.values)
 
     def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
         """What an overridden `compute_loss` says."""

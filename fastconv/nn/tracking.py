@@ -5,13 +5,14 @@ Nothing is registered: lists may grow and attributes may be replaced at any time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..autograd import Tensor
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from . import arguments
 
 Path = tuple[str, ...]
@@ -31,6 +32,10 @@ class Parameter(Tensor):
         )
         self.name = arguments.text("Parameter", "name", name)
         self.regularizer, self.constraint = regularizer, constraint
+
+    def put(self, values: Any) -> None:
+        """Replace the elements, wherever they lie."""
+        self.values[...] = values if isinstance(self.values, np.ndarray) else ops.to_device(values)
 
 
 class Holder:
@@ -58,13 +63,17 @@ class Holder:
         """The layers and models directly inside, each with the way to it."""
         return iter(())
 
+    def owned(self) -> list[tuple[Path, Holder, Parameter]]:
+        """All weights, each once, with the layer that has it and the way there."""
+        return owned_weights([self])
+
     def note_device(self, device: str) -> None:
         """The weights were brought to a device."""
 
     @property
     def weights(self) -> list[Parameter]:
         """All weights, those of layers inside included, each once."""
-        return [w for _, _, w in owned_weights([self])]
+        return [w for _, _, w in self.owned()]
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -78,6 +87,27 @@ class Holder:
         """The weights that training leaves alone, such as moving statistics."""
         changed = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in changed]
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"layer {shown(self.name)}"
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights."""
+        return [w.data.copy() if isinstance(w.data, np.ndarray) else w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights; number and shapes must agree."""
+        owned = [(holder, weight) for _, holder, weight in self.owned()]
+        given = arguments.items("set_weights", "weights", weights, "a list of arrays")
+        if len(given) != len(owned):
+            raise InvalidArgument(f"{self.title} has {len(owned)} weights but {len(given)} were given")
+        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(owned, given, strict=True)]
+        for (holder, weight), array in zip(owned, arrays, strict=True):
+            check_weight(holder, weight, array, "was given")
+        for (_, weight), array in zip(owned, arrays, strict=True):
+            weight.put(array)
 
     def count_params(self) -> int:
         """Number of weights, trainable or not."""
@@ -129,6 +159,15 @@ def named_weights(roots: Iterable[Holder]) -> dict[str, tuple[Holder, Parameter]
             )
         found[name] = holder, weight
     return found
+
+
+def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
+    """`array` must be able to replace `weight`."""
+    if array.shape != weight.shape or array.dtype.kind not in "fiub":
+        raise InvalidArgument(
+            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
+            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
+        )
 
 
 def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Path, Any]]:

@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
 from ..memory import recycled
 from ..streams import say
-from . import activations, arguments, constraints, losses, optimizers
+from . import arguments, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
-from .layers import Layer, Parameter
-from .meters import Meter, check_class_numbers
+from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .placing import put
 from .steps import Logs, Rows, Steps
 
 TRAIN_BATCH = 32
@@ -28,30 +26,10 @@ PREDICT_BATCH = 128
 
 
 class Trainer(Steps):
-    """What a model needs to be trained; `fastconv.nn.models.Sequential` has the layers."""
+    """A stack of layers that can be trained."""
 
-    layers: list[Layer]
-    optimizer: Any = None
-    loss: Any = None
     history: History | None = None
     stop_training = False
-    device = "cpu"
-    """Where the weights lie and training runs: "cpu" or "cuda"."""
-
-    _metrics: list[Metric]
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, starting with None."""
-        raise NotImplementedError
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights."""
-        raise NotImplementedError
-
-    def generator(self) -> np.random.Generator:
-        """Where shuffling and dropout get their random numbers."""
-        raise NotImplementedError
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
         """Say how the model is trained.
@@ -267,59 +245,6 @@ class Trainer(Steps):
         if self._is_overridden("train_step"):
             self._constrain(self.trainable_weights)
         return logs
-
-    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        """Forward, backward, update; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), True, without_last=folded)
-        weights = self.trainable_weights
-        for w in weights:
-            w.grad = None
-        if self._is_overridden("compute_loss"):
-            loss = self._own_loss(x, y, result, True)
-        else:
-            loss = self._regularized(loss_function.tensor(result, y))
-        self._score(meter, y, result, folded)
-        if weights:
-            loss.backward()
-            self.optimizer.apply(weights)
-        for w in weights:
-            w.grad = None
-        self._constrain(weights)
-        return loss.values
-
-    def _constrain(self, weights: list[Parameter]) -> None:
-        for w in weights:
-            if w.constraint is not None:
-                put(w.data, constraints.constrained(w.constraint, w.data))
-
-    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        """Forward; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), False, without_last=folded)
-        own = self._is_overridden("compute_loss")
-        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
-        self._score(meter, y, result, folded)
-        return loss.values
-
-    def _folded(self) -> tuple[bool, losses.Loss]:
-        """Whether the loss is taken of what goes into the last activation, and that loss."""
-        activation = self.loss.activation
-        if self._is_overridden("compute_loss"):
-            return False, self.loss
-        if activation is not None and activation == self.plan.last_activation:
-            return True, self.loss.on_logits()
-        return False, self.loss
-
-    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
-        """Let the meter see what the model made of a batch."""
-        if not self._metrics:
-            return
-        outputs = Tensor(result.values)
-        if folded and not meter.by_order:
-            with no_grad():
-                outputs = activations.get(self.loss.activation)(outputs)
-        meter.score(y, outputs.values)
 
     def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""

@@ -12,7 +12,7 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
-from ..placing import carrier, device_of, place, put
+from ..placing import carrier, device_of, place
 from ..tracking import Holder, Parameter, Path, found_in, walk
 from .custom import described, invoke, is_training, once
 
@@ -255,23 +255,6 @@ class Layer(Holder):
         """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
         return weight if self.trainable else weight.detach()
 
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights."""
-        return [w.data.copy() if isinstance(w.data, np.ndarray) else w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace the weights; shapes must agree."""
-        weights = arguments.items(self, "weights", weights, "a list of arrays")
-        if len(weights) != len(self.weights):
-            raise InvalidArgument(
-                f"layer {shown(self.name)} has {len(self.weights)} weights but {len(weights)} were given"
-            )
-        arrays = [arguments.host_array(self, w.name, a) for w, a in zip(self.weights, weights, strict=True)]
-        for weight, array in zip(self.weights, arrays, strict=True):
-            check_weight(self, weight, array, "was given")
-        for weight, array in zip(self.weights, arrays, strict=True):
-            put(weight.data, array)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
 
@@ -283,15 +266,6 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
         "regularizer": regularizers.get(regularizer),
         "constraint": constraints.get(constraint),
     }
-
-
-def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
-    """`array` must be able to replace `weight`."""
-    if array.shape != weight.shape or array.dtype.kind not in "fiub":
-        raise InvalidArgument(
-            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
-            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
-        )
 
 
 def default_name(kind: type) -> str:
