@@ -127,6 +127,12 @@ def test_no_circles():
         visit(name, ())
 
 
+def test_training_reaches_devices_through_ops():
+    """Lazy imports are counted too."""
+    above = {name: path for name, path in modules().items() if name.split(".")[0] in ("autograd", "nn", "cli")}
+    assert not [(name, other) for name, path in above.items() for other in imports(path) if other.startswith("cuda")]
+
+
 def test_only_cuda_names_numba_cuda():
     guilty = [
         f"{name}:{node.lineno}"
