@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..errors import InvalidArgument, quoted, shown
+from ..errors import InvalidArgument, nearest, quoted, shown
 from ..ops._reading import refuse_mask
-from .names import find, suggestion
+from .names import find
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
 MANY = 1000  # bounds beyond are told only to who passed them
@@ -133,7 +133,7 @@ def choice(owner: Any, name: str, value: Any, known: Sequence[str]) -> str:
         return value
     *others, last = map(repr, known)
     expected = f"{', '.join(others)} or {last}" if others else last
-    raise wrong(owner, name, value, expected + suggestion(value, dict.fromkeys(known)).rstrip("."))
+    raise wrong(owner, name, value, expected + nearest(value, known))
 
 
 def text(owner: Any, name: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
 from .arrays import aligned, as_numbers, as_plain, matched
-from .names import find
+from .names import by_name, find, snake_case
 from .utils import class_numbers
 
 
@@ -246,8 +246,8 @@ def _are_numbers(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> bool:
 NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": arguments.real}
 
 
-def _metric(class_name: str, function: Callable[..., Any], name: str, **parameters: Any) -> type[Metric]:
-    def __init__(self: Metric, *values: Any, name: str = name, **keywords: Any) -> None:
+def _metric(class_name: str, function: Callable[..., Any], **parameters: Any) -> type[Metric]:
+    def __init__(self: Metric, *values: Any, name: str = snake_case(class_name), **keywords: Any) -> None:
         given = {**parameters, **dict(zip(parameters, values, strict=False)), **keywords}
         if set(given) != set(parameters) or len(values) > len(parameters):
             raise InvalidArgument(
@@ -260,30 +260,19 @@ def _metric(class_name: str, function: Callable[..., Any], name: str, **paramete
     return type(class_name, (Metric,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
 
 
-CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy, "categorical_accuracy")
-SparseCategoricalAccuracy = _metric(
-    "SparseCategoricalAccuracy", sparse_categorical_accuracy, "sparse_categorical_accuracy"
-)
-BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, "binary_accuracy", threshold=0.5)
-TopKCategoricalAccuracy = _metric(
-    "TopKCategoricalAccuracy", top_k_categorical_accuracy, "top_k_categorical_accuracy", k=5
-)
-SparseTopKCategoricalAccuracy = _metric(
-    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, "sparse_top_k_categorical_accuracy", k=5
-)
-MeanSquaredError = _metric("MeanSquaredError", squared_error, "mean_squared_error")
-MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error, "mean_absolute_error")
+CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy)
+SparseCategoricalAccuracy = _metric("SparseCategoricalAccuracy", sparse_categorical_accuracy)
+BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, threshold=0.5)
+TopKCategoricalAccuracy = _metric("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
+SparseTopKCategoricalAccuracy = _metric("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
+MeanSquaredError = _metric("MeanSquaredError", squared_error)
+MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error)
 
 KNOWN: dict[str, Any] = {
-    "categorical_accuracy": categorical_accuracy,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy,
-    "binary_accuracy": binary_accuracy,
-    "top_k_categorical_accuracy": top_k_categorical_accuracy,
-    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
-    "mse": squared_error,
-    "mean_squared_error": squared_error,
-    "mae": absolute_error,
-    "mean_absolute_error": absolute_error,
+    **by_name(categorical_accuracy, sparse_categorical_accuracy, binary_accuracy),
+    **by_name(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
+    **dict.fromkeys(("mse", "mean_squared_error"), squared_error),
+    **dict.fromkeys(("mae", "mean_absolute_error"), absolute_error),
 }
 BY_SHAPE = {"accuracy": accuracy_for, "acc": accuracy_for, "top_k_accuracy": top_k_accuracy_for}
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..errors import InvalidArgument, shown
+from ..errors import InvalidArgument, nearest, shown
 from . import arguments, seeding
 from .checkpoints import load_state, load_weights, save_state, weight_arrays
 from .layers import Layer
 from .layers.custom import invoke, is_training
-from .names import suggestion
 from .placing import carrier, check_device, place
 from .saving import checked_path, save_arrays
 from .summary import summary_lines
@@ -146,8 +145,8 @@ class Sequential(Trainer):
             )
         if named:
             return named[0]
-        known = dict.fromkeys(layer.name for layer in self.layers)
-        hint = suggestion(name, known).rstrip(".")
+        known = [layer.name for layer in self.layers]
+        hint = nearest(name, known)
         raise InvalidArgument(f"no layer named {shown(name)}{hint}; there are {', '.join(known) or 'none'}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:

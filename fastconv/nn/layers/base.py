@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
+from ..names import snake_case
 from ..placing import carrier, device_of, place
 from ..tracking import Holder, Parameter, Path, found_in, walk
 from .custom import described, invoke, is_training, once
 
 Shape = tuple[int | None, ...]
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 class Layer(Holder):
@@ -67,7 +66,7 @@ class Layer(Holder):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        self.name = default_name(type(self)) if name is None else arguments.text(self, "name", name)
+        self.name = snake_case(type(self).__name__) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
         self._own: list[Parameter] = vars(self).get("_own", [])
         self._trainable = arguments.flag(self, "trainable", trainable)
@@ -268,32 +267,10 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
     }
 
 
-def default_name(kind: type) -> str:
-    """Keras's name for a layer: its class in snake case.
-
-    >>> default_name(type("MaxPooling2D", (), {})), default_name(type("Conv2DTranspose", (), {}))
-    ('max_pooling2d', 'conv2d_transpose')
-    """
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind.__name__)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
 def parse_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image as a tuple of whole numbers."""
     expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
     return arguments.shape(owner, name, shape, expected)
-
-
-def parse_data_format(layer: Layer, data_format: Any) -> bool:
-    """True for channels-last, which None means too."""
-    if data_format is None:
-        return True
-    return arguments.choice(layer, "data_format", data_format, DATA_FORMATS) == "channels_last"
-
-
-def parse_border(layer: Layer, padding: Any, known: Sequence[str]) -> str:
-    """A border by its name, in whatever case."""
-    return arguments.choice(layer, "padding", padding.lower() if isinstance(padding, str) else padding, known)
 
 
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
@@ -307,16 +284,6 @@ def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[
 def _missing_batch(input_shape: Shape, ndim: int) -> str:
     """What to do about one sample that is given by itself."""
     return "; a sample by itself needs a batch axis: x[None]" if len(input_shape) == ndim - 1 else ""
-
-
-def spatial_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
-    """The spatial axes of one image's shape."""
-    return shape[:-1] if channels_last else shape[1:]
-
-
-def arrange(channels: int, size: Sequence[int], channels_last: bool) -> Shape:
-    """A batch's shape from channels and spatial size."""
-    return (None, *size, channels) if channels_last else (None, channels, *size)
 
 
 def elements(shape: Shape) -> int:
