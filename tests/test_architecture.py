@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 #: A module imports only from groups above its own, or from its own group without a circle.
 LAYERS = [
     {"errors"},
-    {"config", "files", "interrupts", "streams"},
+    {"config", "files", "interrupts", "streams", "within"},
     {"kept"},
     {"windows", "borders", "arguments"},
     {"spec"},

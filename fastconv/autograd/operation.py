@@ -18,6 +18,8 @@ from ..errors import InvalidArgument
 from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
 from .tensor import Tensor
 
+Saved = tuple[np.ndarray, tuple[Any, ...]]  # what a forward function returns: the result, and what the VJP needs
+
 
 class Primitive:
     """A differentiable operation; made by the decorator `primitive`.
@@ -30,7 +32,7 @@ class Primitive:
     everything else that it returns ``forward`` must be the only owner.
     """
 
-    def __init__(self, forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]], name: str | None = None) -> None:
+    def __init__(self, forward: Callable[..., Saved], name: str | None = None) -> None:
         if name is not None:
             for function in (forward, inspect.unwrap(forward)):  # Python's own messages say it
                 function.__name__ = function.__qualname__ = name
@@ -93,7 +95,7 @@ class Primitive:
         return function
 
 
-def primitive(forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]]) -> Primitive:
+def primitive(forward: Callable[..., Saved]) -> Primitive:
     """Make a differentiable operation of a forward function; give it a VJP with ``@operation.vjp``.
 
     Examples

@@ -29,6 +29,12 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     return array
 
 
+def same_length(y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    """As many labels as outputs."""
+    if len(y_true) != len(y_pred):
+        raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
+
+
 def one_rank(y_true: Sizes, y_pred: Sizes) -> tuple[Sizes, Sizes]:
     """The shapes at which labels and outputs are compared, where one has a last axis of size 1 that the other lacks.
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
-from .arrays import aligned, as_numbers, as_plain, matched
+from .arrays import aligned, as_numbers, as_plain, matched, same_length
 from .names import by_name, find, snake_case
 from .utils import class_numbers
 
@@ -99,8 +99,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     if num_classes is not None:
         num_classes = arguments.size("confusion_matrix", "num_classes", num_classes)
     true, pred = _classes(y_true, "y_true", num_classes), _classes(y_pred, "y_pred", num_classes)
-    if len(true) != len(pred):
-        raise InvalidArgument(f"y_true has {len(true)} samples but y_pred has {len(pred)}")
+    same_length(true, pred)
     K = num_classes or int(max(true.max(initial=-1), pred.max(initial=-1))) + 1
     check_room(8 * K * K, f"a matrix of {K:,} by {K:,} classes")
     return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
