@@ -152,7 +152,7 @@ def _is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    _sweep(str(path.parent))
+    _clear(str(path.parent))
     file, temporary = _new_file(path.parent)
     try:
         with file:
@@ -169,7 +169,7 @@ def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def _new_file(folder: Path) -> tuple[IO[bytes], Path]:
-    """A locked temporary file; another name if a sweep took the first in the moment before it was locked."""
+    """A locked temporary file; another name if somebody cleared the first away in the moment before it was locked."""
     while True:
         path = folder / f".{secrets.token_hex(8)}.fastconv.tmp"
         file = open(path, "xb")  # noqa: SIM115  the caller closes it
@@ -206,7 +206,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 @lru_cache(256)  # once a process: it leaves nothing behind itself
-def _sweep(folder: str) -> None:
+def _clear(folder: str) -> None:
     """Take away what writers that were killed left in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries if LEFTOVER.fullmatch(entry.name)]:

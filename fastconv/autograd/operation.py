@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
+from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, apart, arrays_in, is_recording, is_undisturbed, node_of
 from .tensor import Tensor
 
 Saved = tuple[np.ndarray, tuple[Any, ...]]  # what a forward function returns: the result, and what the VJP needs
@@ -68,7 +68,7 @@ class Primitive:
             if not is_undisturbed():
                 lent += arrays_in(options.values())
                 if lent:
-                    saved, result.values = kept(saved, lent), kept(result.values, lent)
+                    saved, result.values = apart(saved, lent), apart(result.values, lent)
             result._node = Node(self.name, tuple(node_of(i) if isinstance(i, Tensor) else None for i in inputs), saved)
             result.requires_grad = True
         return result

@@ -85,7 +85,7 @@ def undisturbed(promised: bool = True) -> Block:
     return _recording.set(undisturbed=promised)
 
 
-def kept(value: Any, lent: Sequence[Any]) -> Any:
+def apart(value: Any, lent: Sequence[Any]) -> Any:
     """`value`, which a node or a tensor is to keep, without a byte or a list of what others can write to.
 
     `lent` are the arrays that others hold. Tuples, lists and dicts are looked into.
@@ -93,11 +93,11 @@ def kept(value: Any, lent: Sequence[Any]) -> Any:
     if type(value) in PLAIN:
         return value
     if isinstance(value, tuple):
-        return tuple(kept(item, lent) for item in value)
+        return tuple(apart(item, lent) for item in value)
     if isinstance(value, list):
-        return [kept(item, lent) for item in value]
+        return [apart(item, lent) for item in value]
     if isinstance(value, dict):
-        return {key: kept(item, lent) for key, item in value.items()}
+        return {key: apart(item, lent) for key, item in value.items()}
     return value.copy() if is_array(value) and any(overlap(value, array) for array in lent) else value
 
 

@@ -42,7 +42,7 @@ def say(message: str = "") -> None:
 
 def tell(text: str) -> None:
     """What a command was asked for, on standard output; OutputLost if it cannot be had there."""
-    error = streams.say(text)
+    error = streams.print_line(text)
     if error is not None:
         raise OutputLost(error)
 

@@ -47,7 +47,7 @@ def batches(
         yield x[part].astype(dtype, copy=False), None if y is None else y[part]
 
 
-def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """The first samples for training and the last `share` of them for validation."""
     first = int(len(x) * (1 - share))
     if first < 1 or first == len(x):

@@ -11,11 +11,10 @@ import numpy as np
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
 from .layers import Layer
-from .saving import checked_path, load_arrays, save_arrays
+from .saving import Arrays, checked_path, load_arrays, save_arrays
 from .tracking import check_weight, named_weights, walk
 from .unpacking import Header
 
-Arrays = dict[str, np.ndarray]
 SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
 
 

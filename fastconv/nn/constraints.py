@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from . import arguments
-from .names import by_name
+from .names import by_snake_case
 
 TINY = 1e-7
 
@@ -79,7 +79,7 @@ def _norm(constraint: Any, w: np.ndarray) -> np.ndarray:
 
 max_norm, unit_norm, min_max_norm, non_neg = MaxNorm, UnitNorm, MinMaxNorm, NonNeg
 
-KNOWN = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
+KNOWN = by_snake_case(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
 
 
 def get(identifier: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import shown
 from ..memory import check_room
 from . import arguments, seeding
-from .names import by_name, find
+from .names import by_snake_case, find
 
 Fans = tuple[float, float]
 FURTHEST = 1e300  # of the ends of an interval, so that its length is a finite number
@@ -185,7 +185,7 @@ lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 zeros, ones, constant = Zeros, Ones, Constant
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 
-KNOWN = by_name(
+KNOWN = by_snake_case(
     Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal,
     GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, VarianceScaling,
 )  # fmt: skip

@@ -29,7 +29,7 @@ SCORES: dict[Any, tuple[str, str | None]] = {
     known.squared_error: ("squared", None),
     known.absolute_error: ("absolute", None),
 }
-NUMBERS = {"k": 5, "threshold": 0.5}
+DEFAULTS = {"k": 5, "threshold": 0.5}
 ROWS = 256  # of the journal
 
 
@@ -227,7 +227,7 @@ def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> t
     if function not in SCORES:
         return None
     kind, name = SCORES[function]
-    return kind, 0.0 if name is None else given.get(name, NUMBERS[name])
+    return kind, 0.0 if name is None else given.get(name, DEFAULTS[name])
 
 
 def check_class_numbers(metrics: Sequence[Metric], y: np.ndarray, outputs: tuple[Any, ...]) -> None:

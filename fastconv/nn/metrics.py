@@ -13,7 +13,7 @@ from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
 from .arrays import aligned, as_numbers, as_plain, matched, same_length
-from .names import by_name, find, snake_case
+from .names import by_snake_case, find, snake_case
 from .utils import class_numbers
 
 
@@ -268,8 +268,8 @@ MeanSquaredError = _metric("MeanSquaredError", squared_error)
 MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error)
 
 KNOWN: dict[str, Any] = {
-    **by_name(categorical_accuracy, sparse_categorical_accuracy, binary_accuracy),
-    **by_name(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
+    **by_snake_case(categorical_accuracy, sparse_categorical_accuracy, binary_accuracy),
+    **by_snake_case(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
     **dict.fromkeys(("mse", "mean_squared_error"), squared_error),
     **dict.fromkeys(("mae", "mean_absolute_error"), absolute_error),
 }

@@ -98,7 +98,7 @@ class Sequential(Trainer):
         """Apply the model to one batch, differentiably; `training` is as for a layer."""
         x = x if isinstance(x, Tensor) else self._as_tensor(x)
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, is_training() if training is None else arguments.flag(self, "training", training))
+        return self.passes.run(x, is_training() if training is None else arguments.flag(self, "training", training))
 
     def _as_tensor(self, x: Any) -> Tensor:
         """A batch in the model's dtype and on its device."""
@@ -120,7 +120,7 @@ class Sequential(Trainer):
         maps: dict[str, np.ndarray] = {}
         tensor = self._as_tensor(x)
         self.build((None, *tensor.shape[1:]))
-        self.plan  # noqa: B018  the layers are where they belong
+        self.passes  # noqa: B018  the layers are where they belong
         with no_grad(), seeding.drawing(self.generator()):
             for layer in self.layers:
                 if layer.name in maps:
@@ -225,4 +225,4 @@ class Sequential(Trainer):
     def _must_be_built(self) -> None:
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
-        self.plan  # noqa: B018  the layers have their names
+        self.passes  # noqa: B018  the layers have their names

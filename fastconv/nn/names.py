@@ -35,6 +35,6 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def by_name(*kinds: Any) -> dict[str, Any]:
+def by_snake_case(*kinds: Any) -> dict[str, Any]:
     """Classes by their names in snake case, functions by their own."""
     return {snake_case(kind.__name__): kind for kind in kinds}

@@ -9,11 +9,10 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
+from ..dispatch import DEVICES
 from ..ops.devices import require_device
 from . import arguments
 from .tracking import Holder, walk
-
-DEVICES = ("cpu", "cuda")
 
 
 def check_device(device: Any) -> str:

@@ -5,7 +5,7 @@ A model of your own may override `train_step`, `test_step` and `predict_step`, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -17,14 +17,13 @@ from ..errors import InvalidArgument, shown
 from ..memory import recycled
 from . import activations, arguments, constraints, losses, regularizers
 from .callbacks import CallbackList
+from .callbacks.base import Logs
 from .feeding import Feed
 from .inference import fixed_weights
 from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
 from .stack import Stack
-
-Logs = MutableMapping[str, float]
 
 
 class Steps(Stack):
@@ -83,7 +82,7 @@ class Steps(Stack):
     def predict_step(self, data: Any) -> Any:
         """The model's result for one batch ``(x,)`` of tensors."""
         x = data[0] if isinstance(data, (tuple, list)) and data else data
-        return self.plan.run(Tensor(self._batch(x)), False)
+        return self.passes.run(Tensor(self._batch(x)), False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -137,7 +136,7 @@ class Steps(Stack):
     def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), True, without_last=folded)
+        result = self.passes.run(Tensor(x), True, without_last=folded)
         weights = self.trainable_weights
         for w in weights:
             w.grad = None
@@ -162,7 +161,7 @@ class Steps(Stack):
     def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward; returns the loss, where it was computed."""
         folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), False, without_last=folded)
+        result = self.passes.run(Tensor(x), False, without_last=folded)
         own = self._is_overridden("compute_loss")
         loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
         self._score(meter, y, result, folded)
@@ -173,7 +172,7 @@ class Steps(Stack):
         activation = self.loss.activation
         if self._is_overridden("compute_loss"):
             return False, self.loss
-        if activation is not None and activation == self.plan.last_activation:
+        if activation is not None and activation == self.passes.last_activation:
             return True, self.loss.on_logits()
         return False, self.loss
 
@@ -267,13 +266,13 @@ class Steps(Stack):
         return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
 
 
-class Rows:
+class Results:
     """The results of batches as one array, of the dtype and shape that the first has.
 
     Parameters
     ----------
     count : int
-        Rows of all batches.
+        Results of all batches.
     """
 
     array: np.ndarray

@@ -15,7 +15,7 @@ from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
 from . import arguments
 
-Path = tuple[str, ...]
+Way = tuple[str, ...]
 
 
 class Parameter(Tensor):
@@ -59,11 +59,11 @@ class Holder:
         """The weights without those of layers inside."""
         return []
 
-    def held(self) -> Iterator[tuple[Path, Holder]]:
+    def held(self) -> Iterator[tuple[Way, Holder]]:
         """The layers and models directly inside, each with the way to it."""
         return iter(())
 
-    def owned(self) -> list[tuple[Path, Holder, Parameter]]:
+    def owned(self) -> list[tuple[Way, Holder, Parameter]]:
         """All weights, each once, with the layer that has it and the way there."""
         return owned_weights([self])
 
@@ -114,7 +114,7 @@ class Holder:
         return sum(w.size for w in self.weights)
 
 
-def walk(*roots: Holder) -> Iterator[tuple[Path, Holder]]:
+def walk(*roots: Holder) -> Iterator[tuple[Way, Holder]]:
     """The roots and all that is inside of them, each once, from the outside in; a root is never found inside another.
 
     The way to a root is its name.
@@ -124,7 +124,7 @@ def walk(*roots: Holder) -> Iterator[tuple[Path, Holder]]:
         yield from _descend((root.name,), root, seen)
 
 
-def _descend(path: Path, holder: Holder, seen: set[int]) -> Iterator[tuple[Path, Holder]]:
+def _descend(path: Way, holder: Holder, seen: set[int]) -> Iterator[tuple[Way, Holder]]:
     yield path, holder
     for way, inner in holder.held():
         if id(inner) not in seen:
@@ -132,10 +132,10 @@ def _descend(path: Path, holder: Holder, seen: set[int]) -> Iterator[tuple[Path,
             yield from _descend((*path, *way), inner, seen)
 
 
-def owned_weights(roots: Iterable[Holder]) -> list[tuple[Path, Holder, Parameter]]:
+def owned_weights(roots: Iterable[Holder]) -> list[tuple[Way, Holder, Parameter]]:
     """All weights of layers or models, each once, with the layer that has it and the way there."""
     found = ((path, holder, w) for path, holder in walk(*roots) for w in holder.own_weights)
-    unique: dict[int, tuple[Path, Holder, Parameter]] = {}
+    unique: dict[int, tuple[Way, Holder, Parameter]] = {}
     for path, holder, weight in found:
         unique.setdefault(id(weight), (path, holder, weight))
     return list(unique.values())
@@ -170,13 +170,13 @@ def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str)
         )
 
 
-def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Path, Any]]:
+def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Way, Any]]:
     """The objects of a kind among attributes, and in their lists, tuples and dicts, with the way to each."""
     for name, value in values.items():
         yield from _search((name,), value, kind, ())
 
 
-def _search(path: Path, value: Any, kind: type, outer: tuple[Any, ...]) -> Iterator[tuple[Path, Any]]:
+def _search(path: Way, value: Any, kind: type, outer: tuple[Any, ...]) -> Iterator[tuple[Way, Any]]:
     if isinstance(value, kind):
         yield path, value
         return

@@ -11,15 +11,15 @@ from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
 from ..memory import recycled
-from ..streams import say
+from ..streams import print_line
 from . import arguments, losses, optimizers
-from .batches import as_samples, check_batch_size, check_lengths, split
+from .batches import as_samples, check_batch_size, check_lengths, split_off
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
 from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .steps import Logs, Rows, Steps
+from .steps import Logs, Results, Steps
 
 TRAIN_BATCH = 32
 PREDICT_BATCH = 128
@@ -122,7 +122,7 @@ class Trainer(Steps):
         validation = None if validation_data is None else self._validation(validation_data)
         share = arguments.real("fit", "validation_split", validation_split, 0, below=1)
         if validation is None and share:
-            (x, y), validation = split(x, y, share)
+            (x, y), validation = split_off(x, y, share)
         batch_size = check_batch_size("fit", batch_size, TRAIN_BATCH)
         validation_size = check_batch_size("fit", validation_batch_size, PREDICT_BATCH, "validation_batch_size")
         epochs = arguments.whole("fit", "epochs", epochs, 0)
@@ -181,7 +181,7 @@ class Trainer(Steps):
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
         values = self._measure(self._feed(x, y), size, listeners)
         if verbose:
-            say(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
+            print_line(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
         if return_dict:
             return values
         results = list(values.values())
@@ -200,7 +200,7 @@ class Trainer(Steps):
         verbose = _verbosity("predict", verbose)
         self._ensure_built(x)
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
-        rows = Rows(len(x))
+        rows = Results(len(x))
 
         def take(xb: Any, _: Any) -> dict[str, Any]:
             return {"outputs": rows.add(self.predict_step((Tensor(xb),)), len(xb))}

@@ -13,7 +13,7 @@ from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
 from ..names import snake_case
 from ..placing import carrier, device_of, place
-from ..tracking import Holder, Parameter, Path, found_in, walk
+from ..tracking import Holder, Parameter, Way, found_in, walk
 from .custom import described, invoke, is_training, once
 
 Shape = tuple[int | None, ...]
@@ -74,7 +74,7 @@ class Layer(Holder):
         if batch_input_shape is not None and input_shape is None:
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
             input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
-        self.declared_shape = None if input_shape is None else parse_shape(self, "input_shape", input_shape)
+        self.declared_shape = None if input_shape is None else image_shape(self, "input_shape", input_shape)
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
 
@@ -241,7 +241,7 @@ class Layer(Holder):
         listed.update((id(w), w) for _, w in found_in(self._attributes(), Parameter))
         return list(listed.values())
 
-    def held(self) -> Iterator[tuple[Path, Holder]]:
+    def held(self) -> Iterator[tuple[Way, Holder]]:
         if not self.is_builtin:
             return found_in(self._attributes(), Holder)
         activation = vars(self).get("activation")  # which may be a layer
@@ -267,7 +267,7 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
     }
 
 
-def parse_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
+def image_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image as a tuple of whole numbers."""
     expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
     return arguments.shape(owner, name, shape, expected)

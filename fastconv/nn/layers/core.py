@@ -10,7 +10,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from .. import activations, arguments, seeding
-from .base import Elementwise, Layer, Shape, elements, known_size, parse_shape, weight_options
+from .base import Elementwise, Layer, Shape, elements, image_shape, known_size, weight_options
 from .spatial import Spatial, parse_data_format
 
 
@@ -209,7 +209,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.dims = parse_shape(self, "dims", dims)
+        self.dims = image_shape(self, "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise arguments.wrong(self, "dims", dims, f"each of 1 to {len(self.dims)} once")
 

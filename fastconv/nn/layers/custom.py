@@ -17,21 +17,21 @@ from .. import arguments
 from ..inference import changing_weights
 
 
-class _Running(Within):
+class _Mode(Within):
     training = False
 
 
-_running = _Running()
+_mode = _Mode()
 
 
 def is_training() -> bool:
     """Whether the model or layer that this thread is running is in training."""
-    return _running.training
+    return _mode.training
 
 
 def training_as(training: bool) -> Block:
     """Let layers called in this block without `training` get this."""
-    return _running.set(training=training)
+    return _mode.set(training=training)
 
 
 def invoke(layer: Any, x: Tensor, training: bool) -> Tensor:
