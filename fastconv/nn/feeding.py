@@ -14,7 +14,6 @@ import numpy as np
 from .. import ops
 from ..config import settings
 from ..ops import devices
-from .batches import batches
 
 STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
 
@@ -36,8 +35,10 @@ class Feed:
         return len(self.x)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-        """Pairs of arrays in the given order."""
-        return batches(self.x, self.y, size, order, self.dtype)
+        """Pairs of arrays in the given order; rows are copied only for an order or another dtype."""
+        for start in range(0, len(self), size):
+            part: Any = slice(start, start + size) if order is None else order[start : start + size]
+            yield self.x[part].astype(self.dtype, copy=False), None if self.y is None else self.y[part]
 
 
 class DeviceFeed(Feed):

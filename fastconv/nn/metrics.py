@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
-from .arrays import aligned, as_numbers, as_plain, matched, same_length
+from .arrays import aligned, as_numbers, host_pair, matched, same_length
 from .names import by_snake_case, find, snake_case
 from .utils import class_numbers
 
@@ -106,7 +106,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
 
 
 def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
-    y = as_plain(y, name)
+    y = arguments.host_array(None, name, y)
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)
     return class_numbers(y.reshape(-1), num_classes, name)
@@ -114,7 +114,7 @@ def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
 
 def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
     """Class numbers, one for each row of outputs."""
-    labels = as_plain(y_true, "y_true")
+    labels = arguments.host_array(None, "y_true", y_true)
     if labels.shape == (*y_pred.shape[:-1], 1):
         labels = labels[..., 0]
     if labels.shape != y_pred.shape[:-1]:
@@ -126,7 +126,7 @@ def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
 
 
 def _rows_of_classes(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    y_true, y_pred = as_plain(y_true, "y_true"), _classes_of(y_pred)
+    y_true, y_pred = arguments.host_array(None, "y_true", y_true), _classes_of(y_pred)
     if y_true.shape != y_pred.shape:
         raise InvalidArgument(
             f"{what} needs a number for each class: y_true has shape {y_true.shape} but y_pred has {y_pred.shape}; for "
@@ -175,7 +175,8 @@ class Metric:
 
     def update_state(self, y_true: Any, y_pred: Any) -> None:
         """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
-        function = self.function_for(*(as_plain(y, n).shape for y, n in ((y_true, "y_true"), (y_pred, "y_pred"))))
+        y_true, y_pred = host_pair(y_true, y_pred)
+        function = self.function_for(y_true.shape, y_pred.shape)
         y_true, y_pred = aligned(y_true, y_pred)
         values = arguments.result_of(self, "function", function, y_true, y_pred)
         values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
@@ -216,7 +217,7 @@ class Mean(Metric):
         super().__init__(np.mean, name)
 
     def update_state(self, values: Any, y_pred: Any = None) -> None:
-        array = np.asarray(as_plain(values, "values"), np.float64)
+        array = np.asarray(arguments.host_array(None, "values", values), np.float64)
         self.total += float(array.sum())
         self.count += array.size
 

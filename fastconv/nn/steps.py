@@ -68,7 +68,7 @@ class Steps(Stack):
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
             with undisturbed(self._is_ours()):
-                loss = self._train_on(x, _bare(y), meter)
+                loss = self._train_on(x, y.values, meter)
             meter.add(loss, len(x))
             return meter.logs()
 
@@ -76,7 +76,7 @@ class Steps(Stack):
         """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(self._test_on(x, _bare(y), meter), len(x))
+            meter.add(self._test_on(x, y.values, meter), len(x))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
@@ -298,10 +298,6 @@ def _inference() -> Iterator[None]:
         for context in (no_grad(), recycled(), fixed_weights()):
             stack.enter_context(context)
         yield
-
-
-def _bare(y: Any) -> Any:
-    return y.values if isinstance(y, Tensor) else y
 
 
 def _number(value: Any, name: str) -> float:

@@ -156,8 +156,7 @@ class Trainer(Steps):
         with self._measuring(y) as meter:
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
-            values = list((dict(logs) if self._is_overridden("train_step") else meter.results()).values())
-        return values if len(values) != 1 else values[0]
+            return _one_or_all(dict(logs) if self._is_overridden("train_step") else meter.results())
 
     def evaluate(
         self,
@@ -182,10 +181,7 @@ class Trainer(Steps):
         values = self._measure(self._feed(x, y), size, listeners)
         if verbose:
             print_line(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
-        if return_dict:
-            return values
-        results = list(values.values())
-        return results if len(results) != 1 else results[0]
+        return values if return_dict else _one_or_all(values)
 
     def predict(
         self,
@@ -246,25 +242,22 @@ class Trainer(Steps):
             self._constrain(self.trainable_weights)
         return logs
 
-    def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _samples(self, x: Any, y: Any, x_name: str = "x", y_name: str = "y") -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""
         self._compiled()
-        x = as_samples(x, self.input_shape)
+        x = as_samples(x, self.input_shape, x_name)
         self._ensure_built(x)
         if y is None:
-            raise InvalidArgument("y is missing: pass the labels")
-        shape = self.output_shape or ()
-        y = self.loss.prepare(y, shape)
-        check_lengths(x, y)
+            raise InvalidArgument(f"{y_name} is missing: pass the labels")
+        y = self.loss.prepare(y, self.output_shape or (), y_name)
+        check_lengths(x, y, x_name)
         return x, y
 
     def _validation(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise InvalidArgument("validation_data must be a pair (x, y)")
-        x = as_samples(data[0], self.input_shape, "the x of validation_data")
-        y = self.loss.prepare(data[1], self.output_shape or (), "the y of validation_data")
-        check_lengths(x, y, "the x of validation_data", "its y")
-        return x, y
+        x, y = data
+        return self._samples(x, y, "the x of validation_data", "the y of validation_data")
 
     def _compiled(self) -> Trainer:
         if self.loss is None:
@@ -283,6 +276,11 @@ def _listed(owner: str, name: str, value: Any) -> list[Any]:
     if isinstance(value, (str, Callback, Metric, type)) or callable(value):
         return [value]
     return arguments.items(owner, name, value, "a list")
+
+
+def _one_or_all(values: dict[str, float]) -> Any:
+    """The loss alone where there are no metrics, as Keras gives it."""
+    return list(values.values()) if len(values) != 1 else next(iter(values.values()))
 
 
 def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dict[str, Any]:
