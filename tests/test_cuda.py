@@ -24,10 +24,12 @@ from planting import assert_noticed, mutated
 from strategies import conv_cases
 
 import fastconv as fc
-from fastconv.cuda import backend, direct, filters, im2col, launch, pool, tune
+from fastconv import foreign
+from fastconv.cuda import backend, direct, exchange, filters, im2col, launch, pool, tune
 from fastconv.cuda.gemm import gemm, gemm_weights
 from fastconv.cuda.pooling import pool_grad
-from fastconv.cuda.runtime import interop
+from fastconv.cuda.runtime import adoption, streams
+from fastconv.cuda.runtime.executor import NumbaExecutor
 from fastconv.errors import DeviceMissing, InvalidArgument
 
 EXECUTOR = cudasim.Executor()  # one for all tests: it keeps the kernels it has translated
@@ -651,10 +653,10 @@ def test_transposed_convolution_on_cuda(simulator, layout):
 
 def test_float16_is_converted(simulator):
     x = backend.to_device(np.arange(5, dtype=np.float16))
-    wide = backend.as_device(x, np.float32)
+    wide = exchange.as_device(x, np.float32)
     assert wide.dtype == np.float32
-    assert backend.like(wide, x, np.float16).dtype == np.float16
-    np.testing.assert_array_equal(backend.to_host(backend.like(wide, x, np.float16)), np.arange(5))
+    assert exchange.like(wide, x, np.float16).dtype == np.float16
+    np.testing.assert_array_equal(backend.to_host(exchange.like(wide, x, np.float16)), np.arange(5))
 
 
 class Foreign:
@@ -669,8 +671,8 @@ class Foreign:
 
 def test_device_arrays_are_recognised():
     torch = pytest.importorskip("torch")
-    assert interop.is_device_array(Foreign((2,)))
-    assert interop.is_device_array(cudasim.Executor().empty((2,), "float32"))
+    assert foreign.is_device_array(Foreign((2,)))
+    assert foreign.is_device_array(cudasim.Executor().empty((2,), "float32"))
     for host in (
         None,
         1,
@@ -682,14 +684,14 @@ def test_device_arrays_are_recognised():
         torch.ones(3),
         torch.ones(3, requires_grad=True),
     ):
-        assert not interop.is_device_array(host)
+        assert not foreign.is_device_array(host)
 
 
 def test_strided_device_arrays_are_refused():
-    assert interop.interface_of(Foreign((2, 3), (12, 4)), 0)["strides"] is None
-    assert interop.interface_of(Foreign((1, 3), (999, 4)), 0)["shape"] == (1, 3)
+    assert adoption.interface_of(Foreign((2, 3), (12, 4)), 0)["strides"] is None
+    assert adoption.interface_of(Foreign((1, 3), (999, 4)), 0)["shape"] == (1, 3)
     with pytest.raises(InvalidArgument, match="C-contiguous"):
-        interop.interface_of(Foreign((2, 3), (4, 8)), 0)
+        adoption.interface_of(Foreign((2, 3), (4, 8)), 0)
 
 
 def test_kernels_run_on_the_callers_stream():
@@ -707,18 +709,18 @@ def test_kernels_run_on_the_callers_stream():
             return array
 
         def run(self, *args):
-            self.streams.append(backend.current_stream())
+            self.streams.append(streams.current_stream())
             super().run(*args)
 
     with backend.run_on(Adopting()) as executor:
-        x = backend.as_device(Foreign((1, 1, 1, 2, 2), stream=7))
+        x = exchange.as_device(Foreign((1, 1, 1, 2, 2), stream=7))
         y = executor.empty((1, 1, 1, 1, 1), "float32")
         y.gpu_data = Memory()
         windows = tuple(np.array([[0, n, n]]) for n in (1, 2, 2))
         pool.avg_pool(x, y, windows, step=(1, 1, 1), channels_last=False, divisor=None)
         assert executor.streams == [7]
-        assert backend.stream_of(x) == backend.stream_of(y) == 7
-        assert backend.current_stream() == 0
+        assert streams.stream_of(x) == streams.stream_of(y) == 7
+        assert streams.current_stream() == 0
 
 
 def test_launches_are_kept_and_do_not_warn(monkeypatch):
@@ -738,12 +740,12 @@ def test_launches_are_kept_and_do_not_warn(monkeypatch):
         jit=lambda function, launch_bounds: Kernel(),
     )
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
-    run = backend.NumbaExecutor(stub)
+    run = NumbaExecutor(stub)
     assert run.name == "stub"
     kernel = run.compile(lambda: None, (32, 1))
     for _ in range(2):
         run.run(kernel, 1, 32, (np.int32(1),))
-        with backend._working_on(9):
+        with streams.working_on(9):
             run.run(kernel, 1, 32, (np.int32(2),))
     assert configured == [(1, 32, 0, 0), (1, 32, "stream 9", 0)]
     assert started == [(1,), (2,)] * 2

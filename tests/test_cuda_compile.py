@@ -17,7 +17,7 @@ import pytest
 from cuda_compiler import ARCHITECTURES, Compiler, check, compiler, find, needs_disassembler
 
 import fastconv as fc
-from fastconv.cuda import backend, launch, pointwise, tune
+from fastconv.cuda import backend, exchange, launch, pointwise, tune
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
@@ -162,8 +162,8 @@ def test_kinds_of_pools_compile(compiler, op, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_cast_compiles(compiler, dtype):
-    backend.as_device(backend.to_device(np.zeros(3, dtype)), np.float32)
-    backend.as_device(backend.to_device(np.zeros(3, np.float32)), dtype)
+    exchange.as_device(backend.to_device(np.zeros(3, dtype)), np.float32)
+    exchange.as_device(backend.to_device(np.zeros(3, np.float32)), dtype)
     check(compiler, "float64")
 
 

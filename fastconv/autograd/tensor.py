@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.runtime import interop
 from ..errors import InvalidArgument
+from ..foreign import is_device_array
 from ..ops._reading import read_array
 from .tape import PRIMITIVES, Node, node_of, propagate
 
@@ -240,7 +240,7 @@ def as_data(value: Any, like: Any = None) -> Any:
     """
     there = like is not None and not isinstance(like, np.ndarray)
     dtype = None if like is None else like.dtype
-    if type(value) is np.ndarray or not interop.is_device_array(value):
+    if type(value) is np.ndarray or not is_device_array(value):
         value = np.asarray(read_array(value, "data"), dtype)
         if not there:
             return value

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import backend, ptx
 from .backend import cuda
+from .exchange import as_device
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 from .runtime.source import inlined
 
@@ -54,7 +55,7 @@ def half_of(array: Any, dtype: np.dtype) -> Half:
     """A host array, converted to `dtype`, or a device array of float16 as `Half`."""
     if isinstance(array, np.ndarray):
         return Half(backend.to_device(np.ascontiguousarray(array, dtype).view(np.uint16)), dtype)
-    array = backend.as_device(array, np.float16)
+    array = as_device(array, np.float16)
     return Half(backend.executor().bits(array), dtype, array)
 
 

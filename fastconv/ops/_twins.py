@@ -220,7 +220,7 @@ def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> No
 
     handles = []
     for group in groups:
-        arrays = tuple(map(backend.as_device, group))
+        arrays = tuple(map(_kernels("exchange").as_device, group))
         if any(a.shape != arrays[0].shape or a.dtype != arrays[0].dtype for a in arrays):
             kinds = ", ".join(f"{tuple(a.shape)} {a.dtype}" for a in arrays)
             raise InvalidArgument(f"{name} needs arrays of one shape and dtype; got {kinds}")
@@ -250,11 +250,12 @@ class _Call:
             raise InvalidArgument(
                 f"host and device arrays are mixed: {', '.join(on_host)} must be on the CUDA device too"
             )
-        arrays = [backend.as_device(v) for v in values]
+        exchange = _kernels("exchange")
+        arrays = [exchange.as_device(v) for v in values]
         self.dtype, self.compute = computing_dtype([np.dtype(a.dtype) for a in arrays], self.names, False)
         if self.compute.name not in FLOATS:
             raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
-        self.arrays = [backend.as_device(a, self.compute) for a in arrays]
+        self.arrays = [exchange.as_device(a, self.compute) for a in arrays]
 
     def empty(self, shape: Any) -> Any:
         """A new array of the computing dtype."""
@@ -262,7 +263,7 @@ class _Call:
 
     def result(self, y: Any) -> Any:
         """A kernel's result as the caller's kind of array, in the caller's dtype."""
-        return backend.like(y, self.given, self.dtype)
+        return _kernels("exchange").like(y, self.given, self.dtype)
 
     def alike(self, first: int = 0, stop: int | None = None) -> None:
         """Some of the arrays must have one shape."""

@@ -230,18 +230,18 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
 
 
 def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    backend, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "halves"))
+    backend, exchange, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "exchange", "halves"))
     backend.require()
-    x = _real(backend.as_device(given))
+    x = _real(exchange.as_device(given))
     spec = _spec(rank, tuple(x.shape), "x", size, stride, padding, dilation)
     unfold = import_module("fastconv.cuda.unfold").unfold
     if x.dtype != np.float16:
         cols = backend.empty(_matrix_shape(spec), x.dtype)
         unfold(lifted(x, rank, False), cols, **_windows(spec))
-        return backend.like(cols, given)
+        return exchange.like(cols, given)
     half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(spec), x.dtype)
     unfold(lifted(half.bits, rank, False), cols.bits, **_windows(spec))
-    return backend.like(cols.array, given)
+    return exchange.like(cols.array, given)
 
 
 def _real(x: Any) -> Any:
