@@ -73,7 +73,7 @@ def _table() -> tuple[Row, ...]:
     rows += [Row(op, "winograd", "cpu", f"fastconv.cpu.winograd:{op}", _winograd) for op in convolutions]
     rows.append(Row("conv", "winograd", "cuda", "fastconv.cuda.winograd:conv", _winograd_cuda))
     for op in convolutions[1:]:
-        rows.append(Row(op, "winograd", "cuda", f"fastconv.cuda.winograd_grad:{op}", _winograd_grad_cuda))
+        rows.append(Row(op, "winograd", "cuda", f"fastconv.cuda.winograd:{op}", _winograd_grad_cuda))
     for device in DEVICES:
         for method in ("im2col", "direct"):
             rows += [Row(op, method, device, f"fastconv.{device}.{method}:{op}", _always) for op in convolutions]

@@ -16,10 +16,10 @@ from planting import mutated
 
 import fastconv as fc
 from fastconv import foreign
-from fastconv.cuda import backend, tune
+from fastconv.cuda import backend
 from fastconv.cuda.array import Array, asarray
 from fastconv.cuda.arrays import functions
-from fastconv.cuda.gemm import gemm
+from fastconv.cuda.gemm import tiles
 from fastconv.cuda.runtime import adoption, dlpack, streams
 from fastconv.errors import InvalidArgument, Unsupported
 
@@ -248,7 +248,7 @@ def test_any_order_of_axes(axes):
 
 
 def test_fastconv_gives_what_it_was_given(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
     x, w = X[None], np.ones((2, 2, 2, 2), np.float32)
     y = fc.conv2d(asarray(x), asarray(w))
     agree(y, fc.conv2d(x, w))

@@ -15,9 +15,8 @@ import numpy as np
 from ..borders import border_index
 from . import backend
 from .backend import cuda
-from .indexing import channel_axes, make_position
+from .indexing import Strides, Triple, channel_axes, make_position, split, strides_of
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide, table
-from .lowering import Strides, Triple, split, strides_of
 
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 

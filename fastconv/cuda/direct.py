@@ -16,9 +16,8 @@ from .activation import device_function
 from .backend import cuda
 from .filters import Filters, cut, filters_of, sum_parts
 from .halves import through_float32
-from .indexing import channel_axes, make_position
+from .indexing import Strides, Triple, channel_axes, kernel_of, make_position, split, strides_of
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
-from .lowering import Strides, Triple, kernel_of, split, strides_of
 from .planar import depthwise, depthwise_grad, direct_tiled
 from .pointwise import fill
 

@@ -1,11 +1,51 @@
-"""Index arithmetic that kernels share, as device functions."""
+"""Index arithmetic: where elements lie, told on the host, and from numbers to positions, as device functions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
+
+Triple = tuple[int, int, int]
+L = numba.uint64  # addresses of shared memory, and of neighbours that constants part: no masking between additions
+
+
+class Strides(NamedTuple):
+    """Elements from one image, channel, slice, row and pixel to the next."""
+
+    n: int
+    c: int
+    d: int
+    h: int
+    w: int
+
+
+def strides_of(C: int, size: Triple, channels_last: bool) -> Strides:
+    """Strides of a C-contiguous (N, C, D, H, W), or (N, D, H, W, C) with `channels_last`."""
+    D, H, W = size
+    if channels_last:
+        return Strides(D * H * W * C, 1, H * W * C, W * C, C)
+    return Strides(C * D * H * W, D * H * W, H * W, W, 1)
+
+
+def split(shape: tuple[int, ...], channels_last: bool) -> tuple[int, int, Triple]:
+    """N, C and (D, H, W) of a shape."""
+    if channels_last:
+        return shape[0], shape[4], (shape[1], shape[2], shape[3])
+    return shape[0], shape[1], (shape[2], shape[3], shape[4])
+
+
+def kernel_of(shape: tuple[int, ...], channels_last: bool) -> Triple:
+    """(KD, KH, KW) of a shape of weights."""
+    return triple(shape[:3] if channels_last else shape[2:])
+
+
+def triple(values: Iterable[int]) -> Triple:
+    """Three numbers of any sequence."""
+    a, b, c = values
+    return a, b, c
 
 
 @lru_cache(maxsize=4)

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend import cuda
-from .indexing import make_position
+from .indexing import Triple, make_position
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide, table
-from .lowering import Triple
 
 Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 

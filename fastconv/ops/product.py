@@ -11,7 +11,7 @@ from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import check_activation
 
-KERNELS = {"cpu": "fastconv.cpu.gemm:matmul", "cuda": "fastconv.cuda.product:matmul"}
+KERNELS = {"cpu": "fastconv.cpu.gemm:matmul", "cuda": "fastconv.cuda.gemm:matmul"}
 
 
 def matmul(

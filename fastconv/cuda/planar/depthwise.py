@@ -18,10 +18,9 @@ import numpy as np
 from .. import border
 from ..backend import cuda
 from ..filters import ENOUGH_BLOCKS, filters_of
-from ..gemm.gemm import L
 from ..halves import Half, elements, make_loader
+from ..indexing import L, Triple, kernel_of, split, strides_of
 from ..launch import BLOCK, blocks_for, launch, needs_wide
-from ..lowering import Triple, kernel_of, split, strides_of
 from ..runtime.source import inlined, known, unrolled
 from .register_rows import (
     MOST_STRIDE,

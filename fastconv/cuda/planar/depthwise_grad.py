@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from .. import backend, border
 from ..backend import cuda
 from ..filters import cut, filters_of, sum_parts
-from ..gemm.gemm import L
+from ..indexing import L, Triple, kernel_of, split, strides_of
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import Triple, kernel_of, split, strides_of
 from ..runtime.source import inlined, known, unrolled
 from .depthwise import resident
 from .register_rows import Axis, Line, forward_axis, lanes_for, line, make_load_row

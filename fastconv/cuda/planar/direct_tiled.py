@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 from .. import border
 from ..backend import cuda
 from ..filters import ENOUGH_BLOCKS, Filters, filters_of
-from ..gemm.gemm import L
+from ..indexing import L, Strides, Triple, kernel_of, split, strides_of
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import Strides, Triple, kernel_of, split, strides_of
 from ..runtime.source import known, unrolled
 from .register_rows import (
     MOST_STRIDE,

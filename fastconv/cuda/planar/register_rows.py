@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..activation import device_function
-from ..gemm.gemm import L
 from ..halves import make_loader, make_storer
+from ..indexing import L
 from ..launch import blocks_for
 from ..runtime.source import inlined, known, unrolled
 

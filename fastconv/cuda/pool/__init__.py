@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .backend import cuda
-from .indexing import channel_axes, make_position
-from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
-from .lowering import Strides, Triple, split, strides_of
-from .pooling.pool_grad import avg_pool_grad as avg_pool_grad
-from .pooling.pool_grad import lp_pool_grad as lp_pool_grad
-from .pooling.pool_grad import max_pool_grad as max_pool_grad
-from .pooling.pool_windows import (
+from ..backend import cuda
+from ..indexing import Strides, Triple, channel_axes, make_position, split, strides_of
+from ..launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
+from .gradients import avg_pool_grad as avg_pool_grad
+from .gradients import lp_pool_grad as lp_pool_grad
+from .gradients import max_pool_grad as max_pool_grad
+from .windows import (
     MEAN,
     MEAN_OF,
     POWERS,

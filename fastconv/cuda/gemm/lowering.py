@@ -7,48 +7,17 @@ one tap (`even`), a table has one entry per step, else one per column. Everythin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
-from .gemm.gemm import OUTSIDE, Gather, Phase, Target
+from ..indexing import Strides, Triple, strides_of, triple
+from .gathered import OUTSIDE, Gather, Phase, Target
 
-Triple = tuple[int, int, int]
 START = Phase._fields.index("start")
-
-
-class Strides(NamedTuple):
-    """Elements from one image, channel, slice, row and pixel to the next."""
-
-    n: int
-    c: int
-    d: int
-    h: int
-    w: int
-
-
-def strides_of(C: int, size: Triple, channels_last: bool) -> Strides:
-    """Strides of a C-contiguous (N, C, D, H, W), or (N, D, H, W, C) with `channels_last`."""
-    D, H, W = size
-    if channels_last:
-        return Strides(D * H * W * C, 1, H * W * C, W * C, C)
-    return Strides(C * D * H * W, D * H * W, H * W, W, 1)
-
-
-def split(shape: tuple[int, ...], channels_last: bool) -> tuple[int, int, Triple]:
-    """N, C and (D, H, W) of a shape."""
-    if channels_last:
-        return shape[0], shape[4], (shape[1], shape[2], shape[3])
-    return shape[0], shape[1], (shape[2], shape[3], shape[4])
-
-
-def kernel_of(shape: tuple[int, ...], channels_last: bool) -> Triple:
-    """(KD, KH, KW) of a shape of weights."""
-    return _triple(shape[:3] if channels_last else shape[2:])
 
 
 @dataclass(frozen=True)
@@ -59,6 +28,9 @@ class Window:
     stride: Triple
     dilation: Triple
     before: Triple
+
+
+POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))  # single pixels
 
 
 @dataclass(frozen=True)
@@ -96,7 +68,7 @@ class Problem:
 class Plan:
     """Tables and strides for one gathering GEMM.
 
-    `columns` has (tap, channel) of each column, -1 where there is none; `entries` and `phases` are as in ``gemm``.
+    `columns` has (tap, channel) of each column, -1 where there is none; `entries` and `phases` are as in ``gathered``.
     """
 
     columns: np.ndarray
@@ -115,7 +87,7 @@ def forward(p: Problem, BK: int, by_step: bool = True) -> Plan:
     taps = np.array(list(product(*map(range, p.window.kernel))))
     columns, entries = _columns(taps * p.window.dilation, np.arange(len(taps)), inner, x, BK)
     phase = Phase(*p.out, p.N * math.prod(p.out), 0, len(columns) // BK, 0)
-    origin = _triple(-b for b in p.window.before)
+    origin = triple(-b for b in p.window.before)
     gather = Gather(*p.window.stride, *origin, *p.size, x.n, x.d, x.h, x.w, x.c, inner * x.c)
     target = Target(y.n, y.d, y.h, y.w, y.c, p.O // p.groups * y.c)
     even = by_step and inner % BK == 0
@@ -135,14 +107,14 @@ def backward(p: Problem, BK: int) -> Plan:
         distance = residue + before - taps * dilation
         meets = np.flatnonzero((distance % stride == 0).all(axis=1))
         some_columns, some_entries = _columns(distance[meets] // stride, meets, inner, y, BK)
-        cells = _triple(-(-(n - r) // s) for n, r, s in zip(p.size, residue, p.window.stride, strict=True))
+        cells = triple(-(-(n - r) // s) for n, r, s in zip(p.size, residue, p.window.stride, strict=True))
         start = residue[0] * x.d + residue[1] * x.h + residue[2] * x.w
         phases.append(Phase(*cells, p.N * math.prod(cells), first, len(some_columns) // BK, start))
         first += len(some_columns) // BK
         columns.append(some_columns)
         entries.append(some_entries[::BK] if even else some_entries)
     gather = Gather(1, 1, 1, 0, 0, 0, *p.out, y.n, y.d, y.h, y.w, y.c, inner * y.c)
-    strides = _triple(v * s for v, s in zip((x.d, x.h, x.w), p.window.stride, strict=True))
+    strides = triple(v * s for v, s in zip((x.d, x.h, x.w), p.window.stride, strict=True))
     target = Target(x.n, *strides, x.c, p.C // p.groups * x.c)
     return Plan(np.concatenate(columns), np.concatenate(entries), np.array(phases), gather, target, even)
 
@@ -181,6 +153,11 @@ def _columns(
     return columns, entries
 
 
-def _triple(values: Iterable[int]) -> Triple:
-    a, b, c = values
-    return a, b, c
+def entries_of(plan: Plan) -> np.ndarray:
+    """The entries of a plan's columns, one after the other."""
+    return plan.entries.reshape(-1)
+
+
+def phases_of(plan: Plan) -> np.ndarray:
+    """The numbers of a plan's phases, one after the other."""
+    return plan.phases.reshape(-1)

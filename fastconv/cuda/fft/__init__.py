@@ -3,7 +3,7 @@
     y = F^-1[ sum over c of F[x] * conj(F[w]) ]        dx = F^-1[ sum over o of F[dy] * F[w] ]
     dw = F^-1[ sum over images of F[x] * conj(F[dy]) ]
 
-on grids of overlapping tiles (`fft_grid`), dy spread by the stride, w by the dilation. The transforms are cuFFT's,
+on grids of overlapping tiles (`grid`), dy spread by the stride, w by the dilation. The transforms are cuFFT's,
 through CuPy (`spectra`); channels are summed by a kernel of ours. Inside, everything is channels-first.
 
 Cost: about 2.5*log2(points) operations for each point of each plane, and 4 for each pair of channels and point.
@@ -19,17 +19,17 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..config import settings
-from . import backend, border
-from .arrays import layout
-from .filters import Filters, filters_of
-from .fourier import spectra
-from .fourier.fft_grid import Cut, cut
-from .fourier.fft_kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
-from .halves import through_float32
-from .launch import blocks_for, entry, flat, launch, needs_wide
-from .lowering import Triple, kernel_of, split, strides_of
-from .pointwise import fill
+from ...config import settings
+from .. import backend, border
+from ..arrays import layout
+from ..filters import Filters, filters_of
+from ..halves import through_float32
+from ..indexing import Triple, kernel_of, split, strides_of, triple
+from ..launch import blocks_for, entry, flat, launch, needs_wide
+from ..pointwise import fill
+from . import spectra
+from .grid import Cut, cut
+from .kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
 
 REGISTER_TILE = 4  # sums of a thread along rows and along columns, at most
 FILTER_BYTES = 1 << 30  # that all filters' planes should not exceed
@@ -54,7 +54,7 @@ def conv(
     p = cut(_spread(out, stride), reach, stride, N, C + O, O * f.channels, _budget(y))
     weights = _filters(w, f, p, dilation, groups, channels_last)
     lying = Source(*size, *strides_of(C, size, False), *p.moves, *before, *ONE, *p.lengths)
-    counts = _triple(m // s for m, s in zip(p.moves, stride, strict=True))
+    counts = triple(m // s for m, s in zip(p.moves, stride, strict=True))
     to = Target(*out, *strides_of(O, out, False), *counts, *NONE, *stride, *NONE)
     for first, tiles in _chunks(N, C + O, p, y):
         values = _transformed(x, tiles, _grid(p, C, first), lying)
@@ -80,7 +80,7 @@ def conv_input_grad(
     dy, result = _first(dy, channels_last), _room(target, channels_last)
     (N, C, size), (_, O, out) = split(result.shape, False), split(dy.shape, False)
     f, reach = filters_of(w.shape, groups, channels_last), _reach(w, dilation, channels_last)
-    places = _triple(b + n for b, n in zip(before, size, strict=True))
+    places = triple(b + n for b, n in zip(before, size, strict=True))
     p = cut(places, reach, ONE, N, C + O, O * f.channels, _budget(dx))
     weights = _filters(w, f, p, dilation, groups, channels_last)
     lying = Source(*out, *strides_of(O, out, False), *p.moves, *reach, *stride, *p.lengths)
@@ -206,12 +206,12 @@ def _budget(result: Any) -> int:
 
 def _reach(w: Any, dilation: Triple, channels_last: bool) -> Triple:
     """How far the last tap lies from the first."""
-    return _triple((k - 1) * d for k, d in zip(kernel_of(w.shape, channels_last), dilation, strict=True))
+    return triple((k - 1) * d for k, d in zip(kernel_of(w.shape, channels_last), dilation, strict=True))
 
 
 def _spread(out: Triple, stride: Triple) -> Triple:
     """Places from the first output to the last."""
-    return _triple((n - 1) * s + 1 for n, s in zip(out, stride, strict=True))
+    return triple((n - 1) * s + 1 for n, s in zip(out, stride, strict=True))
 
 
 def _first(x: Any, channels_last: bool) -> Any:
@@ -226,8 +226,3 @@ def _room(y: Any, channels_last: bool) -> Any:
 def _give(result: Any, y: Any, channels_last: bool) -> None:
     if channels_last:
         layout.permute_into(result, y, LAST)
-
-
-def _triple(values: Any) -> Triple:
-    a, b, c = values
-    return a, b, c

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from ..indexing import Triple
 from ..launch import table
-from ..lowering import Triple
 
 # Kinds of pooling: the mean over the divisor of the tables or over a given number; sums of |x|, x^2 and |x|^p; max |x|.
 MEAN, MEAN_OF, MAGNITUDES, SQUARES, POWERS, LARGEST = range(6)
