@@ -18,7 +18,7 @@ from tolerances import tolerance
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.cuda import backend
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 COPY = Target(0.8, "a copy")
 DEPTHWISE = conv_case("depthwise 3x3 128@56", 64, 128, 56, 128, 3, groups=128)
@@ -44,11 +44,12 @@ def pools(torch: Any, sync: Call, rate: float, cases: list[Any]) -> Iterator[Lin
     verdicts = []
     for case in cases:
         function = getattr(fc, "max_pool2d" if case.name.startswith("max") else "avg_pool2d")
-        spec, x = case.spec(False), np.random.default_rng(0).standard_normal(case.x_shape, np.float32)
+        spec = case.spec(False, count_include_pad=True)
+        x = np.random.default_rng(0).standard_normal(case.x_shape, np.float32)
         moved = 4 * (x.size + x.shape[0] * x.shape[1] * int(np.prod(spec.out)))
         plane = x[:1, :1, None].astype(float)
         op = function.__name__.removesuffix("2d")
-        exact, _ = problems.reference(op, plane, spec.windows(True), spec.dilation, 2, None)
+        exact, _ = problems.reference(op, plane, problems.windows_of(spec), spec.dilation, 2, None)
         for last in (False, True):
             layout = "NHWC" if last else "NCHW"
             there = backend.to_device(naive.to_last(x) if last else x)
@@ -76,7 +77,7 @@ def _theirs(torch: Any, function: Any, x: np.ndarray, case: Any, last: bool) -> 
 
 def depthwise(torch: Any, sync: Call, rate: float, case: Case = DEPTHWISE) -> Iterator[Line]:
     """Forward, by the row that "auto" takes."""
-    given, spec = operands(case), conv_spec(case.x_shape, case.w_shape, rank=2, **case.options)
+    given, spec = operands(case), conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
     row = dispatch.find("conv", spec, "auto", "cuda")
     call, read = our_call(row, case, given, "float32")
     good = correct("conv", case, "float32", f"fastconv {row.method}", call, read, oracle("conv", case, given))

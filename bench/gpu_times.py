@@ -24,7 +24,7 @@ from fastconv import dispatch
 from fastconv.cuda import backend, halves
 from fastconv.errors import MissingExtra
 from fastconv.ops._kernels import geometry
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 BUDGET = 170.0  # seconds for all the times: what does not fit is left out, and said to be
 CUDNN = {"float32": Target(0.6, "cuDNN"), "tf32": Target(0.35, "cuDNN"), "bfloat16": Target(0.35, "cuDNN")}
@@ -88,7 +88,7 @@ def oracle(op: str, case: Case, given: Operands) -> np.ndarray:
 
 def our_call(row: Any, case: Case, given: Operands, dtype: str) -> tuple[Call, Callable[[], np.ndarray]]:
     """A row's kernel on device arrays, channels-last, and what it wrote, channels-first."""
-    spec = conv_spec(case.x_shape, case.w_shape, rank=2, **case.options)
+    spec = conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
     options = {**geometry(spec), "channels_last": True}
     host = {"x": naive.to_last(given.x)[:, None], "w": naive.weights_to_last(given.w)[None]}
     host["dy"] = naive.to_last(given.dy)[:, None]
@@ -139,7 +139,7 @@ def convolution(problem: Problem, op: str, dtype: str, torch: Any, sync: Call) -
     case, given = problem.case, operands(problem.case)
     exact = oracle(op, case, given)
     calls: dict[str, tuple[Call, Callable[[], np.ndarray]]] = {}
-    spec = conv_spec(case.x_shape, case.w_shape, rank=2, **case.options)
+    spec = conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
     for row in dispatch.rows(op, "cuda"):
         slow = row.method == "direct" and case.plain["groups"] == 1
         if row.supports(spec) is None and not slow and (row.method != "winograd" or dtype == "float32"):

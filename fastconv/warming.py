@@ -14,7 +14,7 @@ from . import ops
 from .errors import InvalidArgument, shown
 from .ops._exactness import suits
 from .simd.kernel_cache import compiled
-from .spec import LAYOUTS, conv_spec
+from .spec import LAYOUTS, conv_problem
 
 DTYPES = ("float32", "float64")
 MOST_DTYPES = 64  # entries that are looked at: an iterator need not have an end
@@ -154,9 +154,9 @@ def _auto(dtype: str) -> None:
     """What "auto" looks at before it takes a transform."""
     for layout in LAYOUTS[2]:
         for x, w in _inputs(dtype, layout):
-            spec = conv_spec(x.shape, w.shape, rank=2, layout=layout, dtype=dtype)
             for op in ("conv", "conv_input_grad"):
-                suits(op, spec, "fft", x if op == "conv" else np.ones(spec.y_shape, dtype), w)
+                problem = conv_problem(x.shape, w.shape, rank=2, layout=layout, dtype=dtype, op=op)
+                suits(problem, "fft", x if op == "conv" else np.ones(problem.y_shape, dtype), w)
 
 
 STEPS: dict[str, Callable[[str], None]] = {

@@ -15,7 +15,7 @@ from cases import Case
 
 from fastconv import dispatch
 from fastconv.cuda import backend
-from fastconv.spec import adaptive_spec, pool_spec
+from fastconv.spec import adaptive_problem, conv_problem, pool_problem
 
 CONVOLUTIONS = ("conv", "conv_input_grad", "conv_weight_grad")
 POOLS = ("max_pool", "avg_pool", "lp_pool", "max_pool_grad", "avg_pool_grad", "lp_pool_grad")
@@ -72,13 +72,14 @@ class PoolCase:
     options: dict = field(default_factory=dict, hash=False)
     out: object = None
 
-    def spec(self, channels_last):
+    def spec(self, channels_last, op="max_pool", count_include_pad=False):
         rank = len(self.x_shape) - 2
         shape = (self.x_shape[0], *self.x_shape[2:], self.x_shape[1]) if channels_last else self.x_shape
         layout = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}[rank][channels_last]
         if self.out is not None:
-            return adaptive_spec(shape, self.out, rank=rank, layout=layout)
-        return pool_spec(shape, self.size, rank=rank, layout=layout, **self.options)
+            return adaptive_problem(shape, self.out, rank=rank, layout=layout, op=op)
+        options = {**self.options, "count_include_pad": count_include_pad}
+        return pool_problem(shape, self.size, rank=rank, layout=layout, op=op, **options)
 
     def __str__(self):
         return self.name
@@ -127,42 +128,44 @@ def on_host(a, shape, channels_last, weights=False):
 
 
 def kernel(op, method):
-    return dispatch.load(next(row for row in dispatch.rows(op, "cuda") if row.method == method))
+    return dispatch.row_of(op, method, "cuda").operator(op)
+
+
+def problem_of(op, case, channels_last, dtype="float32"):
+    """A case as the library sees it."""
+    x, w = case.x_shape, case.w_shape
+    if channels_last:
+        x, w = (x[0], *x[2:], x[1]), (*w[2:], w[1], w[0])
+    layout = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}[case.rank][channels_last]
+    return conv_problem(x, w, rank=case.rank, layout=layout, dtype=dtype, op=op, **case.options)
 
 
 def convolve(op, method, case, channels_last, dtype="float32", bias=True, activation=None, function=None):
     """(what the row wrote, what the oracle says); `function` replaces the row's."""
     x, w, b, dy = draw(case.name, case.x_shape, case.w_shape, case.w_shape[0], case.y_shape)
-    rank, plain, missing = case.rank, case.plain, 3 - case.rank
-    options = {
-        "stride": (1,) * missing + plain["stride"],
-        "dilation": (1,) * missing + plain["dilation"],
-        "padding": ((0, 0),) * missing + plain["padding"],
-        "padding_mode": plain["padding_mode"],
-        "groups": plain["groups"],
-        "channels_last": channels_last,
-    }
+    rank, plain = case.rank, case.plain
+    problem = problem_of(op, case, channels_last, dtype)
     dx_, dy_ = (on_device(a, rank, channels_last, dtype) for a in (x, dy))
     w_ = on_device(w, rank, channels_last, dtype, weights=True)
     run = function or kernel(op, method)
     if op == "conv":
         result, expected = backend.empty(dy_.shape, dtype), naive.conv(x, w, b if bias else None, **plain)
         b_ = backend.to_device(b.astype(dtype)) if bias else None
-        run(dx_, w_, b_, result, activation=activation, **options)
+        run(problem, dx_, w_, b_, result, activation=activation)
         expected = naive.activate(expected, activation)
     elif op == "conv_input_grad":
         result, expected = backend.empty(dx_.shape, dtype), naive.conv_input_grad(dy, w, case.size, **plain)
-        run(dy_, w_, result, **options)
+        run(problem, dy_, w_, result)
     else:
         result, expected = backend.empty(w_.shape, dtype), naive.conv_weight_grad(x, dy, case.kernel, **plain)
-        run(dx_, dy_, result, **options)
+        run(problem, dx_, dy_, result)
     return on_host(result, expected.shape, channels_last, weights=op == "conv_weight_grad"), expected
 
 
 def pool(op, case, channels_last, dtype="float32", p=2.0, divisor=None, count_include_pad=False, x=None, function=None):
     """Lists of (what the row wrote, what the oracle says)."""
-    spec = case.spec(channels_last)
-    windows, step, rank = spec.windows(count_include_pad), spec.dilation, spec.rank
+    spec = case.spec(channels_last, op, count_include_pad)
+    windows, step, rank = windows_of(spec), spec.dilation, spec.rank
     y_shape = (spec.N, spec.C, *spec.out)
     drawn, dy = draw(case.name, case.x_shape, y_shape)
     x = lifted(drawn if x is None else x, rank)
@@ -171,26 +174,30 @@ def pool(op, case, channels_last, dtype="float32", p=2.0, divisor=None, count_in
     y, indices = reference(op.removesuffix("_grad"), wide, windows, step, p, divisor)
     run = function or kernel(op, "direct")
     x_, y_, dy_ = (on_device(a, 3, channels_last, dtype) for a in (x, y, dy))
-    layout = {"channels_last": channels_last}
     out = backend.empty((dy_ if not op.endswith("_grad") else x_).shape, dtype)
     if op == "max_pool":
         where = backend.empty(dy_.shape, np.int64)
-        run(x_, out, where, windows, step=step, **layout)
+        run(spec, x_, out, where)
         only = backend.empty(dy_.shape, dtype)
-        run(x_, only, None, windows, step=step, **layout)
+        run(spec, x_, only, None)
         return [(on_host(a, y_shape, channels_last), e) for a, e in ((out, y), (where, indices), (only, y))]
     if op == "max_pool_grad":
-        run(dy_, on_device(indices, 3, channels_last, np.int64), out, **layout)
+        run(spec, dy_, on_device(indices, 3, channels_last, np.int64), out)
     elif op == "avg_pool":
-        run(x_, out, windows, step=step, divisor=divisor, **layout)
+        run(spec, x_, out, divisor=divisor)
     elif op == "lp_pool":
-        run(x_, out, windows, step=step, p=p, **layout)
+        run(spec, x_, out, p=p)
     elif op == "avg_pool_grad":
-        run(dy_, out, windows, step=step, divisor=divisor, **layout)
+        run(spec, dy_, out, divisor=divisor)
     else:
-        run(dy_, x_, y_, out, windows, step=step, p=p, **layout)
+        run(spec, dy_, x_, y_, out, p=p)
     expected = y if not op.endswith("_grad") else gradient(op, wide, y, indices, dy, windows, step, p, divisor)
     return [(on_host(out, expected.shape, channels_last), expected)]
+
+
+def windows_of(spec):
+    """Tables of the windows along each axis: first real element, number of real elements, divisor."""
+    return [axis.table() for axis in spec.axes]
 
 
 def each_window(windows, step):

@@ -4,15 +4,28 @@ A row's problem is computed on whatever executor ``fastconv.cuda.backend`` has, 
 numbers go in and come out as they do for a user. Arrays are channels-first on both sides, whatever the layout.
 """
 
+from typing import NamedTuple
+
 import cuda_problems as problems
 import naive
 import numpy as np
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
-ROWS = [row for row in dispatch.TABLE if row.device == "cuda"]
+
+class Row(NamedTuple):
+    """One operation by one method."""
+
+    op: str
+    method: str
+    row: dispatch.Row
+
+
+ROWS = [
+    Row(op, row.method, row) for op in (*problems.CONVOLUTIONS, *problems.POOLS) for row in dispatch.rows(op, "cuda")
+]
 #: float32 that may be rounded to TF32 counts as a dtype of its own.
 FLOATS = ("float32", "float64", "float16", "bfloat16", "tf32")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
@@ -43,7 +56,7 @@ def serves(row, case):
     """True if the row serves a problem; pools serve all."""
     if row.op not in problems.CONVOLUTIONS:
         return case.out is None  # adaptive pooling has functions of its own, and windows like any other
-    return row.supports(conv_spec(case.x_shape, case.w_shape, rank=case.rank, **case.options)) is None
+    return row.row.reason(conv_problem(case.x_shape, case.w_shape, rank=case.rank, op=row.op, **case.options)) is None
 
 
 def shapes(row, case):
@@ -65,7 +78,7 @@ def whole_numbers(row, case, unsigned=False):
     spec, op = case.spec(False), row.op.removesuffix("_grad")
     x, dy = problems.draw(case.name, case.x_shape, (spec.N, spec.C, *spec.out))
     x = problems.lifted(abs(x) if unsigned else x, spec.rank)
-    windows, step = spec.windows(True), spec.dilation
+    windows, step = problems.windows_of(case.spec(False, count_include_pad=True)), spec.dilation
     y, indices = problems.reference(op, x, windows, step, 2.0, None)
     result = y if op == row.op else problems.gradient(row.op, x, y, indices, dy, windows, step, 2.0, None)
     arrays = {"max_pool_grad": (dy, indices), "avg_pool_grad": (dy,), "lp_pool_grad": (dy, x, y)}.get(row.op, (x,))

@@ -16,7 +16,8 @@ LAYERS = [
     {"errors"},
     {"config", "files", "interrupts", "streams"},
     {"kept"},
-    {"windows", "borders", "arguments", "foreign"},
+    {"windows", "borders", "foreign"},
+    {"problem"},
     {"spec"},
     {"workers"},
     {"threads", "memory", "precision"},
@@ -30,9 +31,9 @@ LAYERS = [
     {"cli"},
     {"__init__", "__main__"},
 ]
-#: Kernels take arrays and plain integers: of what stands above them they may see these alone.
+#: Kernels take a problem and arrays: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "foreign", "threads", "memory", "precision"}
+KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "problem", "foreign", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 
 MOST_LINES_OF_A_FILE = 400

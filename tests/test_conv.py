@@ -9,77 +9,74 @@ from tolerances import EXACT, assert_close
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.errors import Unsupported
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
-ROWS = [row for row in dispatch.TABLE if row.op in OPS and row.device == "cpu"]
+ROWS = [(row, op) for row in dispatch.TABLE for op in row.ops if op in OPS and row.device == "cpu"]
 
 
-def spec_of(case, channels_last, dtype):
+def problem_of(case, op, channels_last, dtype):
     """The problem as the library sees it."""
     x, w = case.x_shape, case.w_shape
     if channels_last:
         x, w = (x[0], *x[2:], x[1]), (*w[2:], w[1], w[0])
-    return conv_spec(x, w, rank=case.rank, layout=LAYOUTS[case.rank][channels_last], dtype=dtype, **case.options)
+    layout = LAYOUTS[case.rank][channels_last]
+    return conv_problem(x, w, rank=case.rank, op=op, layout=layout, dtype=dtype, **case.options)
 
 
-def label(row):
-    return f"{row.op}-{row.method}"
+def label(value):
+    return value if isinstance(value, str) else value.method
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
-@pytest.mark.parametrize("row", ROWS, ids=label)
-def test_kernel(row, channels_last, dtype, case):
+@pytest.mark.parametrize(("row", "op"), ROWS, ids=label)
+def test_kernel(row, op, channels_last, dtype, case):
     """Through the public function, by an explicit method: exact on whole numbers, within the table on others."""
-    reason = row.supports(spec_of(case, channels_last, dtype))
+    reason = row.reason(problem_of(case, op, channels_last, dtype))
     if reason is not None:
         with pytest.raises(Unsupported) as caught:
-            problem(case).solve(row.op, channels_last, dtype, method=row.method)
+            problem(case).solve(op, channels_last, dtype, method=row.method)
         assert reason in str(caught.value)
         return
     if row.method in EXACT:
         whole = problem(case, whole=True)
-        y = whole.solve(row.op, channels_last, dtype, method=row.method)
-        np.testing.assert_array_equal(y, whole.expected(row.op))
+        y = whole.solve(op, channels_last, dtype, method=row.method)
+        np.testing.assert_array_equal(y, whole.expected(op))
     data = problem(case)
-    y = data.solve(row.op, channels_last, dtype, method=row.method)
-    assert_close(y, data.expected(row.op), row.method, data.terms(row.op))
+    y = data.solve(op, channels_last, dtype, method=row.method)
+    assert_close(y, data.expected(op), row.method, data.terms(op))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
-@pytest.mark.parametrize("row", ROWS, ids=label)
-def test_kernel_writes_every_element(row, channels_last, case):
-    """The kernel itself, called with arrays and plain integers, on an output full of NaN."""
-    spec = spec_of(case, channels_last, "float32")
-    if row.supports(spec) is not None:
+@pytest.mark.parametrize(("row", "op"), ROWS, ids=label)
+def test_kernel_writes_every_element(row, op, channels_last, case):
+    """The kernel itself, called with the problem and arrays, on an output full of NaN."""
+    whole = problem_of(case, op, channels_last, "float32")
+    if row.reason(whole) is not None:
         pytest.skip("not served")
     data = problem(case)
-    first, second = (a.astype(np.float32) for a in data.arrays[row.op])
-    expected = data.expected(row.op)
+    first, second = (a.astype(np.float32) for a in data.arrays[op])
+    expected = data.expected(op)
     if channels_last:
-        first, second = to_last(first), to_last(second, is_weight=row.op != "conv_weight_grad")
+        first, second = to_last(first), to_last(second, is_weight=op != "conv_weight_grad")
     result = np.full_like(
-        to_last(expected, row.op == "conv_weight_grad") if channels_last else expected, np.nan, np.float32
+        to_last(expected, op == "conv_weight_grad") if channels_last else expected, np.nan, np.float32
     )
     operands = [
         deepen(a, case.rank, channels_last, weight)
-        for a, weight in ((first, False), (second, row.op != "conv_weight_grad"))
+        for a, weight in ((first, False), (second, op != "conv_weight_grad"))
     ]
-    y = deepen(result, case.rank, channels_last, row.op == "conv_weight_grad")
-    options = {
-        name: getattr(spec, name)
-        for name in ("stride", "dilation", "padding", "padding_mode", "groups", "channels_last")
-    }
-    if row.op == "conv":
-        dispatch.load(row)(*operands, None, y, **options, activation=None)
+    y = deepen(result, case.rank, channels_last, op == "conv_weight_grad")
+    if op == "conv":
+        row.operator(op)(whole, *operands, None, y)
     else:
-        dispatch.load(row)(*operands, y, **options)
+        row.operator(op)(whole, *operands, y)
     result = y.reshape(result.shape)
     if channels_last:
-        result = to_first(result, row.op == "conv_weight_grad")
-    assert_close(result, expected, row.method, data.terms(row.op))
+        result = to_first(result, op == "conv_weight_grad")
+    assert_close(result, expected, row.method, data.terms(op))
 
 
 def deepen(a, rank, channels_last, is_weight):

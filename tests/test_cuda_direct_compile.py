@@ -61,10 +61,7 @@ def convolve(op, method, x_shape, w_shape, channels_last, dtype="float32", **opt
     """Start a row's kernels on arrays without contents; `activation` and `numbers` (16 bits) are options too."""
     activation, numbers = options.pop("activation", None), options.pop("numbers", None)
     case = problems.Case("", x_shape, w_shape, options)
-    plain, missing = case.plain, 3 - case.rank
-    geometry = {name: (1,) * missing + plain[name] for name in ("stride", "dilation")}
-    geometry |= {"padding": ((0, 0),) * missing + plain["padding"], "padding_mode": plain["padding_mode"]}
-    geometry |= {"groups": plain["groups"], "channels_last": channels_last}
+    problem, missing = problems.problem_of(op, case, channels_last, dtype), 3 - case.rank
 
     def array(shape, weights=False):
         shape = shape[:2] + (1,) * missing + shape[2:]
@@ -75,11 +72,11 @@ def convolve(op, method, x_shape, w_shape, channels_last, dtype="float32", **opt
     x, w, y = array(case.x_shape), array(case.w_shape, True), array(case.y_shape)
     run = problems.kernel(op, method)
     if op == "conv":
-        run(x, w, backend.empty(w_shape[:1], dtype), y, activation=activation, **geometry)
+        run(problem, x, w, backend.empty(w_shape[:1], dtype), y, activation=activation)
     elif op == "conv_input_grad":
-        run(y, w, x, **geometry)
+        run(problem, y, w, x)
     else:
-        run(x, y, w, **geometry)
+        run(problem, x, y, w)
 
 
 DEPTHWISE = {"conv": "depthwise", "conv_input_grad": "depthwise", "conv_weight_grad": "depthwise_grad"}

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import sys
 import types
+from dataclasses import replace
 
 import cuda_problems as problems
 import cuda_transforms
@@ -18,7 +19,7 @@ from fastconv import config, dispatch
 from fastconv.cuda import backend, fft, launch
 from fastconv.cuda.fft import grid, kernels, spectra
 from fastconv.errors import MissingExtra
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 EXECUTOR = cudasim.Executor()
 
@@ -135,9 +136,9 @@ def test_many_filters_take_small_tiles():
 
 
 def test_auto_never_takes_it():
-    spec = conv_spec((1, 8, 200, 200), (8, 8, 63, 63), rank=2)
-    assert dispatch.choose_method("conv", spec, "cuda") == "im2col"
-    assert dispatch.find("conv", spec, "fft", "cuda").kernel == "fastconv.cuda.fft:conv"
+    spec = conv_problem((1, 8, 200, 200), (8, 8, 63, 63), rank=2)
+    assert dispatch.choose_method(replace(spec, op="conv"), "cuda") == "im2col"
+    assert dispatch.find(replace(spec, op="conv"), "fft", "cuda").module == "fastconv.cuda.fft"
 
 
 # --- CuPy
@@ -203,7 +204,7 @@ def test_cupy_is_asked_for_the_right_transforms(monkeypatch, dtype):
 
 def test_cupy_works_on_the_callers_stream(monkeypatch):
     cupy = FakeCupy()
-    monkeypatch.setattr(backend, "current_stream", lambda: 1234)
+    monkeypatch.setattr(spectra, "current_stream", lambda: 1234)
     with spectra._on_stream(cupy):
         assert cupy.streams == [1234]
 
@@ -245,8 +246,8 @@ def test_planted_bugs(simulator, small_tiles, bug, tmp_path, monkeypatch):
 
 
 BUGS = {
-    "correlated instead of convolved": ("tiles * C, sums, groups, False)", "tiles * C, sums, groups, True)"),
-    "reach": ("(k - 1) * d for k, d", "(k - 1) for k, d"),
+    "correlated instead of convolved": ("tiles * p.C, sums, p.groups, False)", "tiles * p.C, sums, p.groups, True)"),
+    "reach": ("axis.extent - 1 for axis", "axis.kernel - 1 for axis"),
     "strides of filters exchanged": ("return f.o, f.c, kernel", "return f.c, f.o, kernel"),
     "first tiles again": ("yield first, min(", "yield 0, min("),
 }

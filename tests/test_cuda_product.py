@@ -219,6 +219,6 @@ def test_planted_bugs(simulator, bug, tmp_path):
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path):
-    run = mutated(gemm, "    line = 1, 1, rows", "    line = (1, 1, rows)", tmp_path).matmul
+    run = mutated(gemm, "    elif depth == 0:", "    elif 0 == depth:", tmp_path).matmul
     for actual, expected in every_way(run):
         np.testing.assert_array_equal(actual, np.broadcast_to(expected, actual.shape))

@@ -11,6 +11,7 @@ import fastconv as fc
 from fastconv.config import settings
 from fastconv.cuda import backend, gemm, launch
 from fastconv.cuda.gemm import cores, lowering, parts, tensor, tiles
+from fastconv.spec import conv_problem
 
 EXECUTOR = cudasim.Executor()
 SMALL_TILE = tiles.Tile(8, 8, 4, 2, 2)
@@ -113,8 +114,8 @@ def test_the_gpu_and_its_tiles_do_not_change_a_bit(simulator, sums, monkeypatch,
 
 
 def test_every_step_is_in_one_part():
-    window = lowering.Window((1, 3, 3), (1, 2, 2), (1, 1, 1), (0, 1, 1))
-    plan = lowering.backward(lowering.Problem(1, 4, (1, 5, 5), 6, (1, 3, 3), window, 1, False), 4)
+    problem = conv_problem((1, 4, 5, 5), (6, 4, 3, 3), rank=2, stride=2, padding=1, op="conv_input_grad")
+    plan = lowering.lower(problem, 4)
     for count in (1, 2, 3, 50):
         phases = parts.in_parts(plan, count, 1000).phases.reshape(len(plan.phases), count, -1)
         for whole, cut in zip(plan.phases, phases, strict=True):

@@ -10,7 +10,7 @@ from test_unfold import CASES
 import fastconv as fc
 from fastconv.cuda import backend, launch, unfold
 from fastconv.errors import InvalidArgument
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 EXECUTOR = cudasim.Executor()
 CASES = [
@@ -119,13 +119,11 @@ def check(module, cases, judge):
 
 
 def both(module, case):
-    spec = conv_spec(case[0], (1, case[0][1], *case[1]), rank=2, **options(case))
-    windows = {"window": spec.kernel, "out": spec.out, "stride": spec.stride, "dilation": spec.dilation}
-    windows["padding"] = spec.padding
+    spec = conv_problem(case[0], (1, case[0][1], *case[1]), rank=2, **options(case))
     x = np.random.default_rng(0).integers(-9, 10, case[0]).astype(np.float32)
     expected = naive.unfold(x, *case[1:])
     cols, dx = backend.empty(expected.shape, "float32"), backend.empty((*x.shape[:2], 1, *x.shape[2:]), "float32")
-    module.unfold(backend.to_device(x[:, :, None]), cols, **windows)
-    module.fold(backend.to_device(expected.astype(np.float32)), dx, **windows)
+    module.unfold(spec, backend.to_device(x[:, :, None]), cols)
+    module.fold(spec, backend.to_device(expected.astype(np.float32)), dx)
     yield backend.to_host(cols), expected
     yield backend.to_host(dx)[:, :, 0], naive.fold(expected.astype(float), *case)

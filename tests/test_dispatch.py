@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,42 +12,43 @@ from problems import OPS
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.errors import InvalidArgument, Unsupported
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
-CPU = [row for row in dispatch.TABLE if row.device == "cpu"]
-GEOMETRY = ["stride", "dilation", "padding", "padding_mode", "groups", "channels_last"]
+CPU = [(row, op) for row in dispatch.TABLE for op in row.ops if row.device == "cpu"]
+CONVOLUTIONS = [(row, op) for row, op in CPU if op in OPS]
 PARAMETERS = {
-    "conv": ["x", "w", "b", "y", *GEOMETRY, "activation", "prepared"],
-    "conv_input_grad": ["dy", "w", "dx", *GEOMETRY],
-    "conv_weight_grad": ["x", "dy", "dw", *GEOMETRY],
-    "max_pool": ["x", "y", "indices", "windows", "step", "channels_last"],
-    "avg_pool": ["x", "y", "windows", "step", "channels_last", "divisor"],
-    "lp_pool": ["x", "y", "windows", "step", "channels_last", "p"],
-    "max_pool_grad": ["dy", "indices", "dx", "channels_last"],
-    "avg_pool_grad": ["dy", "dx", "windows", "step", "channels_last", "divisor"],
-    "lp_pool_grad": ["dy", "x", "y", "dx", "windows", "step", "channels_last", "p"],
+    "conv": ["problem", "x", "w", "b", "y", "activation"],
+    "conv_input_grad": ["problem", "dy", "w", "dx"],
+    "conv_weight_grad": ["problem", "x", "dy", "dw"],
+    "max_pool": ["problem", "x", "y", "indices"],
+    "avg_pool": ["problem", "x", "y", "divisor"],
+    "lp_pool": ["problem", "x", "y", "p"],
+    "max_pool_grad": ["problem", "dy", "indices", "dx"],
+    "avg_pool_grad": ["problem", "dy", "dx", "divisor"],
+    "lp_pool_grad": ["problem", "dy", "x", "y", "dx", "p"],
+    "unfold": ["problem", "x", "cols"],
+    "fold": ["problem", "cols", "dx"],
 }
 
 
-def spec_of(case, dtype="float32"):
-    return conv_spec(case.x_shape, case.w_shape, rank=case.rank, dtype=dtype, **case.options)
+def name_of(value):
+    return f"{value.device}-{value.method}" if isinstance(value, dispatch.Row) else str(value)
 
 
-@pytest.mark.parametrize("row", CPU, ids=lambda row: f"{row.op}-{row.method}")
-def test_row_leads_to_a_kernel_with_the_contracts_parameters(row):
-    """Either all of them by name, or the arrays by name and the rest as one ``**problem``."""
-    kernel = dispatch.load(row)
-    parameters = inspect.signature(kernel).parameters.values()
-    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    wanted = PARAMETERS[row.op]
-    assert names[: len(wanted)] == wanted[: len(names)]
-    assert len(names) >= len(wanted) or any(p.kind is p.VAR_KEYWORD for p in parameters)
-    assert all(p.default is not p.empty for p in list(parameters)[len(wanted) :])  # a method's own choices
-    assert kernel.__doc__
+def problem_of(case, op="conv", dtype="float32", prepared=False):
+    problem = conv_problem(case.x_shape, case.w_shape, rank=case.rank, dtype=dtype, op=op, **case.options)
+    return replace(problem, prepared=prepared)
+
+
+@pytest.mark.parametrize(("row", "op"), [pair for pair in CPU if pair[1] in PARAMETERS], ids=name_of)
+def test_row_leads_to_an_operator_with_the_contracts_parameters(row, op):
+    operator = row.operator(op)
+    assert list(inspect.signature(operator).parameters) == PARAMETERS[op]
+    assert operator.__doc__
 
 
 def test_rows_are_unique():
-    keys = [(row.op, row.method, row.device) for row in dispatch.TABLE]
+    keys = [(op, row.method, row.device) for row in dispatch.TABLE for op in row.ops]
     assert len(set(keys)) == len(keys)
     assert {row.method for row in dispatch.TABLE} <= set(dispatch.METHODS) - {"auto"}
     assert {row.device for row in dispatch.TABLE} <= set(dispatch.DEVICES)
@@ -58,53 +60,53 @@ def test_last_row_is_direct_and_serves_everything(op, device):
     last = dispatch.rows(op, device)[-1]
     assert last.method == "direct"
     if op in OPS:
-        assert all(last.supports(spec_of(case)) is None for case in CASES)
+        assert all(last.reason(problem_of(case, op)) is None for case in CASES)
 
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_auto_finds_a_method_that_serves(case, op):
     for dtype in ("float32", "float64"):
-        spec = spec_of(case, dtype)
-        method = dispatch.choose_method(op, spec)
-        row = dispatch.find(op, spec, "auto", "cpu")
+        problem = problem_of(case, op, dtype)
+        method = dispatch.choose_method(problem)
+        row = dispatch.find(problem, "auto", "cpu")
         assert row.method == method
-        assert row.supports(spec) is None
-        assert dispatch.choose_method(op, spec) == method  # pure
+        assert row.reason(problem) is None
+        assert dispatch.choose_method(problem) == method  # pure
 
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_explicit_method_serves_or_refuses(case, op):
-    spec = spec_of(case)
-    able = {row.method for row in dispatch.rows(op) if row.supports(spec) is None}
+    problem = problem_of(case, op)
+    able = {row.method for row in dispatch.rows(op) if row.reason(problem) is None}
     for method in set(dispatch.METHODS) - {"auto"}:
         if method in able:
-            assert dispatch.find(op, spec, method, "cpu").method == method
+            assert dispatch.find(problem, method, "cpu").method == method
         else:
             with pytest.raises(Unsupported) as caught:
-                dispatch.find(op, spec, method, "cpu")
+                dispatch.find(problem, method, "cpu")
             assert all(repr(name) in str(caught.value) for name in able)
             assert repr(method) in str(caught.value)
-            assert str(spec) in str(caught.value)
+            assert str(problem) in str(caught.value)
 
 
 def test_reasons_are_sentences():
-    reasons = {row.supports(spec_of(case)) for row in CPU if row.op in OPS for case in CASES} - {None}
+    reasons = {row.reason(problem_of(case, op)) for row, op in CONVOLUTIONS for case in CASES} - {None}
     assert reasons
     assert all(len(reason) > 15 and not reason.endswith(".") for reason in reasons)
 
 
 def test_unknown_method():
     with pytest.raises(InvalidArgument, match="method is 'magic'; expected one of auto, direct, im2col, winograd, fft"):
-        dispatch.find("conv", spec_of(CASES[0]), "magic", "cpu")
+        dispatch.find(problem_of(CASES[0]), "magic", "cpu")
 
 
 def test_large_filters_go_to_the_transform_and_small_ones_do_not():
-    large = conv_spec((1, 1, 512, 512), (1, 1, 61, 61), rank=2)
-    small = conv_spec((8, 64, 56, 56), (64, 64, 3, 3), rank=2)
-    assert dispatch.choose_method("conv", large) == "fft"
-    assert dispatch.choose_method("conv", small) != "fft"
+    large = conv_problem((1, 1, 512, 512), (1, 1, 61, 61), rank=2)
+    small = conv_problem((8, 64, 56, 56), (64, 64, 3, 3), rank=2)
+    assert dispatch.choose_method(large) == "fft"
+    assert dispatch.choose_method(small) != "fft"
 
 
 def test_public_choice():
@@ -118,33 +120,33 @@ def test_public_choice():
 def test_explicit_method_is_the_one_that_runs(monkeypatch):
     """No other kernel is loaded."""
     ran = []
-    load = dispatch.load
+    operator = dispatch.Row.operator
 
-    def spy(row):
-        ran.append((row.op, row.method))
-        return load(row)
+    def spy(row, op):
+        ran.append((op, row.method))
+        return operator(row, op)
 
-    monkeypatch.setattr(dispatch, "load", spy)
+    monkeypatch.setattr(dispatch.Row, "operator", spy)
     x, w = np.ones((1, 2, 40, 40), np.float32), np.ones((3, 2, 9, 9), np.float32)
     for method in ("direct", "im2col", "fft"):
         fc.conv2d(x, w, method=method)
     assert ran == [("conv", "direct"), ("conv", "im2col"), ("conv", "fft")]
 
 
-@pytest.mark.parametrize("row", [row for row in CPU if row.op in OPS], ids=lambda row: f"{row.op}-{row.method}")
-def test_work_is_counted(row):
+@pytest.mark.parametrize(("row", "op"), CONVOLUTIONS, ids=name_of)
+def test_work_is_counted(row, op):
     for case in CASES:
-        for prepared in {row.op == "conv", False}:
-            spec = spec_of(case)
-            if row.supports(spec) is None:
-                work = dispatch.work(row.op, spec, row.method, prepared=prepared)
+        for prepared in {op == "conv", False}:
+            problem = problem_of(case, op, prepared=prepared)
+            if row.reason(problem) is None:
+                work = dispatch.work(problem, row.method)
                 assert all(math.isfinite(count) and count >= 0 for count in work), case.name
-                assert dispatch.predict(row.op, spec, row.method, prepared=prepared) > 0
+                assert dispatch.predict(problem, row.method) > 0
 
 
 def test_more_work_takes_longer():
     for method in ("direct", "im2col", "fft"):
-        small, large = (conv_spec((n, 16, 32, 32), (16, 16, 5, 5), rank=2) for n in (8, 800))
-        assert dispatch.predict("conv", large, method) > 2 * dispatch.predict("conv", small, method)
-        double = conv_spec((8, 16, 32, 32), (16, 16, 5, 5), rank=2, dtype="float64")
-        assert dispatch.predict("conv", double, method) > dispatch.predict("conv", small, method)
+        small, large = (conv_problem((n, 16, 32, 32), (16, 16, 5, 5), rank=2) for n in (8, 800))
+        assert dispatch.predict(large, method) > 2 * dispatch.predict(small, method)
+        double = conv_problem((8, 16, 32, 32), (16, 16, 5, 5), rank=2, dtype="float64")
+        assert dispatch.predict(double, method) > dispatch.predict(small, method)

@@ -33,7 +33,7 @@ from fastconv.cpu.fft.plan import make_plan
 from fastconv.cpu.fft.planes_plan import PlanesPlan, plan_planes
 from fastconv.cpu.fft.tiling import Size, fast_length
 from fastconv.cpu.fft.transform import is_smooth
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 MODES = ("zeros", "edge", "reflect", "symmetric", "wrap")
 FLOATS = ("float32", "float64")
@@ -346,11 +346,9 @@ def test_empty_batch(op):
 
 
 def work_of(op, case, itemsize=4, prepared=False):
-    spec = conv_spec(case.x_shape, case.w_shape, rank=case.rank, dtype=f"f{itemsize}", **case.options)
-    return fft.work(
-        op, spec.N, spec.C, spec.O, spec.size, spec.out, spec.kernel, stride=spec.stride, dilation=spec.dilation,
-        groups=spec.groups, itemsize=itemsize, channels_last=spec.channels_last, prepared=prepared,
-    )  # fmt: skip
+    dtype = f"f{itemsize}"
+    problem = conv_problem(case.x_shape, case.w_shape, rank=case.rank, dtype=dtype, op=op, **case.options)
+    return fft.work(dataclasses.replace(problem, prepared=prepared))
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -394,7 +392,7 @@ def test_touches_nothing_outside(case, channels_last, behind, rng, monkeypatch):
     guarded = Guarded(behind)
     for module in (run_channels, run_planes):
         monkeypatch.setattr(module, "scratch", lambda shape, dtype: guarded(np.empty(shape, dtype)))
-    spec = conv_spec(case.x_shape, case.w_shape, rank=case.rank, dtype="float32", **case.options)
+    spec = conv_problem(case.x_shape, case.w_shape, rank=case.rank, dtype="float32", **case.options)
     ones = (1,) * (3 - case.rank)
 
     def operand(shape):
@@ -407,13 +405,10 @@ def test_touches_nothing_outside(case, channels_last, behind, rng, monkeypatch):
         x, w, dy = x.transpose(0, 2, 3, 4, 1), w.transpose(2, 3, 4, 1, 0), dy.transpose(0, 2, 3, 4, 1)
     x, w, dy, b = map(guarded, (x, w, dy, np.ones(spec.O, np.float32)))
     y, dx, dw = (guarded(np.full_like(array, np.nan)) for array in (dy, x, w))
-    options = {
-        "stride": spec.stride, "dilation": spec.dilation, "padding": spec.padding, "padding_mode": spec.padding_mode,
-        "groups": spec.groups, "channels_last": channels_last,
-    }  # fmt: skip
-    fft.conv(x, w, b, y, activation=None, **options)
-    fft.conv_input_grad(dy, w, dx, **options)
-    fft.conv_weight_grad(x, dy, dw, **options)
+    problem = dataclasses.replace(spec, channels_last=channels_last)
+    fft.conv(problem, x, w, b, y)
+    fft.conv_input_grad(dataclasses.replace(problem, op="conv_input_grad"), dy, w, dx)
+    fft.conv_weight_grad(dataclasses.replace(problem, op="conv_weight_grad"), x, dy, dw)
     assert all(np.isfinite(result).all() for result in (y, dx, dw))
 
 

@@ -6,8 +6,8 @@ from child import run_script
 
 import fastconv as fc
 from fastconv.cpu import lowering, operators
+from fastconv.cpu.pool import strips
 from fastconv.kept import Kept, kept, nbytes
-from fastconv.ops import _strips
 from fastconv.windows import Adaptive, Sliding
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
@@ -19,7 +19,7 @@ def short_strips(monkeypatch):
 
     def shorten():
         for name, value in (("LONGEST", 5), ("LEAST", 3), ("TOGETHER", 1)):
-            monkeypatch.setattr(_strips, name, value)
+            monkeypatch.setattr(strips, name, value)
 
     return shorten
 
@@ -80,8 +80,8 @@ def test_strips_are_parts_of_the_whole(rng, short_strips):
 
     expected = list(all_results())
     short_strips()
-    for whole, strips in zip(expected, all_results(), strict=True):
-        np.testing.assert_allclose(strips, whole, rtol=1e-12, atol=1e-12)
+    for whole, parts in zip(expected, all_results(), strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["max_pool1d", "avg_pool1d"])

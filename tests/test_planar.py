@@ -9,13 +9,13 @@ from guard import Guarded, needs_guard
 
 import fastconv as fc
 from fastconv.cpu import operators
-from fastconv.cpu.lowering import weight_strides
-from fastconv.cpu.operators import Geometry
+from fastconv.cpu.lowering import lower_conv, weight_strides
 from fastconv.cpu.planar import sweep as planar
 from fastconv.cpu.planar.blocking import cut
 from fastconv.cpu.planar.lanes import by_channels, by_pixels, serves
 from fastconv.simd.filter_tile import FILTER_ROWS
 from fastconv.simd.host import host
+from fastconv.spec import LAYOUTS, conv_problem
 
 LANES = host().lanes(4)
 
@@ -36,11 +36,14 @@ class Problem:
     def __str__(self):
         return self.name
 
-    def geometry(self, channels_last):
-        axes = {name: self.options.get(name, (1, 1, 1)) for name in ("stride", "dilation")}
-        padding = self.options.get("padding", ((0, 0),) * 3)
-        return Geometry(**axes, padding=padding, padding_mode=self.options.get("mode", "zeros"), groups=self.groups,
-                        channels_last=channels_last)  # fmt: skip
+    def spec(self, channels_last, dtype="float32", op="conv"):
+        """The problem as the library sees it."""
+        x, w = (self.N, self.groups * self.C, *self.size), (self.groups * self.O, self.C, *self.kernel)
+        if channels_last:
+            x, w = (x[0], *x[2:], x[1]), (*w[2:], w[1], w[0])
+        options = {"padding_mode" if name == "mode" else name: value for name, value in self.options.items()}
+        layout = LAYOUTS[3][channels_last]
+        return conv_problem(x, w, rank=3, groups=self.groups, layout=layout, dtype=dtype, op=op, **options)
 
     def operands(self, dtype):
         """Small whole numbers, so that sums are exact."""
@@ -50,7 +53,7 @@ class Problem:
         return x, w, rng.integers(-3, 4, self.groups * self.O).astype(dtype)
 
     def expected(self, x, w, b):
-        g = self.geometry(False)
+        g = self.spec(False)
         return naive.conv(x, w, b, stride=g.stride, dilation=g.dilation, padding=g.padding,
                           padding_mode=g.padding_mode, groups=self.groups)  # fmt: skip
 
@@ -116,9 +119,10 @@ def _solve(problem, lanes_of, channels_last, dtype, *, bias=True, relu=False, pl
         x, y = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, y))
         w = np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2)))
     x, w, y = map(place, (x, w, y))
-    low = problem.geometry(channels_last).lower(x.shape, w.shape, y.shape)
+    spec = problem.spec(channels_last, dtype)
+    low = lower_conv(spec)
     swept = planar.PlanarSweep(low, cut(low, lanes_of(low, x.itemsize), x.itemsize))
-    panels = swept.panels(w, weight_strides(w.shape, problem.groups, channels_last))
+    panels = swept.panels(w, weight_strides(spec))
     swept.run(x, panels, b if bias else None, y, relu=relu)
     return np.moveaxis(y, -1, 1) if channels_last else y
 
@@ -185,17 +189,17 @@ def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
 def test_weight_gradient_is_exact_on_whole_numbers(problem, channels_last):
     if problem.C != 1 or problem.O != 1:
         pytest.skip("lanes of output channels serve it")
-    geometry = problem.geometry(channels_last)
+    spec = problem.spec(channels_last, op="conv_weight_grad")
     x, w, _ = problem.operands("float32")
     dy = np.random.default_rng(7).integers(-2, 3, problem.expected(x, w, None).shape).astype("float32")
-    options = geometry._asdict()
-    del options["channels_last"]
+    names = "stride", "dilation", "padding", "padding_mode", "groups"
+    options = {name: getattr(spec, name) for name in names}
     expected = naive.conv_weight_grad(x, dy, problem.kernel, **options)
     if channels_last:
         x, dy = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, dy))
         w = np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2)))
     dw = np.full_like(w, np.nan)
-    operators.weight_grad(x, dy, dw, geometry, unfold=False)
+    operators.weight_grad(spec, x, dy, dw, unfold=False)
     np.testing.assert_array_equal(np.moveaxis(dw, (-1, -2), (0, 1)) if channels_last else dw, expected)
 
 

@@ -5,15 +5,18 @@ import math
 
 import numpy as np
 import pytest
+from problems import OPS
 
 import fastconv as fc
 from fastconv import dispatch, measure, rates
 from fastconv.errors import DataUnavailable, InvalidArgument
 from fastconv.measure import tuning
 from fastconv.measure.problems import conv, pool
-from fastconv.rates import DEFAULT, Rate
-from fastconv.spec import conv_spec
+from fastconv.rates import Rate
+from fastconv.spec import conv_problem
 
+ROWS = [(row, op) for row in dispatch.TABLE for op in row.ops if op in OPS and row.device == "cpu"]
+DEFAULT = {dispatch.rate_key(op, row): row.load().RATES[dispatch.rate_key(op, row)[0]] for row, op in ROWS}
 TRUE = Rate(0.005, 0.01, 0.03, 0.02, 3000, 9000)
 
 
@@ -21,10 +24,10 @@ TRUE = Rate(0.005, 0.01, 0.03, 0.02, 3000, 9000)
 def own_cache(tmp_path, monkeypatch):
     """Rates in a folder of the test's own, forgotten afterwards."""
     monkeypatch.setattr(rates, "cache_dir", lambda: tmp_path)
-    rates.current.cache_clear()
+    rates.tuned.cache_clear()
     dispatch.forget()
     yield tmp_path
-    rates.current.cache_clear()
+    rates.tuned.cache_clear()
     dispatch.forget()
 
 
@@ -59,14 +62,14 @@ def test_float64_operations_count_double():
 
 
 def test_rates_are_kept_and_found(own_cache):
-    assert rates.current() == DEFAULT
+    assert rates.tuned() == {}
     slow = Rate(*(1000 * rate for rate in DEFAULT["conv", "winograd"]))
-    spec = conv_spec((8, 64, 56, 56), (64, 64, 3, 3), rank=2, padding=1)
-    assert dispatch.choose_method("conv", spec) == "winograd"
+    spec = conv_problem((8, 64, 56, 56), (64, 64, 3, 3), rank=2, padding=1)
+    assert dispatch.choose_method(spec) == "winograd"
     rates.save({("conv", "winograd"): slow}, rates.tuned_file(), {"date": "today"})
-    assert rates.current()["conv", "winograd"] == slow
-    assert rates.current()["conv", "sweep"] == DEFAULT["conv", "sweep"]
-    assert dispatch.choose_method("conv", spec) != "winograd"
+    assert dispatch.rate("conv", dispatch.row_of("conv", "winograd")) == slow
+    assert dispatch.rate("conv", dispatch.row_of("conv", "direct")) == DEFAULT["conv", "sweep"]
+    assert dispatch.choose_method(spec) != "winograd"
     assert json.loads(rates.tuned_file().read_text())["date"] == "today"
     assert [path.name for path in own_cache.iterdir()] == [rates.tuned_file().name]
 
@@ -85,7 +88,7 @@ NUMBERS = '{"rates": [["conv", "fft", [1, 1, 1, 1, 1, %s]]]}'
 )  # fmt: skip
 def test_a_broken_file_means_default_rates(own_cache, text):
     rates.tuned_file().write_text(text)
-    assert rates.current() == DEFAULT
+    assert rates.tuned() == {}
 
 
 def test_rates_that_cannot_be_kept(own_cache):
@@ -108,12 +111,6 @@ def test_tune_measures_fits_and_keeps(own_cache, monkeypatch):
     assert {(t.kind, t.engine) for t in tuned} == set(DEFAULT)
     assert rates.load(rates.tuned_file()) == {(t.kind, t.engine): t.rate for t in tuned}
     assert all(min(t.rate) >= 0 and math.isfinite(t.error) for t in tuned)
-
-
-def test_every_method_has_a_rate():
-    for row in dispatch.TABLE:
-        if row.device == "cpu" and row.op in rates.KINDS:
-            assert (rates.KINDS[row.op], rates.ENGINES[row.method]) in DEFAULT
 
 
 def test_explain_tells_of_every_method():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastconv.borders import border_index, fold_border
 from fastconv.errors import InvalidArgument
-from fastconv.spec import adaptive_spec, conv_spec, pool_spec, transposed_spec
+from fastconv.spec import adaptive_problem, conv_problem, pool_problem, transposed_problem
 
 
 def spec_of(case, channels_last=False):
@@ -21,7 +21,7 @@ def spec_of(case, channels_last=False):
         x_shape = (x_shape[0], *x_shape[2:], x_shape[1])
         w_shape = (*w_shape[2:], w_shape[1], w_shape[0])
     layout = {1: "NWC", 2: "NHWC", 3: "NDHWC"}[case.rank] if channels_last else None
-    return conv_spec(x_shape, w_shape, rank=case.rank, layout=layout, **case.options)
+    return conv_problem(x_shape, w_shape, rank=case.rank, layout=layout, **case.options)
 
 
 # Sizes
@@ -52,7 +52,7 @@ def test_convolution_sizes(case, channels_last):
 
 @pytest.mark.parametrize("case", TRANSPOSED, ids=str)
 def test_transposed_sizes(case):
-    spec = transposed_spec(case.x_shape, case.w_shape, rank=case.rank, **case.options)
+    spec = transposed_problem(case.x_shape, case.w_shape, rank=case.rank, **case.options)
     plain = case.plain
     extra = case._axes(case.options.get("output_padding", 0))
     groups = plain["groups"]
@@ -68,7 +68,7 @@ def test_transposed_sizes(case):
 
 @given(n=st.integers(1, 40), k=st.integers(1, 9), s=st.integers(1, 7), d=st.integers(1, 4))
 def test_same_padding_is_keras_rule(n, k, s, d):
-    spec = conv_spec((1, 1, n), (1, 1, k), rank=1, padding="same", stride=s, dilation=d)
+    spec = conv_problem((1, 1, n), (1, 1, k), rank=1, padding="same", stride=s, dilation=d)
     assert spec.out[2] == -(-n // s)
     before, after = spec.padding[2]
     assert before + after == max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
@@ -77,7 +77,7 @@ def test_same_padding_is_keras_rule(n, k, s, d):
 
 @given(n=st.integers(1, 20), k=st.integers(1, 9), s=st.integers(1, 5), d=st.integers(1, 3))
 def test_same_transposed_multiplies_the_size_by_the_stride(n, k, s, d):
-    spec = transposed_spec((1, 1, n), (1, 1, k), rank=1, padding="same", stride=s, dilation=d)
+    spec = transposed_problem((1, 1, n), (1, 1, k), rank=1, padding="same", stride=s, dilation=d)
     assert spec.size[2] == n * s
     assert spec.out[2] == n
 
@@ -94,7 +94,7 @@ def test_same_transposed_multiplies_the_size_by_the_stride(n, k, s, d):
     ],
 )
 def test_problem_string(shapes, options, text):
-    assert str(conv_spec(*shapes, rank=len(shapes[0]) - 2, **options)) == text
+    assert str(conv_problem(*shapes, rank=len(shapes[0]) - 2, **options)) == text
 
 
 def test_different_problems_have_different_strings():
@@ -105,7 +105,7 @@ def test_different_problems_have_different_strings():
 
 
 def test_specifications_are_values():
-    first, second = (conv_spec((1, 2, 5), (3, 2, 3), rank=1) for _ in range(2))
+    first, second = (conv_problem((1, 2, 5), (3, 2, 3), rank=1) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
     with pytest.raises(AttributeError):
@@ -113,8 +113,8 @@ def test_specifications_are_values():
 
 
 def test_whole_numbers_of_any_kind():
-    expected = conv_spec((1, 4, 9, 9), (6, 2, 3, 3), rank=2, stride=2, padding=(1, 2), dilation=2, groups=2)
-    given = conv_spec(
+    expected = conv_problem((1, 4, 9, 9), (6, 2, 3, 3), rank=2, stride=2, padding=(1, 2), dilation=2, groups=2)
+    given = conv_problem(
         np.array([1, 4, 9, 9]),
         [np.int32(6), 2, 3, np.uint8(3)],
         rank=2,
@@ -128,7 +128,7 @@ def test_whole_numbers_of_any_kind():
 
 @pytest.mark.parametrize("alias, name", [("replicate", "edge"), ("circular", "wrap"), ("edge", "edge")])
 def test_padding_mode_aliases(alias, name):
-    assert conv_spec((1, 1, 9), (1, 1, 3), rank=1, padding_mode=alias).padding_mode == name
+    assert conv_problem((1, 1, 9), (1, 1, 3), rank=1, padding_mode=alias).padding_mode == name
 
 
 # Pools
@@ -153,13 +153,14 @@ def pools(draw):
 @given(pool=pools(), ceil_mode=st.booleans())
 def test_pool_windows_against_counting(pool, ceil_mode):
     n, k, s, d, before, after = pool
-    spec = pool_spec((1, 1, n), k, rank=1, stride=s, dilation=d, padding=((before, after),), ceil_mode=ceil_mode)
+    options = {"stride": s, "dilation": d, "padding": ((before, after),), "ceil_mode": ceil_mode}
+    spec, counting = (pool_problem((1, 1, n), k, rank=1, count_include_pad=flag, **options) for flag in (False, True))
     extent = d * (k - 1) + 1
     starts = [i for i in range(0, n + before + after, s) if i + extent <= n + before + after]
     if ceil_mode and starts[-1] + extent < n + before + after and starts[-1] + s < n + before:
         starts.append(starts[-1] + s)
     assert spec.out == (1, 1, len(starts))
-    inside, padded = spec.windows()[2], spec.windows(count_include_pad=True)[2]
+    inside, padded = spec.axes[2].table(), counting.axes[2].table()
     assert inside.dtype == padded.dtype == np.int64
     assert inside.shape == (len(starts), 3)
     for i, (real, counted) in enumerate(pool_windows(n, k, s, d, before, after, len(starts))):
@@ -172,8 +173,8 @@ def test_pool_windows_against_counting(pool, ceil_mode):
 
 @given(n=st.integers(1, 30), o=st.integers(1, 12))
 def test_adaptive_windows_cover_their_share(n, o):
-    spec = adaptive_spec((1, 1, n), o, rank=1)
-    table = spec.windows()[2]
+    spec = adaptive_problem((1, 1, n), o, rank=1)
+    table = spec.axes[2].table()
     for i, (first, count, divisor) in enumerate(table):
         assert first == i * n // o
         assert first + count == -(-(i + 1) * n // o)
@@ -181,12 +182,12 @@ def test_adaptive_windows_cover_their_share(n, o):
 
 
 def test_pool_defaults_and_shapes():
-    spec = pool_spec((2, 9, 8, 3), 3, rank=2, layout="NHWC")
+    spec = pool_problem((2, 9, 8, 3), 3, rank=2, layout="NHWC")
     assert spec.stride == (1, 3, 3)
     assert spec.x_shape == (2, 9, 8, 3)
     assert spec.y_shape == (2, 3, 2, 3)
-    assert adaptive_spec((2, 3, 9, 8), (None, 2), rank=2).out == (1, 9, 2)
-    assert adaptive_spec((2, 3, 9, 8), None, rank=2).out == (1, 9, 8)
+    assert adaptive_problem((2, 3, 9, 8), (None, 2), rank=2).out == (1, 9, 2)
+    assert adaptive_problem((2, 3, 9, 8), None, rank=2).out == (1, 9, 8)
 
 
 # Borders
@@ -223,15 +224,15 @@ X, W = (8, 4, 28, 28), (16, 4, 3, 3)
 
 
 def _conv(x=X, w=W, b=None, rank=2, **options):
-    return lambda: conv_spec(x, w, b, rank=rank, **options)
+    return lambda: conv_problem(x, w, b, rank=rank, **options)
 
 
 def _transposed(x=(1, 4, 5, 5), w=(4, 6, 3, 3), b=None, rank=2, **options):
-    return lambda: transposed_spec(x, w, b, rank=rank, **options)
+    return lambda: transposed_problem(x, w, b, rank=rank, **options)
 
 
 def _pool(x=(1, 4, 9, 9), size=2, rank=2, **options):
-    return lambda: pool_spec(x, size, rank=rank, **options)
+    return lambda: pool_problem(x, size, rank=rank, **options)
 
 
 ERRORS = [
@@ -289,8 +290,8 @@ ERRORS = [
     (_pool(padding=2), ["padding is (2, 2)", "height", "below", "size, 2"]),
     (_pool(size=10), ["empty along height", "9 + 0 + 0", "spans 10"]),
     (_pool(stride=0), ["stride is 0", "at least 1"]),
-    (lambda: adaptive_spec((1, 4, 9, 9), 0, rank=2), ["output size is 0", "at least 1"]),
-    (lambda: adaptive_spec((1, 4, 9, 9), (1, 2, 3), rank=2), ["output size is (1, 2, 3)"]),
+    (lambda: adaptive_problem((1, 4, 9, 9), 0, rank=2), ["output size is 0", "at least 1"]),
+    (lambda: adaptive_problem((1, 4, 9, 9), (1, 2, 3), rank=2), ["output size is (1, 2, 3)"]),
 ]
 
 
@@ -306,4 +307,4 @@ def test_error_message_holds_what_was_given_and_expected(call, parts):
 
 def test_rank_says_which_function():
     with pytest.raises(InvalidArgument, match="conv3d needs 5"):
-        conv_spec((1, 1, 3, 3), (1, 1, 3, 3, 3), rank=3)
+        conv_problem((1, 1, 3, 3), (1, 1, 3, 3, 3), rank=3)

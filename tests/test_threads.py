@@ -23,7 +23,7 @@ from fastconv.errors import InvalidArgument, Unsupported
 #: The module; fc.threads is the function.
 threads = importlib.import_module("fastconv.threads")
 
-METHODS = sorted({row.method for row in dispatch.TABLE if row.op in OPS and row.device == "cpu"})
+METHODS = sorted({row.method for op in OPS for row in dispatch.rows(op)})
 #: Large enough that every kernel splits its work, with a remainder for every number of threads.
 LARGE = [
     Case("large", (3, 17, 23, 29), (33, 17, 3, 3), {"padding": 1}),

@@ -14,7 +14,7 @@ from fastconv import dispatch
 from fastconv.cpu import direct, winograd
 from fastconv.cpu.winograd import forward, grad_plan, plan, points, weight_grad
 from fastconv.errors import Unsupported
-from fastconv.spec import conv_spec
+from fastconv.spec import conv_problem
 
 GEOMETRY = {"stride": (1, 1, 1), "dilation": (1, 1, 1), "padding_mode": "zeros", "groups": 1, "channels_last": True}
 SAME = ((0, 0), (1, 1), (1, 1))
@@ -262,7 +262,7 @@ def test_reasons(rank, kernel, stride, message):
 
 def test_counts_less_than_direct():
     """A quarter of the multiplications for whole tiles of 4x4."""
-    spec = conv_spec((8, 56, 56, 64), (3, 3, 64, 64), rank=2, layout="NHWC", padding=1)
+    spec = conv_problem((8, 56, 56, 64), (3, 3, 64, 64), rank=2, layout="NHWC", padding=1)
     for op in ("conv", "conv_input_grad", "conv_weight_grad"):
         assert dispatch.work(op, spec, "winograd").tile == dispatch.work(op, spec, "direct").tile / 4
     alone, ready = (dispatch.work("conv", spec, "winograd", prepared=p) for p in (False, True))
@@ -277,7 +277,7 @@ def test_memory_is_as_counted(op, channels, size):
     arrays = {"conv": (x, w, None, x.copy()), "conv_input_grad": (x, w, x.copy()), "conv_weight_grad": (x, x, w.copy())}
     options = {**GEOMETRY, "padding": SAME, **({"activation": None} if op == "conv" else {})}
     getattr(winograd, op)(*arrays[op], **options)
-    spec = conv_spec(
+    spec = conv_problem(
         (4, size, size, channels), (3, 3, channels, channels), rank=2, layout="NHWC", padding=1, dtype="float32"
     )
     counted = dispatch.work(op, spec, "winograd").extra

@@ -13,90 +13,36 @@ from typing import Any
 
 import numpy as np
 
+from ..problem import ConvProblem
 from . import operators
-from .lowering import Shape, Triple
-from .operators import Geometry
-from .sweep_work import sweep_work
+from .sweep_work import SWEEP_RATES, sweep_work
 from .work import Work
+
+ENGINE, RATES = "sweep", SWEEP_RATES
 
 
 def conv(
-    x: np.ndarray,
-    w: np.ndarray,
-    b: np.ndarray | None,
-    y: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-    activation: Any,
-    prepared: list[np.ndarray] | None = None,
+    problem: ConvProblem, x: np.ndarray, w: Any, b: np.ndarray | None, y: np.ndarray, *, activation: Any = None
 ) -> None:
     """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    operators.convolve(x, w, b, y, geometry, activation, unfold=True, prepared=prepared)
+    operators.convolve(problem, x, w, b, y, activation, unfold=True)
 
 
-def prepare(
-    w: np.ndarray,
-    x_shape: Shape,
-    y_shape: Shape,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> list[np.ndarray]:
-    """The weights as `conv` needs them, packed in panels: for calls that share weights and shapes."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    return operators.prepare(w, x_shape, y_shape, geometry, unfold=True)
+def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
+    """The weights packed in panels."""
+    return operators.prepare(problem, w, unfold=True)
 
 
-def conv_input_grad(
-    dy: np.ndarray,
-    w: np.ndarray,
-    dx: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> None:
+def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
     """Write the gradient to the input to dx."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    operators.input_grad(dy, w, dx, geometry, unfold=True)
+    operators.input_grad(problem, dy, w, dx, unfold=True)
 
 
-def conv_weight_grad(
-    x: np.ndarray,
-    dy: np.ndarray,
-    dw: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> None:
+def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the gradient to the weights to dw."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    operators.weight_grad(x, dy, dw, geometry, unfold=True)
+    operators.weight_grad(problem, x, dy, dw, unfold=True)
 
 
-def work(
-    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
-    groups: int, itemsize: int, channels_last: bool, prepared: bool,
-) -> Work:  # fmt: skip
+def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
-    return sweep_work(
-        op, N, C, O, size, out, kernel, stride=stride, dilation=dilation, groups=groups, itemsize=itemsize,
-        channels_last=channels_last, prepared=prepared, unfold=True,
-    )  # fmt: skip
+    return sweep_work(problem, unfold=True)

@@ -21,10 +21,9 @@ import numpy as np
 
 from ..borders import border_index, counting_index, frozen
 from ..kept import kept
+from ..problem import Axis, ConvProblem, Triple
 
-Triple = tuple[int, int, int]
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-Shape = tuple[int, ...]
+Strides = tuple[int, int, int, int, int]
 
 LONGEST = 1 << 17  # columns of a problem, whose table takes 8 bytes each
 
@@ -42,8 +41,8 @@ class Lowered:
     index: tuple[np.ndarray, np.ndarray, np.ndarray]
     offsets: np.ndarray  # (T, 3): where each tap reads, in padded coordinates
     taps: np.ndarray  # (T,): which weight it is
-    x_strides: tuple[int, int, int, int, int]  # n, c, d, h, w
-    y_strides: tuple[int, int, int, int, int]
+    x_strides: Strides  # n, c, d, h, w
+    y_strides: Strides
     y_start: int = 0
 
     @cached_property
@@ -106,24 +105,15 @@ class WeightStrides:
 
 
 @kept
-def lower_conv(
-    x_shape: Shape,
-    y_shape: Shape,
-    kernel: Triple,
-    stride: Triple,
-    dilation: Triple,
-    padding: Pairs,
-    mode: str,
-    groups: int,
-    channels_last: bool,
-) -> Lowered:
+def lower_conv(problem: ConvProblem) -> Lowered:
     """A convolution as one lowered problem."""
-    size, out = spatial(x_shape, channels_last), spatial(y_shape, channels_last)
     tables, steps, reach = [], [], []
-    for axis, (n, s, d, k, (before, after)) in enumerate(zip(size, stride, dilation, kernel, padding, strict=True)):
-        table = border_index(n, before, after, mode)[: (out[axis] - 1) * s + d * (k - 1) + 1]
-        offset = d * np.arange(k, dtype=np.int64)
-        if axis < 2:  # rows and planes between those that are read need not be there
+    for number, axis in enumerate(problem.axes):
+        s = axis.stride
+        table = border_index(axis.size, axis.before, axis.after, problem.padding_mode)
+        table = table[: (axis.out - 1) * s + axis.extent]
+        offset = axis.dilation * np.arange(axis.kernel, dtype=np.int64)
+        if number < 2:  # rows and planes between those that are read need not be there
             common = math.gcd(s, *(int(o) for o in offset))
             table, offset, s = frozen(table[::common]), offset // common, s // common
         tables.append(table)
@@ -131,60 +121,47 @@ def lower_conv(
         reach.append(offset)
     offsets = np.array(list(itertools.product(*reach)), dtype=np.int64)
     lowered = Lowered(
-        N=x_shape[0],
-        groups=groups,
-        C=channels(x_shape, channels_last) // groups,
-        O=channels(y_shape, channels_last) // groups,
-        out=out,
+        N=problem.N,
+        groups=problem.groups,
+        C=problem.inputs,
+        O=problem.outputs,
+        out=problem.out,
         stride=(steps[0], steps[1], steps[2]),
         index=(tables[0], tables[1], tables[2]),
         offsets=offsets,
         taps=np.arange(len(offsets), dtype=np.int64),
-        x_strides=strides(x_shape, channels_last),
-        y_strides=strides(y_shape, channels_last),
+        x_strides=x_strides(problem),
+        y_strides=y_strides(problem),
     )
     return flatten(lowered)
 
 
 @kept
-def lower_input_grad(
-    dy_shape: Shape,
-    dx_shape: Shape,
-    kernel: Triple,
-    stride: Triple,
-    dilation: Triple,
-    padding: Pairs,
-    groups: int,
-    channels_last: bool,
-) -> tuple[Lowered, ...]:
+def lower_input_grad(problem: ConvProblem) -> tuple[Lowered, ...]:
     """The gradient to the input (zero padding) as one problem per phase; phases that no tap meets have no taps."""
-    size, out = spatial(dx_shape, channels_last), spatial(dy_shape, channels_last)
-    y_strides = strides(dx_shape, channels_last)
-    axes = [
-        [_phase(r, n, o, k, s, d, before) for r in range(min(s, n))]
-        for n, o, k, s, d, (before, _) in zip(size, out, kernel, stride, dilation, padding, strict=True)
-    ]
-    problems = []
+    target = x_strides(problem)
+    axes = [[_phase(r, axis) for r in range(min(axis.stride, axis.size))] for axis in problem.axes]
+    phases = []
     for phase in itertools.product(*axes):
         reach = [list(zip(p.offsets, p.taps, strict=True)) for p in phase]
         met = list(itertools.product(*reach))
-        _, KH, KW = kernel
-        problem = Lowered(
-            N=dy_shape[0],
-            groups=groups,
-            C=channels(dy_shape, channels_last) // groups,
-            O=channels(dx_shape, channels_last) // groups,
+        _, KH, KW = problem.kernel
+        low = Lowered(
+            N=problem.N,
+            groups=problem.groups,
+            C=problem.outputs,
+            O=problem.inputs,
             out=(phase[0].count, phase[1].count, phase[2].count),
             stride=(1, 1, 1),
             index=(phase[0].index, phase[1].index, phase[2].index),
             offsets=np.array([[o for o, _ in m] for m in met], dtype=np.int64).reshape(-1, 3),
             taps=np.array([(d * KH + h) * KW + w for (_, d), (_, h), (_, w) in met], dtype=np.int64),
-            x_strides=strides(dy_shape, channels_last),
-            y_strides=(*y_strides[:2], *(t * s for t, s in zip(y_strides[2:], stride, strict=True))),  # type: ignore[arg-type]
-            y_start=sum(p.first * t for p, t in zip(phase, y_strides[2:], strict=True)),
+            x_strides=y_strides(problem),
+            y_strides=(*target[:2], *(t * s for t, s in zip(target[2:], problem.stride, strict=True))),  # type: ignore[arg-type]
+            y_start=sum(p.first * t for p, t in zip(phase, target[2:], strict=True)),
         )
-        problems.append(flatten(problem) if met and stride == (1, 1, 1) else problem)
-    return tuple(problems)
+        phases.append(flatten(low) if met and problem.stride == (1, 1, 1) else low)
+    return tuple(phases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,8 +173,9 @@ class _Phase:
     taps: list[int]
 
 
-def _phase(first: int, n: int, out: int, k: int, s: int, d: int, before: int) -> _Phase:
+def _phase(first: int, axis: Axis) -> _Phase:
     """Elements first, first + s, ... of an axis of dx: element j gathers dy[j + shift] over the taps that meet it."""
+    n, out, k, s, d, before, _ = axis
     met = sorted(((first + before - u * d) // s, u) for u in range(k) if (first + before - u * d) % s == 0)
     count = -(-(n - first) // s)
     if not met:
@@ -270,35 +248,31 @@ def strips(problem: Lowered) -> tuple[Strip, ...]:
     return tuple(found)
 
 
-def weight_strides(w_shape: Shape, groups: int, channels_last: bool, transposed: bool = False) -> WeightStrides:
+def weight_strides(problem: ConvProblem, transposed: bool = False) -> WeightStrides:
     """Strides of w, (O, C/g, KD, KH, KW) or (KD, KH, KW, C/g, O); `transposed` swaps the roles of c and o."""
-    if channels_last:
-        inner, outer = w_shape[3], w_shape[4]
-        tap, c, o, group = inner * outer, outer, 1, outer // groups
+    inner, outer, taps = problem.inputs, problem.O, problem.taps
+    if problem.channels_last:
+        tap, c, o, group = inner * outer, outer, 1, problem.outputs
     else:
-        taps = math.prod(w_shape[2:])
-        tap, c, o, group = 1, taps, w_shape[1] * taps, w_shape[0] // groups * w_shape[1] * taps
+        tap, c, o, group = 1, taps, inner * taps, problem.outputs * inner * taps
     return WeightStrides(group, tap, o, c) if transposed else WeightStrides(group, tap, c, o)
 
 
-def spatial(shape: Shape, channels_last: bool) -> Triple:
-    """(D, H, W) of an activation's shape."""
-    d, h, w = shape[1:4] if channels_last else shape[2:5]
-    return d, h, w
+def x_strides(problem: ConvProblem) -> Strides:
+    """Strides (n, c, d, h, w), in elements, of x."""
+    return _strides(problem.C, problem.size, problem.channels_last)
 
 
-def channels(shape: Shape, channels_last: bool) -> int:
-    """C of an activation's shape."""
-    return shape[4] if channels_last else shape[1]
+def y_strides(problem: ConvProblem) -> Strides:
+    """Those of y."""
+    return _strides(problem.O, problem.out, problem.channels_last)
 
 
-def strides(shape: Shape, channels_last: bool) -> tuple[int, int, int, int, int]:
-    """Strides (n, c, d, h, w), in elements, of a C-contiguous activation."""
-    d, h, w = spatial(shape, channels_last)
-    c = channels(shape, channels_last)
+def _strides(C: int, size: Triple, channels_last: bool) -> Strides:
+    D, H, W = size
     if channels_last:
-        return d * h * w * c, 1, h * w * c, w * c, c
-    return c * d * h * w, d * h * w, h * w, w, 1
+        return D * H * W * C, 1, H * W * C, W * C, C
+    return C * D * H * W, D * H * W, H * W, W, 1
 
 
 def _longest_run(table: np.ndarray) -> tuple[int, int]:

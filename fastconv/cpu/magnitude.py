@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..problem import ConvProblem
 from ..simd.jit import kernel, parallel_kernel
 from ..threads import team
 
@@ -66,6 +67,17 @@ def largest(x: np.ndarray) -> int:
 def is_finite(x: np.ndarray) -> bool:
     """True where no element of a C-contiguous float array is NaN or Inf."""
     return largest(x) < int(EXPONENT[x.itemsize]) >> SHIFT[x.itemsize]
+
+
+def levels(problem: ConvProblem, array: np.ndarray, block: tuple[int, int], dy: bool) -> Levels:
+    """The levels of x, or of the gradient to y with `dy`."""
+    return measure(array, _images(problem, dy), block)
+
+
+@lru_cache(maxsize=1024)
+def _images(problem: ConvProblem, dy: bool) -> Images:
+    channels, size = (problem.outputs, problem.out) if dy else (problem.inputs, problem.size)
+    return Images(problem.N, problem.groups, channels, size, problem.channels_last)
 
 
 def measure(x: np.ndarray, images: Images, block: tuple[int, int]) -> Levels:

@@ -8,21 +8,10 @@ import numpy as np
 
 from ..borders import fold_border
 from ..kept import kept
+from ..problem import ConvProblem
 from . import activation as activations
 from .correlate import Sweep, sweep
-from .lowering import (
-    Lowered,
-    Pairs,
-    Shape,
-    Strip,
-    Triple,
-    WeightStrides,
-    lower_conv,
-    lower_input_grad,
-    spatial,
-    strips,
-    weight_strides,
-)
+from .lowering import Lowered, Strip, WeightStrides, lower_conv, lower_input_grad, strips, weight_strides
 from .magnitude import is_finite
 from .nonfinite import sum_apart
 from .planar import sweep as planar
@@ -30,51 +19,26 @@ from .planar import weight_grad as planar_weights
 from .weight_grad import accumulate_weights
 
 
-class Geometry(NamedTuple):
-    """How windows lie on the input, and how arrays lie in memory."""
-
-    stride: Triple
-    dilation: Triple
-    padding: Pairs
-    padding_mode: str
-    groups: int
-    channels_last: bool
-
-    def kernel(self, w_shape: Shape) -> Triple:
-        """(KD, KH, KW) of the weights."""
-        d, h, w = w_shape[:3] if self.channels_last else w_shape[2:]
-        return d, h, w
-
-    def lower(self, x_shape: Shape, w_shape: Shape, y_shape: Shape) -> Lowered:
-        """The convolution of x with w to y as a lowered problem."""
-        return lower_conv(
-            x_shape, y_shape, self.kernel(w_shape), self.stride, self.dilation, self.padding, self.padding_mode,
-            self.groups, self.channels_last,
-        )  # fmt: skip
-
-
 def convolve(
+    problem: ConvProblem,
     x: np.ndarray,
-    w: np.ndarray,
+    w: Any,
     b: np.ndarray | None,
     y: np.ndarray,
-    geometry: Geometry,
     activation: Any,
     *,
     unfold: bool,
-    prepared: list[np.ndarray] | None = None,
 ) -> None:
-    """Write the convolution of x with w, plus b, through the activation, to y."""
-    parts, at = _forward(x.shape, w.shape, y.shape, geometry, x.itemsize, unfold)
-    panels = _panels(parts, w, at) if prepared is None else prepared
-    _run(parts, panels, x, b, y, relu=activation == "relu")
+    """Write the convolution of x with w, or with what `prepare` made of it, plus b, through the activation, to y."""
+    parts, at = _forward(problem, unfold)
+    _run(parts, w if problem.prepared else _panels(parts, w, at), x, b, y, relu=activation == "relu")
     if activation is not None and activation != "relu":
         activations.apply(y, activation)
 
 
-def prepare(w: np.ndarray, x_shape: Shape, y_shape: Shape, geometry: Geometry, *, unfold: bool) -> list[np.ndarray]:
+def prepare(problem: ConvProblem, w: np.ndarray, *, unfold: bool) -> list[np.ndarray]:
     """The weights as `convolve` needs them."""
-    parts, at = _forward(x_shape, w.shape, y_shape, geometry, w.itemsize, unfold)
+    parts, at = _forward(problem, unfold)
     return _panels(parts, w, at)
 
 
@@ -88,12 +52,9 @@ class Part(NamedTuple):
 
 
 @kept
-def _forward(
-    x_shape: Shape, w_shape: Shape, y_shape: Shape, geometry: Geometry, itemsize: int, unfold: bool
-) -> tuple[tuple[Part, ...], WeightStrides]:
+def _forward(problem: ConvProblem, unfold: bool) -> tuple[tuple[Part, ...], WeightStrides]:
     """A convolution, lowered and cut, and where its weights lie."""
-    at = weight_strides(w_shape, geometry.groups, geometry.channels_last)
-    return _parts(geometry.lower(x_shape, w_shape, y_shape), itemsize, unfold), at
+    return _parts(lower_conv(problem), problem.itemsize, unfold), weight_strides(problem)
 
 
 def _parts(low: Lowered, itemsize: int, unfold: bool) -> tuple[Part, ...]:
@@ -125,18 +86,16 @@ def _sweep(low: Lowered, itemsize: int, unfold: bool) -> Sweep | planar.PlanarSw
     return (None if unfold else planar.plan(low, itemsize)) or sweep(low, itemsize, unfold)
 
 
-def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
+def input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray, *, unfold: bool) -> None:
     """Write the gradient to the input to dx: per phase of the stride a convolution of dy with the taps that meet it."""
-    padding, groups, last = geometry.padding, geometry.groups, geometry.channels_last
-    if geometry.padding_mode != "zeros" and any(map(any, padding)):
-        size = tuple(n + sum(p) for n, p in zip(spatial(dx.shape, last), padding, strict=True))
-        padded = np.empty((dx.shape[0], *size, dx.shape[4]) if last else (*dx.shape[:2], *size), dx.dtype)
-        inside = geometry._replace(padding=((0, 0), (0, 0), (0, 0)), padding_mode="zeros")
-        input_grad(dy, w, padded, inside, unfold=unfold)
-        fold_border(padded, dx, padding, geometry.padding_mode, 1 if last else 2)
+    if problem.bordered:
+        inside = problem.inside()
+        padded = np.empty(inside.x_shape3, dx.dtype)
+        input_grad(inside, dy, w, padded, unfold=unfold)
+        fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
         return
-    at = weight_strides(w.shape, groups, last, transposed=True)
-    phases, whole, fills = _backward(dy.shape, w.shape, dx.shape, geometry, dy.itemsize, unfold)
+    at = weight_strides(problem, transposed=True)
+    phases, whole, fills = _backward(problem, unfold)
     if not whole:
         dx[...] = 0
 
@@ -151,23 +110,18 @@ def input_grad(dy: np.ndarray, w: np.ndarray, dx: np.ndarray, geometry: Geometry
 
 
 @kept
-def _backward(
-    dy_shape: Shape, w_shape: Shape, dx_shape: Shape, geometry: Geometry, itemsize: int, unfold: bool
-) -> tuple[tuple[tuple[Part, ...], ...], bool, bool]:
+def _backward(problem: ConvProblem, unfold: bool) -> tuple[tuple[tuple[Part, ...], ...], bool, bool]:
     """The phases of a gradient to the input that some tap meets; whether these are all; whether any reads zeros."""
-    problems = lower_input_grad(
-        dy_shape, dx_shape, geometry.kernel(w_shape), geometry.stride, geometry.dilation, geometry.padding,
-        geometry.groups, geometry.channels_last,
-    )  # fmt: skip
-    met = [low for low in problems if len(low.taps)]
-    parts = tuple(_parts(low, itemsize, unfold) for low in met)
-    return parts, len(met) == len(problems), any(low.fills for low in problems)
+    phases = lower_input_grad(problem)
+    met = [low for low in phases if len(low.taps)]
+    parts = tuple(_parts(low, problem.itemsize, unfold) for low in met)
+    return parts, len(met) == len(phases), any(low.fills for low in phases)
 
 
-def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, *, unfold: bool) -> None:
+def weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, *, unfold: bool) -> None:
     """Write the gradient to the weights to dw."""
-    at = weight_strides(dw.shape, geometry.groups, geometry.channels_last)
-    for i, (low, x_start, y_start) in enumerate(_weight_strips(x.shape, dw.shape, dy.shape, geometry)):
+    at = weight_strides(problem)
+    for i, (low, x_start, y_start) in enumerate(_weight_strips(problem)):
         part = dw if i == 0 else np.empty_like(dw)
         given = x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at
         cut = None if unfold else planar_weights.plan(low, x.itemsize)
@@ -178,6 +132,6 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometr
 
 
 @kept
-def _weight_strips(x_shape: Shape, w_shape: Shape, y_shape: Shape, geometry: Geometry) -> tuple[Strip, ...]:
+def _weight_strips(problem: ConvProblem) -> tuple[Strip, ...]:
     """A gradient to the weights in strips, to be added up."""
-    return strips(geometry.lower(x_shape, w_shape, y_shape))
+    return strips(lower_conv(problem))

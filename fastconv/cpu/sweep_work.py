@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 
 from ..config import settings
+from ..problem import ConvProblem
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from ..threads import team
 from .blocking import WANTED_TASKS, panel_lanes
-from .lowering import Triple
-from .work import Work
+from .work import Rate, Work
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
 
 
-def sweep_work(
-    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
-    groups: int, itemsize: int, prepared: bool, channels_last: bool, unfold: bool,
-) -> Work:  # fmt: skip
+# Two threads of an AMD EPYC (Zen 4), November 2026; direct and im2col are one engine.
+SWEEP_RATES = {
+    "conv": Rate(0.0045, 0.0095, 0.026, 0, 5100, 5600),
+    "weight_grad": Rate(0.0045, 0.0099, 0.016, 0.017, 3300, 25000),
+}
+
+
+def sweep_work(problem: ConvProblem, *, unfold: bool) -> Work:
     """Counts of one call of direct, or with `unfold` of im2col."""
-    inner, outer, taps = C // groups, O // groups, math.prod(kernel)
-    x, y, w = N * C * math.prod(size), N * O * math.prod(out), O * inner * taps
+    op, itemsize, channels_last, prepared = problem.op, problem.itemsize, problem.channels_last, problem.prepared
+    N, C, size, out, stride = max(1, problem.N), problem.C, problem.size, problem.out, problem.stride
+    groups, inner, outer, taps = problem.groups, problem.inputs, problem.outputs, problem.taps
+    x, y, w = N * C * math.prod(size), N * problem.O * math.prod(out), problem.O * inner * taps
     columns, width = (inner, max(1, size[2] // stride[2])) if op == "conv_input_grad" else (outer, out[2])
     vectors = -(-columns // host().lanes(itemsize))
     rows = inner if op == "conv_weight_grad" else math.prod(out) if unfold else width
@@ -35,7 +41,7 @@ def sweep_work(
         moved += 16 * w  # partial sums
     depth = outer if op == "conv_input_grad" else inner
     unfolded = N * math.prod(out) * depth * taps * unfold
-    padded = [n + d * (k - 1) for n, k, d in zip(size, kernel, dilation, strict=True)]
+    padded = [n + e - 1 for n, e in zip(size, problem.extent, strict=True)]
     held = 2 * N * depth * math.prod(padded) + unfolded  # by a thread, if its budget let it hold all
     return Work(
         tile=operations * idle,

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..problem import ConvProblem, Triple
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.lane_math import add, evens
 from ..simd.lanes import address, clear_run, first_lanes, inlined, load, peek, poke, store, zeros
 from ..simd.vector import lanes_of
 from ..threads import team
 
-Triple = tuple[int, int, int]
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
-
-def unfold(
-    x: np.ndarray, cols: np.ndarray, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs
-) -> None:
+def unfold(problem: ConvProblem, x: np.ndarray, cols: np.ndarray) -> None:
     """Write to cols (N, C*K, L) the elements of x (N, C, D, H, W) under each tap of each of the L = prod(out) windows.
 
     Elements are moved, not computed with, so that any dtype of 1, 2, 4 or 8 bytes will do.
@@ -29,21 +25,22 @@ def unfold(
         return
     bits = np.dtype(f"u{x.itemsize}")
     xf, cf = x.reshape(-1).view(bits), cols.reshape(-1).view(bits)
-    tasks = x.shape[0] * x.shape[1] * int(np.prod(window))
-    before = tuple(p[0] for p in padding)
-    _unfold(team(tasks, cols.size), tasks, xf, cf, x.shape[2:], window, out, stride, dilation, before)
+    tasks = problem.N * problem.C * problem.taps
+    _unfold(team(tasks, cols.size), tasks, xf, cf, *_geometry(problem))
 
 
-def fold(
-    cols: np.ndarray, dx: np.ndarray, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs
-) -> None:
+def fold(problem: ConvProblem, cols: np.ndarray, dx: np.ndarray) -> None:
     """Write to dx (N, C, D, H, W) the sum of the elements of cols that `unfold` would copy from each place."""
     if dx.size == 0:
         return
-    planes = dx.shape[0] * dx.shape[1]
-    before = tuple(p[0] for p in padding)
-    flat = cols.reshape(-1), dx.reshape(-1)
-    _fold(team(planes, cols.size + dx.size), planes, *flat, dx.shape[2:], window, out, stride, dilation, before)
+    planes = problem.N * problem.C
+    _fold(team(planes, cols.size + dx.size), planes, cols.reshape(-1), dx.reshape(-1), *_geometry(problem))
+
+
+def _geometry(problem: ConvProblem) -> tuple[Triple, ...]:
+    """Sizes, windows, outputs, strides, dilations and leading padding."""
+    a, b, c = (axis.before for axis in problem.axes)
+    return problem.size, problem.kernel, problem.out, problem.stride, problem.dilation, (a, b, c)
 
 
 @parallel_kernel

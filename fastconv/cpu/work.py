@@ -1,7 +1,8 @@
-"""What a method will have to do for a problem, counted: the cost model turns the counts into a time."""
+"""What a method will have to do for a problem, counted, and how long each of it takes: the cost model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -30,3 +31,20 @@ class Work(NamedTuple):
     memory: float
     regions: int
     extra: int
+
+
+class Rate(NamedTuple):
+    """Nanoseconds for one unit of each count: float32 operations, bytes, parallel regions; and for a call."""
+
+    tile: float
+    vector: float
+    cached: float
+    memory: float
+    region: float
+    call: float
+
+    def seconds(self, work: Sequence[float], itemsize: int) -> float:
+        """Predicted time of a call; an operation of float64 takes two of float32."""
+        tile, vector, cached, memory, regions, _ = work
+        operations = (tile * self.tile + vector * self.vector) * itemsize / 4
+        return 1e-9 * (operations + cached * self.cached + memory * self.memory + regions * self.region + self.call)

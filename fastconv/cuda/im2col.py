@@ -11,95 +11,70 @@ from __future__ import annotations
 from typing import Any
 
 from ..precision import tf32_allowed
+from ..problem import ConvProblem
 from . import backend, border
-from .filters import Filters, filters_of
-from .gemm import cores, lowering, tensor
-from .gemm.lowering import Problem, Window
+from .filters import filters_of
+from .gemm import cores, tensor
+from .gemm.lowering import flattened
 from .halves import Half, through_float32
-from .indexing import Triple, kernel_of, split
 from .launch import entry
 from .pointwise import fill
 
 
 @entry
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, *, activation: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
-    filters = filters_of(w.shape, groups, channels_last)
-    numbers = _numbers(y, filters, padding_mode)
+    numbers = _numbers(p, y)
     if numbers is None and isinstance(y, Half):
-        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv)(
-            x, w, b, y, **options, groups=groups, channels_last=channels_last, activation=activation
-        )
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
-    problem = _problem(x, y, window, groups, channels_last).flattened()
-    if numbers is not None:
-        return tensor.multiply(lowering.forward, problem, x, w, b, y, filters, activation, numbers)
-    cores.multiply(lowering.forward, problem, x, w, b, y, filters, activation)
+        return through_float32(conv)(p, x, w, b, y, activation=activation)
+    p, x = border.padded(p, x)
+    _multiply(p, x, w, b, y, activation, numbers)
 
 
 @entry
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx: the gathering GEMM on dy with input and output channels of w exchanged, once for each phase of the stride."""
     if dx.size == 0:
         return
-    f = filters_of(w.shape, groups, channels_last)
-    exchanged = Filters(f.taps, f.outputs, f.channels, f.group, f.tap, f.o, f.c)
-    numbers = _numbers(dx, exchanged, padding_mode)
+    numbers = _numbers(p, dx)
     if numbers is None and isinstance(dx, Half):
-        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv_input_grad)(dy, w, dx, **options, groups=groups, channels_last=channels_last)
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    window = Window(kernel_of(w.shape, channels_last), stride, dilation, before)
-    problem = _problem(target, dy, window, groups, channels_last).flattened()
-    if numbers is not None:
-        tensor.multiply(lowering.backward, problem, dy, w, None, target, exchanged, None, numbers)
+        return through_float32(conv_input_grad)(p, dy, w, dx)
+    inner, target = border.unfolded(p, dx)
+    _multiply(inner, dy, w, None, target, None, numbers)
+    border.fold(p, target, dx)
+
+
+def _multiply(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, activation: Any, numbers: str | None) -> None:
+    """The product of a problem, y from x or dx from dy, on tensor cores if they multiply some `numbers`."""
+    f = filters_of(p).exchanged if p.op == "conv_input_grad" else filters_of(p)
+    if numbers is None:
+        cores.multiply(flattened(p), f, x, w, b, y, activation)
     else:
-        cores.multiply(lowering.backward, problem, dy, w, None, target, exchanged, None)
-    border.fold(target, dx, padding, padding_mode, channels_last)
+        tensor.multiply(flattened(p), f, x, w, b, y, activation, numbers)
 
 
 @entry
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw: the product of the gathered matrix's transpose with dy, in parts of the pixels that are added in order."""
     if dy.size == 0:
         fill(dw.bits if isinstance(dw, Half) else dw, 0)
         return
-    filters = filters_of(dw.shape, groups, channels_last)
-    numbers = _numbers(dw, filters, padding_mode, summed=False)
+    numbers = _numbers(p, dw)
     if numbers is None and isinstance(dw, Half):
-        options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": padding_mode}
-        return through_float32(conv_weight_grad)(x, dy, dw, **options, groups=groups, channels_last=channels_last)
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    window = Window(kernel_of(dw.shape, channels_last), stride, dilation, before)
-    p = _problem(x, dy, window, groups, channels_last).flattened()
-    if numbers is not None:
-        return tensor.weight_grad(p, x, dy, dw, filters, numbers)
-    cores.weight_grad(p, x, dy, dw, filters)
+        return through_float32(conv_weight_grad)(p, x, dy, dw)
+    p, x = border.padded(p, x)
+    if numbers is None:
+        cores.weight_grad(flattened(p), filters_of(p), x, dy, dw)
+    else:
+        tensor.weight_grad(flattened(p), filters_of(p), x, dy, dw, numbers)
 
 
-def _numbers(result: Any, filters: Filters, padding_mode: str, summed: bool = True) -> str | None:
-    """What tensor cores multiply for this call, or None; `summed`: over the filters' channels."""
-    channels = filters.channels if summed else None
+def _numbers(p: ConvProblem, result: Any) -> str | None:
+    """What tensor cores multiply for this call, or None; a weight gradient sums pixels, the others channels."""
+    channels, outputs = (p.outputs, p.inputs) if p.op == "conv_input_grad" else (p.inputs, p.outputs)
     return tensor.choose_numbers(
-        result.dtype.name, tf32_allowed(), backend.executor().capability(), channels, filters.outputs,
-        padding_mode == "zeros",
+        result.dtype.name, tf32_allowed(), backend.executor().capability(),
+        None if p.op == "conv_weight_grad" else channels, outputs, p.padding_mode == "zeros",
     )  # fmt: skip
-
-
-def _problem(x: Any, y: Any, window: Window, groups: int, channels_last: bool) -> Problem:
-    N, C, size = split(x.shape, channels_last)
-    _, outputs, out = split(y.shape, channels_last)
-    return Problem(N, C, size, outputs, out, window, groups, channels_last)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numba
 
-Triple = tuple[int, int, int]
+from ..problem import ConvProblem, Triple
+
 L = numba.uint64  # addresses of shared memory, and of neighbours that constants part: no masking between additions
 
 
@@ -30,16 +31,44 @@ def strides_of(C: int, size: Triple, channels_last: bool) -> Strides:
     return Strides(C * D * H * W, D * H * W, H * W, W, 1)
 
 
-def split(shape: tuple[int, ...], channels_last: bool) -> tuple[int, int, Triple]:
-    """N, C and (D, H, W) of a shape."""
-    if channels_last:
-        return shape[0], shape[4], (shape[1], shape[2], shape[3])
-    return shape[0], shape[1], (shape[2], shape[3], shape[4])
+def strides_xy(p: ConvProblem) -> tuple[Strides, Strides]:
+    """Strides of a problem's x and y."""
+    return strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
 
 
-def kernel_of(shape: tuple[int, ...], channels_last: bool) -> Triple:
-    """(KD, KH, KW) of a shape of weights."""
-    return triple(shape[:3] if channels_last else shape[2:])
+class Shape(NamedTuple):
+    """A problem for kernels: sizes of x and y, channels of a group, taps, and how windows lie over x."""
+
+    D: int
+    H: int
+    W: int
+    OD: int
+    OH: int
+    OW: int
+    inputs: int
+    outputs: int
+    KD: int
+    KH: int
+    KW: int
+    stride_d: int
+    stride_h: int
+    stride_w: int
+    dilation_d: int
+    dilation_h: int
+    dilation_w: int
+    before_d: int
+    before_h: int
+    before_w: int
+
+
+def shape_of(p: ConvProblem) -> Shape:
+    """What kernels need to know of a problem."""
+    return Shape(*p.size, *p.out, p.inputs, p.outputs, *p.kernel, *p.stride, *p.dilation, *before_of(p))
+
+
+def before_of(p: ConvProblem) -> Triple:
+    """Zeros before each axis."""
+    return triple(axis.before for axis in p.axes)
 
 
 def triple(values: Iterable[int]) -> Triple:

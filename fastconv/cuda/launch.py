@@ -87,7 +87,7 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
         if is_usual():
             function(*args, **options)
             return
-        with backend.scope(*(a for a in args if hasattr(a, "dtype"))):
+        with backend.scope(*(a for a in args if hasattr(a, "shape"))):
             function(*args, **options)
 
     return on_stream

@@ -8,45 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ..problem import ConvProblem
 from .backend import cuda
-from .indexing import Triple, make_position
+from .indexing import Shape, make_position, shape_of
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide, table
-
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-
-
-class Windows(NamedTuple):
-    """Sizes of x, of a window and of the grid of windows, and how windows lie over x."""
-
-    D: int
-    H: int
-    W: int
-    KD: int
-    KH: int
-    KW: int
-    OD: int
-    OH: int
-    OW: int
-    stride_d: int
-    stride_h: int
-    stride_w: int
-    dilation_d: int
-    dilation_h: int
-    dilation_w: int
-    before_d: int
-    before_h: int
-    before_w: int
 
 
 def make_unfold(T: Any, S: Any, U: Any) -> Callable[..., None]:
     """cols[plane, tap, pixel] = x[plane] under that tap, 0 outside; one thread per pixel and row of taps."""
     position = make_position(U)
 
-    def unfold(x: Any, cols: Any, s: Windows, pixels: Any, total: Any) -> None:
+    def unfold(x: Any, cols: Any, s: Shape, pixels: Any, total: Any) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
             row = U(i // U(pixels))
@@ -77,7 +53,7 @@ def make_fold(T: Any, S: Any, U: Any) -> Callable[..., None]:
     position = make_position(U)
 
     def fold(
-        cols: Any, dx: Any, fd: Any, fh: Any, fw: Any, s: Windows, steps: Any, moves: Any, pixels: Any, total: Any
+        cols: Any, dx: Any, fd: Any, fh: Any, fw: Any, s: Shape, steps: Any, moves: Any, pixels: Any, total: Any
     ) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
@@ -108,32 +84,32 @@ def make_fold(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-def unfold(x: Any, cols: Any, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs) -> None:
+def unfold(problem: ConvProblem, x: Any, cols: Any) -> None:
     """Write to cols (N, C*K, L) the elements of x (N, C, D, H, W) under each tap of each of the L = prod(out) windows.
 
     Elements are moved, not computed with; 16-bit floats come as their bits.
     """
     if cols.size == 0:
         return
-    s = _windows(x.shape, window, out, stride, dilation, padding)
+    s = shape_of(problem)
     total, wide = cols.size // s.KW, needs_wide(x.size, cols.size)
-    args = flat(x), flat(cols), s, math.prod(out), total
+    args = flat(x), flat(cols), s, math.prod(problem.out), total
     launch(make_unfold, (), blocks_for(total), args, dtype=x.dtype, wide=wide)
 
 
 @entry
-def fold(cols: Any, dx: Any, *, window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs) -> None:
+def fold(problem: ConvProblem, cols: Any, dx: Any) -> None:
     """Write to dx (N, C, D, H, W) the sum of the elements of cols that `unfold` would copy from each place."""
     if dx.size == 0:
         return
     wide = needs_wide(cols.size, dx.size)
-    axes = tuple(zip(window, stride, dilation, strict=True))
+    axes = tuple((axis.kernel, axis.stride, axis.dilation) for axis in problem.axes)
     tables = (table(_first, axis, wide) for axis in axes)
     common = [math.gcd(s, d) for _, s, d in axes]
-    steps = tuple(s // g for s, g in zip(stride, common, strict=True))
-    moves = tuple(d // g for d, g in zip(dilation, common, strict=True))
-    s = _windows(dx.shape, window, out, stride, dilation, padding)
-    args = flat(cols), flat(dx), *tables, s, steps, moves, math.prod(out), dx.size
+    steps = tuple(s // g for s, g in zip(problem.stride, common, strict=True))
+    moves = tuple(d // g for d, g in zip(problem.dilation, common, strict=True))
+    s = shape_of(problem)
+    args = flat(cols), flat(dx), *tables, s, steps, moves, math.prod(problem.out), dx.size
     launch(make_fold, (), blocks_for(dx.size), args, dtype=dx.dtype, wide=wide)
 
 
@@ -142,10 +118,3 @@ def _first(kernel: int, stride: int, dilation: int) -> np.ndarray:
     return np.array(
         [next((u for u in range(kernel) if (r - u * dilation) % stride == 0), kernel) for r in range(stride)]
     )
-
-
-def _windows(
-    shape: tuple[int, ...], window: Triple, out: Triple, stride: Triple, dilation: Triple, padding: Pairs
-) -> Windows:
-    before, size = (padding[0][0], padding[1][0], padding[2][0]), (shape[2], shape[3], shape[4])
-    return Windows(*size, *window, *out, *stride, *dilation, *before)

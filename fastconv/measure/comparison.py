@@ -13,7 +13,8 @@ import numpy as np
 from .. import dispatch, ops
 from ..dispatch import choose_method
 from ..errors import InvalidArgument, Unsupported, shown
-from ..spec import ConvSpec, PoolSpec, parse_flag, parse_word
+from ..problem import ConvProblem, PoolProblem
+from ..spec import parse_flag, parse_word
 from ..threads import get_num_threads
 from .oracle import Arrays, Expected, check_arrays, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem, check_problem
@@ -35,7 +36,7 @@ def our_call(
     spec = check_problem(problem).spec
     check_arrays(problem, arrays)
     prepared = parse_flag(prepared, "prepared")
-    if not isinstance(spec, ConvSpec):
+    if not isinstance(spec, ConvProblem):
         return _our_pool(problem, spec, arrays)
     window = _window(problem)
     window |= {"groups": spec.groups, "padding_mode": spec.padding_mode, "method": method}
@@ -52,8 +53,8 @@ def our_call(
     return lambda: gradient(x, dy, w.shape, **window)
 
 
-def _our_pool(problem: Problem, spec: PoolSpec, arrays: Arrays) -> Callable[[], np.ndarray]:
-    size, window, x = spec.window[3 - spec.rank :], _window(problem), arrays["x"]
+def _our_pool(problem: Problem, spec: PoolProblem, arrays: Arrays) -> Callable[[], np.ndarray]:
+    size, window, x = spec.kernel[3 - spec.rank :], _window(problem), arrays["x"]
     if problem.op.startswith("avg"):
         window["count_include_pad"] = True
     pooling = getattr(ops, f"{problem.op.replace('pool', f'pool{spec.rank}d')}")
@@ -124,7 +125,8 @@ def _checked(rivals: Any, methods: Any, seconds: Any) -> tuple[list[Rival], list
 
 
 def _chosen(problem: Problem, prepared: bool = False) -> str:
-    return choose_method(problem.table_op, problem.spec, prepared=prepared)
+    spec = problem.spec
+    return choose_method(replace(spec, prepared=True) if prepared and isinstance(spec, ConvProblem) else spec)
 
 
 def _wanted(problem: Problem, methods: Iterable[str]) -> Iterable[str]:

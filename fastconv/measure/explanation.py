@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import dispatch
 from ..errors import InvalidArgument
-from ..ops.choice import spec_of_shapes
-from ..spec import ConvSpec, parse_flag
+from ..ops.choice import problem_of_shapes
+from ..problem import ConvProblem
+from ..spec import parse_flag
 from .comparison import our_call
 from .oracle import make_arrays
 from .problems import CONVOLUTIONS, Problem, check_problem
@@ -108,7 +109,7 @@ def explain(
     >>> [c.method for c in report.candidates if c.reason]
     ['winograd']
     """
-    spec = spec_of_shapes(
+    spec = problem_of_shapes(
         op, x_shape, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
         padding_mode=padding_mode, dtype=dtype,
     )  # fmt: skip
@@ -122,12 +123,13 @@ def explain_problem(problem: Problem, *, prepared: bool = False, seconds: float 
     """`explain` for a named problem."""
     check_problem(problem)
     spec, op = problem.spec, problem.table_op
-    if not isinstance(spec, ConvSpec):
+    if not isinstance(spec, ConvProblem):
         raise InvalidArgument(f"problem is {problem}; a pooling has one method only, nothing is chosen")
     if parse_flag(prepared, "prepared") and op != "conv":
         raise InvalidArgument(f"prepared goes with op 'conv'; {op} takes new operands each time")
     seconds = parse_seconds(seconds, least=0)
-    reasons = {row.method: row.supports(spec) for row in dispatch.rows(op)}
+    spec = replace(spec, prepared=prepared)
+    reasons = {row.method: row.reason(spec) for row in dispatch.rows(op)}
     able = [method for method, reason in reasons.items() if reason is None]
     measured: dict[str, float] = {}
     if seconds > 0:
@@ -139,10 +141,10 @@ def explain_problem(problem: Problem, *, prepared: bool = False, seconds: float 
         if reason is not None:
             candidates.append(Candidate(method, reason))
             continue
-        extra = dispatch.work(op, spec, method, prepared=prepared).extra
-        predicted = dispatch.predict(op, spec, method, prepared=prepared)
+        extra = dispatch.work(spec, method).extra
+        predicted = dispatch.predict(spec, method)
         candidates.append(Candidate(method, None, predicted, measured.get(method), extra))
-    chosen = dispatch.choose_method(op, spec, prepared=prepared)
+    chosen = dispatch.choose_method(spec)
     return Explanation(problem, prepared, chosen, tuple(candidates))
 
 

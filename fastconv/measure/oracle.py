@@ -15,7 +15,8 @@ import numpy as np
 
 from .. import memory
 from ..errors import InvalidArgument, shown
-from ..spec import ConvSpec, PoolSpec, parse_count
+from ..problem import ConvProblem, PoolProblem
+from ..spec import parse_count
 from .problems import POOLS, Problem, check_problem, parse_seed
 
 Arrays = dict[str, np.ndarray]
@@ -27,9 +28,9 @@ def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
     spec = check_problem(problem).spec
     rng = np.random.default_rng(parse_seed(seed))
     shapes = {"x": spec.x_shape}
-    if isinstance(spec, ConvSpec):
+    if isinstance(spec, ConvProblem):
         shapes["w"] = spec.w_shape
-    if isinstance(spec, ConvSpec) or problem.op in POOLS[2:]:
+    if isinstance(spec, ConvProblem) or problem.op in POOLS[2:]:
         shapes["dy"] = spec.y_shape
     needed = sum(map(math.prod, shapes.values())) * np.dtype(spec.dtype).itemsize
     memory.check_room(needed, f"{problem} with its arrays")
@@ -47,7 +48,7 @@ def check_arrays(problem: Problem, arrays: Any) -> None:
 def result_shape(problem: Problem) -> tuple[int, ...]:
     """Shape of the operation's result."""
     spec = problem.spec
-    if problem.op == "weight_grad" and isinstance(spec, ConvSpec):
+    if problem.op == "weight_grad" and isinstance(spec, ConvProblem):
         return spec.w_shape
     return spec.x_shape if problem.op.endswith("_grad") else spec.y_shape
 
@@ -81,7 +82,7 @@ def expect(problem: Problem, arrays: Arrays, samples: int = SAMPLES, seed: int =
     values = np.empty(samples)
     for i, position in enumerate(zip(*positions, strict=True)):
         index = _lift(tuple(int(p) for p in position), spec, weights=op == "weight_grad")
-        if isinstance(spec, PoolSpec):
+        if isinstance(spec, PoolProblem):
             x = _planes(arrays["x"], spec)
             if op in POOLS[2:]:
                 values[i] = _pool_grad(op, x, _planes(arrays["dy"], spec), spec, index)
@@ -107,7 +108,7 @@ def tolerance(problem: Problem) -> float:
     """
     spec = problem.spec
     eps = float(np.finfo(spec.dtype).eps)
-    if isinstance(spec, PoolSpec):
+    if isinstance(spec, PoolProblem):
         return 16 * eps
     terms = {
         "conv": spec.C // spec.groups * spec.taps,
@@ -117,14 +118,14 @@ def tolerance(problem: Problem) -> float:
     return eps * (100 + math.sqrt(terms)) * math.sqrt(terms)
 
 
-def _planes(array: np.ndarray, spec: ConvSpec | PoolSpec, *, weights: bool = False) -> np.ndarray:
+def _planes(array: np.ndarray, spec: ConvProblem | PoolProblem, *, weights: bool = False) -> np.ndarray:
     """View as (N, C, D, H, W), weights as (O, C/groups, KD, KH, KW)."""
     if spec.channels_last:
         array = np.moveaxis(array, (-1, -2), (0, 1)) if weights else np.moveaxis(array, -1, 1)
     return array.reshape(*array.shape[:2], *(1,) * (3 - spec.rank), *array.shape[2:])
 
 
-def _lift(position: tuple[int, ...], spec: ConvSpec | PoolSpec, *, weights: bool) -> tuple[int, ...]:
+def _lift(position: tuple[int, ...], spec: ConvProblem | PoolProblem, *, weights: bool) -> tuple[int, ...]:
     """Position in the five axes of `_planes`."""
     if spec.channels_last and weights:
         position = (position[-1], position[-2], *position[:-2])
@@ -133,7 +134,7 @@ def _lift(position: tuple[int, ...], spec: ConvSpec | PoolSpec, *, weights: bool
     return (*position[:2], *(0,) * (3 - spec.rank), *position[2:])
 
 
-def _sources(spec: ConvSpec, axis: int) -> np.ndarray:
+def _sources(spec: ConvProblem, axis: int) -> np.ndarray:
     """For each padded position of an axis the input position it shows, -1 for a zero."""
     n, (before, after) = spec.size[axis], spec.padding[axis]
     if spec.padding_mode == "zeros":
@@ -146,7 +147,7 @@ def _grid(array: np.ndarray, positions: Sequence[Any]) -> np.ndarray:
     return array[(slice(None), *np.ix_(*positions))]
 
 
-def _conv(x: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+def _conv(x: np.ndarray, w: np.ndarray, spec: ConvProblem, index: tuple[int, ...]) -> float:
     n, o, *at = index
     inner = spec.C // spec.groups
     first = o // (spec.O // spec.groups) * inner
@@ -160,7 +161,7 @@ def _conv(x: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) 
     return float(np.sum(window.astype(np.float64) * _grid(w[o], taps)))
 
 
-def _input_grad(dy: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+def _input_grad(dy: np.ndarray, w: np.ndarray, spec: ConvProblem, index: tuple[int, ...]) -> float:
     n, c, *at = index
     inner, outer = spec.C // spec.groups, spec.O // spec.groups
     first = c // inner * outer
@@ -178,7 +179,7 @@ def _input_grad(dy: np.ndarray, w: np.ndarray, spec: ConvSpec, index: tuple[int,
     return float(np.sum(gradient.astype(np.float64) * _grid(w[first : first + outer, c % inner], taps)))
 
 
-def _weight_grad(x: np.ndarray, dy: np.ndarray, spec: ConvSpec, index: tuple[int, ...]) -> float:
+def _weight_grad(x: np.ndarray, dy: np.ndarray, spec: ConvProblem, index: tuple[int, ...]) -> float:
     o, c, *tap = index
     channel = o // (spec.O // spec.groups) * (spec.C // spec.groups) + c
     picked, outputs = [], []
@@ -191,24 +192,24 @@ def _weight_grad(x: np.ndarray, dy: np.ndarray, spec: ConvSpec, index: tuple[int
     return float(np.sum(seen.astype(np.float64) * _grid(dy[:, o], outputs)))
 
 
-def _pool(op: str, x: np.ndarray, spec: PoolSpec, index: tuple[int, ...]) -> float:
+def _pool(op: str, x: np.ndarray, spec: PoolProblem, index: tuple[int, ...]) -> float:
     n, c, *at = index
     picked, divisor = _window(spec, at)
     window = x[n, c][np.ix_(*picked)].astype(np.float64)
     return float(window.max(initial=-np.inf)) if op == "max_pool" else float(window.sum()) / divisor
 
 
-def _window(spec: PoolSpec, at: Sequence[int]) -> tuple[list[np.ndarray], int]:
+def _window(spec: PoolProblem, at: Sequence[int]) -> tuple[list[np.ndarray], int]:
     """Where a window's elements lie along each axis, and what an average divides by."""
     picked, divisor = [], 1
     for a in range(3):
-        taps = at[a] * spec.stride[a] - spec.padding[a][0] + np.arange(spec.window[a]) * spec.dilation[a]
+        taps = at[a] * spec.stride[a] - spec.padding[a][0] + np.arange(spec.kernel[a]) * spec.dilation[a]
         picked.append(taps[(taps >= 0) & (taps < spec.size[a])])
         divisor *= int(np.sum(taps < spec.size[a] + spec.padding[a][1]))
     return picked, divisor
 
 
-def _pool_grad(op: str, x: np.ndarray, dy: np.ndarray, spec: PoolSpec, index: tuple[int, ...]) -> float:
+def _pool_grad(op: str, x: np.ndarray, dy: np.ndarray, spec: PoolProblem, index: tuple[int, ...]) -> float:
     """The sum over the windows that hold an element: where it is the largest, or dy shared evenly."""
     n, c, *at = index
     total = 0.0
@@ -216,7 +217,7 @@ def _pool_grad(op: str, x: np.ndarray, dy: np.ndarray, spec: PoolSpec, index: tu
     for a in range(3):
         steps = at[a] + spec.padding[a][0] - spec.stride[a] * np.arange(spec.out[a])
         tap, between = np.divmod(steps, spec.dilation[a])
-        holders.append(np.flatnonzero((between == 0) & (tap >= 0) & (tap < spec.window[a])).tolist())
+        holders.append(np.flatnonzero((between == 0) & (tap >= 0) & (tap < spec.kernel[a])).tolist())
     for window_at in itertools.product(*holders):
         picked, divisor = _window(spec, window_at)
         value = float(dy[(n, c, *window_at)])

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
-from ..spec import LAYOUTS, ConvSpec, PoolSpec, conv_spec, parse_axes, parse_dtype, parse_word, pool_spec
+from ..problem import ConvProblem, PoolProblem
+from ..spec import LAYOUTS, conv_problem, parse_axes, parse_dtype, parse_word, pool_problem
 
 CONVOLUTIONS = ("conv", "input_grad", "weight_grad")
 POOLS = ("max_pool", "avg_pool", "max_pool_grad", "avg_pool_grad")
@@ -46,15 +47,15 @@ class Problem:
     """
 
     op: str
-    spec: ConvSpec | PoolSpec
+    spec: ConvProblem | PoolProblem
 
     def __str__(self) -> str:
-        return f"{self.op}:{self.spec if isinstance(self.spec, ConvSpec) else _pool_text(self.spec)}"
+        return f"{self.op}:{self.spec}"
 
     @property
     def table_op(self) -> str:
         """The dispatch table's name for the operation."""
-        return f"conv_{self.op}" if self.op in CONVOLUTIONS[1:] else self.op
+        return self.spec.op
 
     @property
     def layout(self) -> str:
@@ -70,7 +71,7 @@ class Problem:
     def bytes(self) -> int:
         """Bytes that any method must read and write: input and output once (and the weights)."""
         spec = self.spec
-        weights = math.prod(spec.w_shape) if isinstance(spec, ConvSpec) else 0
+        weights = math.prod(spec.w_shape) if isinstance(spec, ConvProblem) else 0
         indices = 8 * math.prod(spec.y_shape) if self.op == "max_pool_grad" else 0
         return (math.prod(spec.x_shape) + math.prod(spec.y_shape) + weights) * np.dtype(spec.dtype).itemsize + indices
 
@@ -80,12 +81,12 @@ class Problem:
         spec = self.spec
         first = 3 - spec.rank
         size, stride = spec.size[first:], spec.stride[first:]
-        window = spec.kernel[first:] if isinstance(spec, ConvSpec) else spec.window[first:]
-        channels = f"{spec.C}→{spec.O}" if isinstance(spec, ConvSpec) else f"{spec.C}"
+        window = spec.kernel[first:]
+        channels = f"{spec.C}→{spec.O}" if isinstance(spec, ConvProblem) else f"{spec.C}"
         text = f"{spec.N}×[{channels}@{_times(size, square=True)} {_times(window)}"
         text += f"/{_times(stride, square=True)}" if max(stride) > 1 else ""
         text += f" d{_times(spec.dilation[first:], square=True)}" if max(spec.dilation) > 1 else ""
-        text += f" g{spec.groups}" if isinstance(spec, ConvSpec) and spec.groups > 1 else ""
+        text += f" g{spec.groups}" if isinstance(spec, ConvProblem) and spec.groups > 1 else ""
         return text + "]" + ("" if self.op == "conv" else " " + self.op.replace("_", " "))
 
 
@@ -163,7 +164,9 @@ def conv(
     inner, last = C // groups, layout[-1] == "C"
     x_shape = (N, *size, C) if last else (N, C, *size)
     w_shape = (*kernel, inner, O) if last else (O, inner, *kernel)
-    return Problem(op, conv_spec(x_shape, w_shape, rank=len(size), groups=groups, layout=layout, **window))
+    table_op = op if op == "conv" else f"conv_{op}"
+    spec = conv_problem(x_shape, w_shape, rank=len(size), groups=groups, layout=layout, op=table_op, **window)
+    return Problem(op, spec)
 
 
 def pool(
@@ -180,7 +183,7 @@ def pool(
     size, kernel = _square(size), _square(kernel)
     layout = layout or LAYOUTS[len(size)][True]
     x_shape = (N, *size, C) if layout[-1] == "C" else (N, C, *size)
-    return Problem(op, pool_spec(x_shape, kernel, rank=len(size), layout=layout, **window))
+    return Problem(op, pool_problem(x_shape, kernel, rank=len(size), layout=layout, op=op, **window))
 
 
 def in_layout(problem: Problem, layout: str) -> Problem:
@@ -200,17 +203,19 @@ def shrink(problem: Problem) -> Problem:
     """The same kind of problem, small enough for a test: one image, few channels, few pixels, a filter up to 5."""
     check_problem(problem)
     spec = problem.spec
-    kernel = tuple(min(k, 5) for k in (spec.kernel if isinstance(spec, ConvSpec) else spec.window))
-    padding = tuple((min(a, k // 2), min(b, k // 2)) for (a, b), k in zip(spec.padding, kernel, strict=True))
-    extent = [d * (k - 1) + 1 for k, d in zip(kernel, spec.dilation, strict=True)]
-    size = tuple(min(n, 9 + e) for n, e in zip(spec.size, extent, strict=True))
-    changes: dict[str, Any] = {"N": 1, "size": size, "padding": padding}
-    if isinstance(spec, ConvSpec):
-        changes |= {"kernel": kernel, "C": min(spec.C, 5 * spec.groups), "O": min(spec.O, 6 * spec.groups)}
-        return replace(problem, spec=replace(spec, **changes))
-    out = tuple((n + sum(p) - e) // s + 1 for n, p, e, s in zip(size, padding, extent, spec.stride, strict=True))
-    changes |= {"window": kernel, "C": min(spec.C, 5), "out": out}
-    return replace(problem, spec=replace(spec, **changes))
+    first = 3 - spec.rank
+    kernel = tuple(min(k, 5) for k in spec.kernel[first:])
+    padding = tuple((min(a, k // 2), min(b, k // 2)) for (a, b), k in zip(spec.padding[first:], kernel, strict=True))
+    extents = (d * (k - 1) + 1 for k, d in zip(kernel, spec.dilation[first:], strict=True))
+    size = tuple(min(n, 9 + e) for n, e in zip(spec.size[first:], extents, strict=True))
+    window: dict[str, Any] = {"stride": spec.stride[first:], "dilation": spec.dilation[first:], "padding": padding}
+    window |= {"layout": problem.layout, "dtype": spec.dtype}
+    if isinstance(spec, PoolProblem):
+        return pool(problem.op, 1, min(spec.C, 5), size, kernel, **window)
+    channels = min(spec.C, 5 * spec.groups), min(spec.O, 6 * spec.groups)
+    return conv(
+        problem.op, 1, *channels, size, kernel, groups=spec.groups, padding_mode=spec.padding_mode, **window
+    )  # fmt: skip
 
 
 def _window(part: dict[str, Any], size: tuple[int, ...]) -> dict[str, Any]:
@@ -232,20 +237,6 @@ def _axes(text: str, size: tuple[int, ...]) -> tuple[int, ...]:
             f"{shown(text)} in the problem is {len(numbers)} numbers; expected one, or {len(size)}, one an axis"
         )
     return numbers * len(size) if len(numbers) == 1 else numbers
-
-
-def _pool_text(spec: PoolSpec) -> str:
-    """As ConvSpec's string, without output channels."""
-    first = 3 - spec.rank
-    size = "".join(f"{a}{n}" for a, n in zip("dhw"[first:], spec.size[first:], strict=True))
-    before, after = ([p[side] for p in spec.padding[first:]] for side in (0, 1))
-    text = f"n{spec.N}c{spec.C}{size}_k{_short(spec.window[first:])}s{_short(spec.stride[first:])}p{_short(before)}"
-    text += f"-{_short(after)}" if after != before else ""
-    return text + (f"d{_short(spec.dilation[first:])}" if max(spec.dilation) > 1 else "")
-
-
-def _short(values: Any) -> str:
-    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
 
 
 def _times(values: Any, square: bool = False) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
-from ..spec import ConvSpec, parse_word
+from ..problem import ConvProblem
+from ..spec import parse_word
 from .oracle import Arrays
 from .problems import Problem
 
@@ -47,7 +48,7 @@ def _torch(problem: Problem, arrays: Arrays, threads: int) -> list[Candidate] | 
     spec = problem.spec
     if any(before != after for before, after in spec.padding):
         return "padding differs between the two sides"
-    if isinstance(spec, ConvSpec) and spec.padding_mode != "zeros":
+    if isinstance(spec, ConvProblem) and spec.padding_mode != "zeros":
         return f"no padding mode {spec.padding_mode} in its functional interface"
     import torch
 
@@ -80,7 +81,7 @@ def _torch_candidate(torch: Any, problem: Problem, arrays: Arrays, channels_last
     x = tensor("x")
     window = [spec.stride[first:], [p[0] for p in spec.padding[first:]], spec.dilation[first:]]
     call: Callable[[], Any]
-    if isinstance(spec, ConvSpec):
+    if isinstance(spec, ConvProblem):
         w, dy, groups = tensor("w"), tensor("dy"), spec.groups
         if problem.op == "conv":
             function = getattr(torch.nn.functional, f"conv{spec.rank}d")
@@ -96,7 +97,7 @@ def _torch_candidate(torch: Any, problem: Problem, arrays: Arrays, channels_last
                 return backward(dy, x, w, None, *window, False, zeros, groups, wanted)[which]
     else:
         dy = tensor("dy") if "dy" in arrays else None
-        call = _torch_pool(torch, problem.op, spec.rank, x, dy, spec.window[first:], *window)
+        call = _torch_pool(torch, problem.op, spec.rank, x, dy, spec.kernel[first:], *window)
     return Candidate("channels last" if channels_last else "channels first", call, to_numpy)
 
 
@@ -121,7 +122,7 @@ def _torch_pool(
 def _one_image(problem: Problem) -> str | None:
     """Why an image or signal library cannot do a problem: it filters one plane, and leaves its size as it is."""
     spec = problem.spec
-    if not isinstance(spec, ConvSpec) or problem.op != "conv":
+    if not isinstance(spec, ConvProblem) or problem.op != "conv":
         return "filters only"
     if (spec.N, spec.C, spec.O) != (1, 1, 1):
         return "one image of one channel only"
@@ -136,7 +137,7 @@ def _plane(problem: Problem, arrays: Arrays) -> tuple[np.ndarray, np.ndarray, Ca
     """The image, the filter, and how a filtered image gets the problem's shape."""
     spec = problem.spec
     first = 3 - spec.rank
-    assert isinstance(spec, ConvSpec)
+    assert isinstance(spec, ConvProblem)
     image = arrays["x"].reshape(spec.size[first:])
     return image, arrays["w"].reshape(spec.kernel[first:]), lambda y: np.asarray(y).reshape(spec.y_shape)
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import dispatch, rates
 from ..errors import InvalidArgument, shown
-from ..rates import ENGINES, KINDS, Rate
-from ..spec import ConvSpec
+from ..problem import ConvProblem
+from ..rates import Rate
 from .comparison import our_call
 from .machine import environment
 from .oracle import make_arrays
@@ -61,13 +61,16 @@ def tune(announce: Callable[[str], Any] = lambda text: None) -> list[Tuned]:
     if not callable(announce):
         raise InvalidArgument(f"announce is {shown(announce)}; expected a function of one text")
     found: dict[tuple[str, str], list[Measured]] = {}
+    priors: dict[tuple[str, str], dispatch.Row] = {}
     for problem in calibration():
         announce(str(problem))
         for measured in _measure(problem):
-            found.setdefault((KINDS[problem.table_op], ENGINES[measured.method]), []).append(measured)
+            row = dispatch.row_of(problem.table_op, measured.method)
+            found.setdefault(dispatch.rate_key(problem.table_op, row), []).append(measured)
+            priors[dispatch.rate_key(problem.table_op, row)] = row
     tuned = []
     for (kind, engine), measurements in found.items():
-        fitted = fit(measurements, rates.DEFAULT[kind, engine])
+        fitted = fit(measurements, priors[kind, engine].load().RATES[kind])
         logs = [abs(math.log2(fitted.seconds(m.work, m.itemsize) / m.seconds)) for m in measurements]
         tuned.append(Tuned(kind, engine, fitted, float(np.median(logs))))
     facts = environment()
@@ -137,13 +140,13 @@ def calibration() -> list[Problem]:
 def _measure(problem: Problem) -> Iterable[Measured]:
     """Each method that serves a problem; a convolution also with a plan, where that saves work."""
     op = problem.table_op
-    assert isinstance(problem.spec, ConvSpec)
+    assert isinstance(problem.spec, ConvProblem)
     arrays = make_arrays(problem, seed=0)
     for row in dispatch.rows(op):
-        if row.supports(problem.spec) is not None:
+        if row.reason(problem.spec) is not None or not hasattr(row.load(), "work"):
             continue
         for prepared in (False, True) if op == "conv" else (False,):
-            counts = dispatch.work(op, problem.spec, row.method, prepared=prepared)
+            counts = dispatch.work(replace(problem.spec, prepared=prepared), row.method)
             seconds = _fastest(our_call(problem, arrays, row.method, prepared=prepared))
             yield Measured(row.method, problem.spec.itemsize, tuple(map(float, counts)), seconds)
 

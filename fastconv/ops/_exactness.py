@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dispatch import load_name
-from ..spec import ConvSpec
+from ..dispatch import operator
+from ..problem import ConvProblem
 
 LOST = {4: 16, 8: 26}  # bits that a small part may lose beside a large one, by itemsize: 16-bit data always pass
 MARGIN = 16  # bits by which Winograd's transforms, or the sums of a Fourier transform, may exceed what is counted
@@ -30,21 +30,21 @@ class Judged(NamedTuple):
 ZEROS = Judged(0, True)
 
 
-def suits(op: str, spec: ConvSpec, method: str, first: np.ndarray, second: np.ndarray) -> bool:
+def suits(problem: ConvProblem, method: str, first: np.ndarray, second: np.ndarray) -> bool:
     """Whether `method`, a transform, serves these operands of `op` about as well as the direct method."""
-    a = judge_images(op, spec, method, first, dy=op == "conv_input_grad")
+    a = judge_images(problem, method, first, dy=problem.op == "conv_input_grad")
     if not a.even:
         return False
-    if op == "conv_weight_grad":
-        b = judge_images(op, spec, method, second, dy=True)
+    if problem.op == "conv_weight_grad":
+        b = judge_images(problem, method, second, dy=True)
     else:
-        b = judge_filters(op, spec, method, second)
-    return b.even and in_range(op, spec, a, b)
+        b = judge_filters(problem, method, second)
+    return b.even and in_range(problem, a, b)
 
 
-def in_range(op: str, spec: ConvSpec, first: Judged, second: Judged) -> bool:
+def in_range(problem: ConvProblem, first: Judged, second: Judged) -> bool:
     """Whether no step of a transform of two operands can overflow, or lose its last bits near zero."""
-    low, high, bias = _limits(op, spec)
+    low, high, bias = _limits(problem)
     a, b = first.exponent, second.exponent
     if a and b and not low <= a + b - 2 * bias < high:
         return False
@@ -52,66 +52,62 @@ def in_range(op: str, spec: ConvSpec, first: Judged, second: Judged) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _limits(op: str, spec: ConvSpec) -> tuple[int, int, int]:
+def _limits(problem: ConvProblem) -> tuple[int, int, int]:
     """The exponents, from and to, that operands and their products may have; and the bias."""
-    limits = np.finfo(spec.dtype)  # of a complex dtype those of its parts
-    points = spec.N * math.prod(n + k for n, k in zip(spec.padded, spec.extent, strict=True))
-    inner = {"conv": spec.C * spec.taps, "conv_input_grad": spec.O * spec.taps, "conv_weight_grad": points}[op]
+    limits = np.finfo(problem.dtype)  # of a complex dtype those of its parts
+    points = problem.N * math.prod(n + k for n, k in zip(problem.padded, problem.extent, strict=True))
+    sums = {"conv": problem.C * problem.taps, "conv_input_grad": problem.O * problem.taps, "conv_weight_grad": points}
+    inner = sums[problem.op]
     high = limits.maxexp - MARGIN - points.bit_length() - inner.bit_length()
     return int(limits.minexp + limits.nmant) + points.bit_length(), int(high), int(limits.maxexp) - 1
 
 
-def judge_images(op: str, spec: ConvSpec, method: str, array: np.ndarray, *, dy: bool) -> Judged:
+def judge_images(problem: ConvProblem, method: str, array: np.ndarray, *, dy: bool) -> Judged:
     """Judge x, or dy: image by image, in blocks of half a window, so that every window holds a block."""
     if array.size == 0:
         return ZEROS
     if array.dtype.kind == "c":
-        return _both([judge_images(op, spec, method, part, dy=dy) for part in _parts(array)])
-    images, block = _view(op, spec, dy)
-    levels = load_name("fastconv.cpu.magnitude:measure")(array, images, block)
+        return _both([judge_images(problem, method, part, dy=dy) for part in _parts(array)])
+    found = operator("levels")(problem, array, _block(problem), dy)
     lost = LOST[array.itemsize]
-    even = levels.largest - levels.smallest <= lost  # the usual case, at a glance
+    even = found.largest - found.smallest <= lost  # the usual case, at a glance
     if not even:
-        largest, smallest = levels.of_images()
+        largest, smallest = found.of_images()
         if method == "fft":  # neighbouring tiles travel in pairs, across images too
             largest = _with_neighbours(largest)
         even = bool(((smallest == 0) | (largest <= smallest + lost)).all())
-    if even and method == "fft" and images.channels > 1:  # and so do channels
-        channels = images.channels * images.groups
-        even = _gap(array, spec.N, channels, math.prod(images.size), spec.channels_last) <= lost
-    return Judged(levels.largest, even)
+    if even and method == "fft" and (problem.outputs if dy else problem.inputs) > 1:  # and so do channels
+        channels, size = (problem.O, problem.out) if dy else (problem.C, problem.size)
+        even = _gap(array, problem.N, channels, math.prod(size), problem.channels_last) <= lost
+    return Judged(found.largest, even)
 
 
-def judge_filters(op: str, spec: ConvSpec, method: str, w: np.ndarray) -> Judged:
+def judge_filters(problem: ConvProblem, method: str, w: np.ndarray) -> Judged:
     """Judge the weights: the Fourier transforms of two filters of a group travel together."""
     if w.dtype.kind == "c":
-        return _both([judge_filters(op, spec, method, part) for part in _parts(w)])
-    exponent, even = load_name("fastconv.cpu.magnitude:largest")(w), True
-    inner = spec.C // spec.groups
-    if method == "fft" and op == "conv" and spec.groups < spec.O:
-        even = _gap(w, 1, spec.O, spec.taps * inner, spec.channels_last) <= LOST[w.itemsize]
-    elif method == "fft" and op == "conv_input_grad" and inner > 1:
-        N, positions = (spec.taps, spec.O) if spec.channels_last else (spec.O, spec.taps)
+        return _both([judge_filters(problem, method, part) for part in _parts(w)])
+    exponent, even = operator("largest")(w), True
+    inner = problem.C // problem.groups
+    if method == "fft" and problem.op == "conv" and problem.groups < problem.O:
+        even = _gap(w, 1, problem.O, problem.taps * inner, problem.channels_last) <= LOST[w.itemsize]
+    elif method == "fft" and problem.op == "conv_input_grad" and inner > 1:
+        N, positions = (problem.taps, problem.O) if problem.channels_last else (problem.O, problem.taps)
         even = _gap(w, N, inner, positions, False) <= LOST[w.itemsize]
     return Judged(exponent, even)
 
 
 def _gap(*args: Any) -> int:
-    return load_name("fastconv.cpu.magnitude:channel_gap")(*args)
+    return operator("channel_gap")(*args)
 
 
 @lru_cache(maxsize=1024)
-def _view(op: str, spec: ConvSpec, dy: bool) -> tuple[Any, tuple[int, int]]:
-    """How the images of x or dy lie in memory; rows and columns of half a window, for a gradient to x of one on dy."""
-    channels, size = (spec.O, spec.out) if dy else (spec.C, spec.size)
-    images = load_name("fastconv.cpu.magnitude:Images")(
-        spec.N, spec.groups, channels // spec.groups, size, spec.channels_last
-    )
-    windows: tuple[int, ...] = spec.kernel[1:]
-    if op == "conv_input_grad":
-        windows = tuple(-(-k // s) for k, s in zip(windows, spec.stride[1:], strict=True))
+def _block(problem: ConvProblem) -> tuple[int, int]:
+    """Rows and columns of half a window, for a gradient to x of one on dy."""
+    windows: tuple[int, ...] = problem.kernel[1:]
+    if problem.op == "conv_input_grad":
+        windows = tuple(-(-k // s) for k, s in zip(windows, problem.stride[1:], strict=True))
     rows, columns = ((k + 1) // 2 for k in windows)
-    return images, (rows, columns)
+    return rows, columns
 
 
 def _with_neighbours(largest: np.ndarray) -> np.ndarray:

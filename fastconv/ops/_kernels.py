@@ -12,43 +12,44 @@ import numpy as np
 
 from .. import dispatch, memory
 from ..errors import InvalidArgument, shown
-from ..spec import ConvSpec
-from ..spec.shapes import arrange
+from ..problem import ConvProblem
 from ._arrays import Operands
 from ._exactness import suits
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 
 
-def lifted(array: Any, rank: int, channels_last: bool) -> Any:
-    """A view of x or y with three spatial axes."""
-    ones = (1,) * (3 - rank)
-    at = 1 if channels_last else 2
-    shape = tuple(array.shape)
-    return array.reshape(shape[:at] + ones + shape[at:])
-
-
 class Bound(NamedTuple):
-    """A kernel, found for a problem, and what it takes beside the arrays."""
+    """A problem and the method that serves it."""
 
+    problem: ConvProblem
     row: dispatch.Row
-    kernel: Callable[..., Any]
-    x_shape: tuple[int, ...]  # of x, w and y with three spatial axes
-    w_shape: tuple[int, ...]
-    y_shape: tuple[int, ...]
-    geometry: dict[str, Any]
+    operator: Callable[..., Any]
+
+    def run(self, first: Any, second: Any, *results: Any, **options: Any) -> None:
+        """Call the operator on arrays in the caller's shape."""
+        p = self.problem
+        first = first.reshape(p.y_shape3 if p.op == "conv_input_grad" else p.x_shape3)
+        if not p.prepared:
+            second = second.reshape(p.y_shape3 if p.op == "conv_weight_grad" else p.w_shape3)
+        result = results[-1].reshape({"conv": p.y_shape3, "conv_input_grad": p.x_shape3}.get(p.op, p.w_shape3))
+        self.operator(p, first, second, *results[:-1], result, **options)
+
+    def prepare(self, w: Any) -> Any:
+        """The weights as the operator takes them where the problem is prepared."""
+        return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
 
 
-def bind(op: str, spec: ConvSpec, method: str, operands: Operands, *inputs: Any, prepared: bool = False) -> Bound:
-    """The kernel that serves `spec`; "auto" keeps data away from transforms that would spoil them (`_exactness`).
+def bind(problem: ConvProblem, method: str, operands: Operands, *inputs: Any) -> Bound:
+    """The method that serves a problem; "auto" keeps data away from transforms that would spoil them (`_exactness`).
 
     `inputs` are the two operands; a plan, which has no input yet, looks at its data by itself and gives none.
     """
     if type(method) is not str:
         dispatch.check_method(method)  # what cannot be looked up is no method
-    bound = _bind(op, spec, method, operands.device, prepared)
-    if inputs and is_guarded(method, bound.row) and not suits(op, spec, bound.row.method, *inputs):
-        return _bind(op, spec, "direct", operands.device, prepared)
+    bound = _bind(problem, method, operands.device)
+    if inputs and is_guarded(method, bound.row) and not suits(problem, bound.row.method, *inputs):
+        return _bind(problem, "direct", operands.device)
     return bound
 
 
@@ -58,28 +59,12 @@ def is_guarded(method: str, row: dispatch.Row) -> bool:
 
 
 @dispatch.remembered
-def _bind(op: str, spec: ConvSpec, method: str, device: str, prepared: bool) -> Bound:
+def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
     # Each axis has a table of where its elements come from, made by way of one or two more where there is a border.
-    needed = 8 * sum(spec.padded) + 16 * sum(map(sum, spec.padding))
-    memory.check_room(needed, f"the border of {spec}, {spec.padding[3 - spec.rank :]},")
-    row = dispatch.find(op, spec, method, device, prepared=prepared)
-    last = spec.channels_last
-    x_shape, y_shape = (arrange(spec.N, c, n, last) for c, n in ((spec.C, spec.size), (spec.O, spec.out)))
-    inner = spec.C // spec.groups
-    w_shape = (*spec.kernel, inner, spec.O) if last else (spec.O, inner, *spec.kernel)
-    return Bound(row, dispatch.load(row), x_shape, w_shape, y_shape, geometry(spec))
-
-
-def geometry(spec: ConvSpec) -> dict[str, Any]:
-    """The plain arguments that describe a problem to a kernel."""
-    return {
-        "stride": spec.stride,
-        "dilation": spec.dilation,
-        "padding": spec.padding,
-        "padding_mode": spec.padding_mode,
-        "groups": spec.groups,
-        "channels_last": spec.channels_last,
-    }
+    needed = 8 * sum(problem.padded) + 16 * sum(map(sum, problem.padding))
+    memory.check_room(needed, f"the border of {problem}, {problem.padding[3 - problem.rank :]},")
+    row = dispatch.find(problem, method, device)
+    return Bound(problem, row, row.operator(problem.op))
 
 
 def check_activation(activation: Any, dtype: np.dtype) -> Any:

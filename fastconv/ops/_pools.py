@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dispatch
+from ..dispatch import operator
 from ..errors import InvalidArgument, shown
-from ..spec import PoolSpec, adaptive_spec, parse_flag, parse_real, pool_spec
+from ..problem import PoolProblem
+from ..spec import adaptive_problem, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
-from ..windows import Windows, tables
-from . import _strips
 from ._arrays import Operands, as_array, contiguous, is_device_array
-from ._kernels import lifted
 
 
 def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:
@@ -29,7 +27,8 @@ def operands_of(names: str, *values: Any, device: str | None, integers: bool = F
     return operands
 
 
-def spec_of(
+def problem_of(
+    op: str,
     rank: int,
     x_shape: Any,
     size: Any,
@@ -39,31 +38,34 @@ def spec_of(
     ceil_mode: Any,
     layout: Any,
     dtype: Any,
-) -> PoolSpec:
-    """`pool_spec`, which remembers what it was asked where the question is plain enough to be recognised."""
+    count_include_pad: bool = False,
+) -> PoolProblem:
+    """`pool_problem`, which remembers what it was asked where the question is plain enough to be recognised."""
     ceil_mode = parse_flag(ceil_mode, "ceil_mode")
-    ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_spec
+    ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_problem
     return ask(
         x_shape,
         size,
+        op=op,
         rank=rank,
         stride=stride,
         padding=padding,
         dilation=dilation,
         ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
         layout=layout,
         dtype=dtype,
     )
 
 
-def adaptive_of(rank: int, x_shape: Any, size: Any, layout: Any, dtype: Any) -> PoolSpec:
-    """`adaptive_spec` with a memory, as `spec_of`."""
-    ask = _remembered_adaptive if _is_plain((x_shape, size, layout)) else adaptive_spec
-    return ask(x_shape, size, rank=rank, layout=layout, dtype=dtype)
+def adaptive_of(op: str, rank: int, x_shape: Any, size: Any, layout: Any, dtype: Any) -> PoolProblem:
+    """`adaptive_problem` with a memory, as `problem_of`."""
+    ask = _remembered_adaptive if _is_plain((x_shape, size, layout)) else adaptive_problem
+    return ask(x_shape, size, rank=rank, layout=layout, dtype=dtype, op=op)
 
 
-_remembered = lru_cache(maxsize=1024)(pool_spec)
-_remembered_adaptive = lru_cache(maxsize=1024)(adaptive_spec)
+_remembered = lru_cache(maxsize=1024)(pool_problem)
+_remembered_adaptive = lru_cache(maxsize=1024)(adaptive_problem)
 
 
 _PLAIN = frozenset((int, str, type(None)))
@@ -78,24 +80,12 @@ def _is_plain(values: tuple[Any, ...]) -> bool:
     return True
 
 
-@lru_cache(maxsize=256)
-def windows_of(spec: PoolSpec, count_include_pad: bool = False) -> Windows:
-    """The windows of a problem."""
-    return spec.rules(count_include_pad)
-
-
-def run(op: str, spec: PoolSpec, operands: Operands, *arrays: Any, **plain: Any) -> None:
-    """Run a pooling kernel on arrays in the caller's shape, and the windows if it takes any; None stays None."""
-    kernel = dispatch.load(dispatch.find(op, spec, "auto", operands.device))
-    last, windows = spec.channels_last, arrays[-1] if isinstance(arrays[-1], tuple) else None
-    given = arrays if windows is None else arrays[:-1]
-    brought = [None if a is None else lifted(a, spec.rank, last) for a in given]
-    if windows is None:
-        kernel(*brought, channels_last=last, **plain)
-    elif operands.device == "cuda":
-        kernel(*brought, tables(windows), channels_last=last, **plain)
-    else:
-        (_strips.gradient if op.endswith("_grad") else _strips.pool)(kernel, windows, *brought, last=last, **plain)
+def run(problem: PoolProblem, operands: Operands, *arrays: Any, **options: Any) -> None:
+    """Run the operator of a pool on arrays in the caller's shape; None stays None."""
+    first = 1 if problem.channels_last else 2
+    ones = (1,) * (3 - problem.rank)
+    brought = [None if a is None else a.reshape((*a.shape[:first], *ones, *a.shape[first:])) for a in arrays]
+    operator(problem.op, operands.device)(problem, *brought, **options)
 
 
 def check_divisor(divisor: Any) -> float | None:
@@ -116,27 +106,28 @@ def check_p(p: Any) -> float:
     return number
 
 
-def check_gradient(dy: Any, spec: PoolSpec, what: str = "dy") -> None:
+def check_gradient(dy: Any, problem: PoolProblem, what: str = "dy") -> None:
     """dy must have the shape of the pool's output."""
-    if tuple(dy.shape) != spec.y_shape:
+    if tuple(dy.shape) != problem.y_shape:
         raise InvalidArgument(
-            f"{what} has shape {shown(tuple(dy.shape))} but pooling x of shape {spec.x_shape} gives "
-            f"{spec.y_shape}; pass the x_shape, size and windows of the forward call, and {what} in its output's shape"
+            f"{what} has shape {shown(tuple(dy.shape))} but pooling x of shape {problem.x_shape} gives "
+            f"{problem.y_shape}; pass the x_shape, size and windows of the forward call, and {what} in its output's "
+            "shape"
         )
 
 
-def spec_of_gradient(dy: Any, x_shape: Any, rank: int, layout: str | None, dtype: Any) -> PoolSpec:
+def problem_of_gradient(op: str, dy: Any, x_shape: Any, rank: int, layout: str | None, dtype: Any) -> PoolProblem:
     """The adaptive pool from x_shape to dy, for gradients that need no windows or those of an adaptive pool."""
-    last = adaptive_of(rank, x_shape, 1, layout, dtype).channels_last
+    last = adaptive_of(op, rank, x_shape, 1, layout, dtype).channels_last
     if dy.ndim != rank + 2:
         raise InvalidArgument(
             f"dy has shape {shown(tuple(dy.shape))}; expected {rank + 2} axes, as many as x_shape {shown(x_shape)}"
             f"{missing_axes('dy', dy.ndim, rank, last)}"
         )
     out = dy.shape[1:-1] if last else dy.shape[2:]
-    spec = adaptive_of(rank, x_shape, tuple(out), layout, dtype)
-    check_gradient(dy, spec)
-    return spec
+    problem = adaptive_of(op, rank, x_shape, tuple(out), layout, dtype)
+    check_gradient(dy, problem)
+    return problem
 
 
 def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:

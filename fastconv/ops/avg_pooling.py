@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..spec import parse_flag
-from ._pools import adaptive_of, check_divisor, operands_of, run, spec_of, windows_of
+from ._pools import adaptive_of, check_divisor, operands_of, problem_of, run
 
 
 def avg_pool2d(
@@ -281,17 +281,18 @@ def _avg_pool(
     include = parse_flag(count_include_pad, "count_include_pad")
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
-    y = operands.empty(spec.y_shape)
-    tables = windows_of(spec, include)
-    run("avg_pool", spec, operands, x, y, tables, step=spec.dilation, divisor=divisor)
+    problem = problem_of(
+        "avg_pool", rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute, include
+    )
+    y = operands.empty(problem.y_shape)
+    run(problem, operands, x, y, divisor=divisor)
     return operands.finish(y)
 
 
 def _adaptive_avg_pool(rank: int, x: Any, size: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = adaptive_of(rank, x.shape, size, layout, operands.compute)
-    y = operands.empty(spec.y_shape)
-    run("avg_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, divisor=None)
+    problem = adaptive_of("avg_pool", rank, x.shape, size, layout, operands.compute)
+    y = operands.empty(problem.y_shape)
+    run(problem, operands, x, y, divisor=None)
     return operands.finish(y)

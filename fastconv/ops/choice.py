@@ -6,7 +6,8 @@ from typing import Any
 
 from .. import dispatch
 from ..errors import InvalidArgument, shown
-from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_dtype, parse_shape, parse_word
+from ..problem import CONVOLUTIONS, ConvProblem
+from ..spec import LAYOUTS, conv_problem, parse_dtype, parse_shape, parse_word
 
 
 def choose_method(
@@ -58,17 +59,17 @@ def choose_method(
     'fft'
     """
     parse_word(device, "device", dispatch.DEVICES)
-    spec = spec_of_shapes(
+    problem = problem_of_shapes(
         op, x_shape, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
         padding_mode=padding_mode, dtype=dtype,
     )  # fmt: skip
-    return dispatch.choose_method(op, spec, device)
+    return dispatch.choose_method(problem, device)
 
 
-def spec_of_shapes(op: Any, x_shape: Any, w_shape: Any, *, dtype: Any, **options: Any) -> ConvSpec:
-    """The specification of a question about a convolution that is named by shapes: there are no arrays to look at."""
-    parse_word(op, "op", ("conv", "conv_input_grad", "conv_weight_grad"))
+def problem_of_shapes(op: Any, x_shape: Any, w_shape: Any, *, dtype: Any, **options: Any) -> ConvProblem:
+    """The problem of a question about a convolution that is named by shapes: there are no arrays to look at."""
+    parse_word(op, "op", CONVOLUTIONS)
     x_shape = parse_shape(x_shape, "x")
     if len(x_shape) - 2 not in LAYOUTS:
         raise InvalidArgument(f"x_shape is {shown(x_shape)}; expected three to five axes")
-    return conv_spec(x_shape, w_shape, rank=len(x_shape) - 2, dtype=parse_dtype(dtype), **options)
+    return conv_problem(x_shape, w_shape, rank=len(x_shape) - 2, dtype=parse_dtype(dtype), op=op, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import known_spec
+from ..spec import known_problem
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import bind, check_activation
@@ -176,19 +176,15 @@ def _conv(
     operands = Operands("x w b", x, w, b, device=device, halves=True)
     x, w, b = operands.arrays
     b_shape = None if b is None else b.shape
-    spec = known_spec(
-        x.shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
-    )
+    problem = known_problem(
+        "conv", x.shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode,
+        operands.compute,
+    )  # fmt: skip
     activation = check_activation(activation, operands.compute)
-    y = operands.output(spec.y_shape, out)
-    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv", spec, method, operands, x, w)
-
-    def run(x: Any, w: Any, b: Any, y: Any) -> None:
-        x, w, y = x.reshape(x_shape), w.reshape(w_shape), y.reshape(y_shape)
-        kernel(x, w, b, y, activation=activation, **geometry)
-
+    y = operands.output(problem.y_shape, out)
+    bound = bind(problem, method, operands, x, w)
     if is_complex(operands):
-        by_parts(run, (x, w), y, b, activation)
+        by_parts(bound.run, (x, w), y, b, activation)
     else:
-        run(x, w, b, y)
+        bound.run(x, w, b, y, activation=activation)
     return operands.finish(y, out)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidArgument, shown
-from ..spec import ConvSpec, known_spec, parse_shape
+from ..problem import ConvProblem
+from ..spec import known_problem, parse_shape
 from ..spec.shapes import missing_axes
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
@@ -235,20 +236,11 @@ def _input_grad(
 ) -> Any:  # fmt: skip
     operands = Operands("dy w", dy, w, device=device, halves=True)
     dy, w = operands.arrays
-    shapes = parse_shape(x_shape, "x"), w.shape
-    spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
-    _check_dy(dy, spec)
-    dx = operands.empty(spec.x_shape)
-    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_input_grad", spec, method, operands, dy, w)
-
-    def run(dy: Any, w: Any, _: Any, dx: Any) -> None:
-        kernel(dy.reshape(y_shape), w.reshape(w_shape), dx.reshape(x_shape), **geometry)
-
-    if is_complex(operands):
-        by_parts(run, (dy, w), dx)
-    else:
-        run(dy, w, None, dx)
-    return operands.finish(dx)
+    problem = known_problem(
+        "conv_input_grad", parse_shape(x_shape, "x"), w.shape, None, rank, stride, padding, dilation, groups, layout,
+        padding_mode, operands.compute,
+    )  # fmt: skip
+    return _gradient(problem, method, operands, dy, w, dy, problem.x_shape)
 
 
 def _weight_grad(
@@ -257,25 +249,25 @@ def _weight_grad(
 ) -> Any:  # fmt: skip
     operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
-    shapes = x.shape, parse_shape(w_shape, "w")
-    spec = known_spec(*shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute)
-    _check_dy(dy, spec)
-    dw = operands.empty(spec.w_shape)
-    _, kernel, x_shape, w_shape, y_shape, geometry = bind("conv_weight_grad", spec, method, operands, x, dy)
-
-    def run(x: Any, dy: Any, _: Any, dw: Any) -> None:
-        kernel(x.reshape(x_shape), dy.reshape(y_shape), dw.reshape(w_shape), **geometry)
-
-    if is_complex(operands):
-        by_parts(run, (x, dy), dw)
-    else:
-        run(x, dy, None, dw)
-    return operands.finish(dw)
+    problem = known_problem(
+        "conv_weight_grad", x.shape, parse_shape(w_shape, "w"), None, rank, stride, padding, dilation, groups, layout,
+        padding_mode, operands.compute,
+    )  # fmt: skip
+    return _gradient(problem, method, operands, x, dy, dy, problem.w_shape)
 
 
-def _check_dy(dy: Any, spec: ConvSpec) -> None:
-    if tuple(dy.shape) != spec.y_shape:
+def _gradient(
+    problem: ConvProblem, method: str, operands: Operands, first: Any, second: Any, dy: Any, shape: tuple[int, ...]
+) -> Any:
+    if tuple(dy.shape) != problem.y_shape:
         raise InvalidArgument(
-            f"dy has shape {shown(tuple(dy.shape))} but the output of this convolution ({spec}) has shape "
-            f"{spec.y_shape}{missing_axes('dy', len(dy.shape), spec.rank, spec.channels_last)}"
+            f"dy has shape {shown(tuple(dy.shape))} but the output of this convolution ({problem}) has shape "
+            f"{problem.y_shape}{missing_axes('dy', len(dy.shape), problem.rank, problem.channels_last)}"
         )
+    result = operands.empty(shape)
+    bound = bind(problem, method, operands, first, second)
+    if is_complex(operands):
+        by_parts(lambda p, q, _, part: bound.run(p, q, part), (first, second), result)
+    else:
+        bound.run(first, second, result)
+    return operands.finish(result)

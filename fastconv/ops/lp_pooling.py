@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._pools import check_gradient, check_p, operands_of, run, spec_of, windows_of
+from ._pools import check_gradient, check_p, operands_of, problem_of, run
 
 
 def lp_pool2d(
@@ -245,9 +245,9 @@ def _lp_pool(
     p = check_p(p)
     operands = operands_of("x", x, device=device)
     x = operands.arrays[0]
-    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
-    y = operands.empty(spec.y_shape)
-    run("lp_pool", spec, operands, x, y, windows_of(spec), step=spec.dilation, p=p)
+    problem = problem_of("lp_pool", rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
+    y = operands.empty(problem.y_shape)
+    run(problem, operands, x, y, p=p)
     return operands.finish(y)
 
 
@@ -258,9 +258,11 @@ def _lp_pool_grad(
     p = check_p(p)
     operands = operands_of("dy x y", dy, x, y, device=device)
     dy, x, y = operands.arrays
-    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
-    check_gradient(dy, spec)
-    check_gradient(y, spec, "y")
-    dx = operands.empty(spec.x_shape)
-    run("lp_pool_grad", spec, operands, dy, x, y, dx, windows_of(spec), step=spec.dilation, p=p)
+    problem = problem_of(
+        "lp_pool_grad", rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute
+    )
+    check_gradient(dy, problem)
+    check_gradient(y, problem, "y")
+    dx = operands.empty(problem.x_shape)
+    run(problem, operands, dy, x, y, dx, p=p)
     return operands.finish(dx)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import PoolSpec, parse_flag
+from ..problem import PoolProblem
+from ..spec import parse_flag
 from ._arrays import Operands
-from ._pools import adaptive_of, operands_of, run, spec_of, windows_of
+from ._pools import adaptive_of, operands_of, problem_of, run
 
 
 def max_pool2d(
@@ -285,8 +286,10 @@ def _max_pool(
 ) -> Any:  # fmt: skip
     operands = operands_of("x", x, device=device, integers=True)
     x = operands.arrays[0]
-    spec = spec_of(rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
-    return _maxima(spec, operands, x, return_indices)
+    problem = problem_of(
+        "max_pool", rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute
+    )
+    return _maxima(problem, operands, x, return_indices)
 
 
 def _adaptive_max_pool(
@@ -294,13 +297,13 @@ def _adaptive_max_pool(
 ) -> Any:
     operands = operands_of("x", x, device=device, integers=True)
     x = operands.arrays[0]
-    spec = adaptive_of(rank, x.shape, size, layout, operands.compute)
-    return _maxima(spec, operands, x, return_indices)
+    problem = adaptive_of("max_pool", rank, x.shape, size, layout, operands.compute)
+    return _maxima(problem, operands, x, return_indices)
 
 
-def _maxima(spec: PoolSpec, operands: Operands, x: Any, return_indices: bool) -> Any:
+def _maxima(problem: PoolProblem, operands: Operands, x: Any, return_indices: bool) -> Any:
     wanted = parse_flag(return_indices, "return_indices")
-    y = operands.empty(spec.y_shape)
-    indices = operands.empty(spec.y_shape, np.int64) if wanted else None
-    run("max_pool", spec, operands, x, y, indices, windows_of(spec), step=spec.dilation)
+    y = operands.empty(problem.y_shape)
+    indices = operands.empty(problem.y_shape, np.int64) if wanted else None
+    run(problem, operands, x, y, indices)
     return (operands.finish(y), operands.finish(indices)) if wanted else operands.finish(y)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .. import dispatch
 from ..errors import InvalidArgument, shown
-from ..spec import LAYOUTS, ConvSpec, known_spec, parse_shape
+from ..problem import ConvProblem
+from ..spec import LAYOUTS, known_problem, parse_shape
 from ._arrays import Operands, as_array, is_device_array
 from ._complex import is_complex
 from ._exactness import ZEROS, in_range, judge_filters, judge_images
@@ -32,18 +33,18 @@ class ConvPlan:
         Bytes of memory that the plan keeps: weights as given and as its method needs them.
     """
 
-    def __init__(self, spec: ConvSpec, method: str, operands: Operands, activation: Any) -> None:
+    def __init__(self, problem: ConvProblem, method: str, operands: Operands, activation: Any) -> None:
         w, b = operands.arrays
         self.dtype = operands.result
-        self._spec, self._operands, self._activation = spec, operands, activation
+        self._problem, self._operands, self._activation = problem, operands, activation
         self._w, self._b = w.copy(), None if b is None else b.copy()
-        self._bound = bind("conv", spec, method, operands, prepared=True)
+        self._bound = bind(problem, method, operands)
         self._filters = None  # what is known of the weights, where "auto" has to look at the data
         if is_guarded(method, self._bound.row):
-            self._filters = judge_filters("conv", spec, self.method, self._w)
-            if not (self._filters.even and in_range("conv", spec, self._filters, ZEROS)):
-                self._bound, self._filters = bind("conv", spec, "direct", operands, prepared=True), None
-        self._ready = self._prepare(self._bound)
+            self._filters = judge_filters(problem, self.method, self._w)
+            if not (self._filters.even and in_range(problem, self._filters, ZEROS)):
+                self._bound, self._filters = bind(problem, "direct", operands), None
+        self._ready = self._bound.prepare(self._w)
         self._safe: tuple[Bound, Any] | None = None
 
     @property
@@ -52,11 +53,11 @@ class ConvPlan:
 
     @property
     def x_shape(self) -> tuple[int, ...]:
-        return self._spec.x_shape
+        return self._problem.x_shape
 
     @property
     def y_shape(self) -> tuple[int, ...]:
-        return self._spec.y_shape
+        return self._problem.y_shape
 
     @property
     def nbytes(self) -> int:
@@ -68,46 +69,39 @@ class ConvPlan:
         x = self._checked(x)
         operands = Operands("x w", x, self._w)
         operands.result = self.dtype
-        y = operands.output(self._spec.y_shape, out)
+        y = operands.output(self.y_shape, out)
         bound, ready = self._bound, self._ready
         if not self._suits(operands.arrays[0]):
             bound, ready = self._direct()
-        w, x_ready = self._w.reshape(bound.w_shape), operands.arrays[0].reshape(bound.x_shape)
-        bound.kernel(
-            x_ready, w, self._b, y.reshape(bound.y_shape), activation=self._activation, prepared=ready, **bound.geometry
-        )  # fmt: skip
+        bound.run(operands.arrays[0], ready, self._b, y, activation=self._activation)
         return operands.finish(y, out)
 
     def __repr__(self) -> str:
-        layout = LAYOUTS[self._spec.rank][self._spec.channels_last]
-        return f"<ConvPlan {self._spec} {layout} {self.dtype} {self.method}, {self.nbytes:,} bytes>"
+        layout = LAYOUTS[self._problem.rank][self._problem.channels_last]
+        return f"<ConvPlan {self._problem} {layout} {self.dtype} {self.method}, {self.nbytes:,} bytes>"
 
     def _checked(self, x: Any) -> np.ndarray:
         x = as_array(x, "x")
-        if x.shape != self._spec.x_shape:
+        if x.shape != self._problem.x_shape:
             raise InvalidArgument(
-                f"x has shape {shown(x.shape)}; this plan is for {self._spec.x_shape}: make another for other shapes"
+                f"x has shape {shown(x.shape)}; this plan is for {self._problem.x_shape}: make another for other shapes"
             )
         if x.dtype != self.dtype and not np.can_cast(x.dtype, self.dtype, "same_kind"):
             raise InvalidArgument(f"x has dtype {x.dtype}; this plan computes in {self.dtype}: cast x, or plan anew")
         return x if x.dtype == self._w.dtype else x.astype(self._w.dtype)
 
-    def _prepare(self, bound: Bound) -> Any:
-        prepare = dispatch.companion(bound.row, "prepare")
-        return prepare(self._w.reshape(bound.w_shape), bound.x_shape, bound.y_shape, **bound.geometry)
-
     def _suits(self, x: np.ndarray) -> bool:
         """Whether the method that was chosen may serve this input."""
         if self._filters is None:
             return True
-        images = judge_images("conv", self._spec, self.method, x, dy=False)
-        return images.even and in_range("conv", self._spec, images, self._filters)
+        images = judge_images(self._problem, self.method, x, dy=False)
+        return images.even and in_range(self._problem, images, self._filters)
 
     def _direct(self) -> tuple[Bound, Any]:
         """What serves input that is not for a transform, under "auto": made when the first such input comes."""
         if self._safe is None:
-            bound = bind("conv", self._spec, "direct", self._operands)
-            self._safe = bound, self._prepare(bound)
+            bound = bind(self._problem, "direct", self._operands)
+            self._safe = bound, bound.prepare(self._w)
         return self._safe
 
 
@@ -233,10 +227,12 @@ def _plan(
     w, b = operands.arrays
     b_shape = None if b is None else b.shape
     shape = parse_shape(x_shape, "x")
-    spec = known_spec(
-        shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, operands.compute
-    )
-    return ConvPlan(spec, method, operands, check_activation(activation, operands.compute))
+    problem = known_problem(
+        "conv", shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode,
+        operands.compute,
+    )  # fmt: skip
+    problem = replace(problem, prepared=True)
+    return ConvPlan(problem, method, operands, check_activation(activation, operands.compute))
 
 
 def _nbytes(item: Any) -> int:

@@ -10,10 +10,9 @@ from ._pools import (
     check_gradient,
     indices_for,
     operands_of,
+    problem_of,
+    problem_of_gradient,
     run,
-    spec_of,
-    spec_of_gradient,
-    windows_of,
 )
 
 
@@ -290,10 +289,10 @@ def adaptive_avg_pool3d_grad(dy: Any, x_shape: Any, *, layout: str | None = None
 def _max_pool_grad(rank: int, dy: Any, indices: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
-    spec = spec_of_gradient(dy, x_shape, rank, layout, operands.compute)
+    problem = problem_of_gradient("max_pool_grad", dy, x_shape, rank, layout, operands.compute)
     indices = indices_for(indices, dy, operands)
-    dx = operands.empty(spec.x_shape)
-    run("max_pool_grad", spec, operands, dy, indices, dx)
+    dx = operands.empty(problem.x_shape)
+    run(problem, operands, dy, indices, dx)
     return operands.finish(dx)
 
 
@@ -305,17 +304,19 @@ def _avg_pool_grad(
     include = parse_flag(count_include_pad, "count_include_pad")
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
-    spec = spec_of(rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute)
-    check_gradient(dy, spec)
-    dx = operands.empty(spec.x_shape)
-    run("avg_pool_grad", spec, operands, dy, dx, windows_of(spec, include), step=spec.dilation, divisor=divisor)
+    problem = problem_of(
+        "avg_pool_grad", rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute, include
+    )
+    check_gradient(dy, problem)
+    dx = operands.empty(problem.x_shape)
+    run(problem, operands, dy, dx, divisor=divisor)
     return operands.finish(dx)
 
 
 def _adaptive_avg_pool_grad(rank: int, dy: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
-    spec = spec_of_gradient(dy, x_shape, rank, layout, operands.compute)
-    dx = operands.empty(spec.x_shape)
-    run("avg_pool_grad", spec, operands, dy, dx, windows_of(spec), step=spec.dilation, divisor=None)
+    problem = problem_of_gradient("avg_pool_grad", dy, x_shape, rank, layout, operands.compute)
+    dx = operands.empty(problem.x_shape)
+    run(problem, operands, dy, dx, divisor=None)
     return operands.finish(dx)

@@ -11,8 +11,6 @@ from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._kernels import check_activation
 
-KERNELS = {"cpu": "fastconv.cpu.gemm:matmul", "cuda": "fastconv.cuda.gemm:matmul"}
-
 
 def matmul(
     a: Any,
@@ -88,7 +86,7 @@ def matmul(
         raise InvalidArgument(f"bias has shape {shown(tuple(bias.shape))}; expected ({columns},)")
     activation = check_activation(activation, operands.compute)
     y = operands.output((rows, columns), out)
-    kernel = dispatch.load_name(KERNELS[operands.device])
+    kernel = dispatch.operator("matmul", operands.device)
 
     def run(a: Any, b: Any, bias: Any, y: Any) -> None:
         kernel(a, b, bias, y, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import transposed_spec
+from ..spec import transposed_problem
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
-from ._kernels import bind, check_activation, finish_output, lifted
+from ._kernels import bind, check_activation, finish_output
 
 
 def conv_transpose2d(
@@ -145,18 +145,17 @@ def _transposed(
 ) -> Any:  # fmt: skip
     operands = Operands("x w b", x, w, b, device=device)
     x, w, b = operands.arrays
-    spec = transposed_spec(
+    problem = transposed_problem(
         x.shape, w.shape, None if b is None else b.shape, rank=rank, stride=stride, padding=padding,
         output_padding=output_padding, dilation=dilation, groups=groups, layout=layout, dtype=operands.compute,
     )  # fmt: skip
     activation = check_activation(activation, operands.compute)
-    y = operands.output(spec.x_shape, out)
-    _, kernel, x_shape, w_shape, _, geometry = bind("conv_input_grad", spec, method, operands, x, w)
+    y = operands.output(problem.x_shape, out)
+    bound = bind(problem, method, operands, x, w)
 
     def run(x: Any, w: Any, b: Any, y: Any) -> None:
-        # With output padding the forward convolution may have more outputs than x has: x keeps its own shape.
-        kernel(lifted(x, rank, spec.channels_last), w.reshape(w_shape), y.reshape(x_shape), **geometry)
-        finish_output(y, b, activation, spec.channels_last, operands.device)
+        bound.run(x, w, y)
+        finish_output(y, b, activation, problem.channels_last, operands.device)
 
     if is_complex(operands):
         by_parts(run, (x, w), y, b, activation)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..dispatch import operator
 from ..errors import InvalidArgument, shown
-from ..spec import LAYOUTS, ConvSpec, conv_spec, parse_axes, parse_shape
+from ..problem import ConvProblem
+from ..spec import LAYOUTS, conv_problem, parse_axes, parse_shape
 from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous, is_device_array
-from ._kernels import lifted
 
 __all__ = ["fold1d", "fold2d", "fold3d", "unfold1d", "unfold2d", "unfold3d"]
 
@@ -223,9 +224,9 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
         return _unfold_on_device(rank, x, size, stride, padding, dilation)
     x = _real(as_array(x, "x"))
     x = contiguous(x, x.dtype.newbyteorder("="))
-    spec = _spec(rank, x.shape, "x", size, stride, padding, dilation)
-    cols = memory.empty(_matrix_shape(spec), x.dtype)
-    import_module("fastconv.cpu.unfold").unfold(lifted(x, rank, False), cols, **_windows(spec))
+    problem = _problem(rank, x.shape, "x", size, stride, padding, dilation)
+    cols = memory.empty(_matrix_shape(problem), x.dtype)
+    operator("unfold")(problem, x.reshape(problem.x_shape3), cols)
     return cols
 
 
@@ -233,14 +234,14 @@ def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: An
     backend, exchange, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "exchange", "halves"))
     backend.require()
     x = _real(exchange.as_device(given))
-    spec = _spec(rank, tuple(x.shape), "x", size, stride, padding, dilation)
-    unfold = import_module("fastconv.cuda.unfold").unfold
+    problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
+    unfold = operator("unfold", "cuda")
     if x.dtype != np.float16:
-        cols = backend.empty(_matrix_shape(spec), x.dtype)
-        unfold(lifted(x, rank, False), cols, **_windows(spec))
+        cols = backend.empty(_matrix_shape(problem), x.dtype)
+        unfold(problem, x.reshape(problem.x_shape3), cols)
         return exchange.like(cols, given)
-    half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(spec), x.dtype)
-    unfold(lifted(half.bits, rank, False), cols.bits, **_windows(spec))
+    half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(problem), x.dtype)
+    unfold(problem, half.bits.reshape(problem.x_shape3), cols.bits)
     return exchange.like(cols.array, given)
 
 
@@ -255,20 +256,20 @@ def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: A
     if operands.compute.kind == "c":
         raise InvalidArgument(f"cols has dtype {operands.compute}; expected real numbers")
     cols = operands.arrays[0]
-    spec = _spec(rank, parse_shape(x_shape, "x"), "x_shape", size, stride, padding, dilation)
-    if tuple(cols.shape) != _matrix_shape(spec):
+    problem = _problem(rank, parse_shape(x_shape, "x"), "x_shape", size, stride, padding, dilation)
+    if tuple(cols.shape) != _matrix_shape(problem):
         raise InvalidArgument(
-            f"cols has shape {shown(tuple(cols.shape))} but x of shape {spec.x_shape} has columns of shape "
-            f"{_matrix_shape(spec)}; pass the size, stride, padding and dilation of the unfolding"
+            f"cols has shape {shown(tuple(cols.shape))} but x of shape {problem.x_shape} has columns of shape "
+            f"{_matrix_shape(problem)}; pass the size, stride, padding and dilation of the unfolding"
         )
-    dx = operands.empty(spec.x_shape)
-    import_module(f"fastconv.{operands.device}.unfold").fold(cols, lifted(dx, rank, False), **_windows(spec))
+    dx = operands.empty(problem.x_shape)
+    operator("fold", operands.device)(problem, cols, dx.reshape(problem.x_shape3))
     return operands.finish(dx)
 
 
-def _spec(
+def _problem(
     rank: int, shape: tuple[int, ...], name: str, size: Any, stride: Any, padding: Any, dilation: Any
-) -> ConvSpec:
+) -> ConvProblem:
     """The convolution by one filter whose windows these are."""
     if len(shape) != rank + 2:
         form = ", ".join(LAYOUTS[rank][0])
@@ -277,18 +278,8 @@ def _spec(
             f"{missing_axes('x', len(shape), rank) if name == 'x' else ''}"
         )
     w_shape = (1, shape[1], *parse_axes(size, "size", rank))
-    return conv_spec(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation)
+    return conv_problem(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation, op="unfold")
 
 
-def _matrix_shape(spec: ConvSpec) -> tuple[int, int, int]:
-    return spec.N, spec.C * spec.taps, math.prod(spec.out)
-
-
-def _windows(spec: ConvSpec) -> dict[str, Any]:
-    return {
-        "window": spec.kernel,
-        "out": spec.out,
-        "stride": spec.stride,
-        "dilation": spec.dilation,
-        "padding": spec.padding,
-    }
+def _matrix_shape(problem: ConvProblem) -> tuple[int, int, int]:
+    return problem.N, problem.C * problem.taps, math.prod(problem.out)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ..problem import Axis, ConvProblem
 from .arguments import (
     LAYOUTS,
     parse_axes,
@@ -20,99 +19,12 @@ from .arguments import (
     parse_padding_mode,
     parse_shape,
 )
-from .shapes import AXES, Pairs, Triple, arrange, form, lift, missing_axes, short, split, triple
+from .shapes import AXES, form, lift, missing_axes, split
+
+NO_AXIS = Axis(1, 1, 1, 1, 1, 0, 0)
 
 
-@dataclass(frozen=True)
-class ConvSpec:
-    """One convolution problem: y[n,o,i] = b[o] + sum over c,u of xp[n, c, i*stride + u*dilation] * w[o,c,u]."""
-
-    rank: int
-    N: int
-    C: int
-    O: int  # noqa: E741 - the field's name for output channels
-    size: Triple
-    kernel: Triple
-    stride: Triple
-    dilation: Triple
-    padding: Pairs
-    padding_mode: str
-    groups: int
-    channels_last: bool
-    dtype: str
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:  # computed once: a specification is the key of every cache that a call looks into
-        sizes = (self.N, self.C, self.O, self.size, self.kernel, self.stride, self.padding)
-        return hash((*sizes, self.rank, self.channels_last, self.dtype))
-
-    @cached_property
-    def extent(self) -> Triple:
-        """Input pixels that one output pixel's window spans, on each axis."""
-        return triple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-
-    @cached_property
-    def padded(self) -> Triple:
-        """Input size with its border."""
-        return triple(n + sum(p) for n, p in zip(self.size, self.padding, strict=True))
-
-    @cached_property
-    def out(self) -> Triple:
-        """Output size (OD, OH, OW)."""
-        return triple((n - e) // s + 1 for n, e, s in zip(self.padded, self.extent, self.stride, strict=True))
-
-    @property
-    def taps(self) -> int:
-        """Weights of one filter in one channel."""
-        return math.prod(self.kernel)
-
-    @property
-    def flops(self) -> int:
-        """Multiplications and additions of the direct method."""
-        return 2 * self.N * self.O * math.prod(self.out) * (self.C // self.groups) * self.taps
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return np.dtype(self.dtype).itemsize
-
-    @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of x as the caller has it."""
-        return arrange(self.N, self.C, self.size[3 - self.rank :], self.channels_last)
-
-    @cached_property
-    def y_shape(self) -> tuple[int, ...]:
-        """Shape of y as the caller has it."""
-        return arrange(self.N, self.O, self.out[3 - self.rank :], self.channels_last)
-
-    @property
-    def w_shape(self) -> tuple[int, ...]:
-        """Shape of w as the caller has it."""
-        kernel, inner = self.kernel[3 - self.rank :], self.C // self.groups
-        return (*kernel, inner, self.O) if self.channels_last else (self.O, inner, *kernel)
-
-    def __str__(self) -> str:
-        """Problem string, such as ``n8c16h32w32_o32k3s1p1``: a name for tables and the command line."""
-        names = "dhw"[3 - self.rank :]
-        size = "".join(f"{a}{n}" for a, n in zip(names, self.size[3 - self.rank :], strict=True))
-        text = f"n{self.N}c{self.C}{size}_o{self.O}k{short(self.kernel, self.rank)}s{short(self.stride, self.rank)}"
-        before = tuple(p[0] for p in self.padding)
-        after = tuple(p[1] for p in self.padding)
-        text += f"p{short(before, self.rank)}" + (f"-{short(after, self.rank)}" if after != before else "")
-        if self.dilation != (1, 1, 1):
-            text += f"d{short(self.dilation, self.rank)}"
-        if self.groups != 1:
-            text += f"g{self.groups}"
-        if self.padding_mode != "zeros":
-            text += f"_{self.padding_mode}"
-        return text
-
-
-def conv_spec(
+def conv_problem(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
     b_shape: Sequence[int] | None = None,
@@ -125,25 +37,26 @@ def conv_spec(
     layout: str | None = None,
     padding_mode: str = "zeros",
     dtype: Any = "float32",
-) -> ConvSpec:
+    op: str = "conv",
+) -> ConvProblem:
     """Parse and check the arguments of a convolution; every fault is one `InvalidArgument`."""
-    return _parse(x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
+    return _parse(op, x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
 
 
-def known_spec(
-    x_shape: tuple[int, ...], w_shape: tuple[int, ...], b_shape: tuple[int, ...] | None, rank: int, stride: Any,
-    padding: Any, dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
-) -> ConvSpec:  # fmt: skip
-    """`conv_spec` for the shapes of arrays, parsed once for arguments that are plain numbers and words."""
+def known_problem(
+    op: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], b_shape: tuple[int, ...] | None, rank: int,
+    stride: Any, padding: Any, dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
+) -> ConvProblem:  # fmt: skip
+    """`conv_problem` for the shapes of arrays, parsed once for arguments that are plain numbers and words."""
     arguments = (stride, padding, dilation, groups, layout, padding_mode)
     parse = _known if all(map(_is_plain, arguments)) else _parse
-    return parse(x_shape, w_shape, b_shape, rank, *arguments, dtype)
+    return parse(op, x_shape, w_shape, b_shape, rank, *arguments, dtype)
 
 
 def _parse(
-    x_shape: Sequence[int], w_shape: Sequence[int], b_shape: Sequence[int] | None, rank: int, stride: Any, padding: Any,
-    dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
-) -> ConvSpec:  # fmt: skip
+    op: str, x_shape: Sequence[int], w_shape: Sequence[int], b_shape: Sequence[int] | None, rank: int, stride: Any,
+    padding: Any, dilation: Any, groups: Any, layout: Any, padding_mode: Any, dtype: Any,
+) -> ConvProblem:  # fmt: skip
     channels_last = parse_layout(layout, rank)
     x_shape, w_shape = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
     shapes = f"(x: {shown(x_shape)}, w: {shown(w_shape)}, layout {LAYOUTS[rank][channels_last]})"
@@ -176,21 +89,28 @@ def _parse(
                 f"the output would be empty along {AXES[3 - rank + a]}: the input has {n} + {before} + {after} "
                 f"(padding) elements there but the dilated filter spans {e} {shapes}; pad more or use a smaller filter"
             )
-    return ConvSpec(
+    axes = [
+        Axis(n, (n + before + after - e) // s + 1, k, s, d, before, after)
+        for n, e, k, s, d, (before, after) in zip(size, extent, kernel, stride, dilation, pairs, strict=True)
+    ]
+    return ConvProblem(
+        op=op,
         rank=rank,
         N=N,
         C=C,
         O=O,
-        size=lift(size, 1),
-        kernel=lift(kernel, 1),
-        stride=lift(stride, 1),
-        dilation=lift(dilation, 1),
-        padding=lift(pairs, (0, 0)),
-        padding_mode=parse_padding_mode(padding_mode),
         groups=groups,
+        axes=lift(axes, NO_AXIS),
+        padding_mode=parse_padding_mode(padding_mode),
         channels_last=channels_last,
-        dtype=np.dtype(dtype).name,
+        dtype=_dtype(dtype),
     )
+
+
+def _dtype(dtype: Any) -> str:
+    """The dtype that kernels compute in: complex arrays go by their parts."""
+    dtype = np.dtype(dtype)
+    return f"float{4 * dtype.itemsize}" if dtype.kind == "c" else dtype.name
 
 
 def _is_plain(value: Any) -> bool:
@@ -202,7 +122,7 @@ def _is_plain(value: Any) -> bool:
 _known = lru_cache(maxsize=1024, typed=True)(_parse)  # typed: True is not 1
 
 
-def transposed_spec(
+def transposed_problem(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
     b_shape: Sequence[int] | None = None,
@@ -215,8 +135,11 @@ def transposed_spec(
     groups: int = 1,
     layout: str | None = None,
     dtype: Any = "float32",
-) -> ConvSpec:
-    """The forward convolution whose input gradient is this transposed convolution: its y is our x, its x our output."""
+) -> ConvProblem:
+    """The input gradient that this transposed convolution is: dy is our x, dx our output.
+
+    With output padding the forward convolution could have more outputs than x has; they are not there.
+    """
     channels_last = parse_layout(layout, rank)
     x_shape, w_shape = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
     shapes = f"(x: {shown(x_shape)}, w: {shown(w_shape)}, layout {LAYOUTS[rank][channels_last]})"
@@ -234,6 +157,8 @@ def transposed_spec(
     if outer != C:
         raise InvalidArgument(f"w has {outer} input channels but x has {C} {shapes}; expected w as {w_form}")
     groups = parse_groups(groups, C, None, shapes)
+    if min(*kernel, inner, C) < 1:
+        raise InvalidArgument(f"every axis but the batch must have at least one element {shapes}")
     O = inner * groups
     if b_shape is not None and tuple(b_shape) != (O,):
         raise InvalidArgument(f"b has shape {shown(b_shape)} but there are {O} output channels; expected ({O},)")
@@ -257,15 +182,19 @@ def transposed_spec(
     out = [(n - 1) * s + e - sum(p) + o for n, s, e, p, o in zip(size, stride, extent, pairs, extra, strict=True)]
     if min(out) < 1 or min(*size, C, O) < 1:
         raise InvalidArgument(f"the output would be empty: its size would be {tuple(out)} {shapes}; use less padding")
-    spec = conv_spec(
-        arrange(N, O, out, channels_last),
-        w_shape,
+    axes = [
+        Axis(o, n, k, s, d, before, after)
+        for o, n, k, s, d, (before, after) in zip(out, size, kernel, stride, dilation, pairs, strict=True)
+    ]
+    return ConvProblem(
+        op="conv_input_grad",
         rank=rank,
-        stride=stride,
-        padding=pairs,
-        dilation=dilation,
+        N=N,
+        C=O,
+        O=C,
         groups=groups,
-        layout=layout,
-        dtype=dtype,
+        axes=lift(axes, NO_AXIS),
+        padding_mode="zeros",
+        channels_last=channels_last,
+        dtype=_dtype(dtype),
     )
-    return spec

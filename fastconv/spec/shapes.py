@@ -1,4 +1,4 @@
-"""Shapes and tuples of three axes: what both kinds of specification share."""
+"""Shapes and tuples of three axes: what both kinds of problem share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .arguments import LAYOUTS
-
-Triple = tuple[int, int, int]
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 AXES = ("depth", "height", "width")
 
@@ -23,17 +20,6 @@ def split(shape: tuple[int, ...], channels_last: bool) -> tuple[int, int, tuple[
     return (shape[0], shape[-1], shape[1:-1]) if channels_last else (shape[0], shape[1], shape[2:])
 
 
-def arrange(N: int, C: int, size: Sequence[int], channels_last: bool) -> tuple[int, ...]:
-    """An activation's shape in its layout."""
-    return (N, *size, C) if channels_last else (N, C, *size)
-
-
-def triple(values: Any) -> Triple:
-    """Exactly three values."""
-    a, b, c = values
-    return a, b, c
-
-
 def form(rank: int, channels_last: bool) -> str:
     """A shape as text for messages."""
     return f"({', '.join(LAYOUTS[rank][channels_last])})"
@@ -46,9 +32,3 @@ def missing_axes(name: str, ndim: int, rank: int, channels_last: bool = False) -
     if ndim == rank:
         return f"; add the batch and channel axes with {name}[None, {'..., ' if channels_last else ''}None]"
     return ""
-
-
-def short(values: Sequence[int], rank: int) -> str:
-    """One number where all axes agree, else joined by x."""
-    values = values[3 - rank :]
-    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))

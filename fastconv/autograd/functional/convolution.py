@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import ops
 from ...ops import elementwise
-from ...spec import LAYOUTS, parse_layout, transposed_spec
+from ...spec import LAYOUTS, conv_problem, parse_layout, transposed_problem
 from ..operation import Primitive
 from ._checked import checked
 
@@ -61,22 +61,22 @@ def _transposed(rank: int) -> Primitive:
         axis = _channel_axis(geometry.get("layout"), rank)
         bias = len(needs) > 2 and needs[2]
         dz, db = elementwise.activation_grad(dy, y, activation, axis if bias else None)
-        spec = transposed_spec(x.shape, w.shape, rank=rank, **geometry)
-        plain = {
-            "stride": spec.stride[-rank:],
-            "padding": spec.padding[-rank:],
-            "dilation": spec.dilation[-rank:],
-            "groups": spec.groups,
-            "layout": LAYOUTS[rank][spec.channels_last],
-            "method": method,
+        problem = transposed_problem(x.shape, w.shape, rank=rank, **geometry)
+        plain: dict[str, Any] = {
+            "stride": problem.stride[-rank:],
+            "padding": problem.padding[-rank:],
+            "dilation": problem.dilation[-rank:],
+            "groups": problem.groups,
+            "layout": LAYOUTS[rank][problem.channels_last],
         }
         dx = dw = None
         if needs[0]:
-            dx = getattr(ops, f"conv{rank}d")(dz, w, **plain)[tuple(map(slice, x.shape))]
+            dx = getattr(ops, f"conv{rank}d")(dz, w, method=method, **plain)[tuple(map(slice, x.shape))]
         if needs[1]:
-            missing = [(0, n - m) for n, m in zip(spec.y_shape, x.shape, strict=True)]
+            whole = conv_problem(problem.x_shape, w.shape, rank=rank, **plain).y_shape
+            missing = [(0, n - m) for n, m in zip(whole, x.shape, strict=True)]
             padded = np.pad(x, missing) if any(after for _, after in missing) else x
-            dw = getattr(ops, f"conv{rank}d_weight_grad")(dz, padded, w.shape, **plain)
+            dw = getattr(ops, f"conv{rank}d_weight_grad")(dz, padded, w.shape, method=method, **plain)
         return (dx, dw, db)[: len(needs)]
 
     return operation

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...borders import frozen
-from ..lowering import Shape, channels, strides
+from ..lowering import Strides
 
 Triple = tuple[int, int, int]
 
@@ -81,8 +81,8 @@ class Lattice:
         return *self.strides, self.step, *fill
 
 
-def lattice(shape: Shape, groups: int, axes: tuple[Axis, ...], reach: Triple, channels_last: bool) -> Lattice:
-    """The lattice of an array of 5-D `shape` that has `reach` positions on its axes."""
+def lattice(channels: int, strides: Strides, axes: tuple[Axis, ...], reach: Triple) -> Lattice:
+    """The lattice of an array with so many `channels` in a group that has `reach` positions on its axes."""
     first, second, last = axes
     tables = frozen(first.table(reach[0])), frozen(second.table(reach[1])), *map(frozen, last.runs())
-    return Lattice(channels(shape, channels_last) // groups, strides(shape, channels_last), tables, last.step)  # type: ignore[arg-type]
+    return Lattice(channels, strides, tables, last.step)  # type: ignore[arg-type]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from ...problem import ConvProblem
 from .channels_plan import ChannelsPlan, plan_channels
 from .phases import phases
 from .planes_plan import PlanesPlan, plan_planes
-from .tiling import Size, Triple, triple
+from .tiling import Size, triple
 
 
 @lru_cache(maxsize=256)
@@ -25,27 +26,12 @@ def make_plan(size: Size, budget: int, prepared: bool = False) -> PlanesPlan | C
     return channels
 
 
-def size_of(
-    op: str,
-    images: int,
-    sources: int,
-    targets: int,
-    size: Triple,
-    out: Triple,
-    kernel: Triple,
-    *,
-    stride: Triple,
-    dilation: Triple,
-    groups: int,
-    itemsize: int,
-) -> Size:
-    """What the plan of an operation ("conv", "conv_input_grad", ...) depends on.
-
-    `sources` and `targets` are the channels of x and of y, `size` and `out` the sizes of x and of y.
-    """
-    parts = phases(kernel, stride, dilation)
-    inner, outer = sources // groups, targets // groups
-    if op == "conv_input_grad":
-        points = triple(-(-n // s) for n, s in zip(size, stride, strict=True))
-        return Size(images, points, parts.extent, groups, outer, inner, 1, parts.count, itemsize)
-    return Size(images, out, parts.extent, groups, inner, outer, parts.count, 1, itemsize, op == "conv_weight_grad")
+def size_of(problem: ConvProblem) -> Size:
+    """What the plan of a problem depends on."""
+    parts = phases(problem.kernel, problem.stride, problem.dilation)
+    N, groups, itemsize, inner, outer = problem.N, problem.groups, problem.itemsize, problem.inputs, problem.outputs
+    if problem.op == "conv_input_grad":
+        points = triple(-(-n // s) for n, s in zip(problem.size, problem.stride, strict=True))
+        return Size(N, points, parts.extent, groups, outer, inner, 1, parts.count, itemsize)
+    gradient = problem.op == "conv_weight_grad"
+    return Size(N, problem.out, parts.extent, groups, inner, outer, parts.count, 1, itemsize, gradient=gradient)

@@ -15,14 +15,14 @@ from . import channels
 from .channels_plan import ChannelsPlan
 from .lattice import Lattice
 from .planes import lines
-from .problem import Problem
+from .problem import Tiled
 from .transform import transform_address
 
 
 class _Call:
     """What the kernels of one call share: the tile, its frequencies, and scratch for the threads."""
 
-    def __init__(self, problem: Problem, dtype: np.dtype) -> None:
+    def __init__(self, problem: Tiled, dtype: np.dtype) -> None:
         plan = problem.plan
         assert isinstance(plan, ChannelsPlan)
         self.problem, self.plan, self.dtype = problem, plan, dtype
@@ -75,7 +75,7 @@ class _Call:
         return z, layout
 
 
-def filter_spectra(problem: Problem, w: np.ndarray) -> list[np.ndarray]:
+def filter_spectra(problem: Tiled, w: np.ndarray) -> list[np.ndarray]:
     """The spectra of all filters: for each group, chunk by chunk."""
     call = _Call(problem, w.dtype)
     return [
@@ -101,7 +101,7 @@ def _chunk_spectra(call: _Call, w: np.ndarray, group: int, first: int, count: in
 
 
 def convolve(
-    problem: Problem, x: np.ndarray, w: np.ndarray, prepared: list[np.ndarray] | None, b: np.ndarray | None,
+    problem: Tiled, x: np.ndarray, w: np.ndarray, prepared: list[np.ndarray] | None, b: np.ndarray | None,
     y: np.ndarray,
 ) -> None:  # fmt: skip
     """Write the convolution of x with w, whose spectra may be `prepared`, plus b, to y."""
@@ -158,7 +158,7 @@ def _finish(
     )  # fmt: skip
 
 
-def correlate(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+def correlate(problem: Tiled, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the weight gradient to dw: batches of tiles are summed one after the other."""
     call = _Call(problem, x.dtype)
     for group in range(call.plan.size.groups):

@@ -12,19 +12,19 @@ from ...memory import Pool, scratch
 from ...threads import team
 from . import planes
 from .planes_plan import Chunk, PlanesPlan, plane_strides
-from .problem import Problem
+from .problem import Tiled
 from .tiles import ADD, WRITE
 from .transform import transform_address
 
 # Nothing but its result outlives the functions that do one chunk: the plan's bound counts on it.
 
 
-def filter_spectra(problem: Problem, w: np.ndarray) -> list[np.ndarray]:
+def filter_spectra(problem: Tiled, w: np.ndarray) -> list[np.ndarray]:
     """The spectra of all filters, chunk by chunk."""
     return [_chunk_spectra(problem, w, chunk, Pool().empty) for chunk in _plan(problem).chunks()]
 
 
-def _chunk_spectra(problem: Problem, w: np.ndarray, chunk: Chunk, allocate: Any = None) -> np.ndarray:
+def _chunk_spectra(problem: Tiled, w: np.ndarray, chunk: Chunk, allocate: Any = None) -> np.ndarray:
     plan, dtype = _plan(problem), w.dtype
     filters = chunk.groups * chunk.sources * plan.size.source_phases * chunk.targets * plan.size.target_phases
     h = (allocate or scratch)((filters * 2 * plan.tile.points,), dtype)
@@ -37,7 +37,7 @@ def _chunk_spectra(problem: Problem, w: np.ndarray, chunk: Chunk, allocate: Any 
 
 
 def convolve(
-    problem: Problem, x: np.ndarray, w: np.ndarray, prepared: list[np.ndarray] | None, b: np.ndarray | None,
+    problem: Tiled, x: np.ndarray, w: np.ndarray, prepared: list[np.ndarray] | None, b: np.ndarray | None,
     y: np.ndarray,
 ) -> None:  # fmt: skip
     """Write the convolution of x with w, whose spectra may be `prepared`, plus b, to y."""
@@ -48,7 +48,7 @@ def convolve(
 
 
 def _convolve_chunk(
-    problem: Problem, x: np.ndarray, h: np.ndarray, b: np.ndarray | None, y: np.ndarray, chunk: Chunk
+    problem: Tiled, x: np.ndarray, h: np.ndarray, b: np.ndarray | None, y: np.ndarray, chunk: Chunk
 ) -> None:
     plan, dtype = _plan(problem), x.dtype
     size, tile, v = plan.size, plan.tile, plan.pitch
@@ -67,13 +67,13 @@ def _convolve_chunk(
     )  # fmt: skip
 
 
-def correlate(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+def correlate(problem: Tiled, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the weight gradient to dw, as a fixed number of partial sums over runs of tiles."""
     for chunk in _plan(problem).chunks():
         _correlate_chunk(problem, x, dy, dw, chunk)
 
 
-def _correlate_chunk(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, chunk: Chunk) -> None:
+def _correlate_chunk(problem: Tiled, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, chunk: Chunk) -> None:
     plan, dtype = _plan(problem), x.dtype
     size = plan.size
     filters = chunk.groups * chunk.sources * size.source_phases * chunk.targets
@@ -99,7 +99,7 @@ def _correlate_chunk(problem: Problem, x: np.ndarray, dy: np.ndarray, dw: np.nda
     )  # fmt: skip
 
 
-def _plan(problem: Problem) -> PlanesPlan:
+def _plan(problem: Tiled) -> PlanesPlan:
     assert isinstance(problem.plan, PlanesPlan)
     return problem.plan
 
@@ -117,11 +117,11 @@ def _tile(plan: PlanesPlan, dtype: np.dtype) -> tuple[Any, ...]:
     return shape, planes.lines(tile, itemsize), *planes.twist(tile, itemsize)
 
 
-def _filters(problem: Problem) -> tuple[Any, ...]:
+def _filters(problem: Tiled) -> tuple[Any, ...]:
     return problem.taps.strides, problem.taps.axes, tuple(map(len, problem.parts.axes))
 
 
-def _counts(problem: Problem, chunk: Chunk, each: int) -> tuple[int, ...]:
+def _counts(problem: Tiled, chunk: Chunk, each: int) -> tuple[int, ...]:
     plan, size = _plan(problem), problem.plan.size
     T2, extent = plan.tile.shape[2], size.extent[2]
     used = T2 if not plan.tile.mixed[2] else min(T2, extent)

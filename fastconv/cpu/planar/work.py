@@ -6,10 +6,10 @@ import math
 from functools import lru_cache
 
 from ...config import settings
+from ...problem import ConvProblem
 from ...simd.filter_tile import FILTER_ROWS, filter_vectors
 from ...simd.host import host
 from ...threads import team
-from ..lowering import Triple
 from ..work import Work
 from .lanes import serves
 
@@ -17,13 +17,13 @@ SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth eac
 
 
 @lru_cache(maxsize=512)
-def planar_work(
-    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
-    groups: int, itemsize: int, channels_last: bool, prepared: bool,
-) -> Work | None:  # fmt: skip
+def planar_work(problem: ConvProblem) -> Work | None:
     """Counts of one call of direct where it filters by planes, else None."""
+    op, itemsize, channels_last, prepared = problem.op, problem.itemsize, problem.channels_last, problem.prepared
+    N, C, O, size, out, stride = max(1, problem.N), problem.C, problem.O, problem.size, problem.out, problem.stride
+    groups, taps = problem.groups, problem.taps
     backward = op == "conv_input_grad"
-    inner, outer = (O // groups, C // groups) if backward else (C // groups, O // groups)
+    inner, outer = (problem.outputs, problem.inputs) if backward else (problem.inputs, problem.outputs)
     width, step, apart = (-(-size[2] // stride[2]), 1, stride[2]) if backward else (out[2], stride[2], 1)
     if op == "conv_weight_grad" and inner * outer != 1:
         return None
@@ -34,7 +34,7 @@ def planar_work(
     if served is None:
         return None
     row = width if served == "pixels" else groups * outer
-    taps, x, y = math.prod(kernel), N * C * math.prod(size), N * O * math.prod(out)
+    x, y = N * C * math.prod(size), N * O * math.prod(out)
     operations = 2 * y * inner * taps if not backward else 2 * y * outer * taps
     idle = -(-row // lanes) * lanes / row
     terms = max(1.0, taps * inner / math.prod(stride)) if backward else taps * inner

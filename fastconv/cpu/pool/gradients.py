@@ -12,27 +12,27 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from ...kept import kept
+from ...problem import PoolProblem, Triple
 from ...simd.host import host
 from ...threads import team
 from ...windows import Windows, tables
+from . import strips
 from .gradient_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .gradient_pairs import avg_grad_pairs
 from .windows import channel_block, covers, spacing
-
-Triple = tuple[int, int, int]
 
 _NONE = np.zeros(1, np.int64), np.zeros(0, np.int64)
 PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `gradient_pairs` serves
 
 
-def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channels_last: bool) -> None:
+def max_pool_grad(problem: PoolProblem, dy: np.ndarray, indices: np.ndarray, dx: np.ndarray) -> None:
     """Write to dx, in every (n, c) plane, the sum of the dy whose index names the element; index -1 is skipped.
 
     An index below -1 or beyond the plane is an `InvalidArgument`: what was written to dx is then of no use.
     """
     if dx.size == 0:
         return
-    images, D, H, W, C = _split(dx, channels_last)
+    images, D, H, W, C = _split(dx, problem.channels_last)
     plane, outputs = D * H * W, dy.size // (images * C)
     block = channel_block(images, C)
     tasks = images * -(-C // block)
@@ -47,23 +47,20 @@ def max_pool_grad(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, *, channe
         )
 
 
-def avg_pool_grad(
-    dy: np.ndarray,
-    dx: np.ndarray,
-    windows: Windows,
-    *,
-    step: Triple,
-    channels_last: bool,
-    divisor: float | None,
-) -> None:
+def avg_pool_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, *, divisor: float | None) -> None:
     """Write to dx the sum of dy / divisor over the windows that hold each element of x."""
+    strips.gradient(_mean_grad, problem, dy, dx, divisor=divisor)
+
+
+def _mean_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
+    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
     _, D, H, W, C = _split(dx, channels_last)
     if dx.size == 0:
         return
     scales = _factors(windows, divisor)
     alike = bool(scales[2].min() == scales[2].max())
     rows, work = dx.size // (W * C), dx.size + dy.size
-    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(rule.length for rule in windows)
+    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(rule.out for rule in windows)
     if C > 1:
         block = channel_block(rows, C)
         tasks = rows * -(-C // block)
@@ -93,50 +90,39 @@ def avg_pool_grad(
 
 
 def lp_pool_grad(
-    dy: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    dx: np.ndarray,
-    windows: Windows,
-    *,
-    step: Triple,
-    channels_last: bool,
-    p: float,
+    problem: PoolProblem, dy: np.ndarray, x: np.ndarray, y: np.ndarray, dx: np.ndarray, *, p: float
 ) -> None:
     """Write to dx the sum of dy * sign(x) * (|x| / y)^(p-1) over the windows that hold each element; 0 where y is 0.
 
     With p = inf a window's dy goes to every largest |x|.
     """
+    strips.gradient(_norm_grad, problem, dy, x, y, dx, p=p)
+
+
+def _norm_grad(problem: PoolProblem, dy: np.ndarray, x: np.ndarray, y: np.ndarray, dx: np.ndarray, p: float) -> None:
+    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
     if dx.size == 0:
         return
-    if (p == 1 or p == 2) and _simple_lp_grad(dy, x, y, dx, windows, step, channels_last, int(p)):
+    if (p == 1 or p == 2) and _simple_norm_grad(problem, dy, x, y, dx, int(p)):
         return
     _, D, H, W, C = _split(dx, channels_last)
-    out = tuple(rule.length for rule in windows)
     flat = tuple(a.reshape(-1) for a in (dy, x, y, dx))
     rows = dx.size // (W * C)
     held = _held(windows, step, (D, H, W))
-    lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), out, float(p))
+    lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), problem.out, float(p))
 
 
-def _simple_lp_grad(
-    dy: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    dx: np.ndarray,
-    windows: Windows,
-    step: Triple,
-    channels_last: bool,
-    p: int,
+def _simple_norm_grad(
+    problem: PoolProblem, dy: np.ndarray, x: np.ndarray, y: np.ndarray, dx: np.ndarray, p: int
 ) -> bool:
     """For p = 1 and 2 the slope is a product of a factor of the window and one of the element.
 
     False where a window's factor is not a number of float64, although the product may be.
     """
     if p == 1:
-        avg_pool_grad(dy, dx, windows, step=step, channels_last=channels_last, divisor=1.0)
+        _mean_grad(problem, dy, dx, 1.0)
         with np.errstate(all="ignore"):
-            np.multiply(dx, np.sign(x), out=dx, where=_met(dx, windows, step, channels_last))
+            np.multiply(dx, np.sign(x), out=dx, where=_met(problem, dx))
         return True
     shares = np.zeros(y.shape)  # float64: dy / y of a tiny float32 y has to be finite
     sums = np.empty(dx.shape)
@@ -144,23 +130,22 @@ def _simple_lp_grad(
         np.divide(dy, y, out=shares, where=y != 0, dtype=np.float64)
         if dx.dtype == np.float64 and not _keeps(np.abs(shares)):
             return False
-        avg_pool_grad(shares, sums, windows, step=step, channels_last=channels_last, divisor=1.0)
-        met = _met(sums, windows, step, channels_last)
+        _mean_grad(problem, shares, sums, 1.0)
+        met = _met(problem, sums)
         np.multiply(sums, x, out=dx, casting="same_kind", where=met)
         if met is not True:
             dx[~met] = 0
     return True
 
 
-def _met(dx: np.ndarray, windows: Windows, step: Triple, channels_last: bool) -> Any:
+def _met(problem: PoolProblem, dx: np.ndarray) -> Any:
     """Where a product with x counts: anywhere (True), or not at elements that no window holds, be they NaN or Inf."""
-    _, D, H, W, _ = _split(dx, channels_last)
-    starts, _ = _held(windows, step, (D, H, W))
+    starts, _ = _held(problem.axes, problem.dilation, problem.size)
     d, h, w = (start[1:] > start[:-1] for start in starts)
     if d.all() and h.all() and w.all():
         return True
     met = d[:, None, None] & h[:, None] & w
-    return np.broadcast_to(met[..., None] if channels_last else met, dx.shape)
+    return np.broadcast_to(met[..., None] if problem.channels_last else met, dx.shape)
 
 
 def _keeps(shares: np.ndarray) -> bool:

@@ -30,7 +30,7 @@ def scale_where(
         return
     C, sizes, channels_last = shape_of(x, channels_last)
     side = C if channels_last else 1  # channels that lie side by side
-    tasks = y.size // (side * windows[2].length)
+    tasks = y.size // (side * windows[2].out)
     flat = known.reshape(-1), x.reshape(-1), y.reshape(-1)
     _scale(team(tasks, y.size * taps_of(windows)), tasks, *flat, tables(windows), (*sizes, side), step, p, low, high)
 

@@ -51,7 +51,7 @@ def argmax(
     """Write every window's maximum to y and its place to `indices`; see `pool.max_pool`."""
     C, sizes, channels_last = shape_of(x, channels_last)
     flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
-    rows, work, table = y.size // (C * windows[2].length), y.size * taps_of(windows), tables(windows)
+    rows, work, table = y.size // (C * windows[2].out), y.size * taps_of(windows), tables(windows)
     unit = np.int32(0) if math.prod(sizes) <= NARROW else np.int64(0)
     if channels_last:
         block = channel_block(rows, C)

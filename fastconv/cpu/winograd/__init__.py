@@ -26,111 +26,22 @@ points are those of `points`.
 
 from __future__ import annotations
 
-import itertools
+from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from ...borders import fold_border
-from .. import activation as activations
-from ..lowering import Shape, lower_input_grad, spatial, weight_strides
-from ..operators import Geometry
-from .counts import work
-from .forward import Prepared, prepare_filters, sweep
-from .sides import phases
-from .weight_grad import accumulate
-
-__all__ = ["conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+from ...problem import ConvProblem
 
 
-def conv(
-    x: np.ndarray,
-    w: np.ndarray,
-    b: np.ndarray | None,
-    y: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-    activation: Any,
-    prepared: list[Prepared] | None = None,
-) -> None:
-    """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    at = weight_strides(w.shape, groups, channels_last)
-    problems = phases(geometry.lower(x.shape, w.shape, y.shape))
-    for low, ready in zip(problems, prepared or itertools.repeat(None, len(problems)), strict=True):
-        sweep(low, x, w, at, b, y, relu=activation == "relu", prepared=ready)
-    if activation is not None and activation != "relu":
-        activations.apply(y, activation)
+def supports(problem: ConvProblem) -> str | None:
+    """Why the method cannot serve a problem, or None."""
+    if problem.kernel == (1, 3, 3) and problem.stride[1:] == (1, 1):
+        return None
+    first = 3 - max(problem.rank, 2)
+    window, step = ("x".join(map(str, sizes[first:])) for sizes in (problem.kernel, problem.stride))
+    return f"winograd serves 3x3 filters of stride 1; this one is {window}, stride {step}"
 
 
-def prepare(
-    w: np.ndarray,
-    x_shape: Shape,
-    y_shape: Shape,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> list[Prepared]:
-    """The filters as `conv` needs them, transformed or packed: for calls that share filters and shapes."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    at = weight_strides(w.shape, groups, channels_last)
-    return [prepare_filters(low, w, at) for low in phases(geometry.lower(x_shape, w.shape, y_shape))]
-
-
-def conv_input_grad(
-    dy: np.ndarray,
-    w: np.ndarray,
-    dx: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> None:
-    """Write the gradient to the input to dx: a convolution of dy with the filters turned around."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    if padding_mode != "zeros" and any(map(any, padding)):
-        size = tuple(n + sum(p) for n, p in zip(spatial(dx.shape, channels_last), padding, strict=True))
-        padded = np.empty((dx.shape[0], *size, dx.shape[4]) if channels_last else (*dx.shape[:2], *size), dx.dtype)
-        inside = geometry._replace(padding=((0, 0), (0, 0), (0, 0)), padding_mode="zeros")
-        conv_input_grad(dy, w, padded, **inside._asdict())
-        fold_border(padded, dx, padding, padding_mode, 1 if channels_last else 2)
-        return
-    at = weight_strides(w.shape, groups, channels_last, transposed=True)
-    problems = lower_input_grad(
-        dy.shape, dx.shape, geometry.kernel(w.shape), stride, dilation, padding, groups, channels_last
-    )
-    if any(len(low.taps) == 0 for low in problems):
-        dx[...] = 0
-    for problem in problems:
-        for low in phases(problem) if len(problem.taps) else ():
-            sweep(low, dy, w, at, None, dx, relu=False)
-
-
-def conv_weight_grad(
-    x: np.ndarray,
-    dy: np.ndarray,
-    dw: np.ndarray,
-    *,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    padding_mode: str,
-    groups: int,
-    channels_last: bool,
-) -> None:
-    """Write the gradient to the weights to dw."""
-    geometry = Geometry(stride, dilation, padding, padding_mode, groups, channels_last)
-    at = weight_strides(dw.shape, groups, channels_last)
-    accumulate(phases(geometry.lower(x.shape, dw.shape, dy.shape)), x, dy, dw, at)
+def __getattr__(name: str) -> Any:  # most problems ask for `supports` alone, which needs no kernels
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.operators"), name)

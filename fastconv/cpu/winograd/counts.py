@@ -8,10 +8,10 @@ from typing import Any
 
 from llvmlite import ir
 
+from ...problem import ConvProblem
 from ...simd.host import TILE_VECTORS, host, tile_rows
 from ...threads import team
-from ..lowering import Triple
-from ..work import Work
+from ..work import Rate, Work
 from . import grad_plan, plan
 from .plan import TAPS, Shape
 from .points import Role, sandwich, scheme
@@ -19,22 +19,29 @@ from .points import Role, sandwich, scheme
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
 
 
-def work(
-    op: str, N: int, C: int, O: int, size: Triple, out: Triple, kernel: Triple, *, stride: Triple, dilation: Triple,
-    groups: int, itemsize: int, channels_last: bool, prepared: bool,
-) -> Work:  # fmt: skip
+# Two threads of an AMD EPYC (Zen 4), November 2026.
+ENGINE = "winograd"
+RATES = {
+    "conv": Rate(0.00094, 0.019, 0.0079, 0.011, 1900, 18000),
+    "weight_grad": Rate(0.0034, 0.0042, 0.01, 0.017, 1800, 12000),
+}
+
+
+def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model; a dilated filter is as many problems as it has phases."""
-    inner, outer, result = C // groups, O // groups, out
+    op, N, groups, itemsize = problem.op, max(1, problem.N), problem.groups, problem.itemsize
+    channels_last, prepared = problem.channels_last, problem.prepared
+    inner, outer, result = problem.inputs, problem.outputs, problem.out
     if op == "conv_input_grad":
-        inner, outer, result = outer, inner, size
-    steps = [min(d, n) for d, n in zip(dilation[1:], result[1:], strict=True)]
+        inner, outer, result = outer, inner, problem.size
+    steps = [min(d, n) for d, n in zip(problem.dilation[1:], result[1:], strict=True)]
     result = (result[0], -(-result[1] // steps[0]), -(-result[2] // steps[1]))
     shape = Shape(
         N, groups, inner, outer, result, itemsize, channels_last or inner == 1, not channels_last and outer > 1
     )
     phases = math.prod(steps)
     count = _weight_grad(shape) if op == "conv_weight_grad" else _forward(shape, prepared)
-    outside = float(itemsize * N * (C * math.prod(size) + O * math.prod(out)))
+    outside = float(itemsize * N * (problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)))
     return Work(
         count.tile * phases, count.vector * phases, count.cached * phases, count.memory * phases + outside,
         count.regions * phases, count.extra,

@@ -57,7 +57,7 @@ def prepare_filters(low: Lowered, w: np.ndarray, at: WeightStrides) -> Prepared:
 def sweep(
     low: Lowered,
     x: np.ndarray,
-    w: np.ndarray,
+    w: np.ndarray | None,
     at: WeightStrides,
     b: np.ndarray | None,
     y: np.ndarray,
@@ -70,8 +70,8 @@ def sweep(
         return
     itemsize = x.itemsize
     low, p, side, numbers = plan(low, itemsize, prepared is not None)
-    filters = prepared if isinstance(prepared, Filters) else as_given(w, at, low, p.lanes)
     transformed = prepared if isinstance(prepared, np.ndarray) else _nothing(x.dtype)
+    filters = prepared if isinstance(prepared, Filters) else as_given(transformed if w is None else w, at, low, p.lanes)
     tasks = low.groups * p.blocks * (p.panels if p.streamed else 1)
     members = team(tasks, low.work)
     own = scratch((members, p.places[-1]), x.dtype)

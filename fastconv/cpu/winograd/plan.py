@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ...config import settings
+from ...problem import Triple
 from ...simd.host import host, tile_rows
 from ..blocking import WANTED_TASKS, Grid, panel_lanes
-from ..lowering import Lowered, Triple
+from ..lowering import Lowered
 
 OWN_FILTERS = 3 << 20  # bytes of transformed filters that each thread makes for itself
 PREPARED_FILTERS = 24 << 20  # bytes of them that may be kept, and are read again for each fused block

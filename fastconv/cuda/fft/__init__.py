@@ -20,11 +20,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...config import settings
+from ...problem import ConvProblem, Triple
 from .. import backend, border
 from ..arrays import layout
 from ..filters import Filters, filters_of
 from ..halves import through_float32
-from ..indexing import Triple, kernel_of, split, strides_of, triple
+from ..indexing import before_of, strides_of, triple
 from ..launch import blocks_for, entry, flat, launch, needs_wide
 from ..pointwise import fill
 from . import spectra
@@ -38,96 +39,92 @@ ONE: Triple = (1, 1, 1)
 NONE: Triple = (0, 0, 0)
 
 
+def supports(problem: ConvProblem) -> str | None:
+    """Why the method cannot serve a problem, or None."""
+    return None if problem.taps > 1 else "a filter of one tap gains nothing from a Fourier transform"
+
+
 @entry
 @through_float32
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, *, activation: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    x, result = _first(x, channels_last), _room(y, channels_last)
-    (N, C, size), (_, O, out) = split(x.shape, False), split(result.shape, False)
-    f, reach = filters_of(w.shape, groups, channels_last), _reach(w, dilation, channels_last)
-    p = cut(_spread(out, stride), reach, stride, N, C + O, O * f.channels, _budget(y))
-    weights = _filters(w, f, p, dilation, groups, channels_last)
-    lying = Source(*size, *strides_of(C, size, False), *p.moves, *before, *ONE, *p.lengths)
-    counts = triple(m // s for m, s in zip(p.moves, stride, strict=True))
-    to = Target(*out, *strides_of(O, out, False), *counts, *NONE, *stride, *NONE)
-    for first, tiles in _chunks(N, C + O, p, y):
-        values = _transformed(x, tiles, _grid(p, C, first), lying)
-        strides = f.channels, C, 1, f.outputs * f.channels, f.channels, 1, f.outputs, O, 1
-        sums = Sums(_frequencies(p), tiles, f.outputs, f.channels, *strides)
-        spectrum = _summed(values, weights, None, tiles * O, sums, groups, True)
-        _take(spectrum, b, result, tiles, _grid(p, O, first), to, activation)
-    _give(result, y, channels_last)
+    p, x = border.padded(p, x)
+    x, result = _first(p, x), _room(p, y)
+    f, grids = filters_of(p), _cut(p, _spread(p), p.stride, y)
+    weights = _filters(p, grids, w)
+    lying = Source(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *grids.lengths)
+    counts = triple(m // s for m, s in zip(grids.moves, p.stride, strict=True))
+    to = Target(*p.out, *strides_of(p.O, p.out, False), *counts, *NONE, *p.stride, *NONE)
+    for first, tiles in _chunks(p, grids, y):
+        values = _transformed(x, tiles, _grid(grids, p.C, first), lying)
+        strides = f.channels, p.C, 1, f.outputs * f.channels, f.channels, 1, f.outputs, p.O, 1
+        sums = Sums(_frequencies(grids), tiles, f.outputs, f.channels, *strides)
+        spectrum = _summed(values, weights, None, tiles * p.O, sums, p.groups, True)
+        _take(spectrum, b, result, tiles, _grid(grids, p.O, first), to, activation)
+    _give(p, result, y)
 
 
 @entry
 @through_float32
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx: dy, spread by the stride, convolved with the filters."""
     if dx.size == 0:
         return
     if dy.size == 0:
         return fill(dx, 0)
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    dy, result = _first(dy, channels_last), _room(target, channels_last)
-    (N, C, size), (_, O, out) = split(result.shape, False), split(dy.shape, False)
-    f, reach = filters_of(w.shape, groups, channels_last), _reach(w, dilation, channels_last)
-    places = triple(b + n for b, n in zip(before, size, strict=True))
-    p = cut(places, reach, ONE, N, C + O, O * f.channels, _budget(dx))
-    weights = _filters(w, f, p, dilation, groups, channels_last)
-    lying = Source(*out, *strides_of(O, out, False), *p.moves, *reach, *stride, *p.lengths)
-    to = Target(*size, *strides_of(C, size, False), *p.moves, *before, *ONE, *reach)
-    for first, tiles in _chunks(N, C + O, p, dx):
-        values = _transformed(dy, tiles, _grid(p, O, first), lying)
-        strides = f.outputs, O, 1, f.outputs * f.channels, 1, f.channels, f.channels, C, 1
-        sums = Sums(_frequencies(p), tiles, f.channels, f.outputs, *strides)
-        spectrum = _summed(values, weights, None, tiles * C, sums, groups, False)
-        _take(spectrum, None, result, tiles, _grid(p, C, first), to, None)
-    _give(result, target, channels_last)
-    border.fold(target, dx, padding, padding_mode, channels_last)
+    given = p
+    p, target = border.unfolded(given, dx)
+    dy, result = _first(p, dy), _room(p, target)
+    places = triple(axis.before + axis.size for axis in p.axes)
+    f, grids = filters_of(p), _cut(p, places, ONE, dx)
+    weights = _filters(p, grids, w)
+    lying = Source(*p.out, *strides_of(p.O, p.out, False), *grids.moves, *_reach(p), *p.stride, *grids.lengths)
+    to = Target(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *_reach(p))
+    for first, tiles in _chunks(p, grids, dx):
+        values = _transformed(dy, tiles, _grid(grids, p.O, first), lying)
+        strides = f.outputs, p.O, 1, f.outputs * f.channels, 1, f.channels, f.channels, p.C, 1
+        sums = Sums(_frequencies(grids), tiles, f.channels, f.outputs, *strides)
+        spectrum = _summed(values, weights, None, tiles * p.C, sums, p.groups, False)
+        _take(spectrum, None, result, tiles, _grid(grids, p.C, first), to, None)
+    _give(p, result, target)
+    border.fold(given, target, dx)
 
 
 @entry
 @through_float32
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw: x correlated with dy, spread by the stride; tiles are added up as spectra, in order."""
     if dy.size == 0:
         return fill(dw, 0)
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    x, dy = _first(x, channels_last), _first(dy, channels_last)
-    (N, C, size), (_, O, out) = split(x.shape, False), split(dy.shape, False)
-    f, reach = filters_of(dw.shape, groups, channels_last), _reach(dw, dilation, channels_last)
-    p = cut(_spread(out, stride), reach, ONE, N, C + O, O * f.channels, _budget(dw))
-    x_lying = Source(*size, *strides_of(C, size, False), *p.moves, *before, *ONE, *p.lengths)
-    dy_lying = Source(*out, *strides_of(O, out, False), *p.moves, *NONE, *stride, *p.moves)
+    p, x = border.padded(p, x)
+    x, dy = _first(p, x), _first(p, dy)
+    f, grids = filters_of(p), _cut(p, _spread(p), ONE, dw)
+    x_lying = Source(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *grids.lengths)
+    dy_lying = Source(*p.out, *strides_of(p.O, p.out, False), *grids.moves, *NONE, *p.stride, *grids.moves)
     spectrum = None
-    for first, tiles in _chunks(N, C + O, p, dw):
-        of_x = _transformed(x, tiles, _grid(p, C, first), x_lying)
-        of_dy = _transformed(dy, tiles, _grid(p, O, first), dy_lying)
-        strides = f.channels, 1, C, f.outputs, 1, O, f.outputs * f.channels, 1, f.channels
-        sums = Sums(_frequencies(p), f.channels, f.outputs, tiles, *strides)
-        spectrum = _summed(of_x, of_dy, spectrum, O * f.channels, sums, groups, True)
-    kernel = kernel_of(dw.shape, channels_last)
-    to = Target(*kernel, *_filter_strides(f, kernel), *kernel, *NONE, *dilation, *NONE)
-    _take(spectrum, None, dw, O, Grid(*p.lengths, *ONE, f.channels, 0), to, None)
+    for first, tiles in _chunks(p, grids, dw):
+        of_x = _transformed(x, tiles, _grid(grids, p.C, first), x_lying)
+        of_dy = _transformed(dy, tiles, _grid(grids, p.O, first), dy_lying)
+        strides = f.channels, 1, p.C, f.outputs, 1, p.O, f.outputs * f.channels, 1, f.channels
+        sums = Sums(_frequencies(grids), f.channels, f.outputs, tiles, *strides)
+        spectrum = _summed(of_x, of_dy, spectrum, p.O * f.channels, sums, p.groups, True)
+    to = Target(*p.kernel, *_filter_strides(f, p.kernel), *p.kernel, *NONE, *p.dilation, *NONE)
+    _take(spectrum, None, dw, p.O, Grid(*grids.lengths, *ONE, f.channels, 0), to, None)
 
 
-def _filters(w: Any, f: Filters, p: Cut, dilation: Triple, groups: int, channels_last: bool) -> Any:
+def _cut(p: ConvProblem, places: Triple, step: Triple, result: Any) -> Cut:
+    """The grids for so many `places` of each axis; filters are as long as they reach."""
+    budget = FILTER_BYTES // (2 * result.dtype.itemsize)
+    return cut(places, _reach(p), step, p.N, p.C + p.O, p.O * p.inputs, budget)
+
+
+def _filters(p: ConvProblem, grids: Cut, w: Any) -> Any:
     """The spectra of all filters, (output, input) channels."""
-    kernel = kernel_of(w.shape, channels_last)
-    lying = Source(*kernel, *_filter_strides(f, kernel), *NONE, *NONE, *dilation, *p.lengths)
-    return _transformed(w, f.outputs * groups, Grid(*p.lengths, *ONE, f.channels, 0), lying)
+    strides = _filter_strides(filters_of(p), p.kernel)
+    lying = Source(*p.kernel, *strides, *NONE, *NONE, *p.dilation, *grids.lengths)
+    return _transformed(w, p.O, Grid(*grids.lengths, *ONE, p.inputs, 0), lying)
 
 
 def _filter_strides(f: Filters, kernel: Triple) -> tuple[int, int, int, int, int]:
@@ -178,8 +175,8 @@ def _take(spectrum: Any, b: Any, y: Any, tiles: int, grid: Grid, to: Target, act
     )
 
 
-def _grid(p: Cut, channels: int, first: int) -> Grid:
-    return Grid(*p.lengths, *p.tiles, channels, first)
+def _grid(grids: Cut, channels: int, first: int) -> Grid:
+    return Grid(*grids.lengths, *grids.tiles, channels, first)
 
 
 def _axes(lengths: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,42 +184,38 @@ def _axes(lengths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(k + 2 for k, n in enumerate(lengths) if n > 1)
 
 
-def _frequencies(p: Cut) -> int:
+def _frequencies(grids: Cut) -> int:
     """Numbers of a plane's spectrum."""
-    return math.prod(spectra.spectrum_shape((1, 1, *p.lengths), _axes(p.lengths)))
+    return math.prod(spectra.spectrum_shape((1, 1, *grids.lengths), _axes(grids.lengths)))
 
 
-def _chunks(images: int, planes: int, p: Cut, result: Any) -> Iterator[tuple[int, int]]:
+def _chunks(p: ConvProblem, grids: Cut, result: Any) -> Iterator[tuple[int, int]]:
     """(first tile, number of tiles) that are worked on at a time."""
-    size = planes * (p.points + 2 * _frequencies(p)) * result.dtype.itemsize
+    size = (p.C + p.O) * (grids.points + 2 * _frequencies(grids)) * result.dtype.itemsize
     step = max(1, settings.scratch_bytes // size)
-    for first in range(0, images * p.per_image, step):
-        yield first, min(step, images * p.per_image - first)
+    for first in range(0, p.N * grids.per_image, step):
+        yield first, min(step, p.N * grids.per_image - first)
 
 
-def _budget(result: Any) -> int:
-    return FILTER_BYTES // (2 * result.dtype.itemsize)
-
-
-def _reach(w: Any, dilation: Triple, channels_last: bool) -> Triple:
+def _reach(p: ConvProblem) -> Triple:
     """How far the last tap lies from the first."""
-    return triple((k - 1) * d for k, d in zip(kernel_of(w.shape, channels_last), dilation, strict=True))
+    return triple(axis.extent - 1 for axis in p.axes)
 
 
-def _spread(out: Triple, stride: Triple) -> Triple:
+def _spread(p: ConvProblem) -> Triple:
     """Places from the first output to the last."""
-    return triple((n - 1) * s + 1 for n, s in zip(out, stride, strict=True))
+    return triple((axis.out - 1) * axis.stride + 1 for axis in p.axes)
 
 
-def _first(x: Any, channels_last: bool) -> Any:
-    return layout.permute(x, FIRST) if channels_last else x
+def _first(p: ConvProblem, x: Any) -> Any:
+    return layout.permute(x, FIRST) if p.channels_last else x
 
 
-def _room(y: Any, channels_last: bool) -> Any:
+def _room(p: ConvProblem, y: Any) -> Any:
     """y, or a channels-first array of its size."""
-    return backend.empty(tuple(y.shape[k] for k in FIRST), y.dtype) if channels_last else y
+    return backend.empty(tuple(y.shape[k] for k in FIRST), y.dtype) if p.channels_last else y
 
 
-def _give(result: Any, y: Any, channels_last: bool) -> None:
-    if channels_last:
+def _give(p: ConvProblem, result: Any, y: Any) -> None:
+    if p.channels_last:
         layout.permute_into(result, y, LAST)

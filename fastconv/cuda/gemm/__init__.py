@@ -21,7 +21,7 @@ from ..launch import entry
 from ..pointwise import fill, finish
 from . import lowering, parts, plain, tensor, tiles
 from .gathered import Gather, Phase, Target
-from .lowering import POINT, Plan, Problem
+from .lowering import Plan
 from .plain import Factor
 
 
@@ -44,13 +44,10 @@ def matmul(a: Any, b: Any, bias: Any, y: Any, *, transpose_a: bool, transpose_b:
     elif numbers is None:
         _on_cores(a, b, bias, y, depth, transpose_a, transpose_b, activation)
     else:
-        line = 1, 1, rows
-        problem = Problem(1, depth, line, columns, line, POINT, 1, True)
         c, o = (1, depth) if transpose_b else (columns, 1)
         filters = Filters(1, depth, columns, 0, 0, c, o)
-        tensor.multiply(
-            lowering.forward, problem, a, b, bias, y, filters, activation, numbers, channels_last=not transpose_a
-        )
+        problem = lowering.pixels(rows, depth, columns, 1, True, y.dtype)
+        tensor.multiply(problem, filters, a, b, bias, y, activation, numbers, channels_last=not transpose_a)
 
 
 def _on_cores(

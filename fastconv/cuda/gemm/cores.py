@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...kept import kept
+from ...problem import ConvProblem
 from .. import backend
 from ..filters import Filters, cut, make_pack, sum_parts
 from ..launch import blocks_for, flat, launch, needs_wide, table
 from . import lowering, parts, plain, tiles
 from .gathered import Weights, make_gemm
-from .lowering import Plan, Problem, entries_of, phases_of
+from .lowering import Plan, entries_of, phases_of
 from .plain import Factor
 from .tiles import Tile
 from .weights import Output, Pixels, make_gemm_weights
 
 
-def multiply(
-    lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
-) -> None:
-    """y = activation(b + A w), A gathered from x as `lower` says, or for single pixels in place; long sums in parts."""
+def multiply(p: ConvProblem, filters: Filters, x: Any, w: Any, b: Any, y: Any, activation: Any) -> None:
+    """y = activation(b + A w), A gathered from x, or for single pixels in place; long sums in parts.
+
+    x and y are those of the product: dy and dx where `p` is an input gradient, whose `filters` are exchanged.
+    """
     capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
     tile = tiles.float_tile(capability, rows, filters.outputs, p.groups, y.dtype.itemsize)
-    plan = lower(p, tile.BK)
+    plan = lowering.lower(p, tile.BK)
 
     def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
-        if p.single:
+        if lowering.is_single(p):
             factor = Factor(filters.c, filters.o, filters.group, filters.outputs, filters.channels)
             plain.multiply(plan, x, w, b, y, p.groups, factor, tile, activation)
         else:
@@ -42,7 +43,7 @@ def multiply(
 
 
 def _gathered(
-    plan: Plan, tile: Tile, p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
+    plan: Plan, tile: Tile, p: ConvProblem, x: Any, w: Any, b: Any, y: Any, filters: Filters, activation: Any
 ) -> None:
     """Pack w in the order of the plan's columns and start the gathering GEMM."""
     rows = len(plan.columns)
@@ -58,7 +59,7 @@ def _gathered(
     runs = _runs(plan, tile, p, x, packed, weights)
     launch(
         make_gemm,
-        (tile, plan.even, not p.channels_last, p.deep, runs, b is not None, activation),
+        (tile, plan.even, not p.channels_last, lowering.is_deep(p), runs, b is not None, activation),
         math.prod(grid) * p.groups,
         (*arrays, *tables, plan.gather, plan.target, weights, grid),
         dtype=y.dtype,
@@ -68,7 +69,7 @@ def _gathered(
     )
 
 
-def _runs(plan: Plan, tile: Tile, p: Problem, x: Any, packed: Any, weights: Weights) -> tuple[int, int]:
+def _runs(plan: Plan, tile: Tile, p: ConvProblem, x: Any, packed: Any, weights: Weights) -> tuple[int, int]:
     """Neighbours that the kernel may load at a time: all lie inside or none, at whole multiples of their number."""
     of_a, of_w = (length * tile.BK // tile.threads for length in (tile.BM, tile.BN))
     image, longest = plan.gather, 4 if x.dtype == np.float32 else 1
@@ -107,7 +108,7 @@ def _offsets(plan: Plan, filters: Filters) -> np.ndarray:
     return np.where(tap < 0, -1, tap * filters.tap + c * filters.c)
 
 
-def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters) -> None:
+def weight_grad(p: ConvProblem, filters: Filters, x: Any, dy: Any, dw: Any) -> None:
     """dw, which lies as `filters` says, from the windows of x times dy; in the arrays' own precision."""
     groups, channels_last = p.groups, p.channels_last
     rows, pixels = filters.taps * filters.channels, dy.size // p.O
@@ -120,7 +121,7 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters) -> None:
     steps = lowering.digits(tile.BK, p.out)
     launch(
         make_gemm_weights,
-        (tile, not channels_last, p.deep),
+        (tile, not channels_last, lowering.is_deep(p)),
         math.prod(grid) * count,
         (
             flat(x), flat(dy), partial, table(entries_of, (plan,), wide), plan.gather,

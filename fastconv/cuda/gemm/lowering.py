@@ -7,61 +7,44 @@ one tap (`even`), a table has one entry per step, else one per column. Everythin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 
-from ..indexing import Strides, Triple, strides_of, triple
+from ...problem import Axis, ConvProblem, Triple
+from ..indexing import Strides, before_of, strides_xy, triple
 from .gathered import OUTSIDE, Gather, Phase, Target
 
 START = Phase._fields.index("start")
+ONE = Axis(1, 1, 1, 1, 1, 0, 0)
 
 
-@dataclass(frozen=True)
-class Window:
-    """How outputs lie over the input: taps, stride, dilation and leading padding along D, H, W."""
-
-    kernel: Triple
-    stride: Triple
-    dilation: Triple
-    before: Triple
+def pixels(N: int, C: int, O: int, groups: int, channels_last: bool, dtype: Any) -> ConvProblem:  # noqa: E741
+    """A product of matrices as a convolution of N single pixels, in each of `groups`."""
+    line = ONE, ONE, Axis(N, N, 1, 1, 1, 0, 0)
+    return ConvProblem("conv", 1, 1, C, O, groups, line, "zeros", channels_last, np.dtype(dtype).name)
 
 
-POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))  # single pixels
+def is_deep(p: ConvProblem) -> bool:
+    """True if windows move along the depth."""
+    return p.axes[0][:3] != (1, 1, 1) or p.axes[0].before != 0
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A convolution in plain numbers: x has C channels of `size`, y has O of `out`."""
+def is_single(p: ConvProblem) -> bool:
+    """True if windows are single pixels, one after the other."""
+    return p.taps == 1 and p.stride == (1, 1, 1) and not any(map(any, p.padding)) and p.size == p.out
 
-    N: int
-    C: int
-    size: Triple
-    O: int  # noqa: E741 - the field's name for output channels
-    out: Triple
-    window: Window
-    groups: int
-    channels_last: bool
 
-    @property
-    def deep(self) -> bool:
-        """True if windows move along the depth."""
-        return (self.size[0], self.out[0], self.window.kernel[0], self.window.before[0]) != (1, 1, 1, 0)
-
-    @property
-    def single(self) -> bool:
-        """True if windows are single pixels, one after the other."""
-        return self.window == Window((1, 1, 1), (1, 1, 1), self.window.dilation, (0, 0, 0)) and self.size == self.out
-
-    def flattened(self) -> Problem:
-        """The same problem with one spatial axis where windows are single pixels."""
-        if not self.single:
-            return self
-        line = (1, 1, math.prod(self.size))
-        return Problem(self.N, self.C, line, self.O, line, self.window, self.groups, self.channels_last)
+@lru_cache(maxsize=256)
+def flattened(p: ConvProblem) -> ConvProblem:
+    """The same problem with one spatial axis where windows are single pixels."""
+    if not is_single(p):
+        return p
+    total = math.prod(p.size)
+    return replace(p, axes=(ONE, ONE, Axis(total, total, 1, 1, 1, 0, 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,51 +62,54 @@ class Plan:
     even: bool
 
 
+def lower(p: ConvProblem, BK: int) -> Plan:
+    """The GEMM of a problem: y from x, or dx from dy."""
+    return backward(p, BK) if p.op == "conv_input_grad" else forward(p, BK)
+
+
 @lru_cache(maxsize=256)
-def forward(p: Problem, BK: int, by_step: bool = True) -> Plan:
+def forward(p: ConvProblem, BK: int, by_step: bool = True) -> Plan:
     """y from x: one phase, all taps. Without `by_step` there is an entry for every column in any case."""
-    inner = p.C // p.groups
-    x, y = strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
-    taps = np.array(list(product(*map(range, p.window.kernel))))
-    columns, entries = _columns(taps * p.window.dilation, np.arange(len(taps)), inner, x, BK)
+    x, y = strides_xy(p)
+    taps = np.array(list(product(*map(range, p.kernel))))
+    columns, entries = _columns(taps * p.dilation, np.arange(len(taps)), p.inputs, x, BK)
     phase = Phase(*p.out, p.N * math.prod(p.out), 0, len(columns) // BK, 0)
-    origin = triple(-b for b in p.window.before)
-    gather = Gather(*p.window.stride, *origin, *p.size, x.n, x.d, x.h, x.w, x.c, inner * x.c)
-    target = Target(y.n, y.d, y.h, y.w, y.c, p.O // p.groups * y.c)
-    even = by_step and inner % BK == 0
+    origin = triple(-b for b in before_of(p))
+    gather = Gather(*p.stride, *origin, *p.size, x.n, x.d, x.h, x.w, x.c, p.inputs * x.c)
+    target = Target(y.n, y.d, y.h, y.w, y.c, p.outputs * y.c)
+    even = by_step and p.inputs % BK == 0
     return Plan(columns, entries[::BK] if even else entries, np.array([phase]), gather, target, even)
 
 
 @lru_cache(maxsize=256)
-def backward(p: Problem, BK: int) -> Plan:
+def backward(p: ConvProblem, BK: int) -> Plan:
     """dx from dy: cells of x that lie alike over the stride read the same taps, from dy moved by whole pixels."""
-    inner = p.O // p.groups
-    even = inner % BK == 0
-    x, y = strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
-    stride, dilation, before = (np.array(v) for v in (p.window.stride, p.window.dilation, p.window.before))
-    taps = np.array(list(product(*map(range, p.window.kernel))))
+    even = p.outputs % BK == 0
+    x, y = strides_xy(p)
+    stride, dilation, before = (np.array(v) for v in (p.stride, p.dilation, before_of(p)))
+    taps = np.array(list(product(*map(range, p.kernel))))
     phases, columns, entries, first = [], [], [], 0
     for residue in product(*map(range, np.minimum(stride, p.size).tolist())):
         distance = residue + before - taps * dilation
         meets = np.flatnonzero((distance % stride == 0).all(axis=1))
-        some_columns, some_entries = _columns(distance[meets] // stride, meets, inner, y, BK)
-        cells = triple(-(-(n - r) // s) for n, r, s in zip(p.size, residue, p.window.stride, strict=True))
+        some_columns, some_entries = _columns(distance[meets] // stride, meets, p.outputs, y, BK)
+        cells = triple(-(-(n - r) // s) for n, r, s in zip(p.size, residue, p.stride, strict=True))
         start = residue[0] * x.d + residue[1] * x.h + residue[2] * x.w
         phases.append(Phase(*cells, p.N * math.prod(cells), first, len(some_columns) // BK, start))
         first += len(some_columns) // BK
         columns.append(some_columns)
         entries.append(some_entries[::BK] if even else some_entries)
-    gather = Gather(1, 1, 1, 0, 0, 0, *p.out, y.n, y.d, y.h, y.w, y.c, inner * y.c)
-    strides = triple(v * s for v, s in zip((x.d, x.h, x.w), p.window.stride, strict=True))
-    target = Target(x.n, *strides, x.c, p.C // p.groups * x.c)
+    gather = Gather(1, 1, 1, 0, 0, 0, *p.out, y.n, y.d, y.h, y.w, y.c, p.outputs * y.c)
+    strides = triple(v * s for v, s in zip((x.d, x.h, x.w), p.stride, strict=True))
+    target = Target(x.n, *strides, x.c, p.inputs * x.c)
     return Plan(np.concatenate(columns), np.concatenate(entries), np.array(phases), gather, target, even)
 
 
-def staged(lower: Callable[[Problem, int], Plan], p: Problem, channels: int, BK: int) -> Plan:
+@lru_cache(maxsize=256)
+def staged(p: ConvProblem, channels: int, BK: int) -> Plan:
     """`lower` for a gathered image that is channels-last with `channels` in each group, while the rest stays `p`'s."""
-    forwards = lower is forward
-    C, O = (channels * p.groups, p.O) if forwards else (p.C, channels * p.groups)
-    gathering = lower(replace(p, C=C, O=O, channels_last=True), BK)
+    name = "O" if p.op == "conv_input_grad" else "C"
+    gathering = lower(replace(p, **{name: channels * p.groups}, channels_last=True), BK)  # type: ignore[arg-type]
     storing = lower(p, BK)
     phases = gathering.phases.copy()
     phases[:, START] = storing.phases[:, START]

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...problem import PoolProblem
 from ..backend import cuda
-from ..indexing import Strides, Triple, channel_axes, make_position, split, strides_of
+from ..indexing import Strides, channel_axes, make_position, strides_of
 from ..launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .gradients import avg_pool_grad as avg_pool_grad
 from .gradients import lp_pool_grad as lp_pool_grad
@@ -23,11 +24,11 @@ from .windows import (
     POWERS,
     SQUARES,
     Sizes,
-    Windows,
     arithmetic,
     bounds_of_powers,
     kind_of_norm,
     scaled_norm,
+    sizes_of,
     window_tables,
 )
 
@@ -107,39 +108,38 @@ def make_sum_pool(T: Any, S: Any, U: Any, kind: int) -> Callable[..., None]:
 
 
 @entry
-def max_pool(x: Any, y: Any, indices: Any, windows: Windows, *, step: Triple, channels_last: bool) -> None:
+def max_pool(problem: PoolProblem, x: Any, y: Any, indices: Any) -> None:
     """y = the maximum of every window; `indices` (int64, or None) = where it is in the (n, c) plane, -1 if nowhere."""
     dtype = np.dtype(x.dtype)
     lowest = -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
     where = flat(y if indices is None else indices)  # a kernel has no optional arguments
-    _each_output(make_max_pool, (indices is not None, lowest), x, y, where, windows, step, channels_last)
+    _each_output(problem, make_max_pool, (indices is not None, lowest), x, y, where)
 
 
 @entry
-def avg_pool(x: Any, y: Any, windows: Windows, *, step: Triple, channels_last: bool, divisor: float | None) -> None:
+def avg_pool(problem: PoolProblem, x: Any, y: Any, *, divisor: float | None) -> None:
     """y = the sum of every window over `divisor`, or over the divisors of the tables; 0 over 0 is 0."""
     kind = MEAN if divisor is None else MEAN_OF
     number = np.dtype(x.dtype).type(divisor or 0)
-    _each_output(make_sum_pool, (kind,), x, y, number, windows, step, channels_last)
+    _each_output(problem, make_sum_pool, (kind,), x, y, number)
 
 
 @entry
-def lp_pool(x: Any, y: Any, windows: Windows, *, step: Triple, channels_last: bool, p: float) -> None:
+def lp_pool(problem: PoolProblem, x: Any, y: Any, *, p: float) -> None:
     """y = (sum |x|^p)^(1/p) of every window; p = inf is the largest |x|."""
     number = np.dtype(x.dtype).type(p)
-    _each_output(make_sum_pool, (kind_of_norm(p),), x, y, number, windows, step, channels_last)
+    _each_output(problem, make_sum_pool, (kind_of_norm(p),), x, y, number)
 
 
 def _each_output(
-    factory: Callable[..., Callable[..., None]], constants: tuple[Any, ...], x: Any, y: Any, extra: Any,
-    windows: Windows, step: Triple, channels_last: bool,
+    problem: PoolProblem, factory: Callable[..., Callable[..., None]], constants: tuple[Any, ...], x: Any, y: Any,
+    extra: Any,
 ) -> None:  # fmt: skip
     """Start a kernel with one thread per output element; `extra` is the argument after y."""
     if y.size == 0:
         return
-    _, C, size = split(x.shape, channels_last)
-    wide = needs_wide(x.size, y.size)
-    sizes = Sizes(*size, *split(y.shape, channels_last)[2], *step)
-    tables, strides = window_tables(windows, wide), strides_of(C, size, channels_last)
-    args = (flat(x), flat(y), extra, *tables, strides, sizes, *channel_axes(C, channels_last), y.size)
+    C, channels_last, wide = problem.C, problem.channels_last, needs_wide(x.size, y.size)
+    sizes, strides = sizes_of(problem), strides_of(C, problem.size, channels_last)
+    windows = window_tables(problem, wide)
+    args = (flat(x), flat(y), extra, *windows, strides, sizes, *channel_axes(C, channels_last), y.size)
     launch(factory, constants, blocks_for(y.size), args, dtype=x.dtype, wide=wide)

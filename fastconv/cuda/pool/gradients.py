@@ -9,11 +9,12 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...problem import PoolProblem
 from .. import backend
 from ..backend import cuda
-from ..indexing import Strides, Triple, channel_axes, make_position, split, strides_of
+from ..indexing import Strides, channel_axes, make_position, strides_of
 from ..launch import BLOCK, blocks_for, entry, flat, index_dtype, launch, needs_wide
-from .windows import MAGNITUDES, MEAN, MEAN_OF, SQUARES, Windows, cover_tables, kind_of_norm, window_tables
+from .windows import MAGNITUDES, MEAN, MEAN_OF, SQUARES, cover_tables, kind_of_norm, window_tables
 
 ENOUGH_THREADS = 1 << 16
 LEAST_BAND = 64  # elements of dx that a thread owns at least in max_pool_grad
@@ -148,12 +149,11 @@ def make_max_pool_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-def max_pool_grad(dy: Any, indices: Any, dx: Any, *, channels_last: bool) -> None:
+def max_pool_grad(problem: PoolProblem, dy: Any, indices: Any, dx: Any) -> None:
     """dx[indices] += dy in the order of the outputs; index -1 is skipped."""
     if dx.size == 0:
         return
-    N, C, size = split(dx.shape, channels_last)
-    _, _, out = split(dy.shape, channels_last)
+    N, C, size, out, channels_last = problem.N, problem.C, problem.size, problem.out, problem.channels_last
     wide = needs_wide(dx.size, dy.size)
     rows, cells = out[0] * out[1], math.prod(size)
     bands = min(blocks_for(ENOUGH_THREADS, N * C), blocks_for(cells, LEAST_BAND))
@@ -171,35 +171,30 @@ def max_pool_grad(dy: Any, indices: Any, dx: Any, *, channels_last: bool) -> Non
 
 
 @entry
-def avg_pool_grad(
-    dy: Any, dx: Any, windows: Windows, *, step: Triple, channels_last: bool, divisor: float | None
-) -> None:
+def avg_pool_grad(problem: PoolProblem, dy: Any, dx: Any, *, divisor: float | None) -> None:
     """dx = sum of dy / divisor over the windows that hold an element."""
     kind = MEAN if divisor is None else MEAN_OF
     number = np.dtype(dx.dtype).type(divisor or 0)
-    _each_input(make_avg_pool_grad, kind, dx, dy, (number,), windows, step, channels_last, divisors=True)
+    _each_input(problem, make_avg_pool_grad, kind, dx, dy, (number,), divisors=True)
 
 
 @entry
-def lp_pool_grad(
-    dy: Any, x: Any, y: Any, dx: Any, windows: Windows, *, step: Triple, channels_last: bool, p: float
-) -> None:
+def lp_pool_grad(problem: PoolProblem, dy: Any, x: Any, y: Any, dx: Any, *, p: float) -> None:
     """dx = sum of dy * sign(x) * (|x|/y)^(p-1) over the windows that hold an element; 0 where x or y is 0."""
     number = np.dtype(dx.dtype).type(p)
     extra = flat(x), flat(y), number
-    _each_input(make_lp_pool_grad, kind_of_norm(p), dx, dy, extra, windows, step, channels_last, divisors=False)
+    _each_input(problem, make_lp_pool_grad, kind_of_norm(p), dx, dy, extra, divisors=False)
 
 
 def _each_input(
-    factory: Callable[..., Callable[..., None]], kind: int, dx: Any, dy: Any, extra: tuple[Any, ...], windows: Windows,
-    step: Triple, channels_last: bool, divisors: bool,
+    problem: PoolProblem, factory: Callable[..., Callable[..., None]], kind: int, dx: Any, dy: Any,
+    extra: tuple[Any, ...], divisors: bool,
 ) -> None:  # fmt: skip
     """Start a kernel with one thread per element of dx; `extra` are the arguments after dx."""
     if dx.size == 0:
         return
-    _, C, size = split(dx.shape, channels_last)
-    wide = needs_wide(dx.size, dy.size)
-    ys = strides_of(C, split(dy.shape, channels_last)[2], channels_last)
-    tables = cover_tables(windows, size, step, wide) + (window_tables(windows, wide) if divisors else ())
-    args = (flat(dy), flat(dx), *extra, *tables, ys, size, *channel_axes(C, channels_last), dx.size)
+    C, channels_last, wide = problem.C, problem.channels_last, needs_wide(dx.size, dy.size)
+    ys = strides_of(C, problem.out, channels_last)
+    tables = cover_tables(problem, wide) + (window_tables(problem, wide) if divisors else ())
+    args = (flat(dy), flat(dx), *extra, *tables, ys, problem.size, *channel_axes(C, channels_last), dx.size)
     launch(factory, (kind,), blocks_for(dx.size), args, dtype=dx.dtype, wide=wide)

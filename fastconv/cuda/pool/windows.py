@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from ..indexing import Triple
+from ...problem import PoolProblem
 from ..launch import table
 
 # Kinds of pooling: the mean over the divisor of the tables or over a given number; sums of |x|, x^2 and |x|^p; max |x|.
 MEAN, MEAN_OF, MAGNITUDES, SQUARES, POWERS, LARGEST = range(6)
-
-Windows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Sizes(NamedTuple):
@@ -37,14 +35,19 @@ class Sizes(NamedTuple):
     step_w: int
 
 
-def window_tables(windows: Windows, wide: bool) -> tuple[Any, ...]:
+def sizes_of(problem: PoolProblem) -> Sizes:
+    """The sizes of a problem."""
+    return Sizes(*problem.size, *problem.out, *problem.dilation)
+
+
+def window_tables(problem: PoolProblem, wide: bool) -> tuple[Any, ...]:
     """The windows of the three axes on the device."""
-    return tuple(table(_window_table, (_bytes(w),), wide) for w in windows)
+    return tuple(table(_window_table, (axis,), wide) for axis in problem.axes)
 
 
-def cover_tables(windows: Windows, size: Triple, step: Triple, wide: bool) -> tuple[Any, ...]:
+def cover_tables(problem: PoolProblem, wide: bool) -> tuple[Any, ...]:
     """For each axis which windows hold an element, on the device."""
-    return tuple(table(_cover_table, (_bytes(w), n, s), wide) for w, n, s in zip(windows, size, step, strict=True))
+    return tuple(table(_cover_table, (axis,), wide) for axis in problem.axes)
 
 
 def kind_of_norm(p: float) -> int:
@@ -139,16 +142,13 @@ def _lower(kind: int, T: Any) -> Callable[..., Any]:
     return {MEAN: quotient, MEAN_OF: quotient_of, SQUARES: square_root, POWERS: root}.get(kind, itself)
 
 
-def _bytes(window: np.ndarray) -> bytes:
-    return np.ascontiguousarray(window, np.int64).tobytes()
+def _window_table(axis: Any) -> np.ndarray:
+    return axis.table().reshape(-1)  # type: ignore[no-any-return]
 
 
-def _window_table(data: bytes) -> np.ndarray:
-    return np.frombuffer(data, np.int64)
-
-
-def _cover_table(data: bytes, n: int, step: int) -> np.ndarray:
-    first, count, _ = np.frombuffer(data, np.int64).reshape(-1, 3).T
+def _cover_table(axis: Any) -> np.ndarray:
+    n, step = axis.size, axis.dilation
+    first, count, _ = axis.table().T
     window = np.repeat(np.arange(len(first)), count)
     tap = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
     element = first[window] + tap * step

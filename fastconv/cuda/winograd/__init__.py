@@ -19,141 +19,126 @@ below 60*terms*eps*(max |x| * max |dy|), terms = N*OH*OW. NaN and Inf spread ove
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+from ...cpu.winograd import supports as on_cpu
+from ...problem import Axis, ConvProblem
 from .. import backend, border
 from ..filters import Filters, filters_of
 from ..gemm import cores, lowering
-from ..gemm.lowering import POINT, Problem
 from ..halves import through_float32
-from ..indexing import Triple, split, strides_of
+from ..indexing import before_of, strides_of
 from ..launch import blocks_for, entry, flat, launch, needs_wide
 from ..pointwise import fill
 from .gradient_transforms import make_gradient_to_points, make_to_taps
 from .transforms import POINTS, M, Tiles, make_filter, make_from_points, make_to_points
 
 
+def supports(problem: ConvProblem) -> str | None:
+    """Why the method cannot serve a problem, or None."""
+    if problem.op != "conv" and problem.stride[0] != 1:
+        return f"winograd's gradients on cuda serve stride 1 along the depth; this one is {problem.stride[0]}"
+    if problem.dilation[1:] != (1, 1):
+        return f"winograd on cuda serves dilation 1; this one is {problem.dilation[1]}x{problem.dilation[2]}"
+    return on_cpu(problem)
+
+
 @entry
 @through_float32
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, *, activation: Any) -> None:
     """y = activation(b + conv(x, w)), filters (1, 3, 3), stride 1 and dilation 1 along H and W."""
     if y.size == 0:
         return
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    f = filters_of(w.shape, groups, channels_last)
-    correlate(x, w, b, y, f, 0, groups, stride[0], before, channels_last, activation)
+    p, x = border.padded(p, x)
+    _correlate(p, x, w, b, y, filters_of(p), 0, activation)
 
 
 @entry
 @through_float32
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx for filters (1, 3, 3), stride 1 everywhere and dilation 1 along H and W."""
     if dx.size == 0:
         return
     if dy.size == 0:
         return fill(dx, 0)
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    f = filters_of(w.shape, groups, channels_last)
-    turned = Filters(f.taps, f.outputs, f.channels, f.group, -f.tap, f.o, f.c)
-    around = -before[0], 2 - before[1], 2 - before[2]
-    correlate(dy, w, None, target, turned, (f.taps - 1) * f.tap, groups, 1, around, channels_last, None)
-    border.fold(target, dx, padding, padding_mode, channels_last)
+    inner, target = border.unfolded(p, dx)
+    f = filters_of(p).exchanged
+    _correlate(_turned(inner), dy, w, None, target, f._replace(tap=-f.tap), (f.taps - 1) * f.tap, None)
+    border.fold(p, target, dx)
+
+
+@lru_cache(maxsize=256)
+def _turned(p: ConvProblem) -> ConvProblem:
+    """The convolution of dy that gives dx."""
+    reach = [(a.kernel - 1) * a.dilation for a in p.axes]
+    first, second, third = (
+        Axis(a.out, a.size, a.kernel, 1, a.dilation, r - a.before, r - a.after)
+        for a, r in zip(p.axes, reach, strict=True)
+    )
+    return replace(p, op="conv", C=p.O, O=p.C, axes=(first, second, third))
 
 
 @entry
 @through_float32
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw for filters (1, 3, 3), stride 1 and dilation 1 along H and W."""
     if dy.size == 0:
         return fill(dw, 0)
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    f = filters_of(dw.shape, groups, channels_last)
-    C, O = f.channels * groups, f.outputs * groups
-    tiles = tiles_of(dy.shape, channels_last)
-    of_x = to_points(x, dy.shape, stride[0], before, channels_last)
-    of_y = backend.scratch("points of y", tiles * POINTS * O, dy.dtype)
-    args = flat(dy), of_y, *describe(dy.shape, dy.shape, 1, (0, 0, 0), channels_last), tiles * O
-    common: dict[str, Any] = {"dtype": dw.dtype, "wide": needs_wide(x.size, dy.size, tiles * POINTS * max(C, O))}
-    launch(make_gradient_to_points, (channels_last,), blocks_for(tiles * O), args, **common)
-    sums = _summed(of_x, of_y, tiles, f, groups, channels_last)
-    count = dw.size // f.taps
-    launch(make_to_taps, (), blocks_for(count), (sums, flat(dw), f, count, count), **common)
+    p, x = border.padded(p, x)
+    f, count = filters_of(p), p.O * p.inputs
+    size = _tiles(p) * p.O
+    of_x, of_y = _to_points(p, x), backend.scratch("points of y", size * POINTS, dy.dtype)
+    wide = needs_wide(x.size, dy.size, _tiles(p) * POINTS * max(p.C, p.O))
+    args = flat(dy), of_y, *_image(p, True), size
+    launch(make_gradient_to_points, (p.channels_last,), blocks_for(size), args, dtype=dw.dtype, wide=wide)
+    sums = backend.scratch("points of w", POINTS * count, dy.dtype)
+    cores.weight_grad(*_at_points(p, dy.dtype), of_x, of_y, sums)
+    launch(make_to_taps, (), blocks_for(count), (sums, flat(dw), f, count, count), dtype=dw.dtype, wide=wide)
 
 
-def correlate(
-    x: Any, w: Any, b: Any, y: Any, f: Filters, first: int, groups: int, step_d: int, before: Triple,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def _correlate(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, f: Filters, first: int, activation: Any) -> None:
     """y from x with filters that lie in w as `f` and `first`, the place of their first tap, say."""
-    tiles = tiles_of(y.shape, channels_last)
-    C, O = split(x.shape, channels_last)[1], split(y.shape, channels_last)[1]
-    wide = needs_wide(x.size, y.size, tiles * POINTS * max(C, O), POINTS * w.size)
-    values = to_points(x, y.shape, step_d, before, channels_last)
-    result = backend.scratch("points of y", tiles * POINTS * O, x.dtype)
-    count = w.size // f.taps
+    size, count = _tiles(p) * p.O, p.O * p.inputs
+    wide = needs_wide(x.size, y.size, _tiles(p) * POINTS * max(p.C, p.O), POINTS * w.size)
+    values, result = _to_points(p, x), backend.scratch("points of y", size * POINTS, x.dtype)
     weights = backend.scratch("points of w", POINTS * count, x.dtype)
-    common: dict[str, Any] = {"dtype": x.dtype, "wide": wide}
-    launch(make_filter, (), blocks_for(count), (flat(w), weights, f, first, count, count), **common)
-    _products(values, weights, result, tiles, groups, f, channels_last)
-    of_y = describe(y.shape, y.shape, 1, (0, 0, 0), channels_last)
-    args = result, flat(y if b is None else b), flat(y), *of_y, tiles * O
-    launch(make_from_points, (channels_last, b is not None, activation), blocks_for(tiles * O), args, **common)
+    args: tuple[Any, ...] = flat(w), weights, f, first, count, count
+    launch(make_filter, (), blocks_for(count), args, dtype=x.dtype, wide=wide)
+    cores.multiply(*_at_points(p, x.dtype), values, weights, None, result, None)
+    constants = p.channels_last, b is not None, activation
+    args = result, flat(y if b is None else b), flat(y), *_image(p, True), size
+    launch(make_from_points, constants, blocks_for(size), args, dtype=x.dtype, wide=wide)
 
 
-def to_points(x: Any, y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool) -> Any:
+def _to_points(p: ConvProblem, x: Any) -> Any:
     """The inputs of all tiles at the points, in scratch memory."""
-    size = tiles_of(y_shape, channels_last) * split(x.shape, channels_last)[1]
+    size = _tiles(p) * p.C
     values = backend.scratch("points of x", size * POINTS, x.dtype)
-    args = flat(x), values, *describe(x.shape, y_shape, step_d, before, channels_last), size
     wide = needs_wide(x.size, size * POINTS)
-    launch(make_to_points, (channels_last,), blocks_for(size), args, dtype=x.dtype, wide=wide)
+    args = flat(x), values, *_image(p, False), size
+    launch(make_to_points, (p.channels_last,), blocks_for(size), args, dtype=x.dtype, wide=wide)
     return values
 
 
-def tiles_of(y_shape: tuple[int, ...], channels_last: bool) -> int:
-    """Tiles of outputs of this shape."""
-    N, _, out = split(y_shape, channels_last)
-    return N * out[0] * blocks_for(out[1], M) * blocks_for(out[2], M)
+def _tiles(p: ConvProblem) -> int:
+    """Tiles of outputs."""
+    return p.N * p.out[0] * blocks_for(p.out[1], M) * blocks_for(p.out[2], M)
 
 
-def describe(
-    shape: tuple[int, ...], y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool
-) -> tuple[Tiles, int]:
-    """How an image of some shape is cut into tiles for outputs of `y_shape`, and from channel to channel of points."""
-    _, C, size = split(shape, channels_last)
-    tiles, out = tiles_of(y_shape, channels_last), split(y_shape, channels_last)[2]
-    grid = out[0], blocks_for(out[1], M), blocks_for(out[2], M)
-    strides = strides_of(C, size, channels_last)
-    between = (POINTS * C, C) if channels_last else (1, C * tiles)
-    place = strides.n, strides.c, strides.d, strides.h, strides.w
-    return Tiles(*grid, tiles, C, *size, *place, step_d, *before, *between), 1 if channels_last else tiles
+def _image(p: ConvProblem, output: bool) -> tuple[Tiles, int]:
+    """How x, or y, is cut into tiles, and from channel to channel of points."""
+    C, size, step, before = (p.O, p.out, 1, (0, 0, 0)) if output else (p.C, p.size, p.stride[0], before_of(p))
+    tiles, grid = _tiles(p), (p.out[0], blocks_for(p.out[1], M), blocks_for(p.out[2], M))
+    between = (POINTS * C, C) if p.channels_last else (1, C * tiles)
+    strides = strides_of(C, size, p.channels_last)
+    return Tiles(*grid, tiles, C, *size, *strides, step, *before, *between), 1 if p.channels_last else tiles
 
 
-def _products(values: Any, weights: Any, result: Any, tiles: int, groups: int, f: Filters, channels_last: bool) -> None:
-    """At each point and in each group (tiles x channels) times (channels x outputs)."""
-    problem, filters = _at_points(tiles, groups, f, channels_last)
-    cores.multiply(lowering.forward, problem, values, weights, None, result, filters, None)
-
-
-def _at_points(tiles: int, groups: int, f: Filters, channels_last: bool) -> tuple[Problem, Filters]:
-    """A convolution of single pixels, the tiles, with a group for each point and group; its filters lie (c, o)."""
-    batch, line = POINTS * groups, (1, 1, tiles)
-    problem = Problem(1, batch * f.channels, line, batch * f.outputs, line, POINT, batch, channels_last)
-    return problem, Filters(1, f.channels, f.outputs, f.channels * f.outputs, 0, f.outputs, 1)
-
-
-def _summed(of_x: Any, of_y: Any, tiles: int, f: Filters, groups: int, channels_last: bool) -> Any:
-    """At each point and in each group (channels x tiles) times (tiles x outputs), as (point, group, c, o)."""
-    problem, filters = _at_points(tiles, groups, f, channels_last)
-    sums = backend.scratch("points of w", POINTS * groups * f.channels * f.outputs, of_x.dtype)
-    cores.weight_grad(problem, of_x, of_y, sums, filters)
-    return sums
+@lru_cache(maxsize=256)
+def _at_points(p: ConvProblem, dtype: Any) -> tuple[ConvProblem, Filters]:
+    """At each point and in each group a product over the tiles; as a convolution, whose filters lie (group, c, o)."""
+    batch = POINTS * p.groups
+    problem = lowering.pixels(_tiles(p), batch * p.inputs, batch * p.outputs, batch, p.channels_last, dtype)
+    return problem, Filters(1, p.inputs, p.outputs, p.inputs * p.outputs, 0, p.outputs, 1)

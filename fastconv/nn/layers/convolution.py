@@ -13,7 +13,7 @@ from ...autograd import functional as F
 from ...dispatch import METHODS
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan
-from ...spec import LAYOUTS, conv_spec
+from ...spec import LAYOUTS, conv_problem
 from .. import activations, arguments
 from ..inference import plan_for
 from .base import Layer, Shape, known_size, parse_border, parse_data_format, weight_options
@@ -132,8 +132,8 @@ class Conv(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = self._image(input_shape)
         w_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
-        spec = conv_spec((1, *shape), self._in_layout(w_shape), rank=self.rank, **self.options)
-        return (None, *spec.y_shape[1:])
+        problem = conv_problem((1, *shape), self._in_layout(w_shape), rank=self.rank, **self.options)
+        return (None, *problem.y_shape[1:])
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
         return w_shape if self.channels_last else (w_shape[-1], w_shape[-2], *w_shape[:-2])

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...spec import LAYOUTS, pool_spec
+from ...spec import LAYOUTS, pool_problem
 from .. import arguments
 from .base import Layer, Shape, arrange, known_size, parse_border, parse_data_format
 
@@ -53,10 +53,15 @@ class Pooling(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = known_size(self, input_shape, self.rank + 2, f"{self.rank} spatial axes beside batch and channels")
         layout = LAYOUTS[self.rank][self.channels_last]
-        spec = pool_spec(
-            (1, *shape), self.pool_size, rank=self.rank, stride=self.strides, padding=self.padding, layout=layout
+        problem = pool_problem(
+            (1, *shape),
+            self.pool_size,
+            rank=self.rank,
+            stride=self.strides,
+            padding=self.padding,
+            layout=layout,
         )
-        return (None, *spec.y_shape[1:])
+        return (None, *problem.y_shape[1:])
 
 
 class GlobalPooling(Layer):

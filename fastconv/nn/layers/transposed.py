@@ -6,7 +6,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...spec import transposed_spec
+from ...spec import transposed_problem
 from .. import arguments
 from .base import Shape, arrange
 from .convolution import Conv
@@ -53,8 +53,8 @@ class ConvTranspose(Conv):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = self._image(input_shape)
         w_shape = self._in_layout(self.kernel_shape(shape[-1 if self.channels_last else 0]))
-        spec = transposed_spec((1, *shape), w_shape, rank=self.rank, **self.options)
-        return arrange(self.filters, spec.size[3 - self.rank :], self.channels_last)
+        problem = transposed_problem((1, *shape), w_shape, rank=self.rank, **self.options)
+        return arrange(self.filters, problem.size[3 - self.rank :], self.channels_last)
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation)

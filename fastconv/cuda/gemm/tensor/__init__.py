@@ -11,21 +11,20 @@ rounding of a 16-bit result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ....problem import ConvProblem, Triple
 from ... import backend
 from ...filters import Filters, cut, sum_parts
 from ...halves import Half, elements
-from ...indexing import Triple, strides_of
+from ...indexing import strides_of
 from ...launch import blocks_for, flat, launch, needs_wide, table
 from ...ptx import CHUNK
 from .. import lowering, parts, tiles
-from ..lowering import Plan, Problem, entries_of, phases_of
+from ..lowering import Plan, entries_of, phases_of
 from ..tiles import STEP, TensorTile
 from ..weights import Pixels
 from .gathered import NARROW, NUMBERS, Weights, make_gemm_tensor
@@ -63,19 +62,18 @@ def choose_numbers(
 
 
 def multiply(
-    lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters,
-    activation: Any, numbers: str, channels_last: bool | None = None,
+    p: ConvProblem, filters: Filters, x: Any, w: Any, b: Any, y: Any, activation: Any, numbers: str,
+    channels_last: bool | None = None,
 ) -> None:  # fmt: skip
-    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`.
+    """y = activation(b + A w), A gathered from x as in ``cores.multiply``; x, w, y are all float32 or all `Half`.
 
     `channels_last` says how x lies, if not as y does.
     """
-    channels = filters.channels
-    words = -(-channels // (STEP * NUMBERS[numbers])) * STEP
-    plan = _plan(lower, p, words)
+    words = -(-filters.channels // (STEP * NUMBERS[numbers])) * STEP
+    plan = lowering.staged(p, words, STEP)
     capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
     tile = tiles.tensor_tile(capability, rows, filters.outputs, p.groups)
-    size, last = (p.size, p.C) if lower is lowering.forward else (p.out, p.O)
+    size, last = (p.out, p.O) if p.op == "conv_input_grad" else (p.size, p.C)
     image, columns = p.N * math.prod(size) * words * p.groups, len(plan.columns)
     weights = Weights(filters.outputs, columns, filters.outputs * columns)
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
@@ -98,15 +96,15 @@ def multiply(
 
 
 def _start(
-    plan: Plan, tile: TensorTile, numbers: str, p: Problem, staged: Any, packed: Any, b: Any, y: Any, weights: Weights,
-    activation: Any, wide: bool,
+    plan: Plan, tile: TensorTile, numbers: str, p: ConvProblem, staged: Any, packed: Any, b: Any, y: Any,
+    weights: Weights, activation: Any, wide: bool,
 ) -> None:  # fmt: skip
     grid = blocks_for(weights.outputs, tile.BN), blocks_for(int(plan.phases[:, 3].max()), tile.BM), len(plan.phases)
     tables = table(entries_of, (plan,), wide), table(phases_of, (plan,), wide)
     y = flat(y)
     launch(
         make_gemm_tensor,
-        (tile, numbers, p.deep, b is not None, activation, y.dtype == np.uint16),
+        (tile, numbers, lowering.is_deep(p), b is not None, activation, y.dtype == np.uint16),
         math.prod(grid) * p.groups,
         (staged, packed, y if b is None else flat(b), y, *tables, plan.gather, plan.target, weights, grid),
         dtype=np.float32,
@@ -117,7 +115,7 @@ def _start(
     )
 
 
-def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers: str) -> None:
+def weight_grad(p: ConvProblem, filters: Filters, x: Any, dy: Any, dw: Any, numbers: str) -> None:
     """dw = A' dy, A gathered from x; x, dy, dw are all float32 or all `Half`. Tiles and parts are the problem's."""
     per, pixels = NUMBERS[numbers], dy.size // p.O
     words, outputs = (-(-channels // (CHUNK * per)) * CHUNK for channels in (filters.channels, filters.outputs))
@@ -135,7 +133,7 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers:
     steps = lowering.digits(geometry(tile, numbers)[3], p.out)
     launch(
         make_gemm_weights_tensor,
-        (tile, numbers, p.deep),
+        (tile, numbers, lowering.is_deep(p)),
         math.prod(grid) * count,
         (
             image, grad, partial, table(_chunks, (plan,), wide), plan.gather, Pixels(*p.out, pixels, part, *steps),
@@ -152,7 +150,7 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers:
 
 
 def _staged(
-    x: Any, p: Problem, channels: int, size: Triple, words: int, numbers: str, wide: bool,
+    x: Any, p: ConvProblem, channels: int, size: Triple, words: int, numbers: str, wide: bool,
     channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
     """The image as words, good until the next one in `slot`."""
@@ -191,11 +189,6 @@ def _packed(plan: Plan, w: Any, filters: Filters, groups: int, numbers: str, wid
     else:
         launch(make_pack, (numbers,), blocks_for(size), (*args, filters.o, size), dtype=w.dtype, wide=wide)
     return packed
-
-
-@lru_cache(maxsize=256)
-def _plan(lower: Callable[[Problem, int], Plan], p: Problem, words: int) -> Plan:
-    return lowering.staged(lower, p, words, STEP)
 
 
 def _chunks(plan: Plan) -> np.ndarray:

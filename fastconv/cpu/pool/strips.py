@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..windows import Windows
+from ...problem import PoolProblem
+from ...windows import Windows
 
 LONGEST = 1 << 16  # windows, or elements, of an axis that one table may describe
 LEAST = 1 << 12  # of a strip
@@ -31,19 +33,19 @@ class Strip(NamedTuple):
     windows: Windows
 
 
-def pool(kernel: Kernel, windows: Windows, x: Any, *results: Any, last: bool, **plain: Any) -> None:
-    """``kernel(x, *results, windows, ...)`` in strips of its outputs; `last` tells of channels-last arrays.
+def pool(kernel: Kernel, problem: PoolProblem, x: Any, *results: Any, **options: Any) -> None:
+    """``kernel(problem, x, *results, ...)`` in strips of its outputs.
 
     The results are y and, for maxima, their places or None.
     """
-    strips = _by_outputs(windows, x)
+    strips, last = _by_outputs(problem.axes, x), problem.channels_last
     if not strips:
-        kernel(x, *results, windows, channels_last=last, **plain)
+        kernel(problem, x, *results, **options)
     for strip in strips:
         part = np.ascontiguousarray(_part(x, strip.axis, strip.elements, last))
         wanted = [None if a is None else _part(a, strip.axis, strip.outputs, last) for a in results]
         places = [None if a is None else _contiguous(a) for a in wanted]
-        pool(kernel, strip.windows, part, *places, last=last, **plain)
+        pool(kernel, replace(problem, axes=strip.windows), part, *places, **options)
         for number, (target, place) in enumerate(zip(wanted, places, strict=True)):
             if target is None or place is None:
                 continue
@@ -53,34 +55,34 @@ def pool(kernel: Kernel, windows: Windows, x: Any, *results: Any, last: bool, **
                 target[...] = place
 
 
-def gradient(kernel: Kernel, windows: Windows, *arrays: Any, last: bool, **plain: Any) -> None:
-    """``kernel(*arrays, windows, ...)`` in strips of the input: arrays are dy and dx, or dy, x, y and dx."""
-    strips = _by_elements(windows, arrays[-1])
+def gradient(kernel: Kernel, problem: PoolProblem, *arrays: Any, **options: Any) -> None:
+    """``kernel(problem, *arrays, ...)`` in strips of the input: arrays are dy and dx, or dy, x, y and dx."""
+    strips, last = _by_elements(problem.axes, arrays[-1]), problem.channels_last
     if not strips:
-        kernel(*arrays, windows, channels_last=last, **plain)
+        kernel(problem, *arrays, **options)
     for strip in strips:
         parts = [_part(a, strip.axis, (strip.outputs, strip.elements)[i % 2], last) for i, a in enumerate(arrays)]
         place = _contiguous(parts[-1])
-        if strip.windows[strip.axis].length == 0:
+        if strip.windows[strip.axis].out == 0:
             place[...] = 0
         else:
             given = map(np.ascontiguousarray, parts[:-1])
-            gradient(kernel, strip.windows, *given, place, last=last, **plain)
+            gradient(kernel, replace(problem, axes=strip.windows), *given, place, **options)
         if place is not parts[-1]:
             parts[-1][...] = place
 
 
 def _by_outputs(windows: Windows, x: np.ndarray) -> list[Strip]:
     """Strips of the axis with most windows, none if these are few enough."""
-    axis = max(range(3), key=lambda a: windows[a].length)
+    axis = max(range(3), key=lambda a: windows[a].out)
     rule = windows[axis]
-    if rule.length <= LONGEST:
+    if rule.out <= LONGEST:
         return []
-    rows = x.size // rule.length  # a strip of so many outputs has about so many elements each
+    rows = x.size // rule.out  # a strip of so many outputs has about so many elements each
     strips = []
     step = max(LEAST, min(LONGEST, TOGETHER // max(1, rows)))
-    for first in range(0, rule.length, step):
-        part, low, high = rule.outputs(first, min(rule.length, first + step))
+    for first in range(0, rule.out, step):
+        part, low, high = rule.outputs(first, min(rule.out, first + step))
         strips.append(Strip(axis, slice(first, first + step), slice(low, high), _with(windows, axis, part)))
     return strips
 
@@ -91,7 +93,7 @@ def _by_elements(windows: Windows, dx: np.ndarray) -> list[Strip]:
     rule = windows[axis]
     if rule.size <= LONGEST:
         return []
-    held = rule.window // rule.stride  # windows that hold an element: a table tells them all
+    held = rule.kernel // rule.stride  # windows that hold an element: a table tells them all
     strips = []
     step = max(LEAST, min(LONGEST, TOGETHER // max(1, held, dx.size // rule.size)))
     for low in range(0, rule.size, step):
