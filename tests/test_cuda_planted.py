@@ -146,10 +146,10 @@ POINTWISE_BUGS = {
     "bias after the activation": ("                v = T(act(v))\n            y[i] = v", "                v = T(act(y[i]))\n            y[i] = v"),  # noqa: E501
 }  # fmt: skip
 HALF_BUGS = {
-    "bits for numbers": ("y[i] = convert(x[i])\n\n    return widen", "y[i] = T(x[i])\n\n    return widen"),
-    "numbers for bits": ("y[i] = convert(x[i])\n\n    return narrow", "y[i] = U(abs(x[i]))\n\n    return narrow"),
-    "one element for all": ("            y[i] = convert(x[i])\n\n    return widen", "            y[i] = convert(x[0])\n\n    return widen"),  # noqa: E501
-}  # fmt: skip
+    "bits for numbers": ("y[i] = convert(x[i])", "y[i] = T(x[i])"),
+    "numbers for bits": ("y[i] = convert(x[i])", "y[i] = convert(x[i]) if widen else U(abs(x[i]))"),
+    "one element for all": ("y[i] = convert(x[i])", "y[i] = convert(x[0])"),
+}
 
 
 @pytest.mark.parametrize("bug", POINTWISE_BUGS)

@@ -39,18 +39,9 @@ def make_max_pool(T: Any, S: Any, U: Any, numbered: bool, lowest: Any) -> Callab
     LOWEST = T(lowest)
 
     def max_pool(
-        x: Any,
-        y: Any,
-        indices: Any,
-        td: Any,
-        th: Any,
-        tw: Any,
-        xs: Strides,
-        s: Sizes,
-        outer: Any,
-        inner: Any,
+        x: Any, y: Any, indices: Any, td: Any, th: Any, tw: Any, xs: Strides, s: Sizes, outer: Any, inner: Any,
         total: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
             n, c, od, oh, ow = position(i, outer, s.OD, s.OH, s.OW, inner)
