@@ -6,7 +6,8 @@ A method is one module and one row. The module owns what is the method's own, un
 * the operators, each named as its operation: ``conv(problem, x, w, b, y, activation=...)``, ``conv_input_grad(problem,
   dy, w, dx)``, ``conv_weight_grad(problem, x, dy, dw)``, ``max_pool(problem, x, y, indices)``, ...;
 * ``prepare(problem, w)``: the weights as ``conv`` takes them where ``problem.prepared``;
-* ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose.
+* ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose;
+  it never takes a method that does not tell.
 
 Modules are named as text and imported on first use. The rows of one operation and device stand in order of preference;
 the last, direct, serves every legal problem, so "auto" always finds one.
@@ -25,7 +26,7 @@ from . import rates
 from .errors import InvalidArgument, Unsupported, shown
 from .problem import CONVOLUTIONS, POOL_GRADIENTS, POOLS, ConvProblem, Problem
 
-METHODS = ("auto", "direct", "im2col", "winograd", "fft")
+METHODS = ("auto", "direct", "im2col", "winograd", "fft", "reference")
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # channels of the result per group below which the tiles of im2col on a GPU would be mostly empty
 WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
@@ -55,12 +56,12 @@ class Row(NamedTuple):
 
 
 TABLE: tuple[Row, ...] = (
+    Row("reference", "cpu", "fastconv.cpu.reference", (*CONVOLUTIONS, "max_pool", "avg_pool")),
     Row("fft", "cpu", "fastconv.cpu.fft", CONVOLUTIONS),
     Row("winograd", "cpu", "fastconv.cpu.winograd", CONVOLUTIONS),
     Row("im2col", "cpu", "fastconv.cpu.im2col", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cpu", "fastconv.cpu.unfold", ("unfold", "fold")),
     Row("direct", "cpu", "fastconv.cpu.gemm", ("matmul",)),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
@@ -68,8 +69,19 @@ TABLE: tuple[Row, ...] = (
     Row("im2col", "cuda", "fastconv.cuda.im2col", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.direct", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cuda", "fastconv.cuda.unfold", ("unfold", "fold")),
     Row("direct", "cuda", "fastconv.cuda.gemm", ("matmul",)),
+    *(
+        Row("direct", device, f"fastconv.{device}.{module}", ops)
+        for device in DEVICES
+        for module, ops in (
+            ("unfold", ("unfold", "fold")),
+            ("elementwise", ("activate", "activation_grad", "dropout")),
+            ("softmax", ("softmax", "softmax_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad")),
+            ("normalization", ("channel_statistics", "batch_norm", "batch_norm_training", "batch_norm_grad")),
+            ("updates", ("sgd", "adam", "rmsprop", "shorten")),
+            ("activation" if device == "cpu" else "pointwise", ("finish",)),
+        )
+    ),
 )
 
 
@@ -91,9 +103,8 @@ def row_of(op: str, method: str, device: str = "cpu") -> Row:
 
 @lru_cache(maxsize=256)
 def operator(op: str, device: str = "cpu") -> Callable[..., Any]:
-    """The function of an operation that one method serves."""
-    (row,) = rows(op, device)
-    return row.operator(op)
+    """The function of an operation between whose methods nothing is to be chosen."""
+    return rows(op, device)[-1].operator(op)
 
 
 def find(problem: Problem, method: str, device: str) -> Row:

@@ -21,6 +21,8 @@ def _transformed(terms):
 FACTORS = {
     ("direct", "float32"): (1.0, _summed),
     ("direct", "float64"): (1.0, _summed),
+    ("reference", "float32"): (4.0, lambda terms: terms**0.5),  # rounded once
+    ("reference", "float64"): (1.0, _summed),
     ("im2col", "float32"): (1.0, _summed),
     ("im2col", "float64"): (1.0, _summed),
     ("winograd", "float32"): (40.0, _transformed),
@@ -30,7 +32,7 @@ FACTORS = {
 }
 
 #: Computed exactly on small integers: every product and every sum is a whole number the dtype holds.
-EXACT = ("direct", "im2col")
+EXACT = ("direct", "im2col", "reference")
 
 #: The dtype a result is computed in, where that is not its own.
 COMPUTED_IN = {

@@ -70,6 +70,13 @@ def apply(y: np.ndarray, activation: str | Callable[..., Any] | None) -> None:
     _kernel(activation)(team(tasks, 10 * y.size), tasks, where, y.size, y.dtype.type(0))
 
 
+def finish(y: np.ndarray, b: np.ndarray | None, activation: Any, channels_last: bool) -> None:
+    """Add the bias b, or None, to a finished output (N, C, ...) or (N, ..., C) and apply the activation, in place."""
+    if b is not None:
+        y += b if channels_last else b.reshape(-1, *(1,) * (y.ndim - 2))
+    apply(y, activation)
+
+
 @lru_cache(maxsize=64)
 def _kernel(activation: str | Callable[..., Any]) -> ParallelKernel:
     """The parallel loop over one activation, compiled once per dtype."""

@@ -1,24 +1,70 @@
-"""Element-wise kernels: activations and their gradients, dropout, channel sums, softmax, optimizer steps.
+"""Activations, their gradients with the sums of a bias's, and dropout (twin: cuda/elementwise.py).
 
-All take flat arrays. A task owns one fixed block of `BLOCK` elements (or of rows, or a run of `cpu.runs`), so the bits
-do not depend on the number of threads. Loops run over slices, which the compiler turns into vector code.
+A task owns one fixed block of `BLOCK` elements, or a run of `cpu.runs`, so the bits do not depend on the number of
+threads. Loops run over slices, which the compiler turns into vector code.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
 from ..simd.jit import kernel, parallel_kernel
+from ..threads import team
+from . import runs
 from .runs import add_columns, bounds
 
 BLOCK = 8192
-ROWS = 16
+
+
+def activate(x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0) -> None:
+    """y = "relu", "leaky_relu" (with a slope), "sigmoid" or "tanh" of x."""
+    if kind == "sigmoid":
+        e = np.exp(-np.abs(x))  # no overflow at either end
+        np.divide(np.where(x < 0, e, 1), 1 + e, out=y)
+    elif kind == "tanh":
+        np.tanh(x, out=y)
+    else:
+        tasks = -(-x.size // BLOCK)
+        _activate(team(tasks, x.size), tasks, x.reshape(-1), y.reshape(-1), x.dtype.type(slope))
+
+
+def activation_grad(
+    dy: np.ndarray, y: np.ndarray, dz: Any, sums: np.ndarray | None = None, *, kind: str | None,
+    axis: int | None = None, slope: float = 0.0,
+) -> None:  # fmt: skip
+    """dz = dy taken through an activation whose output is y, and its sums along every axis but `axis`, if not None.
+
+    Without an activation (`kind` None) dy is only summed, and y and dz are not looked at.
+    """
+    masked = kind in ("relu", "leaky_relu")
+    if kind is not None and not masked:  # from the outputs: y*(1 - y) and 1 - y*y
+        one = dy.dtype.type(1)
+        np.multiply(dy, y * (one - y) if kind == "sigmoid" else one - y * y, out=dz)
+        dy = dz
+    if sums is None and not masked:
+        return
+    cut = runs.cut(dy.shape, dy.ndim - 1 if axis is None else axis)
+    fold = 0 if sums is None else cut.fold
+    partial = np.zeros(cut.tasks * fold)
+    number = dy.dtype.type(0 if kind == "relu" else slope)
+    arrays = (a.reshape(-1) for a in (dy, y, dz if masked else dy))
+    members, tasks = team(cut.tasks, 2 * dy.size), cut.tasks if dy.size else 0
+    _activation_grad(members, tasks, *arrays, partial, masked, number, *cut.geometry, cut.width, fold)
+    if sums is not None:
+        sums[...] = cut.reduce(partial)
+
+
+def dropout(x: np.ndarray, y: np.ndarray, *, seed: int, threshold: int, scale: float) -> None:
+    """y = scale*x where the hash of (seed, index) is below `threshold` of 2**32, else 0."""
+    tasks = -(-x.size // BLOCK)
+    numbers = np.uint64(seed), np.uint32(threshold), x.dtype.type(scale)
+    _dropout(team(tasks, 8 * x.size), tasks, x.reshape(-1), y.reshape(-1), *numbers)
 
 
 @parallel_kernel
-def activate(thread, first, last, x, y, slope):
+def _activate(thread, first, last, x, y, slope):
     """y = x where x > 0, else slope*x: relu (slope 0) and leaky_relu. NaN stays NaN."""
     for block in range(first, last):
         a, b = x[block * BLOCK : (block + 1) * BLOCK], y[block * BLOCK : (block + 1) * BLOCK]
@@ -44,7 +90,7 @@ def scale_by_slope(dy, y, dz, slope):
 
 
 @parallel_kernel
-def activation_grad(thread, first, last, dy, y, dz, partial, masked, slope, plane, length, pieces, width, fold):
+def _activation_grad(thread, first, last, dy, y, dz, partial, masked, slope, plane, length, pieces, width, fold):
     """dz = dy*relu'(y), and the sums of dz over each run, column by column, while it is in the cache.
 
     A task owns a run: its part of dz and its row of `partial` (runs, fold). If not `masked`, dy is only summed.
@@ -70,7 +116,7 @@ def mix(value):
 
 
 @parallel_kernel
-def dropout(thread, first, last, x, y, seed, threshold, scale):
+def _dropout(thread, first, last, x, y, seed, threshold, scale):
     """y = scale*x where a hash of (seed, index) is below `threshold` of 2**32, else 0.
 
     The mask is a function of seed and index alone: the gradient is the same call on dy, and nothing is stored.
@@ -87,124 +133,3 @@ def dropout(thread, first, last, x, y, seed, threshold, scale):
             h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(0x85EBCA6B))
             h = h ^ (h >> np.uint32(16))
             b[j] = a[j] * scale if h < threshold else zero
-
-
-@parallel_kernel
-def softmax(thread, first, last, x, y, N, K, logarithm):
-    """Each row of x (N, K): y = exp(x - max) / sum, or its logarithm. A task owns ROWS rows."""
-    for n in range(first * ROWS, min(last * ROWS, N)):
-        a, b = x[n * K : (n + 1) * K], y[n * K : (n + 1) * K]
-        top, total = shifted_exp(a, b)
-        if logarithm:
-            offset = a.dtype.type(math.log(total))
-            for k in range(K):
-                b[k] = a[k] - top - offset
-        else:
-            factor = a.dtype.type(1 / total)
-            for k in range(K):
-                b[k] *= factor
-
-
-@kernel
-def shifted_exp(a, b):
-    """b = exp(a - max(a)); returns the maximum and the sum of b in double precision. A NaN reaches both."""
-    top = a[0]
-    for k in range(a.size):
-        if not a[k] <= top:
-            top = a[k]
-    total = 0.0
-    for k in range(a.size):
-        b[k] = math.exp(a[k] - top)
-        total += np.float64(b[k])
-    return top, total
-
-
-@parallel_kernel
-def softmax_grad(thread, first, last, dy, y, dx, N, K, logarithm):
-    """Gradient of `softmax` from its output: dx = y*(dy - sum(dy*y)); of its logarithm: dx = dy - exp(y)*sum(dy)."""
-    for n in range(first * ROWS, min(last * ROWS, N)):
-        d, b, g = dy[n * K : (n + 1) * K], y[n * K : (n + 1) * K], dx[n * K : (n + 1) * K]
-        total = 0.0
-        if logarithm:
-            for k in range(K):
-                total += np.float64(d[k])
-            for k in range(K):
-                g[k] = d[k] - math.exp(b[k]) * total
-        else:
-            for k in range(K):
-                total += np.float64(d[k]) * np.float64(b[k])
-            for k in range(K):
-                g[k] = b[k] * (d[k] - total)
-
-
-@parallel_kernel
-def softmax_cross_entropy(thread, first, last, z, target, p, loss, N, K):
-    """p = softmax(z) and loss[n] = sum over k of target*(log(sum(exp(z))) - z). A task owns ROWS rows."""
-    for n in range(first * ROWS, min(last * ROWS, N)):
-        a, t, b = z[n * K : (n + 1) * K], target[n * K : (n + 1) * K], p[n * K : (n + 1) * K]
-        top, total = shifted_exp(a, b)
-        factor = a.dtype.type(1 / total)
-        offset = np.float64(top) + math.log(total)
-        entropy = 0.0
-        for k in range(K):
-            b[k] *= factor
-            if t[k] != 0:  # 0 * log(0) is 0
-                entropy += np.float64(t[k]) * (offset - np.float64(a[k]))
-        loss[n] = entropy
-
-
-@parallel_kernel
-def softmax_cross_entropy_grad(thread, first, last, dloss, p, target, dz, N, K):
-    """dz[n, k] = dloss[n] * (p*sum(target) - target)."""
-    for n in range(first * ROWS, min(last * ROWS, N)):
-        b, t, g = p[n * K : (n + 1) * K], target[n * K : (n + 1) * K], dz[n * K : (n + 1) * K]
-        total = 0.0
-        for k in range(K):
-            total += np.float64(t[k])
-        for k in range(K):
-            g[k] = dloss[n] * (np.float64(b[k]) * total - np.float64(t[k]))
-
-
-@parallel_kernel
-def sgd(thread, first, last, w, v, g, rate, momentum, nesterov):
-    """v = momentum*v - rate*g; w += v, or w += momentum*v - rate*g with `nesterov`; no momentum: no v."""
-    for block in range(first, last):
-        here = slice(block * BLOCK, (block + 1) * BLOCK)
-        a, c = w[here], g[here]
-        if momentum == 0:
-            for j in range(a.size):
-                a[j] -= rate * c[j]
-        else:
-            b = v[here]
-            for j in range(a.size):
-                step = momentum * b[j] - rate * c[j]
-                b[j] = step
-                a[j] += momentum * step - rate * c[j] if nesterov else step
-
-
-@parallel_kernel
-def adam(thread, first, last, w, m, v, g, rate, beta_1, beta_2, epsilon):
-    """m and v are running means of g and g*g; w -= rate*m/(sqrt(v) + epsilon). `rate` holds the bias corrections."""
-    one = w.dtype.type(1)
-    for block in range(first, last):
-        here = slice(block * BLOCK, (block + 1) * BLOCK)
-        a, b, c, d = w[here], m[here], v[here], g[here]
-        for j in range(a.size):
-            mean = b[j] + (d[j] - b[j]) * (one - beta_1)
-            square = c[j] + (d[j] * d[j] - c[j]) * (one - beta_2)
-            b[j], c[j] = mean, square
-            a[j] -= rate * mean / (math.sqrt(square) + epsilon)
-
-
-@parallel_kernel
-def rmsprop(thread, first, last, w, m, v, g, rate, rho, momentum, epsilon):
-    """v is the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
-    one = w.dtype.type(1)
-    for block in range(first, last):
-        here = slice(block * BLOCK, (block + 1) * BLOCK)
-        a, b, c, d = w[here], m[here], v[here], g[here]
-        for j in range(a.size):
-            square = c[j] + (d[j] * d[j] - c[j]) * (one - rho)
-            step = momentum * b[j] + rate * d[j] / math.sqrt(square + epsilon)
-            b[j], c[j] = step, square
-            a[j] -= step

@@ -1,15 +1,103 @@
 """Batch normalisation: statistics, the normalising pass, and the two passes of its gradient.
 
-All take flat arrays cut into runs (`cpu.runs`); a task owns one run. `floor` is 0 where the input goes through a relu
-first (y = BN(relu(x))) and -inf where it does not: the relu and its gradient then cost nothing.
+Twin: ``fastconv/cuda/normalization.py``. Arrays are cut into runs (`cpu.runs`); a task owns one run. `floor` is 0 where
+the input goes through a relu first (y = BN(relu(x))) and -inf where it does not: the relu and its gradient then cost
+nothing.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from ..simd.jit import kernel, parallel_kernel
-from .runs import bounds, clear, fold_columns
+from ..threads import team
+from . import runs
+from .runs import Runs, bounds, clear, fold_columns
+
+
+def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
+    """Mean and biased variance of each channel of x, or of relu(x), both in float64, in one pass over x.
+
+    Sums of x and its square relative to each channel's first element, in double precision: an offset that is large
+    beside the spread costs no accuracy.
+    """
+    cut, C = runs.cut(x.shape, axis), x.shape[axis]
+    first = np.moveaxis(x, axis, -1).reshape(-1, C)[0] if x.size else np.zeros(C, x.dtype)
+    shift = np.maximum(first, 0) if relu else first
+    sums, squares = np.zeros((2, cut.tasks * cut.fold))
+    numbers = cut.periods, cut.width, cut.fold, *cut.geometry
+    _statistics(
+        *_tasks(cut, 4 * x.size), x.reshape(-1), cut.spread(shift, x.dtype), _floor(x, relu), sums, squares, *numbers
+    )
+    count = max(x.size // C, 1)
+    offset = cut.reduce(sums) / count
+    np.add(shift, offset, out=mean)
+    np.maximum(cut.reduce(squares) / count - offset * offset, 0, out=var)
+
+
+def batch_norm(
+    x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, axis: int,
+    epsilon: float, relu: bool,
+) -> None:  # fmt: skip
+    """y = (x - mean)*gamma/sqrt(var + epsilon) + beta, with relu(x) for x if `relu`."""
+    cut = runs.cut(x.shape, axis)
+    scale = gamma / np.sqrt(var.astype(np.float64) + epsilon)
+    coefficients = (cut.spread(v, x.dtype) for v in (mean, scale, beta))
+    numbers = _floor(x, relu), cut.periods, cut.width, *cut.geometry
+    _normalize(*_tasks(cut, 3 * x.size), x.reshape(-1), y.reshape(-1), *coefficients, *numbers)
+
+
+def batch_norm_training(
+    x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray,
+    moving_mean: np.ndarray | None, moving_var: np.ndarray | None, *, axis: int, epsilon: float, relu: bool,
+    share: float,
+) -> None:  # fmt: skip
+    """As `batch_norm`, by the statistics of x, which are written to mean and var.
+
+    The moving ones, unless they are None, come nearer to them by `share`.
+    """
+    channel_statistics(x, mean, var, axis=axis, relu=relu)
+    for moving, new in ((moving_mean, mean), (moving_var, var)):
+        if moving is not None:
+            moving += share * (new - moving)
+    batch_norm(x, y, mean, var, gamma, beta, axis=axis, epsilon=epsilon, relu=relu)
+
+
+def batch_norm_grad(
+    dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
+    dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool,
+) -> None:  # fmt: skip
+    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
+    cut = runs.cut(x.shape, axis)
+    members, tasks = _tasks(cut, 4 * x.size)
+    floor, sums, products = _floor(x, relu), *np.zeros((2, cut.tasks * cut.fold))
+    flat, center = (x.reshape(-1), dy.reshape(-1)), cut.spread(mean, x.dtype)
+    numbers = cut.periods, cut.width, cut.fold, *cut.geometry
+    _grad_sums(members, tasks, *flat, center, floor, sums, products, *numbers)
+    inverse = 1 / np.sqrt(var.astype(np.float64) + epsilon)
+    offsets, slopes = cut.reduce(sums), cut.reduce(products) * inverse
+    dbeta[...], dgamma[...] = offsets, slopes
+    if dx is None:
+        return
+    count = math.prod(x.shape) // x.shape[axis]
+    by_dy = gamma * inverse
+    part = by_dy / count if training and count else np.zeros_like(by_dy)
+    factors = (cut.spread(v, x.dtype) for v in (by_dy, -part * inverse * slopes, -part * offsets))
+    _grad_input(
+        members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry
+    )  # fmt: skip
+
+
+def _tasks(cut: Runs, work: int) -> tuple[int, int]:
+    """Threads, and runs for them."""
+    return team(cut.tasks, work), cut.tasks if work else 0
+
+
+def _floor(x: np.ndarray, relu: bool) -> Any:
+    return x.dtype.type(0 if relu else -np.inf)
 
 
 @kernel
@@ -19,7 +107,7 @@ def clip(v, floor):
 
 
 @parallel_kernel
-def statistics(thread, first, last, x, shift, floor, sums, squares, periods, width, fold, plane, length, pieces):
+def _statistics(thread, first, last, x, shift, floor, sums, squares, periods, width, fold, plane, length, pieces):
     """Sums of x - shift and of its square over each run: four rows at a time in x's precision, then in double."""
     total, total_2 = np.empty(width, np.float64), np.empty(width, np.float64)
     for run in range(first, last):
@@ -55,7 +143,7 @@ def statistics(thread, first, last, x, shift, floor, sums, squares, periods, wid
 
 
 @parallel_kernel
-def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, width, plane, length, pieces):
+def _normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, width, plane, length, pieces):
     """y = (x - mean)*scale + beta."""
     for run in range(first, last):
         start, stop = bounds(run, plane, length, pieces)
@@ -68,7 +156,7 @@ def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, widt
 
 
 @parallel_kernel
-def grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, width, fold, plane, length, pieces):
+def _grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, width, fold, plane, length, pieces):
     """Sums of dy and of dy*(x - mean) over each run; two rows at a time in x's precision, then in double."""
     total, total_2 = np.empty(width, np.float64), np.empty(width, np.float64)
     for run in range(first, last):
@@ -102,7 +190,7 @@ def grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, 
 
 
 @parallel_kernel
-def grad_input(
+def _grad_input(
     thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, periods, width, plane, length, pieces
 ):
     """dx = by_dy*dy + by_x*(x - mean) + constant, and 0 where the relu before the normalisation cut x off."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -102,11 +101,5 @@ def _check_function(activation: Any, dtype: np.dtype) -> None:
 
 def finish_output(y: Any, b: Any, activation: Any, channels_last: bool, device: str) -> None:
     """Add a bias to a finished output and apply the activation, in place, where the kernel has done neither."""
-    if b is None and activation is None:
-        return
-    if device == "cuda":
-        import_module("fastconv.cuda.pointwise").finish(y, b, activation, channels_last)
-        return
-    if b is not None:
-        y += b if channels_last else b.reshape(-1, *(1,) * (y.ndim - 2))
-    import_module("fastconv.cpu.activation").apply(y, activation)
+    if b is not None or activation is not None:
+        dispatch.operator("finish", device)(y, b, activation, channels_last)

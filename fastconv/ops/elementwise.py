@@ -6,57 +6,18 @@ out for any number of threads.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ..dispatch import operator
 from ..errors import InvalidArgument
-from ..memory import empty
-from ..threads import team
-from ._arrays import FLOATS, as_array, computing_dtype, contiguous
-from ._twins import kept_below, on_device
+from ._floats import Floats, exact
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 LEAKY_SLOPE = 0.01
-NATIVE = tuple(map(np.dtype, FLOATS))
 
 
-@lru_cache(maxsize=8)
-def kernels(name: str) -> ModuleType:
-    """A module of CPU kernels, imported on first use."""
-    return import_module(f"fastconv.cpu.{name}")
-
-
-def floats(names: str, *values: Any) -> list[Any]:
-    """The arguments as arrays that kernels take, of one shape and of one dtype, float32 or float64."""
-    first = values[0]
-    if all(_is_ready(v, first) for v in values):
-        return _alike(names, list(values))
-    arrays = [as_array(v, n) for v, n in zip(values, names.split(), strict=True)]
-    dtype = computing_dtype([a.dtype for a in arrays], names.split(), False)[1]
-    if dtype.name not in FLOATS:
-        raise InvalidArgument(f"{names} have dtype {dtype}; expected real floating-point numbers")
-    return _alike(names, [contiguous(a, dtype) for a in arrays])
-
-
-def _alike(names: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    if any(a.shape != arrays[0].shape for a in arrays):
-        shapes = " and ".join(f"{name} {a.shape}" for name, a in zip(names.split(), arrays, strict=True))
-        raise InvalidArgument(f"the shapes differ: {shapes}; expected the same")
-    return arrays
-
-
-def _is_ready(value: Any, first: Any) -> bool:
-    if type(value) is not np.ndarray or value.dtype != first.dtype or value.dtype not in NATIVE:
-        return False
-    flags = value.flags
-    return flags.c_contiguous and flags.aligned and flags.writeable
-
-
-@on_device
 def relu(x: Any, slope: float = 0.0) -> np.ndarray:
     """x where x > 0, else ``slope*x`` (0 for slope 0); NaN stays NaN.
 
@@ -65,14 +26,9 @@ def relu(x: Any, slope: float = 0.0) -> np.ndarray:
     >>> relu(np.array([-2.0, 3.0]), slope=0.5)
     array([-1.,  3.])
     """
-    (x,) = floats("x", x)
-    cpu, y = kernels("elementwise"), empty(x.shape, x.dtype)
-    tasks = -(-x.size // cpu.BLOCK)
-    cpu.activate(team(tasks, x.size), tasks, x.reshape(-1), y.reshape(-1), x.dtype.type(slope))
-    return y
+    return _activated(x, "leaky_relu" if slope else "relu", slope)
 
 
-@on_device
 def sigmoid(x: Any) -> np.ndarray:
     """1/(1 + exp(-x)), without overflow at either end.
 
@@ -81,12 +37,9 @@ def sigmoid(x: Any) -> np.ndarray:
     >>> sigmoid(np.array([-1000.0, 0.0]))
     array([0. , 0.5])
     """
-    (x,) = floats("x", x)
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
+    return _activated(x, "sigmoid")
 
 
-@on_device
 def tanh(x: Any) -> np.ndarray:
     """Hyperbolic tangent.
 
@@ -95,10 +48,17 @@ def tanh(x: Any) -> np.ndarray:
     >>> tanh(np.array([0.0, 1000.0]))
     array([0., 1.])
     """
-    return np.tanh(x)
+    return _activated(x, "tanh")
 
 
-@on_device
+def _activated(x: Any, kind: str, slope: float = 0.0) -> Any:
+    call = Floats("x", x)
+    (x,) = call.arrays
+    y = call.empty(x.shape)
+    operator("activate", call.device)(x, y, kind=kind, slope=slope)
+    return call.finish(y)
+
+
 def activation_grad(
     dy: Any, y: Any, activation: str | None, axis: int | None = None, slope: float = LEAKY_SLOPE
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -127,28 +87,17 @@ def activation_grad(
     if activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
         raise InvalidArgument(f"the gradient of activation {activation!r} is not known; known are {known}")
-    dy, y = floats("dy y", dy, dy if activation is None else y)
-    if activation in ("sigmoid", "tanh"):  # from their outputs: y*(1 - y) and 1 - y*y
-        one = dy.dtype.type(1)
-        dy, activation = dy * (y * (one - y) if activation == "sigmoid" else one - y * y), None
-    if activation is None and axis is None:
-        return dy, None
-    cpu, runs = kernels("elementwise"), kernels("runs").cut(dy.shape, dy.ndim - 1 if axis is None else axis % dy.ndim)
-    fold = 0 if axis is None else runs.fold
-    dz = dy if activation is None else empty(dy.shape, dy.dtype)
-    partial = np.zeros(runs.tasks * fold)
-    cpu.activation_grad(
-        team(runs.tasks, 2 * dy.size),
-        runs.tasks if dy.size else 0,
-        *(a.reshape(-1) for a in (dy, y, dz)),
-        partial,
-        activation is not None,
-        dy.dtype.type(0 if activation == "relu" else slope),
-        *runs.geometry,
-        runs.width,
-        fold,
-    )
-    return dz, None if axis is None else runs.reduce(partial).astype(dy.dtype)
+    call = Floats("dy y", dy, dy if activation is None else y)
+    call.alike()
+    given, y = call.arrays
+    dz = None if activation is None else call.empty(given.shape)
+    axis = None if axis is None else axis % given.ndim
+    db = None if axis is None else call.empty((given.shape[axis],))
+    if dz is not None or db is not None:
+        run = operator("activation_grad", call.device)
+        run(given, y, dz, db, kind=activation, axis=axis, slope=slope)
+    unchanged = given if call.device == "cpu" else dy
+    return unchanged if dz is None else call.finish(dz), None if db is None else call.finish(db)
 
 
 def channel_sum(x: Any, axis: int) -> np.ndarray:
@@ -164,7 +113,6 @@ def channel_sum(x: Any, axis: int) -> np.ndarray:
     return sums
 
 
-@on_device
 def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``.
 
@@ -177,17 +125,14 @@ def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
     >>> bool(abs(y.mean() - 1) < 0.05), sorted(set(y.tolist()))
     (True, [0.0, 1.3333333333333333])
     """
-    (x,) = floats("x", x)
-    cpu, y = kernels("elementwise"), empty(x.shape, x.dtype)
-    tasks = -(-x.size // cpu.BLOCK)
-    threshold = kept_below(rate)
-    scale = x.dtype.type(1 / (1 - rate))
-    members = team(tasks, 8 * x.size)
-    cpu.dropout(members, tasks, x.reshape(-1), y.reshape(-1), np.uint64(seed), np.uint32(threshold), scale)
-    return y
+    call = Floats("x", x)
+    (x,) = call.arrays
+    y = call.empty(x.shape)
+    threshold = min(round((1 - rate) * 2**32), 2**32 - 1)  # what the hash of an element that is kept is below
+    operator("dropout", call.device)(x, y, seed=seed, threshold=threshold, scale=1 / (1 - rate))
+    return call.finish(y)
 
 
-@on_device
 def softmax(x: Any, logarithm: bool = False) -> np.ndarray:
     """exp(x) over its sum along the last axis, or the logarithm of that, without overflow.
 
@@ -197,22 +142,23 @@ def softmax(x: Any, logarithm: bool = False) -> np.ndarray:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    (x,) = floats("x", x)
-    y = empty(x.shape, x.dtype)
-    _by_rows("softmax", x, [x, y], logarithm)
-    return y
+    call = Floats("x", x)
+    (x,) = call.arrays
+    y = call.empty(x.shape)
+    operator("softmax", call.device)(x, y, logarithm=logarithm)
+    return call.finish(y)
 
 
-@on_device
 def softmax_grad(dy: Any, y: Any, logarithm: bool = False) -> np.ndarray:
     """Gradient of `softmax` along the last axis, from its output."""
-    dy, y = floats("dy y", dy, y)
-    dx = empty(y.shape, y.dtype)
-    _by_rows("softmax_grad", y, [dy, y, dx], logarithm)
-    return dx
+    call = Floats("dy y", dy, y)
+    call.alike()
+    dy, y = call.arrays
+    dx = call.empty(y.shape)
+    operator("softmax_grad", call.device)(dy, y, dx, logarithm=logarithm)
+    return call.finish(dx)
 
 
-@on_device
 def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Cross-entropy of each row of logits z against a distribution, and the probabilities.
 
@@ -234,22 +180,14 @@ def softmax_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     >>> softmax_cross_entropy(np.zeros((1, 4)), np.eye(4)[:1])[0].round(4)
     array([1.3863])
     """
-    z, target = floats("z target", z, target)
-    p, loss = np.empty(z.shape, z.dtype), np.empty(z.size // max(1, z.shape[-1]))
-    _by_rows("softmax_cross_entropy", z, [z, target, p, loss])
-    return loss, p
+    return _cross_entropy(z, target, False)
 
 
-@on_device
 def softmax_cross_entropy_grad(dloss: Any, p: Any, target: Any) -> np.ndarray:
     """Gradient of `softmax_cross_entropy` to its logits, from the gradient to each row's loss (N,), float64."""
-    p, target = floats("p target", p, target)
-    dz = np.empty(p.shape, p.dtype)
-    _by_rows("softmax_cross_entropy_grad", p, [np.ascontiguousarray(dloss, np.float64), p, target, dz])
-    return dz
+    return _cross_entropy_grad(dloss, p, target, False)
 
 
-@on_device
 def mean_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """The mean of `softmax_cross_entropy` over all rows, an array of one element in z's dtype, and the probabilities.
 
@@ -259,22 +197,31 @@ def mean_cross_entropy(z: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     >>> float(loss.round(4)), p.shape
     (0.4621, (3, 2))
     """
-    loss, p = softmax_cross_entropy(z, target)
-    return np.asarray(loss.mean(), p.dtype), p
+    return _cross_entropy(z, target, True)
 
 
-@on_device
 def mean_cross_entropy_grad(dloss: Any, p: Any, target: Any) -> np.ndarray:
     """Gradient of `mean_cross_entropy` to its logits, from the gradient to the loss."""
-    rows = p.size // max(1, p.shape[-1])
-    return softmax_cross_entropy_grad(np.full(rows, dloss / rows), p, target)
+    return _cross_entropy_grad(dloss, p, target, True)
 
 
-def _by_rows(name: str, x: np.ndarray, arrays: list[np.ndarray], *options: Any) -> None:
-    if x.size == 0:
-        return
-    cpu, K = kernels("elementwise"), x.shape[-1]
-    N = x.size // K
-    tasks = -(-N // cpu.ROWS)
-    members = team(tasks, 20 * x.size)
-    getattr(cpu, name)(members, tasks, *(a.reshape(-1) for a in arrays), N, K, *options)
+def _cross_entropy(z: Any, target: Any, mean: bool) -> Any:
+    call = Floats("z target", z, target)
+    call.alike()
+    z, target = call.arrays
+    rows = z.size // max(1, tuple(z.shape)[-1])
+    p, loss = call.empty(z.shape), call.empty(() if mean else (rows,), call.compute if mean else exact(call))
+    operator("softmax_cross_entropy", call.device)(z, target, p, loss, mean=mean)
+    return call.finish(loss), call.finish(p)
+
+
+def _cross_entropy_grad(dloss: Any, p: Any, target: Any, mean: bool) -> Any:
+    call = Floats("p target", p, target)
+    if call.device == "cuda":
+        call = Floats("p target dloss", p, target, dloss)
+        dloss = call.arrays[2]
+    call.alike(0, 2)
+    p, target = call.arrays[:2]
+    dz = call.empty(p.shape)
+    operator("softmax_cross_entropy_grad", call.device)(dloss, p, target, dz, mean=mean)
+    return call.finish(dz)

@@ -5,20 +5,15 @@ The channel axis is any axis; with ``relu=True`` x goes through a relu first, wh
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from ..dispatch import operator
 from ..errors import InvalidArgument
-from ..memory import empty
-from ..threads import team
-from ._reading import as_array
-from ._twins import on_device
-from .elementwise import floats, kernels
+from ._floats import Floats, exact, with_channels
 
 
-@on_device
 def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (biased) variance of each channel, float64, in one pass over x.
 
@@ -30,32 +25,15 @@ def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarra
     >>> channel_statistics(np.array([[1.0, 5.0], [3.0, 5.0]]), axis=1)
     (array([2., 5.]), array([1., 0.]))
     """
-    (x,) = floats("x", x)
+    call = Floats("x", x)
+    (x,) = call.arrays
     axis %= x.ndim
-    runs = kernels("runs").cut(x.shape, axis)
-    first = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])[0] if x.size else np.zeros(x.shape[axis], x.dtype)
-    shift = np.maximum(first, 0) if relu else first
-    sums, squares = np.zeros((2, runs.tasks * runs.fold))
-    kernels("normalization").statistics(
-        team(runs.tasks, 4 * x.size),
-        runs.tasks if x.size else 0,
-        x.reshape(-1),
-        runs.spread(shift, x.dtype),
-        _floor(x.dtype, relu),
-        sums,
-        squares,
-        runs.periods,
-        runs.width,
-        runs.fold,
-        *runs.geometry,
-    )
-    count = x.size // x.shape[axis]
-    offset = runs.reduce(sums) / max(count, 1)
-    variance = np.maximum(runs.reduce(squares) / max(count, 1) - offset * offset, 0)
-    return shift + offset, variance
+    _check_elements(call, x)
+    mean, var = (call.empty((x.shape[axis],), exact(call)) for _ in range(2))
+    operator("channel_statistics", call.device)(x, mean, var, axis=axis, relu=relu)
+    return call.finish(mean), call.finish(var)
 
 
-@on_device
 def batch_norm(
     x: Any, mean: Any, var: Any, gamma: Any, beta: Any, epsilon: float, axis: int, relu: bool = False
 ) -> np.ndarray:
@@ -67,29 +45,13 @@ def batch_norm(
     array([[-10.],
            [ 10.]])
     """
-    (x,) = floats("x", x)
-    axis %= x.ndim
-    runs = kernels("runs").cut(x.shape, axis)
-    mean, var, gamma, beta = (
-        per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma"), (beta, "beta"))
-    )
-    scale = gamma / np.sqrt(var.astype(np.float64) + epsilon)
-    y = empty(x.shape, x.dtype)
-    kernels("normalization").normalize(
-        team(runs.tasks, 3 * x.size),
-        runs.tasks if x.size else 0,
-        x.reshape(-1),
-        y.reshape(-1),
-        *(runs.spread(v, x.dtype) for v in (mean, scale, beta)),
-        _floor(x.dtype, relu),
-        runs.periods,
-        runs.width,
-        *runs.geometry,
-    )
-    return y
+    call, axis, channels = with_channels("x mean var gamma beta", 1, axis, x, mean, var, gamma, beta)
+    x = call.arrays[0]
+    y = call.empty(x.shape)
+    operator("batch_norm", call.device)(x, y, *channels, axis=axis, epsilon=epsilon, relu=relu)
+    return call.finish(y)
 
 
-@on_device
 def batch_norm_training(
     x: Any,
     gamma: Any,
@@ -112,14 +74,17 @@ def batch_norm_training(
     >>> y.tolist(), mean, var
     ([[-1.0], [1.0]], array([1.]), array([1.]))
     """
-    mean, var = channel_statistics(x, axis, relu)
-    if running is not None:
-        for kept, new in zip(running, (mean, var), strict=True):
-            kept += (1 - momentum) * (new - kept)
-    return batch_norm(x, mean, var, gamma, beta, epsilon, axis, relu), mean, var
+    names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
+    call, axis, (gamma, beta, *moving) = with_channels(names, 1, axis, x, gamma, beta, *(running or ()))
+    x = call.arrays[0]
+    _check_elements(call, x)
+    y, mean, var = (call.empty(x.shape), *(call.empty((x.shape[axis],), exact(call)) for _ in range(2)))
+    run = operator("batch_norm_training", call.device)
+    numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "share": 1 - momentum}
+    run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
+    return call.finish(y), call.finish(mean), call.finish(var)
 
 
-@on_device
 def batch_norm_grad(
     dy: Any,
     x: Any,
@@ -138,61 +103,17 @@ def batch_norm_grad(
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
     """
-    dy, x = floats("dy x", dy, x)
-    axis %= x.ndim
-    runs, cpu = kernels("runs").cut(x.shape, axis), kernels("normalization")
-    mean, var, gamma = (per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma")))
-    members, tasks = team(runs.tasks, 4 * x.size), runs.tasks if x.size else 0
-    floor, sums, products = _floor(x.dtype, relu), *np.zeros((2, runs.tasks * runs.fold))
-    center = runs.spread(mean, x.dtype)
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
-    cpu.grad_sums(
-        members,
-        tasks,
-        flat_x,
-        flat_dy,
-        center,
-        floor,
-        sums,
-        products,
-        runs.periods,
-        runs.width,
-        runs.fold,
-        *runs.geometry,
-    )
-    inverse = 1 / np.sqrt(var.astype(np.float64) + epsilon)
-    dbeta, dgamma = runs.reduce(sums), runs.reduce(products) * inverse
-    dx = None
-    if input_grad:
-        dx = empty(x.shape, x.dtype)
-        count = math.prod(x.shape) // x.shape[axis]
-        by_dy = gamma * inverse
-        share = by_dy / count if training and count else np.zeros_like(by_dy)
-        factors = (by_dy, -share * inverse * dgamma, -share * dbeta)
-        spread = (runs.spread(v, x.dtype) for v in factors)
-        cpu.grad_input(
-            members,
-            tasks,
-            flat_x,
-            flat_dy,
-            dx.reshape(-1),
-            center,
-            *spread,
-            floor,
-            runs.periods,
-            runs.width,
-            *runs.geometry,
-        )
-    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+    call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, x, mean, var, gamma)
+    dy, x = call.arrays[:2]
+    _check_elements(call, x)
+    dx = call.empty(x.shape) if input_grad else None
+    dgamma, dbeta = (call.empty((x.shape[axis],)) for _ in range(2))
+    numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
+    operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, dgamma, dbeta, **numbers)
+    return None if dx is None else call.finish(dx), call.finish(dgamma), call.finish(dbeta)
 
 
-def per_channel(values: Any, name: str, C: int) -> np.ndarray:
-    """One number per channel, or `InvalidArgument`."""
-    array = as_array(values, name)
-    if array.shape != (C,):
-        raise InvalidArgument(f"{name} has shape {array.shape} but x has {C} channels; expected ({C},)")
-    return array
-
-
-def _floor(dtype: np.dtype, relu: bool) -> Any:
-    return dtype.type(0 if relu else -np.inf)
+def _check_elements(call: Floats, x: Any) -> None:
+    """On a GPU statistics need an element at least."""
+    if call.device == "cuda" and x.size == 0:
+        raise InvalidArgument(f"x of shape {tuple(x.shape)} has no elements: on CUDA there are no statistics of it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -231,7 +230,8 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
 
 
 def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    backend, exchange, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "exchange", "halves"))
+    from ..cuda import backend, exchange, halves
+
     backend.require()
     x = _real(exchange.as_device(given))
     problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)

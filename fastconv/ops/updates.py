@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..dispatch import operator
 from ..errors import InvalidArgument
-from ..threads import team
-from ._twins import on_device
-from ._twins import together as together
-from .elementwise import kernels
+from ._arrays import is_device_array
+from ._floats import Floats
 
 
-@on_device
 def sgd(
     w: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, momentum: float = 0.0, nesterov: bool = False
 ) -> None:
@@ -27,10 +25,9 @@ def sgd(
     >>> w, v
     (array([0.5, 0.5]), array([-0.5, -0.5]))
     """
-    _step("sgd", [w, v, g], [rate, momentum], nesterov)
+    together("sgd", [(w, v, g)], rate=rate, momentum=momentum, nesterov=nesterov)
 
 
-@on_device
 def adam(
     w: np.ndarray,
     m: np.ndarray,
@@ -45,18 +42,16 @@ def adam(
 
     `rate` already holds the correction ``sqrt(1 - beta_2**t)/(1 - beta_1**t)``.
     """
-    _step("adam", [w, m, v, g], [rate, beta_1, beta_2, epsilon])
+    together("adam", [(w, m, v, g)], rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
 
-@on_device
 def rmsprop(
     w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, rho: float, momentum: float, epsilon: float
 ) -> None:
     """v becomes the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
-    _step("rmsprop", [w, m, v, g], [rate, rho, momentum, epsilon])
+    together("rmsprop", [(w, m, v, g)], rate=rate, rho=rho, momentum=momentum, epsilon=epsilon)
 
 
-@on_device
 def shortened(g: Any, most: float) -> Any:
     """g itself, or scaled to the length `most` where it is longer.
 
@@ -65,18 +60,39 @@ def shortened(g: Any, most: float) -> Any:
     >>> shortened(np.array([3.0, 4.0]), 1.0)
     array([0.6, 0.8])
     """
-    norm = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
-    return g * g.dtype.type(most / norm) if norm > most else g
+    call = Floats("g", g)
+    (g,) = call.arrays
+    y = call.empty(g.shape)
+    operator("shorten", call.device)(g, y, most)
+    return call.finish(y)
 
 
-def _step(name: str, arrays: list[np.ndarray], numbers: list[float], *options: Any) -> None:
-    """`arrays` are writable, C-contiguous, of one shape and dtype; the weights come first."""
-    cpu, w = kernels("elementwise"), arrays[0]
-    if any(a.shape != w.shape or a.dtype != w.dtype or not a.flags.c_contiguous for a in arrays):
-        kinds = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
-        raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {kinds}")
-    if not all(a.flags.writeable for a in arrays[:-1]):
+def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> None:
+    """One step of many weights at once; a group is what one array of weights needs, and the weights come first.
+
+    Arrays are changed in place: they must be what kernels take as they are.
+    """
+    device = "cuda" if is_device_array(groups[0][0]) else "cpu"
+    groups = [_in_place(name, group, device) for group in groups]
+    operator(name, device)(*zip(*groups, strict=True), **numbers)
+
+
+def _in_place(name: str, group: tuple[Any, ...], device: str) -> tuple[Any, ...]:
+    """The arrays of a group, all of one shape and dtype, C-contiguous, and all but the gradient writable."""
+    if device == "cuda":
+        from ..cuda import exchange
+
+        group = tuple(map(exchange.as_device, group))
+        if any(a.shape != group[0].shape or a.dtype != group[0].dtype for a in group):
+            raise InvalidArgument(f"{name} needs arrays of one shape and dtype; got {_kinds(group)}")
+        return group
+    w = group[0]
+    if any(a.shape != w.shape or a.dtype != w.dtype or not a.flags.c_contiguous for a in group):
+        raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {_kinds(group)}")
+    if not all(a.flags.writeable for a in group[:-1]):
         raise InvalidArgument(f"{name} changes its arrays in place but one of them is read-only; pass a copy of it")
-    tasks = -(-w.size // cpu.BLOCK)
-    cast = (w.dtype.type(number) for number in numbers)
-    getattr(cpu, name)(team(tasks, 4 * w.size), tasks, *(a.reshape(-1) for a in arrays), *cast, *options)
+    return group
+
+
+def _kinds(group: tuple[Any, ...]) -> str:
+    return ", ".join(f"{tuple(a.shape)} {a.dtype}" for a in group)

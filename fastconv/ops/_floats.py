@@ -1,0 +1,60 @@
+"""The arrays of element-wise functions, normalisation and optimizer steps: of one floating dtype, on one device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument
+from ._arrays import FLOATS, Operands
+from ._reading import as_array
+
+
+class Floats(Operands):
+    """`Operands` that are real floating-point numbers; half precision is computed, and on the CPU returned, in float32.
+
+    Results are of the kind of the first array.
+    """
+
+    def __init__(self, names: str, *values: Any) -> None:
+        super().__init__(names, *values)
+        self.names = names.split()
+        if self.compute.name not in FLOATS:
+            raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
+        if self.device == "cpu":
+            self.result = self.compute
+
+    def alike(self, first: int = 0, stop: int | None = None) -> None:
+        """Some of the arrays must have one shape."""
+        shapes = [tuple(a.shape) for a in self.arrays[first:stop]]
+        if any(shape != shapes[0] for shape in shapes):
+            pairs = zip(self.names[first:stop], shapes, strict=True)
+            raise InvalidArgument(f"the shapes differ: {' and '.join(f'{n} {s}' for n, s in pairs)}; expected the same")
+
+
+def with_channels(names: str, whole: int, axis: int, *values: Any) -> tuple[Floats, int, list[Any]]:
+    """Arrays with a channel axis, the first `whole`, and others with a number per channel; the axis, counted from 0.
+
+    On the CPU the numbers keep their own dtype: statistics are of double precision.
+    """
+    call = Floats(" ".join(names.split()[:whole]), *values[:whole])
+    if call.device == "cuda":
+        call = Floats(names, *values)
+        others = list(call.arrays[whole:])
+    else:
+        others = [as_array(v, n) for n, v in zip(names.split()[whole:], values[whole:], strict=True)]
+    call.alike(0, whole)
+    x = call.arrays[0]
+    axis %= x.ndim
+    for name, a in zip(names.split()[whole:], others, strict=True):
+        if tuple(a.shape) != (x.shape[axis],):
+            raise InvalidArgument(
+                f"{name} has shape {tuple(a.shape)} but x has {x.shape[axis]} channels; expected ({x.shape[axis]},)"
+            )
+    return call, axis, others
+
+
+def exact(call: Operands) -> Any:
+    """The dtype of sums over many elements: double precision, except on a GPU."""
+    return np.dtype(np.float64) if call.device == "cpu" else call.compute
