@@ -78,8 +78,8 @@ def _theirs(torch: Any, function: Any, x: np.ndarray, case: Any, last: bool) -> 
 def depthwise(torch: Any, sync: Call, rate: float, case: Case = DEPTHWISE) -> Iterator[Line]:
     """Forward, by the row that "auto" takes."""
     given, spec = operands(case), conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
-    row = dispatch.find("conv", spec, "auto", "cuda")
-    call, read = our_call(row, case, given, "float32")
+    row = dispatch.find(spec, "auto", "cuda")
+    call, read = our_call(row, "conv", case, given, "float32")
     good = correct("conv", case, "float32", f"fastconv {row.method}", call, read, oracle("conv", case, given))
     seconds = take_turns({"ours": call}, sync)["ours"]
     moved = 4 * (given.x.size + given.dy.size)

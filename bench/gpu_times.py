@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cuda_rows
@@ -23,7 +24,6 @@ import fastconv as fc
 from fastconv import dispatch
 from fastconv.cuda import backend, halves
 from fastconv.errors import MissingExtra
-from fastconv.ops._kernels import geometry
 from fastconv.spec import conv_problem
 
 BUDGET = 170.0  # seconds for all the times: what does not fit is left out, and said to be
@@ -86,27 +86,28 @@ def oracle(op: str, case: Case, given: Operands) -> np.ndarray:
     return naive.conv_weight_grad(given.x, given.dy, case.kernel, **case.plain)
 
 
-def our_call(row: Any, case: Case, given: Operands, dtype: str) -> tuple[Call, Callable[[], np.ndarray]]:
+def our_call(
+    row: dispatch.Row, op: str, case: Case, given: Operands, dtype: str
+) -> tuple[Call, Callable[[], np.ndarray]]:
     """A row's kernel on device arrays, channels-last, and what it wrote, channels-first."""
-    spec = conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
-    options = {**geometry(spec), "channels_last": True}
+    problem = replace(conv_problem(case.x_shape, case.w_shape, rank=2, op=op, **case.options), channels_last=True)
     host = {"x": naive.to_last(given.x)[:, None], "w": naive.weights_to_last(given.w)[None]}
     host["dy"] = naive.to_last(given.dy)[:, None]
     names = {"conv": ("x", "w", "dy"), "conv_input_grad": ("dy", "w", "x"), "conv_weight_grad": ("x", "dy", "w")}
-    *read_names, written = names[row.op]
+    *read_names, written = names[op]
     inputs = [_there(host[name], dtype) for name in read_names]
     result = _empty(host[written].shape, dtype)
-    kernel = dispatch.load(row)
-    if row.op == "conv":
-        inputs, options = [*inputs, None], {**options, "activation": None}
+    operator, options = row.operator(op), {}
+    if op == "conv":
+        inputs, options = [*inputs, None], {"activation": None}
 
     def call() -> None:
         with fc.allow_tf32(dtype == "tf32"):
-            kernel(*inputs, result, **options)
+            operator(problem, *inputs, result, **options)
 
     def read() -> np.ndarray:
         host = np.asarray(_home(result), np.float32)
-        return naive.weights_to_first(host[0]) if row.op == "conv_weight_grad" else naive.to_first(host[:, 0])
+        return naive.weights_to_first(host[0]) if op == "conv_weight_grad" else naive.to_first(host[:, 0])
 
     return call, read
 
@@ -139,11 +140,11 @@ def convolution(problem: Problem, op: str, dtype: str, torch: Any, sync: Call) -
     case, given = problem.case, operands(problem.case)
     exact = oracle(op, case, given)
     calls: dict[str, tuple[Call, Callable[[], np.ndarray]]] = {}
-    spec = conv_problem(case.x_shape, case.w_shape, rank=2, **case.options)
+    whole = conv_problem(case.x_shape, case.w_shape, rank=2, op=op, **case.options)
     for row in dispatch.rows(op, "cuda"):
         slow = row.method == "direct" and case.plain["groups"] == 1
-        if row.supports(spec) is None and not slow and (row.method != "winograd" or dtype == "float32"):
-            calls[f"fastconv {row.method}"] = our_call(row, case, given, dtype)
+        if row.reason(whole) is None and not slow and (row.method != "winograd" or dtype == "float32"):
+            calls[f"fastconv {row.method}"] = our_call(row, op, case, given, dtype)
     if torch:
         calls["cuDNN NCHW"] = their_call(torch, op, case, given, dtype, False)
         calls["cuDNN NHWC"] = their_call(torch, op, case, given, dtype, True)
@@ -188,7 +189,9 @@ def filtering(sync: Call, case: Case = FILTER) -> Iterator[Line]:
     """One large filter on one image, beside CuPy."""
     given, cupy = operands(case), optional("cupyx.scipy.ndimage")
     rows = {row.method: row for row in dispatch.rows("conv", "cuda")}
-    calls = {f"fastconv {m}": our_call(rows[m], case, given, "float32")[0] for m in ("direct", "fft") if m in rows}
+    calls = {
+        f"fastconv {m}": our_call(rows[m], "conv", case, given, "float32")[0] for m in ("direct", "fft") if m in rows
+    }
     if cupy:
         image, taps = (importlib.import_module("cupy").asarray(a[0, 0]) for a in (given.x, given.w))
         calls["CuPy correlate"] = lambda: cupy.correlate(image, taps, mode="constant")

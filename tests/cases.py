@@ -1,4 +1,4 @@
-"""The convolution problems every method is tried on, sorted by what they are about; each is tiny.
+"""The problems every method and every pool is tried on, sorted by what they are about; each is tiny.
 
 Shapes are channels-first: x (N, C, *size), w (O, C/groups, *kernel). A new kind of bug deserves a new line here.
 """
@@ -300,4 +300,58 @@ TRANSPOSED = [
         "1-D everything", (1, 4, 9), (4, 3, 3), stride=3, padding=((2, 1),), output_padding=2, dilation=2, groups=2
     ),
     _transposed("3-D", (1, 2, 3, 4, 3), (2, 3, 3, 2, 3), stride=(2, 1, 2), padding=(1, 0, 1), output_padding=(1, 0, 0)),
+]
+
+#: Pools: (x_shape, size, windows). Every pool and gradient is tried on each.
+POOLS = [
+    ((2, 3, 5, 7), 2, {}),
+    ((1, 2, 6, 6), 3, {"stride": 2, "padding": 1}),
+    ((2, 17, 9, 4), (2, 3), {"stride": (1, 2), "padding": ((1, 0), (0, 2))}),
+    ((1, 70, 4, 5), 2, {"stride": 1}),
+    ((1, 130, 3, 3), 3, {"stride": 1, "padding": 1}),
+    ((1, 1, 4, 40), (1, 2), {}),
+    ((1, 2, 3, 67), 3, {"stride": 2, "padding": ((0, 0), (1, 0))}),
+    ((1, 2, 3, 35), (2, 4), {"stride": 1, "padding": ((1, 1), (3, 3))}),
+    ((1, 3, 8, 37), (3, 5), {"stride": (2, 3), "padding": 2}),
+    ((1, 2, 5, 34), (2, 33), {"stride": 1}),
+    ((2, 2, 7, 8), (2, 3), {"dilation": (3, 2), "stride": (1, 2), "padding": (2, 1)}),
+    ((1, 2, 2, 2), 3, {"dilation": 2, "padding": 2, "stride": 1}),
+    ((1, 2, 7, 6), (3, 4), {"stride": (2, 3), "ceil_mode": True, "padding": (1, 2)}),
+    ((1, 2, 5, 5), 2, {"stride": 3, "ceil_mode": True}),
+    ((1, 1, 1, 1), 1, {}),
+    ((1, 2, 1, 1), 3, {"padding": 1}),
+    ((3, 2, 4, 4), 4, {"stride": 7}),
+    ((0, 2, 4, 4), 2, {}),
+    ((2, 2, 5, 6), 3, {"padding": "same", "stride": 2}),
+    ((2, 3, 9), 2, {}),
+    ((1, 5, 20), 3, {"stride": 2, "padding": ((2, 1),), "ceil_mode": True}),
+    ((2, 2, 3, 4, 5), 2, {"stride": (1, 2, 2), "padding": (1, 0, 1)}),
+    ((1, 18, 4, 3, 5), (2, 3, 2), {"dilation": (2, 1, 2), "stride": 1}),
+]
+
+#: (x_shape, size) of adaptive pools.
+ADAPTIVE = [
+    ((2, 3, 7, 9), (3, 4)),
+    ((1, 18, 6, 8), (3, 4)),
+    ((1, 2, 5, 40), (5, 1)),
+    ((2, 2, 4, 4), 1),
+    ((1, 2, 3, 2), (5, 7)),
+    ((1, 3, 8, 6), (None, 4)),
+    ((2, 3, 11), 4),
+    ((1, 2, 4, 5, 70), (2, 3, 1)),
+]
+
+#: Unfolding: (x_shape, kernel, stride, padding, dilation).
+UNFOLDS = [
+    ((2, 3, 5, 7), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((1, 2, 9, 8), (3, 2), (2, 3), ((1, 0), (2, 1)), (1, 2)),
+    ((1, 1, 4, 40), (2, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((1, 2, 3, 71), (2, 3), (1, 2), ((0, 0), (1, 0)), (2, 1)),
+    ((1, 1, 3, 34), (1, 2), (1, 2), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 1, 2, 3), (3, 3), (1, 1), ((4, 5), (6, 3)), (1, 1)),
+    ((1, 2, 4, 4), (4, 4), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((1, 2, 5, 5), (1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1)),
+    ((0, 2, 4, 4), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 3, 11), (4,), (3,), ((2, 1),), (2,)),
+    ((2, 2, 3, 4, 5), (2, 3, 2), (1, 2, 2), ((1, 0), (0, 1), (1, 1)), (2, 1, 3)),
 ]

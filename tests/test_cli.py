@@ -265,7 +265,7 @@ def test_warmup_tune(run, monkeypatch, tmp_path):
         monkeypatch.setattr(f"{module}.calibration", lambda: tiny)
     monkeypatch.setattr(tuning, "SECONDS", 0.001)
     result = run("warmup", "--dtype", "float32", "--tune")
-    rates.current.cache_clear()
+    rates.tuned.cache_clear()
     dispatch.forget()
     assert result.exit_code == 0, result.output
     assert "winograd" in result.stdout

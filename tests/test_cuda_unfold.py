@@ -4,8 +4,8 @@ import cudasim
 import naive_pool as naive
 import numpy as np
 import pytest
+from cases import UNFOLDS
 from planting import assert_noticed, mutated
-from test_unfold import CASES
 
 import fastconv as fc
 from fastconv.cuda import backend, launch, unfold
@@ -14,7 +14,7 @@ from fastconv.spec import conv_problem
 
 EXECUTOR = cudasim.Executor()
 CASES = [
-    *(case for case in CASES if np.prod(case[0]) < 100),
+    *(case for case in UNFOLDS if np.prod(case[0]) < 100),
     ((1, 1, 7, 8), (4, 3), (2, 3), ((2, 1), (0, 3)), (3, 2)),
     ((1, 2, 9, 8), (3, 3), (4, 2), ((1, 1), (1, 1)), (2, 2)),
 ]

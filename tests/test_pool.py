@@ -5,6 +5,7 @@ import math
 import naive_pool as naive
 import numpy as np
 import pytest
+from cases import ADAPTIVE, POOLS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,43 +15,6 @@ from fastconv.errors import InvalidArgument
 CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 LAYOUTS = ("first", "last")
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
-
-#: (x_shape, size, windows); shapes are channels-first. Every pool and gradient is tried on each.
-CASES = [
-    ((2, 3, 5, 7), 2, {}),
-    ((1, 2, 6, 6), 3, {"stride": 2, "padding": 1}),
-    ((2, 17, 9, 4), (2, 3), {"stride": (1, 2), "padding": ((1, 0), (0, 2))}),
-    ((1, 70, 4, 5), 2, {"stride": 1}),
-    ((1, 130, 3, 3), 3, {"stride": 1, "padding": 1}),
-    ((1, 1, 4, 40), (1, 2), {}),
-    ((1, 2, 3, 67), 3, {"stride": 2, "padding": ((0, 0), (1, 0))}),
-    ((1, 2, 3, 35), (2, 4), {"stride": 1, "padding": ((1, 1), (3, 3))}),
-    ((1, 3, 8, 37), (3, 5), {"stride": (2, 3), "padding": 2}),
-    ((1, 2, 5, 34), (2, 33), {"stride": 1}),
-    ((2, 2, 7, 8), (2, 3), {"dilation": (3, 2), "stride": (1, 2), "padding": (2, 1)}),
-    ((1, 2, 2, 2), 3, {"dilation": 2, "padding": 2, "stride": 1}),
-    ((1, 2, 7, 6), (3, 4), {"stride": (2, 3), "ceil_mode": True, "padding": (1, 2)}),
-    ((1, 2, 5, 5), 2, {"stride": 3, "ceil_mode": True}),
-    ((1, 1, 1, 1), 1, {}),
-    ((1, 2, 1, 1), 3, {"padding": 1}),
-    ((3, 2, 4, 4), 4, {"stride": 7}),
-    ((0, 2, 4, 4), 2, {}),
-    ((2, 2, 5, 6), 3, {"padding": "same", "stride": 2}),
-    ((2, 3, 9), 2, {}),
-    ((1, 5, 20), 3, {"stride": 2, "padding": ((2, 1),), "ceil_mode": True}),
-    ((2, 2, 3, 4, 5), 2, {"stride": (1, 2, 2), "padding": (1, 0, 1)}),
-    ((1, 18, 4, 3, 5), (2, 3, 2), {"dilation": (2, 1, 2), "stride": 1}),
-]
-ADAPTIVE = [
-    ((2, 3, 7, 9), (3, 4)),
-    ((1, 18, 6, 8), (3, 4)),
-    ((1, 2, 5, 40), (5, 1)),
-    ((2, 2, 4, 4), 1),
-    ((1, 2, 3, 2), (5, 7)),
-    ((1, 3, 8, 6), (None, 4)),
-    ((2, 3, 11), 4),
-    ((1, 2, 4, 5, 70), (2, 3, 1)),
-]
 
 
 def identifier(case):
@@ -121,7 +85,7 @@ def assert_near(actual, expected, dtype, roundings, scale=1.0):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=identifier)
+@pytest.mark.parametrize("case", POOLS, ids=identifier)
 class TestEveryCase:
     """float32 and float64, both layouts, all cases."""
 

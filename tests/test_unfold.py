@@ -5,33 +5,19 @@ import math
 import naive_pool as naive
 import numpy as np
 import pytest
+from cases import UNFOLDS
 from hypothesis import given
 from hypothesis import strategies as st
 
 import fastconv as fc
 from fastconv.errors import InvalidArgument
 
-#: (x_shape, kernel, stride, padding, dilation)
-CASES = [
-    ((2, 3, 5, 7), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
-    ((1, 2, 9, 8), (3, 2), (2, 3), ((1, 0), (2, 1)), (1, 2)),
-    ((1, 1, 4, 40), (2, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
-    ((1, 2, 3, 71), (2, 3), (1, 2), ((0, 0), (1, 0)), (2, 1)),
-    ((1, 1, 3, 34), (1, 2), (1, 2), ((0, 0), (0, 0)), (1, 1)),
-    ((2, 1, 2, 3), (3, 3), (1, 1), ((4, 5), (6, 3)), (1, 1)),
-    ((1, 2, 4, 4), (4, 4), (1, 1), ((0, 0), (0, 0)), (1, 1)),
-    ((1, 2, 5, 5), (1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1)),
-    ((0, 2, 4, 4), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
-    ((2, 3, 11), (4,), (3,), ((2, 1),), (2,)),
-    ((2, 2, 3, 4, 5), (2, 3, 2), (1, 2, 2), ((1, 0), (0, 1), (1, 1)), (2, 1, 3)),
-]
-
 
 def functions(rank):
     return getattr(fc, f"unfold{rank}d"), getattr(fc, f"fold{rank}d")
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", UNFOLDS, ids=str)
 @pytest.mark.parametrize("dtype", ("float32", "float64", "int16", "uint8", "bool", "float16", ">f4"))
 def test_unfold(case, dtype, rng):
     shape, kernel, stride, padding, dilation = case
@@ -41,7 +27,7 @@ def test_unfold(case, dtype, rng):
     np.testing.assert_array_equal(cols, naive.unfold(x, *case[1:]).astype(native), strict=True)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", UNFOLDS, ids=str)
 @pytest.mark.parametrize("dtype", ("float32", "float64", "int8", "float16"))
 def test_fold(case, dtype, rng):
     shape, kernel, stride, padding, dilation = case
