@@ -61,19 +61,17 @@ TABLE: tuple[Row, ...] = (
     Row("im2col", "cpu", "fastconv.cpu.im2col", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cpu", "fastconv.cpu.gemm", ("matmul",)),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
-    Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS[:1]),
-    Row("winograd", "cuda", "fastconv.cuda.winograd_grad", CONVOLUTIONS[1:]),
+    Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS),
     Row("im2col", "cuda", "fastconv.cuda.im2col", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.direct", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cuda", "fastconv.cuda.product", ("matmul",)),
     *(
         Row("direct", device, f"fastconv.{device}.{module}", ops)
         for device in DEVICES
         for module, ops in (
+            ("gemm", ("matmul",)),
             ("unfold", ("unfold", "fold")),
             ("elementwise", ("activate", "activation_grad", "dropout")),
             ("softmax", ("softmax", "softmax_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad")),

@@ -59,4 +59,4 @@ def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
     write_text(path, json_text({**facts, "rates": stored}))
-    current.cache_clear()
+    tuned.cache_clear()

@@ -16,7 +16,7 @@ LAYERS = [
     {"errors"},
     {"config", "files", "interrupts", "streams", "within"},
     {"kept"},
-    {"windows", "borders"},
+    {"windows", "borders", "foreign"},
     {"problem"},
     {"spec"},
     {"workers"},
@@ -33,7 +33,7 @@ LAYERS = [
 ]
 #: Kernels take a problem and arrays: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "problem", "threads", "memory", "precision"}
+KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "problem", "foreign", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 
 MOST_LINES_OF_A_FILE = 400
@@ -55,11 +55,10 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(path, top_level_only=False):
-    """Names of fastconv's modules that a file imports, wherever the statement stands."""
+def imports(path):
+    """Names of fastconv's modules that a file imports, wherever the statement stands, or the text of it."""
     inside = path.relative_to(PACKAGE).parent.parts
-    nodes = tree_of(path).body if top_level_only else ast.walk(tree_of(path))
-    for node in nodes:
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 base = inside[: len(inside) - node.level + 1]
@@ -78,6 +77,23 @@ def imports(path, top_level_only=False):
             for alias in node.names:
                 if alias.name.split(".")[0] == "fastconv":
                     yield alias.name.removeprefix("fastconv").strip(".") or "__init__"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            text = text_of(node.args[0], f"fastconv.{name_of(path)}")
+            if text and text.startswith("fastconv."):
+                yield text.removeprefix("fastconv.")
+
+
+def text_of(node, own):
+    """What a text stands for that a module, named `own`, may say its own name in; None where it hangs on more."""
+    if isinstance(node, ast.JoinedStr):
+        values = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
+        parts = [text_of(value, own) for value in values]
+        return None if None in parts else "".join(parts)
+    if isinstance(node, ast.Name) and node.id == "__name__":
+        return own
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
 
 
 @cache
@@ -112,8 +128,8 @@ def test_imports_go_one_way(name):
 
 
 def test_no_circles():
-    """Among modules, counting what runs on import."""
-    graph = {name: set(imports(path, top_level_only=True)) - {name} for name, path in modules().items()}
+    """Among modules, counting imports inside of functions and by text too."""
+    graph = {name: set(imports(path)) - {name} for name, path in modules().items()}
     state = {}
 
     def visit(name, trail):

@@ -167,7 +167,7 @@ BUGS = {
     "axes that do not fit": (windows, "outer == inner * sizes", "outer >= inner * sizes", "collapsed", (arithmetic,)),
     "runs out of order": (reduce, ": a + 1]), R, inner))", ": a + 1]), inner, R))", "_runs", (reduce,)),
     "values overwritten": (functions, "        at = end\n", "", "FUNCTIONS", (functions,)),
-    "no gradient where cut": (functions, "x[index] = ufuncs.call(", "x[...] = ufuncs.call(", "_at", (functions,)),
+    "no gradient where cut": (functions, "x[index] = function(", "x[...] = function(", "_at", (functions,)),
 }
 
 

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from gpu import Line, Part
 
-from fastconv.cuda import backend, launch, tune
-from fastconv.cuda.gemm import gemm, gemm_tensor
+from fastconv.cuda import backend, launch
+from fastconv.cuda.gemm import tiles
 from fastconv.errors import DeviceMissing
 from fastconv.nn import applications, layers
 from fastconv.nn.models import Sequential
@@ -35,8 +35,8 @@ EXECUTOR = cudasim.Executor()
 
 @pytest.fixture
 def simulator(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
-    monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tiles.TensorTile(32, 16, 1, 1),))
     monkeypatch.setattr(gpu_turns, "ROUNDS", 1)
     monkeypatch.setattr(gpu_turns, "TURN", 0)
     with backend.run_on(EXECUTOR):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from ..ops._arrays import is_device_array
+from ..foreign import is_device_array
 from ..ops._reading import read_array
 from ..ops.devices import as_device
 from .tape import PRIMITIVES, Node, node_of, propagate

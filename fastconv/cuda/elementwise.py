@@ -48,41 +48,28 @@ def make_unary(T: Any, S: Any, U: Any, kind: str) -> Callable[..., None]:
 def _function(kind: str, T: Any) -> Callable[[Any, Any], Any]:
     """An activation of a number; NaN stays NaN."""
 
-    def relu(v: Any, slope: Any) -> Any:
-        return T(0) if v < T(0) else v
-
-    def leaky_relu(v: Any, slope: Any) -> Any:
-        return T(v * slope) if v < T(0) else v
-
     def sigmoid(v: Any, slope: Any) -> Any:
         e = T(math.exp(-abs(v)))  # never overflows
         return T((e if v < T(0) else T(1)) / (T(1) + e))
 
-    def tanh(v: Any, slope: Any) -> Any:
-        return T(math.tanh(v))
-
-    return numba.njit({"relu": relu, "leaky_relu": leaky_relu, "sigmoid": sigmoid, "tanh": tanh}[kind])
+    functions = {
+        "relu": lambda v, slope: T(0) if v < T(0) else v,
+        "leaky_relu": lambda v, slope: T(v * slope) if v < T(0) else v,
+        "sigmoid": sigmoid,
+        "tanh": lambda v, slope: T(math.tanh(v)),
+    }
+    return numba.njit(functions[kind])
 
 
 def _gradient(kind: str | None, T: Any) -> Callable[[Any, Any, Any], Any]:
     """``gradient(d, y, slope)``: the gradient d to an activation's output y, taken to its input."""
-
-    def none(d: Any, y: Any, slope: Any) -> Any:
-        return d
-
-    def relu(d: Any, y: Any, slope: Any) -> Any:
-        return T(0) if y <= T(0) else d
-
-    def leaky_relu(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * slope) if y <= T(0) else d
-
-    def sigmoid(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * (y * (T(1) - y)))
-
-    def tanh(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * (T(1) - y * y))
-
-    functions = {None: none, "relu": relu, "leaky_relu": leaky_relu, "sigmoid": sigmoid, "tanh": tanh}
+    functions = {
+        None: lambda d, y, slope: d,
+        "relu": lambda d, y, slope: T(0) if y <= T(0) else d,
+        "leaky_relu": lambda d, y, slope: T(d * slope) if y <= T(0) else d,
+        "sigmoid": lambda d, y, slope: T(d * (y * (T(1) - y))),
+        "tanh": lambda d, y, slope: T(d * (T(1) - y * y)),
+    }
     return numba.njit(functions[kind])
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..cuda.runtime import interop
 from ..errors import InvalidArgument, TooLarge, shown
+from ..foreign import is_device_array
 from ._reading import as_array, check_out
 
 FLOATS = ("float32", "float64")
@@ -68,7 +68,7 @@ class Operands:
         if self.device == "cpu":
             self.arrays = [None if a is None else contiguous(a, self.compute) for a in arrays]
         else:
-            from ..cuda import backend
+            from ..cuda import backend, exchange
 
             backend.require()
             self._halves = halves and self.result != self.compute
@@ -78,7 +78,7 @@ class Operands:
             self.arrays = [
                 None
                 if v is None
-                else backend.as_device(v, self.compute)
+                else exchange.as_device(v, self.compute)
                 if a is None
                 else backend.to_device(contiguous(a, self.compute))
                 for v, a in zip(values, arrays, strict=True)
@@ -86,7 +86,7 @@ class Operands:
 
     def _as_halves(self, values: tuple[Any, ...], arrays: list[np.ndarray | None]) -> list[Any]:
         """On the device in 16 bits; a bias in float32, for it is added to sums in float32."""
-        from ..cuda import backend, halves
+        from ..cuda import backend, exchange, halves
 
         given = [v if a is None else a for v, a in zip(values, arrays, strict=True)]
         result = []
@@ -96,7 +96,7 @@ class Operands:
             elif isinstance(value, np.ndarray):
                 result.append(backend.to_device(contiguous(value, self.compute)))
             else:
-                result.append(backend.as_device(value, self.compute))
+                result.append(exchange.as_device(value, self.compute))
         return result
 
     def _is_bias(self, name: str) -> bool:
@@ -139,11 +139,11 @@ class Operands:
     def finish(self, y: Any, out: Any = None) -> Any:
         """The caller's result: in the caller's dtype, on the caller's device, in `out` if given."""
         if self.device == "cuda":
-            from ..cuda import backend, halves
+            from ..cuda import backend, exchange, halves
 
             if self._given is not None and out is None:
                 dtype = self.result if y.dtype == self.compute or self._halves else None  # indices stay what they are
-                return backend.like(y.array if self._halves else y, self._given, dtype)
+                return exchange.like(y.array if self._halves else y, self._given, dtype)
             y = halves.to_host(y) if self._halves else backend.to_host(y)
         if out is None:
             return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
@@ -230,17 +230,10 @@ def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) ->
     return result, result
 
 
-def is_device_array(value: Any) -> bool:
-    """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba, DLPack); loads no CUDA library."""
-    if value is None or isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
-        return False
-    return interop.is_device_array(value)
-
-
 def _dtype_of(value: Any) -> np.dtype:
     if isinstance(value, np.ndarray):
         return value.dtype
-    from ..cuda import backend
+    from ..cuda import backend, exchange
 
     backend.require()
-    return np.dtype(backend.as_device(value).dtype)
+    return np.dtype(exchange.as_device(value).dtype)

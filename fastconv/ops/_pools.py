@@ -136,9 +136,9 @@ def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
         if operands.device == "cpu":
             raise InvalidArgument("indices is a CUDA array but dy is not; bring both to one device")
         _check_shape_of_indices(indices, dy)
-        from ..cuda import backend
+        from ..cuda import exchange
 
-        return backend.as_device(indices, np.dtype(np.int64))
+        return exchange.as_device(indices, np.dtype(np.int64))
     array = as_array(indices, "indices")
     _check_shape_of_indices(array, dy)
     if array.dtype.kind not in "iu":

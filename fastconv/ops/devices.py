@@ -132,6 +132,6 @@ def to_host(x: Any) -> np.ndarray:
     """
     if not is_device_array(x):
         return as_array(x, "x")
-    from ..cuda import backend
+    from ..cuda import backend, exchange
 
-    return backend.to_host(backend.as_device(x))
+    return backend.to_host(exchange.as_device(x))

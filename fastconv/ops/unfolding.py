@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -231,18 +230,19 @@ def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: A
 
 
 def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    backend, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "halves"))
+    from ..cuda import backend, exchange, halves
+
     backend.require()
-    x = _real(backend.as_device(given))
+    x = _real(exchange.as_device(given))
     problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
     unfold = operator("unfold", "cuda")
     if x.dtype != np.float16:
         cols = backend.empty(_matrix_shape(problem), x.dtype)
         unfold(problem, x.reshape(problem.x_shape3), cols)
-        return backend.like(cols, given)
+        return exchange.like(cols, given)
     half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(problem), x.dtype)
     unfold(problem, half.bits.reshape(problem.x_shape3), cols.bits)
-    return backend.like(cols.array, given)
+    return exchange.like(cols.array, given)
 
 
 def _real(x: Any) -> Any:

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ...problem import ConvProblem
 from .. import backend, border
 from ..backend import cuda
 from ..filters import cut, filters_of, sum_parts
-from ..gemm.gemm import L
+from ..indexing import L, strides_xy
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import Triple, kernel_of, split, strides_of
 from ..runtime.source import inlined, known, unrolled
-from .depthwise import resident
-from .register_rows import Axis, Line, forward_axis, lanes_for, line, make_load_row
+from .depthwise import lies_last, resident
+from .register_rows import Line, Span, lanes_for, lines_of, make_load_row
 
 LARGE = 25  # taps from which a thread's sums leave room for small tiles only
 
@@ -88,7 +88,7 @@ def make_depthwise_grad(
     load_row, accumulate = make_load_row(T, U, columns, channels_last, None), make_accumulate(columns)
     add_up = make_add_up(T, U, columns.kernel, CHANNELS)
 
-    def depthwise_grad(x: Any, dy: Any, parts: Any, down: Axis, across: Axis, p: Work) -> None:
+    def depthwise_grad(x: Any, dy: Any, parts: Any, down: Span, across: Span, p: Work) -> None:
         memory = cuda.shared.array(SIZE, T)
         sums, row, g = cuda.local.array(TAPS, T), cuda.local.array(COLUMNS, T), cuda.local.array(TILE, T)
         t, part = U(cuda.threadIdx.x), U(U(cuda.blockIdx.x) // U(p.groups))
@@ -138,48 +138,39 @@ def make_depthwise_grad(
     return depthwise_grad
 
 
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw for what ``depthwise.serves`` allows."""
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    N, C, size = split(x.shape, channels_last)
-    _, O, out = split(dy.shape, channels_last)
-    kernel, f = kernel_of(dw.shape, channels_last), filters_of(dw.shape, groups, channels_last)
-    channels_last = channels_last and max(C, O) > 1  # one channel lies like a plane
-    results = _tile(kernel, stride, out, channels_last)
-    lines, axes = [], []
-    for k in (1, 2):
-        lines.append(line(kernel[k], stride[k], dilation[k], results[k - 1], False))
-        axes.append(forward_axis(lines[-1], size[k], out[k], before[k]))
+    p, x = border.padded(p, x)
+    channels_last, O = lies_last(p), p.O
+    results = _tile(p, channels_last)
+    lines, axes = lines_of(p, results)
     lanes = lanes_for(O if channels_last else axes[1].tiles)
     blocks = blocks_for(O, lanes) if channels_last else O
     across = axes[1].tiles if channels_last else blocks_for(axes[1].tiles, lanes)
-    rounds = blocks_for(N * axes[0].tiles * across, BLOCK // lanes)
+    rounds = blocks_for(p.N * axes[0].tiles * across, BLOCK // lanes)
     pixels = BLOCK // lanes * results[0] * results[1] * (1 if channels_last else lanes)
     parts, steps = cut(rounds, pixels, blocks, dw.size * dw.dtype.itemsize)
     partial = backend.scratch("parts", parts * dw.size, dw.dtype)
-    xs, ys = strides_of(C, size, channels_last), strides_of(O, out, channels_last)
+    xs, ys = strides_xy(p)
     wide = needs_wide(x.size, dy.size, parts * dw.size)
     places = xs.n, xs.c, xs.h, xs.w, ys.n, ys.c, ys.h, ys.w
     launch(
         make_depthwise_grad,
         (*lines, lanes, channels_last),
         blocks * parts,
-        (flat(x), flat(dy), partial, *axes, Work(N, O, blocks, steps, O // C, dw.size, *places)),
+        (flat(x), flat(dy), partial, *axes, Work(p.N, O, blocks, steps, O // p.C, dw.size, *places)),
         dtype=dw.dtype,
         wide=wide,
         resident=resident(lines, dw.dtype.itemsize, wide),
     )
-    sum_parts(partial, dw, f, parts)
+    sum_parts(partial, dw, filters_of(p), parts)
 
 
-def _tile(kernel: Triple, stride: Triple, out: Triple, channels_last: bool) -> tuple[int, int]:
+def _tile(p: ConvProblem, channels_last: bool) -> tuple[int, int]:
     """Rows and columns of outputs that a thread takes at a time."""
-    small = stride[1:] == (1, 1) and kernel[1] * kernel[2] < LARGE
-    if out[1] == kernel[1] == 1:
+    small = p.stride[1:] == (1, 1) and p.taps < LARGE
+    if p.out[1] == p.kernel[1] == 1:
         return 1, 4
     if not channels_last:
         return (8 if small else 4), 1
-    return (4, 4) if small else (2, 4) if stride[2] == 1 else (2, 2)
+    return (4, 4) if small else (2, 4) if p.stride[2] == 1 else (2, 2)

@@ -1,11 +1,11 @@
-"""The implicit GEMM of ``gemm`` on tensor cores: y = A w, where A is gathered by asynchronous copies.
+"""The implicit GEMM of ``gemm.gathered`` on tensor cores: y = A w, where A is gathered by asynchronous copies.
 
 Operands are words of 32 bits (see ``ptx``): the image lies channels-last with whole steps of channels, the weights as
 (group, output channel, column of A); ``staging`` brings them there. A block owns BM pixels x BN output channels and
-keeps STAGES steps of BK words of both in shared memory: while one is multiplied, the next are on their way. Each
+keeps STAGES steps of STEP words of both in shared memory: while one is multiplied, the next are on their way. Each
 warp multiplies fragments of 16 pixels x 8 channels x 8 words and keeps its sums in registers, in float32.
 
-A row of shared memory is one pixel's or channel's BK words, four chunks of 16 bytes; chunk c of row r stands at place
+A row of shared memory is one pixel's or channel's STEP words, four chunks of 16 bytes; chunk c of row r stands at place
 c ^ (r/2 % 4), so that neither the copies nor the warps' loads meet on a bank, without padding. The pipeline: CUTLASS,
 "Efficient GEMM in CUDA"; the swizzle: the same, "permuted shared memory layouts".
 """
@@ -17,53 +17,22 @@ from typing import Any, NamedTuple
 
 import numba
 
-from .. import ptx
-from ..activation import device_function
-from ..backend import cuda
-from ..indexing import make_pixel
-from ..ptx import CHUNK, WARP
-from ..runtime.source import inlined, unrolled
-from .gemm import ENTRY, OUTSIDE, PHASE
+from ... import ptx
+from ...activation import device_function
+from ...backend import cuda
+from ...indexing import L, make_pixel
+from ...ptx import CHUNK, WARP
+from ...runtime.source import inlined, unrolled
+from ..gathered import ENTRY, OUTSIDE, PHASE
+from ..tiles import STEP, TensorTile
 
-BK = 16  # words of a step
-CHUNKS = BK // CHUNK
-L = numba.uint64
+CHUNKS = STEP // CHUNK
 #: Words of operands: what multiplies them, how many numbers each holds, what a result becomes if it is stored as it is.
 MULTIPLY = {"tf32": ptx.mma_tf32, "bf16": ptx.mma_bf16, "f16": ptx.mma_f16}
 NUMBERS = {"tf32": 1, "bf16": 2, "f16": 2}
 NARROW = {"bf16": ptx.to_bf16, "f16": ptx.to_f16}
 #: By the number of stages: wait until the step that is multiplied next has arrived, while those after it may not have.
 WAIT = {3: ptx.wait_but_one, 4: ptx.wait_but_two}
-
-
-class Tile(NamedTuple):
-    """Pixels and channels of a block's tile, warps along both, and the steps it holds in shared memory."""
-
-    BM: int
-    BN: int
-    WM: int
-    WN: int
-    STAGES: int = 3
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block."""
-        return WARP * self.WM * self.WN
-
-    @property
-    def MT(self) -> int:
-        """Fragments of 16 pixels of a warp."""
-        return self.BM // self.WM // 16
-
-    @property
-    def NT(self) -> int:
-        """Fragments of 8 channels of a warp, an even number."""
-        return self.BN // self.WN // 8
-
-    @property
-    def shared(self) -> int:
-        """Bytes of shared memory."""
-        return self.STAGES * (self.BM + self.BN) * BK * 4
 
 
 class Weights(NamedTuple):
@@ -74,11 +43,11 @@ class Weights(NamedTuple):
     group: int
 
 
-def make_fetch(U: Any, tile: Tile, deep: bool) -> Any:
+def make_fetch(U: Any, tile: TensorTile, deep: bool) -> Any:
     """``fetch(...)``: start copying this thread's chunks of one step to a stage of shared memory, as one group."""
     ROWS = tile.threads // CHUNKS  # rows that the block's threads copy at a time
     LA, LB = tile.BM // ROWS, tile.BN // ROWS
-    ABUF, BUF = tile.BM * BK, (tile.BM + tile.BN) * BK
+    ABUF, BUF = tile.BM * STEP, (tile.BM + tile.BN) * STEP
 
     def fetch(
         x: Any, w: Any, entries: Any, step: Any, stage: Any, chunk: Any, row: Any, base: Any, d0: Any, h0: Any, w0: Any,
@@ -87,41 +56,41 @@ def make_fetch(U: Any, tile: Tile, deep: bool) -> Any:
         e = U(U(step) * U(ENTRY))
         offset, td, th, tw = U(entries[e]), entries[e + U(1)], entries[e + U(2)], entries[e + U(3)]
         # Rows a multiple of 8 apart share their swizzle: ROWS is one.
-        to = U(U(stage) * U(BUF) + row * U(BK) + (chunk ^ (row // U(2) % U(CHUNKS))) * U(CHUNK))
+        to = U(U(stage) * U(BUF) + row * U(STEP) + (chunk ^ (row // U(2) % U(CHUNKS))) * U(CHUNK))
         for i in range(LA):
             inside = U(h0[i] + th) < U(image.H) and U(w0[i] + tw) < U(image.W)
             if deep:
                 inside = inside and U(d0[i] + td) < U(image.D)
             at = U(base[i] + offset) if inside else U(0)
-            ptx.copy_async(shared, L(U(to + U(i * ROWS * BK))), x, L(at), inside)
+            ptx.copy_async(shared, L(U(to + U(i * ROWS * STEP))), x, L(at), inside)
         for i in range(LB):
             real = U(o0 + row + U(i * ROWS)) < U(weights.outputs)
-            at = U(bw + U(i * ROWS) * U(weights.row) + U(step) * U(BK)) if real else U(0)
-            ptx.copy_async(shared, L(U(to + U(ABUF + i * ROWS * BK))), w, L(at), real)
+            at = U(bw + U(i * ROWS) * U(weights.row) + U(step) * U(STEP)) if real else U(0)
+            ptx.copy_async(shared, L(U(to + U(ABUF + i * ROWS * STEP))), w, L(at), real)
 
     return inlined(fetch)
 
 
-def make_multiply(U: Any, tile: Tile, numbers: str) -> Any:
+def make_multiply(U: Any, tile: TensorTile, numbers: str) -> Any:
     """``multiply(shared, stage, a, b, swizzle, fa, fb, acc)``: add a step's products to a warp's sums.
 
     a and b are the rows whose addresses this lane gives for fragments of A and w, `swizzle` their r/2 % 4.
     """
-    MT, NT, BUF = tile.MT, tile.NT, (tile.BM + tile.BN) * BK
+    MT, NT, BUF = tile.MT, tile.NT, (tile.BM + tile.BN) * STEP
     mma = MULTIPLY[numbers]
 
     def multiply(
         shared: Any, stage: Any, a: Any, ca: Any, b: Any, cb: Any, swizzle: Any, fa: Any, fb: Any, acc: Any
     ) -> None:
         start = U(U(stage) * U(BUF))
-        for k in unrolled(BK // 8):
-            pa = U(start + a * U(BK) + ((U(2 * k) + ca) ^ swizzle) * U(CHUNK))
-            pb = U(start + b * U(BK) + ((U(2 * k) + cb) ^ swizzle) * U(CHUNK))
+        for k in unrolled(STEP // 8):
+            pa = U(start + a * U(STEP) + ((U(2 * k) + ca) ^ swizzle) * U(CHUNK))
+            pb = U(start + b * U(STEP) + ((U(2 * k) + cb) ^ swizzle) * U(CHUNK))
             for i in range(MT):
-                fa[i, 0], fa[i, 1], fa[i, 2], fa[i, 3] = ptx.load_matrices(shared, L(U(pa + U(i * 16 * BK))))
+                fa[i, 0], fa[i, 1], fa[i, 2], fa[i, 3] = ptx.load_matrices(shared, L(U(pa + U(i * 16 * STEP))))
             for j in range(NT // 2):
                 fb[2 * j, 0], fb[2 * j, 1], fb[2 * j + 1, 0], fb[2 * j + 1, 1] = ptx.load_matrices(
-                    shared, L(U(pb + U(j * 16 * BK)))
+                    shared, L(U(pb + U(j * 16 * STEP)))
                 )
             for i in range(MT):
                 for j in range(NT):
@@ -133,7 +102,7 @@ def make_multiply(U: Any, tile: Tile, numbers: str) -> Any:
     return inlined(multiply)
 
 
-def make_store(T: Any, U: Any, tile: Tile, numbers: str, bias: bool, activation: Any, narrow: bool) -> Any:
+def make_store(T: Any, U: Any, tile: TensorTile, numbers: str, bias: bool, activation: Any, narrow: bool) -> Any:
     """``store(acc, b, y, phases, f, g, m, o, target, weights)``: write a lane's sums to y, in 16 bits if `narrow`."""
     MT, NT = tile.MT, tile.NT
     act = device_function(activation, T)
@@ -169,9 +138,9 @@ def make_store(T: Any, U: Any, tile: Tile, numbers: str, bias: bool, activation:
 
 
 def make_gemm_tensor(
-    T: Any, S: Any, U: Any, tile: Tile, numbers: str, deep: bool, bias: bool, activation: Any, narrow: bool
+    T: Any, S: Any, U: Any, tile: TensorTile, numbers: str, deep: bool, bias: bool, activation: Any, narrow: bool
 ) -> Callable[..., None]:
-    """The kernel for a tile; `numbers` names what words hold, `narrow` stores y as they are; `deep` as for ``gemm``."""
+    """The kernel for a tile; `numbers` names what words hold, `narrow` stores y as they are; `deep` as there."""
     BM, BN, WM, WN, STAGES = tile
     MT, NT = tile.MT, tile.NT
     ROWS = tile.threads // CHUNKS

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import MissingExtra
 from .. import backend
+from ..runtime.streams import current_stream
 
 INSTALL = "pip install 'fastconv[cufft]' (CUDA 13) or 'fastconv[cufft12]'"
 
@@ -57,5 +58,5 @@ def _cupy() -> Any:
 
 def _on_stream(cupy: Any) -> AbstractContextManager[Any]:
     """Let CuPy work on the stream that kernels start on."""
-    pointer = backend.current_stream()
+    pointer = current_stream()
     return cupy.cuda.ExternalStream(pointer) if pointer else cupy.cuda.Stream.null

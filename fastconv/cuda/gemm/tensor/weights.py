@@ -1,4 +1,4 @@
-"""The weight gradient on tensor cores: dw = A' dy in fixed parts of the output pixels, as ``gemm_weights`` does it.
+"""The weight gradient on tensor cores: dw = A' dy in fixed parts of the output pixels, as ``gemm.weights`` does it.
 
 Both operands are read from words that lie pixel by pixel, channels side by side (``staging``): the image's pixel that a
 window's tap meets, and dy's. What is summed, the pixels, is therefore not what lies side by side, and fragments of
@@ -10,7 +10,7 @@ Chunk q of pixel k's row stands at place q ^ turn(k). A warp loads 16-bit number
 takes the 8 values of k % 8; TF32 words 4 rows x 2 chunks at a time, so it takes the even ones, 2 (k % 4). Either way
 the 128 bytes lie on all 32 banks, as do those of 8 neighbouring chunks of a row while they are copied.
 
-Extra memory, the parts and the order of sums: see ``gemm_weights``. Sums are float32.
+Extra memory, the parts and the order of sums: see ``gemm.weights``. Sums are float32.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from typing import Any, NamedTuple
 
 import numba
 
-from .. import ptx
-from ..backend import cuda
-from ..indexing import make_pixel
-from ..ptx import CHUNK, WARP
-from ..runtime.source import inlined, unrolled
-from .gemm import ENTRY
-from .gemm_tensor import BK, MULTIPLY, NUMBERS, WAIT, L, Tile
-from .gemm_weights import make_advance
+from ... import ptx
+from ...backend import cuda
+from ...indexing import L, make_pixel
+from ...ptx import CHUNK, WARP
+from ...runtime.source import inlined, unrolled
+from ..gathered import ENTRY
+from ..tiles import STEP, TensorTile
+from ..weights import make_advance
+from .gathered import MULTIPLY, NUMBERS, WAIT
 
 
 class Grad(NamedTuple):
@@ -45,15 +46,15 @@ def turns(numbers: str, length: int) -> tuple[int, int, int]:
     return (1, 4, 2) if NUMBERS[numbers] == 1 else (max(1, 8 // chunks), min(8, chunks), 1)
 
 
-def make_fetch(S: Any, U: Any, tile: Tile, numbers: str, deep: bool) -> Any:
+def make_fetch(S: Any, U: Any, tile: TensorTile, numbers: str, deep: bool) -> Any:
     """``fetch(...)``: start copying this thread's chunks of one step to a stage of shared memory, as one group.
 
     The thread's chunk of A' stays the same from step to step, its pixel moves on by `rows` with each copy. Returns
     where it has come to.
     """
     PER, QA, QB, RA, RB = geometry(tile, numbers)
-    LA, LB = BK * PER // RA, BK * PER // RB
-    ABUF, BUF = BK * tile.BM, BK * (tile.BM + tile.BN)
+    LA, LB = STEP * PER // RA, STEP * PER // RB
+    ABUF, BUF = STEP * tile.BM, STEP * (tile.BM + tile.BN)
     advance = make_advance(U)
 
     def fetch(
@@ -82,14 +83,14 @@ def make_fetch(S: Any, U: Any, tile: Tile, numbers: str, deep: bool) -> Any:
     return inlined(fetch)
 
 
-def geometry(tile: Tile, numbers: str) -> tuple[int, int, int, int, int]:
+def geometry(tile: TensorTile, numbers: str) -> tuple[int, int, int, int, int]:
     """Numbers in a word; chunks of a row of A' and dy; rows of both that a block's threads copy at a time."""
     per = NUMBERS[numbers]
     qa, qb = tile.BM // per // CHUNK, tile.BN // per // CHUNK
     return per, qa, qb, tile.threads // qa, tile.threads // qb
 
 
-def make_words(U: Any, tile: Tile) -> Any:
+def make_words(U: Any, tile: TensorTile) -> Any:
     """``load(shared, pa, pb, k, fa, fb)``: the fragments of 8 pixels of TF32 words; see `make_multiply`."""
     MT, NT, BM, BN = tile.MT, tile.NT, tile.BM, tile.BN
 
@@ -103,7 +104,7 @@ def make_words(U: Any, tile: Tile) -> Any:
     return inlined(load)
 
 
-def make_halves(U: Any, tile: Tile) -> Any:
+def make_halves(U: Any, tile: TensorTile) -> Any:
     """``load(shared, pa, pb, k, fa, fb)``: the fragments of 16 pixels of 16-bit numbers."""
     MT, NT, BM, BN = tile.MT, tile.NT, tile.BM // 2, tile.BN // 2
 
@@ -118,14 +119,14 @@ def make_halves(U: Any, tile: Tile) -> Any:
     return inlined(load)
 
 
-def make_multiply(U: Any, tile: Tile, numbers: str) -> Any:
+def make_multiply(U: Any, tile: TensorTile, numbers: str) -> Any:
     """``multiply(shared, stage, ua, ub, pa, pb, fa, fb, acc)``: add a step's products to a warp's sums.
 
     ua and ub are where in a stage this lane loads its parts of the fragments from, pa and pb become where in `shared`.
     A TF32 lane's words of 32 neighbouring rows stand at four places, which repeat 32 further on; for 16-bit numbers
     there is one place for each fragment.
     """
-    MT, NT, ABUF, BUF = tile.MT, tile.NT, BK * tile.BM, BK * (tile.BM + tile.BN)
+    MT, NT, ABUF, BUF = tile.MT, tile.NT, STEP * tile.BM, STEP * (tile.BM + tile.BN)
     UA, UB = places_of(tile, numbers)
     mma = MULTIPLY[numbers]
     load = (make_words if NUMBERS[numbers] == 1 else make_halves)(U, tile)
@@ -136,7 +137,7 @@ def make_multiply(U: Any, tile: Tile, numbers: str) -> Any:
             pa[i] = L(U(start + ua[i]))
         for j in range(UB):
             pb[j] = L(U(start + ub[j] + U(ABUF)))
-        for k in unrolled(BK // 8):
+        for k in unrolled(STEP // 8):
             load(shared, pa, pb, k, fa, fb)
             for i in range(MT):
                 for j in range(NT):
@@ -148,12 +149,12 @@ def make_multiply(U: Any, tile: Tile, numbers: str) -> Any:
     return inlined(multiply)
 
 
-def places_of(tile: Tile, numbers: str) -> tuple[int, int]:
+def places_of(tile: TensorTile, numbers: str) -> tuple[int, int]:
     """How many places of A' and of dy a lane keeps."""
     return (4, 4) if NUMBERS[numbers] == 1 else (tile.MT, tile.NT // 2)
 
 
-def make_places(U: Any, tile: Tile, numbers: str) -> Any:
+def make_places(U: Any, tile: TensorTile, numbers: str) -> Any:
     """``places(lane, am, an, ua, ub)``: fill in where a lane loads from; its warp's rows and channels start at am, an.
 
     am and an are multiples of 32, so what is added for further fragments never meets what the swizzle turns.
@@ -182,7 +183,7 @@ def make_places(U: Any, tile: Tile, numbers: str) -> Any:
     return inlined(words if PER == 1 else halves)
 
 
-def make_store(U: Any, tile: Tile) -> Any:
+def make_store(U: Any, tile: TensorTile) -> Any:
     """``store(acc, parts, first, e, o, grad)``: write a lane's sums to the rows of a part from `first` on."""
     MT, NT = tile.MT, tile.NT
 
@@ -198,8 +199,8 @@ def make_store(U: Any, tile: Tile) -> Any:
     return inlined(store)
 
 
-def make_gemm_weights_tensor(T: Any, S: Any, U: Any, tile: Tile, numbers: str, deep: bool) -> Callable[..., None]:
-    """The kernel for a tile; `numbers` names what words hold, `deep` as for ``gemm``. Parts are (group, row, channel).
+def make_gemm_weights_tensor(T: Any, S: Any, U: Any, tile: TensorTile, numbers: str, deep: bool) -> Callable[..., None]:
+    """The kernel for a tile; `numbers` names what words hold, `deep` as there. Parts are (group, row, channel).
 
     `entries` has one entry for each chunk of a row of A', `pixels` what a copy of RA pixels adds to a position.
     """
@@ -232,7 +233,7 @@ def make_gemm_weights_tensor(T: Any, S: Any, U: Any, tile: Tile, numbers: str, d
         stop = U(begin + U(pixels.part))
         if stop > U(pixels.total):
             stop = U(pixels.total)
-        steps = S(U(stop - begin + U(BK * PER - 1)) // U(BK * PER))
+        steps = S(U(stop - begin + U(STEP * PER - 1)) // U(STEP * PER))
 
         # This thread's chunk of A' and of dy's channels, and the first pixels it copies of them.
         qa, ra, qb, rb = U(t % U(QA)), U(t // U(QA)), U(t % U(QB)), U(t // U(QB))

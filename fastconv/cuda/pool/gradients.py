@@ -12,10 +12,9 @@ import numpy as np
 from ...problem import PoolProblem
 from .. import backend
 from ..backend import cuda
-from ..indexing import channel_axes, make_position
+from ..indexing import Strides, channel_axes, make_position, strides_of
 from ..launch import BLOCK, blocks_for, entry, flat, index_dtype, launch, needs_wide
-from ..lowering import Strides, strides_of
-from .pool_windows import MAGNITUDES, MEAN, MEAN_OF, SQUARES, cover_tables, kind_of_norm, window_tables
+from .windows import MAGNITUDES, MEAN, MEAN_OF, SQUARES, cover_tables, kind_of_norm, window_tables
 
 ENOUGH_THREADS = 1 << 16
 LEAST_BAND = 64  # elements of dx that a thread owns at least in max_pool_grad

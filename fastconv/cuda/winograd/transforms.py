@@ -1,11 +1,6 @@
-"""Convolution with 3x3 filters by Winograd's F(4x4, 3x3): a quarter of the multiplications (twin: cpu/winograd.py).
+"""Winograd's transforms on CUDA: inputs and filters to 36 points, sums at them to outputs (twin: cpu/winograd).
 
-Each tile of 4x4 outputs reads 6x6 inputs. They, and the filters, are taken to 36 points; there the convolution is one
-product of matrices for each point, by the GEMM of ``im2col`` with 36 times as many groups; and back. The points 0,
-±3/4, ±3/2 and infinity are the CPU's (cpu/winograd_points.py has the derivation; Lavin & Gray, arXiv:1509.09308).
-Extra memory: 2.25 times image and result, filled up to whole tiles, and 4 times the filters.
-Error: for data of one magnitude below 40*terms*eps*(max |x| * |w|), terms = 9*C/groups; the maximum is that of a tile,
-not of a window (see cpu/winograd). NaN and Inf spread over their tiles.
+A thread takes one tile, or filter, of one channel through both axes of a transform in registers.
 """
 
 from __future__ import annotations
@@ -13,23 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..cpu.winograd import supports as on_cpu
-from ..problem import ConvProblem
-from . import backend, border, im2col, lowering, tune
-from .activation import device_function
-from .backend import cuda
-from .filters import Filters, filters_of
-from .halves import through_float32
-from .indexing import make_pixel
-from .keywords import by_keywords
-from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
-from .lowering import Problem, Triple, Window, split, strides_of
-from .runtime.source import inlined, unrolled
+from ..activation import device_function
+from ..backend import cuda
+from ..filters import Filters
+from ..indexing import make_pixel
+from ..launch import BLOCK
+from ..runtime.source import inlined, unrolled
 
 M, TILE = 4, 6  # outputs and inputs of a tile along one axis
 POINTS = TILE * TILE
 A, B = 3 / 4, 3 / 2  # the positive points
-POINT = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 0))
 
 
 class Tiles(NamedTuple):
@@ -205,87 +193,3 @@ def make_from_points(T: Any, S: Any, U: Any, channels_last: bool, bias: bool, ac
                             y[U(row + U(w * U(M) + U(k)) * U(tiles.w))] = value
 
     return from_points
-
-
-@entry
-@through_float32
-def conv_plain(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
-    """y = activation(b + conv(x, w)), filters (1, 3, 3), stride 1 and dilation 1 along H and W."""
-    if y.size == 0:
-        return
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    f = filters_of(w.shape, groups, channels_last)
-    correlate(x, w, b, y, f, 0, groups, stride[0], before, channels_last, activation)
-
-
-def correlate(
-    x: Any, w: Any, b: Any, y: Any, f: Filters, first: int, groups: int, step_d: int, before: Triple,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
-    """y from x with filters that lie in w as `f` and `first`, the place of their first tap, say."""
-    tiles = tiles_of(y.shape, channels_last)
-    C, O = split(x.shape, channels_last)[1], split(y.shape, channels_last)[1]
-    wide = needs_wide(x.size, y.size, tiles * POINTS * max(C, O), POINTS * w.size)
-    values = to_points(x, y.shape, step_d, before, channels_last)
-    result = backend.scratch("points of y", tiles * POINTS * O, x.dtype)
-    count = w.size // f.taps
-    weights = backend.scratch("points of w", POINTS * count, x.dtype)
-    common: dict[str, Any] = {"dtype": x.dtype, "wide": wide}
-    launch(make_filter, (), blocks_for(count), (flat(w), weights, f, first, count, count), **common)
-    _products(values, weights, result, tiles, groups, f, channels_last)
-    of_y = describe(y.shape, y.shape, 1, (0, 0, 0), channels_last)
-    args = result, flat(y if b is None else b), flat(y), *of_y, tiles * O
-    launch(make_from_points, (channels_last, b is not None, activation), blocks_for(tiles * O), args, **common)
-
-
-def to_points(x: Any, y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool) -> Any:
-    """The inputs of all tiles at the points, in scratch memory."""
-    size = tiles_of(y_shape, channels_last) * split(x.shape, channels_last)[1]
-    values = backend.scratch("points of x", size * POINTS, x.dtype)
-    args = flat(x), values, *describe(x.shape, y_shape, step_d, before, channels_last), size
-    wide = needs_wide(x.size, size * POINTS)
-    launch(make_to_points, (channels_last,), blocks_for(size), args, dtype=x.dtype, wide=wide)
-    return values
-
-
-def tiles_of(y_shape: tuple[int, ...], channels_last: bool) -> int:
-    """Tiles of outputs of this shape."""
-    N, _, out = split(y_shape, channels_last)
-    return N * out[0] * blocks_for(out[1], M) * blocks_for(out[2], M)
-
-
-def describe(
-    shape: tuple[int, ...], y_shape: tuple[int, ...], step_d: int, before: Triple, channels_last: bool
-) -> tuple[Tiles, int]:
-    """How an image of some shape is cut into tiles for outputs of `y_shape`, and from channel to channel of points."""
-    _, C, size = split(shape, channels_last)
-    tiles, out = tiles_of(y_shape, channels_last), split(y_shape, channels_last)[2]
-    grid = out[0], blocks_for(out[1], M), blocks_for(out[2], M)
-    strides = strides_of(C, size, channels_last)
-    between = (POINTS * C, C) if channels_last else (1, C * tiles)
-    place = strides.n, strides.c, strides.d, strides.h, strides.w
-    return Tiles(*grid, tiles, C, *size, *place, step_d, *before, *between), 1 if channels_last else tiles
-
-
-def _products(values: Any, weights: Any, result: Any, tiles: int, groups: int, f: Filters, channels_last: bool) -> None:
-    """At each point and in each group (tiles x channels) times (channels x outputs)."""
-    batch, line = POINTS * groups, (1, 1, tiles)
-    problem = Problem(1, batch * f.channels, line, batch * f.outputs, line, POINT, batch, channels_last)
-    capability = backend.executor().capability()
-    tile = tune.float_tile(capability, tiles, f.outputs, batch, result.dtype.itemsize)
-    filters = Filters(1, f.channels, f.outputs, f.channels * f.outputs, 0, f.outputs, 1)
-    plan = lowering.forward(problem, tile.BK)
-    im2col.multiply(plan, tile, problem, values, weights, None, result, filters, None)
-
-
-conv = by_keywords(conv_plain)
-
-
-def supports(problem: ConvProblem) -> str | None:
-    """Why the method cannot serve a problem, or None."""
-    if problem.dilation[1:] != (1, 1):
-        return f"winograd on cuda serves dilation 1; this one is {problem.dilation[1]}x{problem.dilation[2]}"
-    return on_cpu(problem)

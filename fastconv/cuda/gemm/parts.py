@@ -1,8 +1,9 @@
 """Sums of a GEMM in parts, for problems with too few pixels and channels to keep a GPU busy but long sums.
 
-A part is one more phase (see ``gemm.Phase``): the same pixels, some of the steps, stored to a copy of y of its own. The
-kernels know nothing of it. A second kernel adds the parts in order and finishes y. How many there are depends on the
-problem alone, so a result has the same bits on every device. Extra memory: the parts, at most `settings.scratch_bytes`.
+A part is one more phase (see ``gathered.Phase``): the same pixels, some of the steps, stored to a copy of y of its own.
+The kernels know nothing of it. A second kernel adds the parts in order and finishes y. How many there are depends on
+the problem alone, so a result has the same bits on every device. Extra memory: the parts, at most
+`settings.scratch_bytes`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from ...config import settings
-from .. import backend, tune
+from .. import backend
 from ..activation import device_function
 from ..backend import cuda
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import START, Plan
-from .gemm import Phase
+from . import tiles
+from .gathered import Phase
+from .lowering import START, Plan
 
 FIRST, STEPS = Phase._fields.index("first"), Phase._fields.index("steps")
 
@@ -53,7 +55,7 @@ def make_add_parts(T: Any, S: Any, U: Any, bias: bool, activation: Any, shorten:
 def count_parts(plan: Plan, channels: int, groups: int, size: int, itemsize: int) -> int:
     """How many parts to cut the sums of `size` elements into, `channels` in each group; 1 for most problems."""
     rows, steps = size // (channels * groups), int(plan.phases[:, STEPS].max())
-    return max(1, min(tune.split_parts(rows, channels, groups, steps), settings.scratch_bytes // (size * itemsize)))
+    return max(1, min(tiles.split_parts(rows, channels, groups, steps), settings.scratch_bytes // (size * itemsize)))
 
 
 @lru_cache(maxsize=256)

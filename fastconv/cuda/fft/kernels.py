@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from ..activation import device_function
 from ..backend import cuda
-from ..gemm.gemm import L
-from ..indexing import make_pixel, make_position
+from ..indexing import L, make_pixel, make_position
 from ..launch import BLOCK
 from ..runtime.source import unrolled
 

@@ -1,6 +1,6 @@
 """The weight gradient as an implicit GEMM: dw = A' dy, summed over all output pixels in fixed parts.
 
-A' is the transpose of the gathered matrix of ``gemm``: a row belongs to one (tap, channel), a column to one output
+A' is the transpose of the gathered matrix of ``gathered``: a row belongs to one (tap, channel), a column to one output
 pixel. A block owns BM such rows x BN output channels and one part of the pixels, which it goes through BK at a time.
 `filters.sum_parts` then adds the parts in order: their number depends on the problem alone, so the result has the same
 bits on every device and in every run, and no atomics are needed.
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..backend import cuda
-from ..indexing import make_pixel
+from ..indexing import L, make_pixel
 from ..runtime.source import inlined, unrolled
-from .gemm import ENTRY, Gather, L, Tile, make_multiply
+from .gathered import ENTRY, Gather, make_multiply
+from .tiles import Tile
 
 
 class Pixels(NamedTuple):
@@ -107,7 +108,7 @@ def make_store(U: Any, tile: Tile) -> Any:
 
 
 def make_gemm_weights(T: Any, S: Any, U: Any, tile: Tile, pixels_first: bool, deep: bool) -> Callable[..., None]:
-    """The kernel for a tile; `pixels_first` and `deep` as for ``gemm.make_gemm``. Parts are (group, row, channel)."""
+    """The kernel for a tile; `pixels_first` and `deep` as for `make_gemm`. Parts are (group, row, channel)."""
     BM, BN, BK, TM, TN = tile
     RT = tile.threads // BK  # threads that load one pixel: each takes every RT-th row and channel
     LA, LB = BM // RT, BN // RT

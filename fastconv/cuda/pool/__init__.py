@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..problem import PoolProblem
-from .backend import cuda
-from .indexing import channel_axes, make_position
-from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
-from .lowering import Strides, strides_of
-from .pooling.pool_grad import avg_pool_grad as avg_pool_grad
-from .pooling.pool_grad import lp_pool_grad as lp_pool_grad
-from .pooling.pool_grad import max_pool_grad as max_pool_grad
-from .pooling.pool_windows import (
+from ...problem import PoolProblem
+from ..backend import cuda
+from ..indexing import Strides, channel_axes, make_position, strides_of
+from ..launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
+from .gradients import avg_pool_grad as avg_pool_grad
+from .gradients import lp_pool_grad as lp_pool_grad
+from .gradients import max_pool_grad as max_pool_grad
+from .windows import (
     MEAN,
     MEAN_OF,
     POWERS,
@@ -40,18 +39,9 @@ def make_max_pool(T: Any, S: Any, U: Any, numbered: bool, lowest: Any) -> Callab
     LOWEST = T(lowest)
 
     def max_pool(
-        x: Any,
-        y: Any,
-        indices: Any,
-        td: Any,
-        th: Any,
-        tw: Any,
-        xs: Strides,
-        s: Sizes,
-        outer: Any,
-        inner: Any,
+        x: Any, y: Any, indices: Any, td: Any, th: Any, tw: Any, xs: Strides, s: Sizes, outer: Any, inner: Any,
         total: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
             n, c, od, oh, ow = position(i, outer, s.OD, s.OH, s.OW, inner)

@@ -96,50 +96,29 @@ def scaled_norm(T: Any, U: Any) -> Any:
 
 
 def _lift(kind: int, T: Any) -> Callable[..., Any]:
-    def itself(v: Any, p: Any) -> Any:
-        return v
-
-    def magnitude(v: Any, p: Any) -> Any:
-        return abs(v)
-
-    def square(v: Any, p: Any) -> Any:
-        return v * v
-
-    def power(v: Any, p: Any) -> Any:
-        return T(math.pow(abs(v), p))
-
-    return {MAGNITUDES: magnitude, LARGEST: magnitude, SQUARES: square, POWERS: power}.get(kind, itself)
+    lifts = {
+        MAGNITUDES: lambda v, p: abs(v),
+        LARGEST: lambda v, p: abs(v),
+        SQUARES: lambda v, p: v * v,
+        POWERS: lambda v, p: T(math.pow(abs(v), p)),
+    }
+    return lifts.get(kind, lambda v, p: v)
 
 
 def _join(kind: int) -> Callable[..., Any]:
-    def add(a: Any, b: Any) -> Any:
-        return a + b
-
-    def largest(a: Any, b: Any) -> Any:
-        return b if b > a or b != b else a  # NaN wins
-
-    return largest if kind == LARGEST else add
+    if kind == LARGEST:
+        return lambda a, b: b if b > a or b != b else a  # NaN wins
+    return lambda a, b: a + b
 
 
 def _lower(kind: int, T: Any) -> Callable[..., Any]:
-    zero, one = T(0), T(1)
-
-    def itself(total: Any, p: Any, divisor: Any) -> Any:
-        return total
-
-    def quotient(total: Any, p: Any, divisor: Any) -> Any:
-        return total / divisor if divisor != zero else zero
-
-    def quotient_of(total: Any, p: Any, divisor: Any) -> Any:
-        return total / p
-
-    def square_root(total: Any, p: Any, divisor: Any) -> Any:
-        return T(math.sqrt(total))
-
-    def root(total: Any, p: Any, divisor: Any) -> Any:
-        return T(math.pow(total, one / p))
-
-    return {MEAN: quotient, MEAN_OF: quotient_of, SQUARES: square_root, POWERS: root}.get(kind, itself)
+    lowers = {
+        MEAN: lambda total, p, divisor: total / divisor if divisor != T(0) else T(0),
+        MEAN_OF: lambda total, p, divisor: total / p,
+        SQUARES: lambda total, p, divisor: T(math.sqrt(total)),
+        POWERS: lambda total, p, divisor: T(math.pow(total, T(T(1) / p))),
+    }
+    return lowers.get(kind, lambda total, p, divisor: total)
 
 
 def _window_table(axis: Any) -> np.ndarray:

@@ -11,24 +11,25 @@ rounding of a 16-bit result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .. import backend, lowering, tune
-from ..filters import Filters, cut, sum_parts
-from ..halves import Half
-from ..launch import blocks_for, flat, launch, needs_wide, table
-from ..lowering import Plan, Problem, strides_of
-from ..ptx import CHUNK
-from . import split
-from .gemm_tensor import BK, NARROW, NUMBERS, Tile, Weights, make_gemm_tensor
-from .gemm_weights import Pixels
-from .gemm_weights_tensor import Grad, geometry, make_gemm_weights_tensor
+from ....problem import ConvProblem, Triple
+from ... import backend
+from ...filters import Filters, cut, sum_parts
+from ...halves import Half, elements
+from ...indexing import strides_of
+from ...launch import blocks_for, flat, launch, needs_wide, table
+from ...ptx import CHUNK
+from .. import lowering, parts, tiles
+from ..lowering import Plan, entries_of, phases_of
+from ..tiles import STEP, TensorTile
+from ..weights import Pixels
+from .gathered import NARROW, NUMBERS, Weights, make_gemm_tensor
 from .staging import SIDE, Image, make_pack, make_pack_turned, make_stage, make_stage_planes
+from .weights import Grad, geometry, make_gemm_weights_tensor
 
 SINCE = 8, 0  # compute capability
 LEAST_OUTPUTS = 16
@@ -56,85 +57,84 @@ def choose_numbers(
     numbers = {"float32": "tf32" if tf32 else None, "float16": "f16", "bfloat16": "bf16"}.get(dtype)
     if numbers is None or capability < SINCE or not (zeros or numbers == "tf32"):
         return None
-    enough = channels is None or 2 * channels >= BK * NUMBERS[numbers]
+    enough = channels is None or 2 * channels >= STEP * NUMBERS[numbers]
     return numbers if enough and outputs >= LEAST_OUTPUTS else None
 
 
 def multiply(
-    lower: Callable[[Problem, int], Plan], p: Problem, x: Any, w: Any, b: Any, y: Any, filters: Filters,
-    activation: Any, numbers: str, channels_last: bool | None = None,
+    p: ConvProblem, filters: Filters, x: Any, w: Any, b: Any, y: Any, activation: Any, numbers: str,
+    channels_last: bool | None = None,
 ) -> None:  # fmt: skip
-    """y = activation(b + A w), A gathered from x as `lower` says; x, w, y are all float32 or all `Half`.
+    """y = activation(b + A w), A gathered from x as in ``cores.multiply``; x, w, y are all float32 or all `Half`.
 
     `channels_last` says how x lies, if not as y does.
     """
-    channels = filters.channels
-    words = -(-channels // (BK * NUMBERS[numbers])) * BK
-    plan = _plan(lower, p, words)
+    words = -(-filters.channels // (STEP * NUMBERS[numbers])) * STEP
+    plan = lowering.staged(p, words, STEP)
     capability, rows = backend.executor().capability(), y.size // (filters.outputs * p.groups)
-    tile = tune.tensor_tile(capability, rows, filters.outputs, p.groups)
-    size, last = (p.size, p.C) if lower is lowering.forward else (p.out, p.O)
+    tile = tiles.tensor_tile(capability, rows, filters.outputs, p.groups)
+    size, last = (p.out, p.O) if p.op == "conv_input_grad" else (p.size, p.C)
     image, columns = p.N * math.prod(size) * words * p.groups, len(plan.columns)
     weights = Weights(filters.outputs, columns, filters.outputs * columns)
     wide = needs_wide(x.size, w.size, y.size, image, columns * filters.outputs * p.groups * 2)
     order = p.channels_last if channels_last is None else channels_last
-    staged = _staged(_elements(x), p, last, size, words, numbers, wide, order)
+    staged = _staged(elements(x), p, last, size, words, numbers, wide, order)
     if filters.taps == p.groups == 1:  # output channels lie as pixels do
         rows_of_w = Image(0, filters.o, filters.c, filters.channels, words, 1, filters.outputs)
-        packed = _as_words(_elements(w), rows_of_w, 1, numbers, wide, filters.c == 1, "packed words")
+        packed = _as_words(elements(w), rows_of_w, 1, numbers, wide, filters.c == 1, "packed words")
     else:
-        packed = _packed(plan, _elements(w), filters, p.groups, numbers, wide)
+        packed = _packed(plan, elements(w), filters, p.groups, numbers, wide)
 
     def run(plan: Plan, b: Any, y: Any, activation: Any) -> None:
         _start(plan, tile, numbers, p, staged, packed, b, y, weights, activation, wide or needs_wide(y.size))
 
-    result, total = _elements(y), filters.outputs * p.groups
-    parts = split.count_parts(plan, filters.outputs, p.groups, y.size, 4)
+    result, total = elements(y), filters.outputs * p.groups
+    count = parts.count_parts(plan, filters.outputs, p.groups, y.size, 4)
     shorten = NARROW[numbers] if isinstance(y, Half) else None
     pixels = 1 if p.channels_last else y.size // (p.N * total)
-    split.through_parts(run, plan, b, result, parts, total, pixels, activation, shorten)
+    parts.through_parts(run, plan, b, result, count, total, pixels, activation, shorten)
 
 
 def _start(
-    plan: Plan, tile: Tile, numbers: str, p: Problem, staged: Any, packed: Any, b: Any, y: Any, weights: Weights,
-    activation: Any, wide: bool,
+    plan: Plan, tile: TensorTile, numbers: str, p: ConvProblem, staged: Any, packed: Any, b: Any, y: Any,
+    weights: Weights, activation: Any, wide: bool,
 ) -> None:  # fmt: skip
     grid = blocks_for(weights.outputs, tile.BN), blocks_for(int(plan.phases[:, 3].max()), tile.BM), len(plan.phases)
-    tables = table(_entries, (plan,), wide), table(_phases, (plan,), wide)
+    tables = table(entries_of, (plan,), wide), table(phases_of, (plan,), wide)
     y = flat(y)
     launch(
         make_gemm_tensor,
-        (tile, numbers, p.deep, b is not None, activation, y.dtype == np.uint16),
+        (tile, numbers, lowering.is_deep(p), b is not None, activation, y.dtype == np.uint16),
         math.prod(grid) * p.groups,
         (staged, packed, y if b is None else flat(b), y, *tables, plan.gather, plan.target, weights, grid),
         dtype=np.float32,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tiles.resident(tile.threads, wide),
         shared=tile.shared,
     )
 
 
-def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers: str) -> None:
+def weight_grad(p: ConvProblem, filters: Filters, x: Any, dy: Any, dw: Any, numbers: str) -> None:
     """dw = A' dy, A gathered from x; x, dy, dw are all float32 or all `Half`. Tiles and parts are the problem's."""
     per, pixels = NUMBERS[numbers], dy.size // p.O
     words, outputs = (-(-channels // (CHUNK * per)) * CHUNK for channels in (filters.channels, filters.outputs))
     rows = filters.taps * words * per
-    tile = tune.weights_tile(backend.executor().capability(), rows, filters.outputs)
+    tile = tiles.weights_tile(backend.executor().capability(), rows, filters.outputs)
     plan = lowering.forward(replace(p, C=words * p.groups, channels_last=True), tile.BM // per, False)
     grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), p.groups
     size = rows * filters.outputs * p.groups
-    parts, part = cut(pixels, 1, math.prod(grid), size * 4)
+    count, part = cut(pixels, 1, math.prod(grid), size * 4)
     totals = p.N * math.prod(p.size) * words * p.groups, pixels * outputs * p.groups
-    wide = needs_wide(x.size, dy.size, *totals, parts * size)
-    image = _staged(_elements(x), p, p.C, p.size, words, numbers, wide, p.channels_last)
-    grad = _staged(_elements(dy), p, p.O, p.out, outputs, numbers, wide, p.channels_last, "staged dy")
-    partial = backend.scratch("parts", parts * size, np.float32)
+    wide = needs_wide(x.size, dy.size, *totals, count * size)
+    image = _staged(elements(x), p, p.C, p.size, words, numbers, wide, p.channels_last)
+    grad = _staged(elements(dy), p, p.O, p.out, outputs, numbers, wide, p.channels_last, "staged dy")
+    partial = backend.scratch("parts", count * size, np.float32)
     steps = lowering.digits(geometry(tile, numbers)[3], p.out)
     launch(
         make_gemm_weights_tensor,
-        (tile, numbers, p.deep),
-        math.prod(grid) * parts,
+        (tile, numbers, lowering.is_deep(p)),
+        math.prod(grid) * count,
         (
             image, grad, partial, table(_chunks, (plan,), wide), plan.gather, Pixels(*p.out, pixels, part, *steps),
             Grad(outputs * p.groups, outputs, rows, filters.outputs), grid,
@@ -142,19 +142,15 @@ def weight_grad(p: Problem, x: Any, dy: Any, dw: Any, filters: Filters, numbers:
         dtype=np.float32,
         wide=wide,
         threads=tile.threads,
-        resident=tune.resident(tile.threads, wide),
+        resident=tiles.resident(tile.threads, wide),
         shared=tile.shared,
     )  # fmt: skip
     shorten = NARROW[numbers] if isinstance(dw, Half) else None
-    sum_parts(partial, dw.bits if isinstance(dw, Half) else dw, filters, parts, words * per, shorten)
-
-
-def _elements(array: Any) -> Any:
-    return flat(array.bits if isinstance(array, Half) else array)
+    sum_parts(partial, dw.bits if isinstance(dw, Half) else dw, filters, count, words * per, shorten)
 
 
 def _staged(
-    x: Any, p: Problem, channels: int, size: lowering.Triple, words: int, numbers: str, wide: bool,
+    x: Any, p: ConvProblem, channels: int, size: Triple, words: int, numbers: str, wide: bool,
     channels_last: bool, slot: str = "staged",
 ) -> Any:  # fmt: skip
     """The image as words, good until the next one in `slot`."""
@@ -174,9 +170,9 @@ def _as_words(x: Any, image: Image, images: int, numbers: str, wide: bool, chann
     if channels_last:
         launch(make_stage, (numbers,), blocks_for(total // 4), (x, staged, image, total // 4), dtype=x.dtype, wide=wide)
     else:
-        tiles = blocks_for(image.pixels, SIDE), blocks_for(image.words, SIDE)
-        blocks = math.prod(tiles) * image.groups * images
-        launch(make_stage_planes, (numbers,), blocks, (x, staged, image, tiles), dtype=x.dtype, wide=wide)
+        grid = blocks_for(image.pixels, SIDE), blocks_for(image.words, SIDE)
+        blocks = math.prod(grid) * image.groups * images
+        launch(make_stage_planes, (numbers,), blocks, (x, staged, image, grid), dtype=x.dtype, wide=wide)
     return staged
 
 
@@ -187,30 +183,17 @@ def _packed(plan: Plan, w: Any, filters: Filters, groups: int, numbers: str, wid
     packed = backend.scratch("packed words", size, np.uint32)
     args = w, packed, table(_offsets, (plan, filters, NUMBERS[numbers]), wide), columns, filters.outputs, filters.group
     if filters.o < filters.c:
-        tiles = blocks_for(columns, SIDE), blocks_for(filters.outputs, SIDE)
-        blocks = math.prod(tiles) * groups
-        launch(make_pack_turned, (numbers,), blocks, (*args, filters.o, tiles), dtype=w.dtype, wide=wide)
+        grid = blocks_for(columns, SIDE), blocks_for(filters.outputs, SIDE)
+        blocks = math.prod(grid) * groups
+        launch(make_pack_turned, (numbers,), blocks, (*args, filters.o, grid), dtype=w.dtype, wide=wide)
     else:
         launch(make_pack, (numbers,), blocks_for(size), (*args, filters.o, size), dtype=w.dtype, wide=wide)
     return packed
 
 
-@lru_cache(maxsize=256)
-def _plan(lower: Callable[[Problem, int], Plan], p: Problem, words: int) -> Plan:
-    return lowering.staged(lower, p, words, BK)
-
-
-def _entries(plan: Plan) -> np.ndarray:
-    return plan.entries.reshape(-1)
-
-
 def _chunks(plan: Plan) -> np.ndarray:
     """The entries of every chunk's first column."""
     return plan.entries[::CHUNK].reshape(-1)
-
-
-def _phases(plan: Plan) -> np.ndarray:
-    return plan.phases.reshape(-1)
 
 
 def _offsets(plan: Plan, filters: Filters, per: int) -> np.ndarray:

@@ -9,24 +9,92 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .gemm import gemm, gemm_tensor
+from ..ptx import WARP
 
+RUN = 4  # elements of a 16-byte load in float32
+STEP = 16  # of a step on tensor cores, 32 bits each
 Capability = tuple[int, int]
+
+
+class Tile(NamedTuple):
+    """Pixels, channels and columns of a block's tile; pixels and channels of a thread's."""
+
+    BM: int
+    BN: int
+    BK: int
+    TM: int
+    TN: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.BM // self.TM * (self.BN // self.TN)
+
+    @property
+    def VM(self) -> int:
+        """Pixels of a run: a thread's TM pixels lie in runs that one 16-byte load fetches."""
+        return min(self.TM, RUN)
+
+    @property
+    def VN(self) -> int:
+        """Channels of a run."""
+        return min(self.TN, RUN)
+
+    @property
+    def SM(self) -> int:
+        """From one of a thread's runs of pixels to the next: as far as the block's threads need."""
+        return self.BM // self.TM * self.VM
+
+    @property
+    def SN(self) -> int:
+        """From one of a thread's runs of channels to the next."""
+        return self.BN // self.TN * self.VN
+
+
+class TensorTile(NamedTuple):
+    """Pixels and channels of a block's tile, warps along both, and the steps it holds in shared memory."""
+
+    BM: int
+    BN: int
+    WM: int
+    WN: int
+    STAGES: int = 3
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return WARP * self.WM * self.WN
+
+    @property
+    def MT(self) -> int:
+        """Fragments of 16 pixels of a warp."""
+        return self.BM // self.WM // 16
+
+    @property
+    def NT(self) -> int:
+        """Fragments of 8 channels of a warp, an even number."""
+        return self.BN // self.WN // 8
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory."""
+        return self.STAGES * (self.BM + self.BN) * STEP * 4
+
 
 #: Tiles for float32 from the largest; each thread of the first two has 64 accumulators, of the others 32 or 16.
 TILES = (
-    gemm.Tile(128, 128, 8, 8, 8),
-    gemm.Tile(128, 64, 8, 8, 4),
-    gemm.Tile(64, 64, 8, 4, 4),
-    gemm.Tile(128, 32, 8, 8, 4),
-    gemm.Tile(128, 16, 8, 4, 4),
+    Tile(128, 128, 8, 8, 8),
+    Tile(128, 64, 8, 8, 4),
+    Tile(64, 64, 8, 4, 4),
+    Tile(128, 32, 8, 8, 4),
+    Tile(128, 16, 8, 4, 4),
 )
 #: Tiles for tensor cores; a lane of the first keeps 64 sums, of the others 32.
 TENSOR_TILES = (
-    gemm_tensor.Tile(128, 128, 2, 4),
-    gemm_tensor.Tile(128, 64, 4, 2),
-    gemm_tensor.Tile(64, 64, 2, 2),
-    gemm_tensor.Tile(128, 32, 4, 1),
+    TensorTile(128, 128, 2, 4),
+    TensorTile(128, 64, 4, 2),
+    TensorTile(64, 64, 2, 2),
+    TensorTile(128, 32, 4, 1),
 )
 
 
@@ -93,13 +161,13 @@ def resident(threads: int, wide: bool) -> int:
     return 1 if wide else max(1, 512 // threads)
 
 
-def float_resident(capability: Capability, tile: gemm.Tile, wide: bool) -> int:
+def float_resident(capability: Capability, tile: Tile, wide: bool) -> int:
     """`resident` without tensor cores: for sm_100 and later NVVM needs 139 registers where a thread keeps 64 sums."""
     many = tile.TM * tile.TN > 32 and capability >= (10, 0)
     return resident(tile.threads, wide or many)
 
 
-def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> gemm.Tile:
+def float_tile(capability: Capability, rows: int, channels: int, groups: int, itemsize: int) -> Tile:
     """The tile for a GEMM of `rows` x `channels` per group; all have the same BK, so the order of sums is the same too.
 
     It is as wide as the channels, or at least 64; float64 has room for 16 accumulators.
@@ -111,7 +179,7 @@ def float_tile(capability: Capability, rows: int, channels: int, groups: int, it
     return next((tile for tile in wide if _fills(capability, tile, rows, channels, groups)), wide[-1])
 
 
-def tensor_tile(capability: Capability, rows: int, channels: int, groups: int) -> gemm_tensor.Tile:
+def tensor_tile(capability: Capability, rows: int, channels: int, groups: int) -> TensorTile:
     """The tile for a GEMM of `rows` x `channels` per group on tensor cores."""
     narrowest = min(TENSOR_TILES, key=lambda tile: tile.BN)
     if channels <= narrowest.BN:
@@ -122,14 +190,14 @@ def tensor_tile(capability: Capability, rows: int, channels: int, groups: int) -
     return _with_stages(tile, capability)
 
 
-def weights_tile(capability: Capability, rows: int, channels: int) -> gemm_tensor.Tile:
+def weights_tile(capability: Capability, rows: int, channels: int) -> TensorTile:
     """The tile for a weight gradient of `rows` x `channels` per group on tensor cores.
 
     The largest of those that compute at most a quarter more than the one that fits best. Only its stages follow from
     the GPU: they do not change the order of sums, as the tile, and the parts that follow from it, would.
     """
 
-    def computed(tile: gemm_tensor.Tile) -> int:
+    def computed(tile: TensorTile) -> int:
         return -(-rows // tile.BM) * tile.BM * -(-channels // tile.BN) * tile.BN
 
     least = min(map(computed, TENSOR_TILES))
@@ -146,7 +214,7 @@ def split_parts(rows: int, channels: int, groups: int, steps: int) -> int:
     return max(1, min(enough_blocks(REFERENCE) // blocks, steps // LEAST_STEPS))
 
 
-def _with_stages(tile: gemm_tensor.Tile, capability: Capability) -> gemm_tensor.Tile:
+def _with_stages(tile: TensorTile, capability: Capability) -> TensorTile:
     """The tile with as many stages as leave room for the blocks whose registers have it."""
     for stages in range(MOST_STAGES, tile.STAGES, -1):
         deeper = tile._replace(STAGES=stages)
@@ -156,5 +224,5 @@ def _with_stages(tile: gemm_tensor.Tile, capability: Capability) -> gemm_tensor.
     return tile
 
 
-def _fills(capability: Capability, tile: gemm.Tile | gemm_tensor.Tile, rows: int, channels: int, groups: int) -> bool:
+def _fills(capability: Capability, tile: Tile | TensorTile, rows: int, channels: int, groups: int) -> bool:
     return -(-rows // tile.BM) * -(-channels // tile.BN) * groups >= enough_blocks(capability)

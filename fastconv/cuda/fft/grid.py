@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from ..lowering import Triple
+from ...problem import Triple
 
 TILES = 2, 4, 8, 16, 32  # lengths of tiles that are tried, in reaches
 MOVED, MULTIPLIED = 10.0, 0.3  # numbers to and from memory for a point's transforms; what a product counts beside

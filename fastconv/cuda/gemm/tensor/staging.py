@@ -1,6 +1,6 @@
-"""Operands for tensor cores: copies of image and weights as words of 32 bits, as ``gemm_tensor`` reads them.
+"""Operands for tensor cores: copies of image and weights as words of 32 bits, as ``gathered`` reads them.
 
-An image becomes channels-last with each group's channels filled up to whole steps of BK words by zeros; the weights
+An image becomes channels-last with each group's channels filled up to whole steps of STEP words by zeros; the weights
 (group, output channel, column of A). Words hold one float32 rounded to TF32, or two 16-bit numbers as they are.
 """
 
@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numba
 
-from .. import ptx
-from ..backend import cuda
-from ..launch import BLOCK
-from ..runtime.source import inlined
-from .gemm_tensor import NUMBERS, L
+from ... import ptx
+from ...backend import cuda
+from ...indexing import L
+from ...launch import BLOCK
+from ...runtime.source import inlined
+from .gathered import NUMBERS
 
 SIDE = 32  # words and pixels that a block turns: 128 bytes either way
 

@@ -14,54 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
-
 from .. import ptx
 from ..activation import device_function
 from ..backend import cuda
-from ..indexing import make_pixel
+from ..indexing import L, make_pixel
 from ..runtime.source import inlined, unrolled
+from .tiles import Tile
 
-RUN = 4  # elements of a 16-byte load in float32
 OUTSIDE = -(1 << 30)  # a coordinate that is outside every image, whatever offset comes to it
 PHASE = 7  # numbers that describe a phase; see `Phase`
 ENTRY = 4  # numbers that describe a column of A: offset in elements, offset in pixels along D, H, W
-L = numba.uint64  # shared memory is addressed by 64 bits: no masking between additions
-
-
-class Tile(NamedTuple):
-    """Pixels, channels and columns of a block's tile; pixels and channels of a thread's."""
-
-    BM: int
-    BN: int
-    BK: int
-    TM: int
-    TN: int
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block."""
-        return self.BM // self.TM * (self.BN // self.TN)
-
-    @property
-    def VM(self) -> int:
-        """Pixels of a run: a thread's TM pixels lie in runs that one 16-byte load fetches."""
-        return min(self.TM, RUN)
-
-    @property
-    def VN(self) -> int:
-        """Channels of a run."""
-        return min(self.TN, RUN)
-
-    @property
-    def SM(self) -> int:
-        """From one of a thread's runs of pixels to the next: as far as the block's threads need."""
-        return self.BM // self.TM * self.VM
-
-    @property
-    def SN(self) -> int:
-        """From one of a thread's runs of channels to the next."""
-        return self.BN // self.TN * self.VN
 
 
 class Phase(NamedTuple):
