@@ -80,7 +80,23 @@ def _is_plain(values: tuple[Any, ...]) -> bool:
     return True
 
 
-def run(problem: PoolProblem, operands: Operands, *arrays: Any, **options: Any) -> None:
+def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:
+    """A new array of `shape` that the operator of a pool has written."""
+    result = operands.empty(shape)
+    _run(problem, operands, *arrays, result, **options)
+    return operands.finish(result)
+
+
+def maxima(problem: PoolProblem, operands: Operands, return_indices: bool) -> Any:
+    """The largest elements of all windows, and where they are if that is asked for."""
+    wanted = parse_flag(return_indices, "return_indices")
+    y = operands.empty(problem.y_shape)
+    indices = operands.empty(problem.y_shape, np.int64) if wanted else None
+    _run(problem, operands, operands.arrays[0], y, indices)
+    return (operands.finish(y), operands.finish(indices)) if wanted else operands.finish(y)
+
+
+def _run(problem: PoolProblem, operands: Operands, *arrays: Any, **options: Any) -> None:
     """Run the operator of a pool on arrays in the caller's shape; None stays None."""
     first = 1 if problem.channels_last else 2
     ones = (1,) * (3 - problem.rank)
