@@ -48,7 +48,8 @@ def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, 
 def _binder(definition: FunctionType, names: list[str]) -> Callable[[int], FunctionType]:
     """What makes, for a rank, a function that passes its arguments on to the definition; it has no defaults yet."""
     code, passed = definition.__code__, ", ".join(names)
-    names.insert(code.co_argcount - 1, "*")  # behind the parameters that have a place, rank not counted
+    if code.co_kwonlyargcount:
+        names.insert(code.co_argcount - 1, "*")  # behind the parameters that have a place, rank not counted
     source = f"""
 def binder(definition):
     def bind(rank):

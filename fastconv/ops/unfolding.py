@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from .. import memory
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
 from ..spec import LAYOUTS, conv_problem, parse_axes, parse_shape
 from ..spec.shapes import missing_axes
-from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._arrays import Operands
 from ._ranks import ranked
 
 
@@ -89,40 +85,17 @@ def _unfold(rank: int, x: Any, size: Any, *, stride: Any = 1, padding: Any = 0, 
             [2, 6],
             [3, 7]]])
     """
-    if x is None:
-        raise InvalidArgument("x is None; expected an array")
-    if is_device_array(x):
-        return _unfold_on_device(rank, x, size, stride, padding, dilation)
-    x = _real(as_array(x, "x"))
-    x = contiguous(x, x.dtype.newbyteorder("="))
-    problem = _problem(rank, x.shape, "x", size, stride, padding, dilation)
-    cols = memory.empty(_matrix_shape(problem), x.dtype)
-    operator("unfold")(problem, x.reshape(problem.x_shape3), cols)
-    return cols
+    operands = Operands("x", x, halves=True, moved=True)
+    (x,) = operands.arrays
+    if x.dtype.kind == "c" or x.dtype.itemsize > 8:
+        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
+    problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
+    cols = operands.empty(_matrix_shape(problem))
+    operator("unfold", operands.device)(problem, _elements(x).reshape(problem.x_shape3), _elements(cols))
+    return operands.finish(cols)
 
 
 unfold1d, unfold2d, unfold3d = _unfold
-
-
-def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    backend, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "halves"))
-    backend.require()
-    x = _real(backend.as_device(given))
-    problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
-    unfold = operator("unfold", "cuda")
-    if x.dtype != np.float16:
-        cols = backend.empty(_matrix_shape(problem), x.dtype)
-        unfold(problem, x.reshape(problem.x_shape3), cols)
-        return backend.like(cols, given)
-    half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(problem), x.dtype)
-    unfold(problem, half.bits.reshape(problem.x_shape3), cols.bits)
-    return backend.like(cols.array, given)
-
-
-def _real(x: Any) -> Any:
-    if x.dtype.kind == "c" or x.dtype.itemsize > 8:
-        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
-    return x
 
 
 @ranked("fold{}d")
@@ -201,6 +174,11 @@ def _fold(
 
 
 fold1d, fold2d, fold3d = _fold
+
+
+def _elements(array: Any) -> Any:
+    """What is copied: of 16-bit numbers on a GPU the bits."""
+    return getattr(array, "bits", array)
 
 
 def _problem(
