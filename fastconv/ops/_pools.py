@@ -11,7 +11,7 @@ import numpy as np
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
 from ..problem import PoolProblem
-from ..spec import adaptive_problem, parse_flag, parse_real, pool_problem
+from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous, is_device_array
 
@@ -42,7 +42,7 @@ def problem_of(
 ) -> PoolProblem:
     """`pool_problem`, which remembers what it was asked where the question is plain enough to be recognised."""
     ceil_mode = parse_flag(ceil_mode, "ceil_mode")
-    ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_problem
+    ask = _remembered if is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_problem
     return ask(
         x_shape,
         size,
@@ -60,24 +60,12 @@ def problem_of(
 
 def adaptive_of(op: str, rank: int, x_shape: Any, size: Any, layout: Any, dtype: Any) -> PoolProblem:
     """`adaptive_problem` with a memory, as `problem_of`."""
-    ask = _remembered_adaptive if _is_plain((x_shape, size, layout)) else adaptive_problem
+    ask = _remembered_adaptive if is_plain((x_shape, size, layout)) else adaptive_problem
     return ask(x_shape, size, rank=rank, layout=layout, dtype=dtype, op=op)
 
 
 _remembered = lru_cache(maxsize=1024)(pool_problem)
 _remembered_adaptive = lru_cache(maxsize=1024)(adaptive_problem)
-
-
-_PLAIN = frozenset((int, str, type(None)))
-
-
-def _is_plain(values: tuple[Any, ...]) -> bool:
-    """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
-    for value in values:
-        kind = type(value)
-        if kind not in _PLAIN and not (kind is tuple and _is_plain(value)):
-            return False
-    return True
 
 
 def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:
