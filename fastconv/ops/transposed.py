@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from ..spec import transposed_problem
+from ..spec import is_plain, transposed_problem
 from ._arrays import Operands
 from ._kernels import check_activation, compute
 from ._ranks import ranked
+
+_remembered = lru_cache(maxsize=1024)(transposed_problem)
 
 
 @ranked("conv_transpose{}d")
@@ -94,7 +97,9 @@ def _transposed(
     """
     operands = Operands("x w b", x, w, b, device=device)
     x, w, b = operands.arrays
-    problem = transposed_problem(
+    plain = is_plain((stride, padding, output_padding, dilation, groups, layout))
+    parse = _remembered if plain else transposed_problem
+    problem = parse(
         x.shape, w.shape, None if b is None else b.shape, rank=rank, stride=stride, padding=padding,
         output_padding=output_padding, dilation=dilation, groups=groups, layout=layout, dtype=operands.compute,
     )  # fmt: skip

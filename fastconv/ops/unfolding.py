@@ -8,7 +8,7 @@ from typing import Any
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
-from ..spec import LAYOUTS, conv_problem, parse_axes, parse_shape
+from ..spec import LAYOUTS, known_problem, parse_axes, parse_shape
 from ..spec.shapes import missing_axes
 from ._arrays import Operands
 from ._ranks import ranked
@@ -192,7 +192,7 @@ def _problem(
             f"{missing_axes('x', len(shape), rank) if name == 'x' else ''}"
         )
     w_shape = (1, shape[1], *parse_axes(size, "size", rank))
-    return conv_problem(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation, op="unfold")
+    return known_problem("unfold", shape, w_shape, None, rank, stride, padding, dilation, 1, None, "zeros", "float32")
 
 
 def _matrix_shape(problem: ConvProblem) -> tuple[int, int, int]:
