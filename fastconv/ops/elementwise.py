@@ -133,7 +133,7 @@ def activation_grad(
         dy, activation = dy * (y * (one - y) if activation == "sigmoid" else one - y * y), None
     if activation is None and axis is None:
         return dy, None
-    cpu, runs = kernels("elementwise"), kernels("runs").cut(dy.shape, dy.ndim - 1 if axis is None else axis % dy.ndim)
+    cpu, runs = kernels("elementwise"), kernels("runs").cut_runs(dy.shape, dy.ndim - 1 if axis is None else axis % dy.ndim)
     fold = 0 if axis is None else runs.fold
     dz = dy if activation is None else empty(dy.shape, dy.dtype)
     partial = np.zeros(runs.tasks * fold)

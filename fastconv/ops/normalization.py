@@ -32,7 +32,7 @@ def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarra
     """
     (x,) = floats("x", x)
     axis %= x.ndim
-    runs = kernels("runs").cut(x.shape, axis)
+    runs = kernels("runs").cut_runs(x.shape, axis)
     first = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])[0] if x.size else np.zeros(x.shape[axis], x.dtype)
     shift = np.maximum(first, 0) if relu else first
     sums, squares = np.zeros((2, runs.tasks * runs.fold))
@@ -69,7 +69,7 @@ def batch_norm(
     """
     (x,) = floats("x", x)
     axis %= x.ndim
-    runs = kernels("runs").cut(x.shape, axis)
+    runs = kernels("runs").cut_runs(x.shape, axis)
     mean, var, gamma, beta = (
         per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma"), (beta, "beta"))
     )
@@ -140,7 +140,7 @@ def batch_norm_grad(
     """
     dy, x = floats("dy x", dy, x)
     axis %= x.ndim
-    runs, cpu = kernels("runs").cut(x.shape, axis), kernels("normalization")
+    runs, cpu = kernels("runs").cut_runs(x.shape, axis), kernels("normalization")
     mean, var, gamma = (per_channel(v, n, x.shape[axis]) for v, n in ((mean, "mean"), (var, "var"), (gamma, "gamma")))
     members, tasks = team(runs.tasks, 4 * x.size), runs.tasks if x.size else 0
     floor, sums, products = _floor(x.dtype, relu), *np.zeros((2, runs.tasks * runs.fold))
