@@ -18,7 +18,7 @@ import numpy as np
 
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, Shape
+from ...simd.depth_sweep import SHAPES, DepthTile
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
 from ..blocking import WANTED_TASKS
@@ -134,7 +134,7 @@ def cut(low: Lowered, lanes: Lanes, itemsize: int) -> Planar:
     )
 
 
-def _inside(low: Lowered, tile: Shape) -> list[int]:
+def _inside(low: Lowered, tile: DepthTile) -> list[int]:
     """First and end, on each axis, of the outputs whose inputs are neighbours in x, or none.
 
     What is left at either side is nothing or at least a tile.

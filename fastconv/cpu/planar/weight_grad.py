@@ -36,7 +36,8 @@ from ...simd.filter_tile import (
 )  # fmt: skip
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ...simd.lanes import address, peek, poke
+from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS
 from ..lowering import Lowered, WeightStrides
@@ -234,8 +235,8 @@ def _pack_dy_rows(n, dy, dy0, here, pitch, dst, at):
     od, row0, rows, col0, cols = here
     start = dy0 + od * peek(n, Y_D) + row0 * peek(n, Y_H) + col0
     for r in range(rows):
-        copy_run(dst, at + r * pitch, dy, start + r * peek(n, Y_H), cols)
-        clear_run(dst, at + r * pitch + cols, pitch - cols)
+        copy(dst, at + r * pitch, dy, start + r * peek(n, Y_H), cols)
+        clear(dst, at + r * pitch + cols, pitch - cols)
 
 
 @kernel
