@@ -17,7 +17,7 @@ import numpy as np
 
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, Shape
+from ...simd.depth_sweep import SHAPES, DepthTile
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
@@ -246,7 +246,7 @@ def _known(low: Lowered, lanes: Lanes, vector: int) -> Known:
     return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else NOWHERE)
 
 
-def _inside(low: Lowered, tile: Shape) -> Inside:
+def _inside(low: Lowered, tile: DepthTile) -> Inside:
     """What is left at either side is nothing or at least a tile."""
     ranges = []
     for axis, least in enumerate((1, tile.rows, tile.cols)):

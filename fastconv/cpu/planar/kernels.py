@@ -13,7 +13,8 @@ from ...simd.depth_sweep import depth_sweep
 from ...simd.fields import behind, fields
 from ...simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter_tiles, filter_vectors
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ...simd.lanes import address, peek, poke
+from ...simd.vector import clear, copy
 from ..items import Block
 from ..pack import Axes, pack_strip, unpack_rows
 from .bands import Bands
@@ -148,14 +149,14 @@ def pack_rows(n, x, x0, places, columns, here, depth, dst, fill):
                 for r in range(rows):
                     row = peek(rows_at, here.row0 * sh + r)
                     if plane < 0 or row < 0:
-                        clear_run(dst, at, count)
+                        clear(dst, at, count)
                     else:
                         line = base + row * xh
                         _pack_border(x, line, cols_at, begin, left, sw, dst, at)
                         _pack_inner(x, line + middle, sw, inner, dst, at + shift)
                         _pack_border(x, line, cols_at, right, end, sw, dst, at + shift + inner)
                     if rest > 0:
-                        clear_run(dst, at + count, rest)
+                        clear(dst, at + count, rest)
                     at += band_h
 
 
@@ -175,7 +176,7 @@ def _pack_border(x, line, cols_at, first, end, sw, dst, at):
 @kernel
 def _pack_inner(x, line, sw, count, dst, at):
     if sw == 1:
-        copy_run(dst, at, x, line, count)
+        copy(dst, at, x, line, count)
     elif sw == 2:  # a step that the compiler knows becomes shuffles
         for i in range(count):
             poke(dst, at + i, peek(x, line + 2 * i))

@@ -38,7 +38,8 @@ from ...simd.filter_tile import (
 )  # fmt: skip
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, poke
+from ...simd.lanes import address, poke
+from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS
 from ..lowering import Lowered, WeightStrides
@@ -234,8 +235,8 @@ def _pack_dy_rows(n, dy, dy0, here, pitch, dst):
     start = dy0 + here.plane * n.y.d + here.row0 * n.y.h + here.col0
     for r in range(here.rows):
         at = n.band_size + r * pitch
-        copy_run(dst, at, dy, start + r * n.y.h, here.cols)
-        clear_run(dst, at + here.cols, pitch - here.cols)
+        copy(dst, at, dy, start + r * n.y.h, here.cols)
+        clear(dst, at + here.cols, pitch - here.cols)
 
 
 @kernel

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ...simd.family import invoke
 from ...simd.host import tile_rows
 from ...simd.jit import kernel
+from ...simd.lanes import place
 from ...simd.microkernel import multiply_tile
 from ...simd.vector import lanes_of
 from ..items import locate_item
 from ..lowering import Strides
 from ..pack import Axes, pack_strip, unpack_planar
 from .sides import MOST_POINTS
-from .transforms import invoke, place
 
 TILE_ROWS = tile_rows()
 ORIGIN = np.zeros(1, np.int64)  # the table of offsets of a sum with one term

@@ -17,9 +17,10 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...kept import kept
 from ...memory import scratch
+from ...simd.family import invoke
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add
-from ...simd.lanes import load, store, zeros
+from ...simd.lanes import load, place, store, zeros
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ...simd.vector import clear, copy, lanes_of
 from ...threads import team
@@ -30,7 +31,7 @@ from .grad_plan import GradCut, cut
 from .plan import TAPS, Shape
 from .sides import Side, input_side, output_side
 from .tiles import ORIGIN, TILE_ROWS, tiles_before, transform_item
-from .transforms import gradient_address, input_address, invoke, place, weights_address
+from .transforms import gradient_address, input_address, weights_address
 
 
 class Plan(NamedTuple):
