@@ -56,7 +56,7 @@ FILTERS = Family(
     kind=(BROADCAST, LANES),
     vectors=range(1, filter_vectors() + 1),
 )
-filter_address = FILTERS.address
+filter_tile_address = FILTERS.address
 
 
 @FILTERS.caller
@@ -66,7 +66,7 @@ def filter_tiles(
     tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
     columns_inner,
 ):  # fmt: skip
-    """Compute a run of tiles with the function at `address` (see `filter_address`); the module's docstring has the sum.
+    """Compute a run of tiles with the function at `address` (`filter_tile_address`): the sum in the module's docstring.
 
     ``table[table0:]`` holds `entries` (0 or more) of `FIELDS` integers; x0, w0, c0 and bias0 are offsets into flat
     arrays or addresses. c[r, v] lies at c0 + r*c_row + v*c_vector; of vector v only the first columns - v*c_columns

@@ -30,7 +30,7 @@ from ...simd.filter_tile import (
     FILTER_ROWS,
     LANES,
     ZERO,
-    filter_address,
+    filter_tile_address,
     filter_tiles,
     filter_vectors,
 )  # fmt: skip
@@ -161,7 +161,7 @@ def accumulate_planar(cut: Cut, low: Lowered, x: np.ndarray, dy: np.ndarray, dw:
     _accumulate(
         members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), cut.planar.numbers,
         cut.numbers, cut.tiles, partial.reshape(-1), np.empty((members, cut.table + 8), np.int64),
-        scratch((members, cut.own), x.dtype), filter_address(x.itemsize),
+        scratch((members, cut.own), x.dtype), filter_tile_address(x.itemsize),
     )  # fmt: skip
     with np.errstate(all="ignore"):  # as silent as the compiled kernels
         if lanes.kind == BROADCAST:
