@@ -30,9 +30,9 @@ from typing import Any
 from .emit import I64, Emitter
 from .family import Family
 from .host import host
+from .microkernel import ACCUMULATE, BIAS
 
 BROADCAST, LANES = 0, 1
-ZERO, ACCUMULATE, BIAS = 0, 1, 2  # values of `start`
 FILTER_ROWS = 6
 FIELDS = 4  # of an entry: x_at, w_at, range code, count
 

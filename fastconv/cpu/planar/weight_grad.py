@@ -23,20 +23,11 @@ import numpy as np
 from ...borders import counting_index
 from ...kept import kept
 from ...memory import scratch
-from ...simd.filter_tile import (
-    ACCUMULATE,
-    BROADCAST,
-    FIELDS,
-    FILTER_ROWS,
-    LANES,
-    ZERO,
-    filter_tile_address,
-    filter_tiles,
-    filter_vectors,
-)  # fmt: skip
+from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_tile_address, filter_tiles, filter_vectors
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lanes import address, peek, poke
+from ...simd.microkernel import ACCUMULATE, ZERO
 from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS
