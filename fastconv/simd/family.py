@@ -21,7 +21,7 @@ import inspect
 import itertools
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from llvmlite import ir
@@ -47,6 +47,7 @@ class Family:
         self.arguments: Any = namedtuple("arguments", arguments)  # type: ignore[misc]
         self._elements, self._integers = elements.split(), integers.split()
         self._entry: Callable[..., None] | None = None
+        self._called: list[str] | None = None
         self.address = lru_cache(maxsize=2)(self._compile)
 
     def member(self, body: Callable[..., None]) -> Callable[..., None]:
@@ -68,7 +69,9 @@ class Family:
         def emit(context: Any, builder: Any, kinds: Any, values: Any) -> None:
             call(builder, *values)
 
-        return self._intrinsic(stub.__name__, list(inspect.signature(stub).parameters), emit, stub.__doc__)
+        names = list(inspect.signature(stub).parameters)
+        self._called = [name for name in names[1:] if not self._is_offset(name)]
+        return self._intrinsic(stub.__name__, names, emit, stub.__doc__)
 
     def switch(self) -> Any:
         """The intrinsic that calls a member, all of which are emitted in its place; an offset follows each pointer."""
@@ -77,10 +80,12 @@ class Family:
     def _compile(self, itemsize: int) -> int:
         """Address of the C function for float32 (4 bytes) or float64 (8), the same for all kernels."""
         entry = self._entry or self._plain_entry()
+        names = list(inspect.signature(entry).parameters)
+        if self._called not in (None, names):
+            raise TypeError(f"{self.name}: called with {self._called}, expected {names}")
         kinds = dict.fromkeys(self._elements, types.CPointer(FLOATS[itemsize]))
         kinds |= dict.fromkeys(self._integers, types.CPointer(types.int64))
-        signature = types.void(*(kinds.get(name, INTP) for name in inspect.signature(entry).parameters))
-        return c_function(signature, entry).address
+        return c_function(types.void(*(kinds.get(name, INTP) for name in names)), entry).address
 
     def _plain_entry(self) -> Callable[..., None]:
         """A function for Numba that hands its arguments to the switch."""
@@ -99,10 +104,10 @@ class Family:
             number = builder.add(builder.mul(number, I64(span)), builder.sub(value, I64(first)))
             members = {n * span + v - first: (*key, v) for (n, key), v in itertools.product(members.items(), known)}
 
-        def calling(key: tuple[int, ...]) -> Callable[[], None]:
-            return lambda: builder.call(self._function(emit, key, values), values) and None
+        def call_member(key: tuple[int, ...]) -> None:
+            builder.call(self._function(emit, key, values), values)
 
-        emit.choose(number, {n: calling(key) for n, key in members.items()})
+        emit.choose(number, {n: partial(call_member, key) for n, key in members.items()})
 
     def _function(self, outer: Emitter, key: tuple[int, ...], values: Sequence[Any]) -> Any:
         """One member: a function of its own, for LLVM takes much longer for one with all of them."""

@@ -30,9 +30,9 @@ from typing import Any
 from .emit import I64, Emitter
 from .family import Family
 from .host import host
+from .microkernel import ACCUMULATE, BIAS
 
 BROADCAST, LANES = 0, 1
-ZERO, ACCUMULATE, BIAS = 0, 1, 2  # values of `start`
 FILTER_ROWS = 6
 FIELDS = 4  # of an entry: x_at, w_at, range code, count
 
@@ -56,7 +56,7 @@ FILTERS = Family(
     kind=(BROADCAST, LANES),
     vectors=range(1, filter_vectors() + 1),
 )
-filter_address = FILTERS.address
+filter_tile_address = FILTERS.address
 
 
 @FILTERS.caller
@@ -66,7 +66,7 @@ def filter_tiles(
     tiles, x_tile, c_tile, columns_tile, inner, x_inner, w_inner, c_inner, bias_inner,
     columns_inner,
 ):  # fmt: skip
-    """Compute a run of tiles with the function at `address` (see `filter_address`); the module's docstring has the sum.
+    """Compute a run of tiles with the function at `address` (`filter_tile_address`): the sum in the module's docstring.
 
     ``table[table0:]`` holds `entries` (0 or more) of `FIELDS` integers; x0, w0, c0 and bias0 are offsets into flat
     arrays or addresses. c[r, v] lies at c0 + r*c_row + v*c_vector; of vector v only the first columns - v*c_columns

@@ -22,7 +22,7 @@ import numpy as np
 from ...kept import kept
 from ...memory import scratch
 from ...simd.depth_sweep import depth_address
-from ...simd.filter_tile import filter_address
+from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
@@ -66,7 +66,7 @@ class PlanarEngine:
             scratch((members, self.plan.own), x.dtype),
             relu,
             self._streams(x, y),
-            filter_address(x.itemsize),
+            filter_tile_address(x.itemsize),
             depth_address(x.itemsize),
         )
 

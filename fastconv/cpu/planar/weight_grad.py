@@ -25,20 +25,11 @@ from ...borders import counting_index
 from ...kept import kept
 from ...memory import scratch
 from ...simd.fields import fields, packed
-from ...simd.filter_tile import (
-    ACCUMULATE,
-    BROADCAST,
-    FIELDS,
-    FILTER_ROWS,
-    LANES,
-    ZERO,
-    filter_address,
-    filter_tiles,
-    filter_vectors,
-)  # fmt: skip
+from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_tile_address, filter_tiles, filter_vectors
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lanes import address, poke
+from ...simd.microkernel import ACCUMULATE, ZERO
 from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS
@@ -101,7 +92,7 @@ class PlanarWeights:
         _accumulate(
             members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), self.numbers,
             self.tiles, partial.reshape(-1), np.empty((members, self.table + 8), np.int64),
-            scratch((members, self.own), x.dtype), filter_address(x.itemsize),
+            scratch((members, self.own), x.dtype), filter_tile_address(x.itemsize),
         )  # fmt: skip
         with np.errstate(all="ignore"):  # as silent as the compiled kernels
             if lanes.kind == BROADCAST:
