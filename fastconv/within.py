@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import _GeneratorContextManager, contextmanager
-from typing import Any, TypeAlias
-
-Block: TypeAlias = "_GeneratorContextManager[None]"  # for ``with``, or round a function as a decorator
+from contextlib import ContextDecorator
+from typing import Any
 
 
 class Within(threading.local):
@@ -25,12 +22,23 @@ class Within(threading.local):
     False
     """
 
-    @contextmanager
-    def set(self, **settings: Any) -> Iterator[None]:
-        """Let them hold in this block, in this thread."""
-        outer = {name: getattr(self, name) for name in settings}
-        vars(self).update(settings)
-        try:
-            yield
-        finally:
-            vars(self).update(outer)
+    def set(self, **settings: Any) -> Block:
+        """Let them hold in a ``with`` block, or while a function decorated with this runs."""
+        return Block(self, settings)
+
+
+class Block(ContextDecorator):
+    """A context manager without a generator: steps of training enter several."""
+
+    def __init__(self, local: Within, settings: dict[str, Any]) -> None:
+        self._local, self._settings = local, settings
+
+    def _recreate_cm(self) -> Block:
+        return Block(self._local, self._settings)  # a decorated function may call itself
+
+    def __enter__(self) -> None:
+        self._outer = {name: getattr(self._local, name) for name in self._settings}
+        vars(self._local).update(self._settings)
+
+    def __exit__(self, *error: object) -> None:
+        vars(self._local).update(self._outer)

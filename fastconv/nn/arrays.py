@@ -47,7 +47,7 @@ def one_rank(y_true: Sizes, y_pred: Sizes) -> tuple[Sizes, Sizes]:
 
 
 def host_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and outputs, or numbers of any shape, as NumPy's arrays."""
+    """Labels and outputs as NumPy's arrays, of whatever shape."""
     return arguments.host_array(None, "y_true", y_true), arguments.host_array(None, "y_pred", y_pred)
 
 

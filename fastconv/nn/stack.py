@@ -75,7 +75,7 @@ class Stack(Holder):
         self.device = device
 
     @property
-    def title(self) -> str:
+    def _title(self) -> str:
         return "the model"
 
     def add(self, layer: Layer) -> None:
@@ -157,7 +157,7 @@ class Stack(Holder):
         self.passes  # noqa: B018  shapes are those of the layers as they are now
         return self.layers[-1].output_shape
 
-    def owned(self) -> list[tuple[Way, Holder, Parameter]]:
+    def _owned(self) -> list[tuple[Way, Holder, Parameter]]:
         return owned_weights(self.layers)
 
     @property

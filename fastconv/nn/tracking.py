@@ -63,7 +63,7 @@ class Holder:
         """The layers and models directly inside, each with the way to it."""
         return iter(())
 
-    def owned(self) -> list[tuple[Way, Holder, Parameter]]:
+    def _owned(self) -> list[tuple[Way, Holder, Parameter]]:
         """All weights, each once, with the layer that has it and the way there."""
         return owned_weights([self])
 
@@ -73,7 +73,7 @@ class Holder:
     @property
     def weights(self) -> list[Parameter]:
         """All weights, those of layers inside included, each once."""
-        return [w for _, _, w in self.owned()]
+        return [w for _, _, w in self._owned()]
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -89,7 +89,7 @@ class Holder:
         return [w for w in self.weights if id(w) not in changed]
 
     @property
-    def title(self) -> str:
+    def _title(self) -> str:
         """What messages call it."""
         return f"layer {shown(self.name)}"
 
@@ -99,10 +99,10 @@ class Holder:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights; number and shapes must agree."""
-        owned = [(holder, weight) for _, holder, weight in self.owned()]
+        owned = [(holder, weight) for _, holder, weight in self._owned()]
         given = arguments.items("set_weights", "weights", weights, "a list of arrays")
         if len(given) != len(owned):
-            raise InvalidArgument(f"{self.title} has {len(owned)} weights but {len(given)} were given")
+            raise InvalidArgument(f"{self._title} has {len(owned)} weights but {len(given)} were given")
         arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(owned, given, strict=True)]
         for (holder, weight), array in zip(owned, arrays, strict=True):
             check_weight(holder, weight, array, "was given")

@@ -1,4 +1,4 @@
-"""Operations of a family, each made of the functions that its family's maker gives."""
+"""How operations are made: of a forward function by itself, or a family of them by the functions of its maker."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from ._checked import checked
 Pair = tuple[Callable[..., Any], Callable[..., tuple[Any, ...]]]
 
 
+def operation(forward: Callable[..., Any]) -> Primitive:
+    """Make an operation of a forward function, which then sees arrays and numbers only; use as a decorator."""
+    return Primitive(checked(forward))
+
+
 def defined(name: str, doc: str, forward: Callable[..., Any], vjp: Callable[..., tuple[Any, ...]]) -> Primitive:
     """The operation of this name and docstring."""
     forward.__doc__ = doc
-    operation = Primitive(checked(forward), name)
-    operation.vjp(vjp)
-    return operation
+    made = Primitive(checked(forward), name)
+    made.vjp(vjp)
+    return made
 
 
 def of_ranks(stem: str, note: str, make: Callable[[str, int], Pair]) -> Iterator[Primitive]:

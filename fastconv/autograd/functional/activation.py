@@ -9,9 +9,8 @@ import numpy as np
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
 from ...spec import parse_real
-from ..operation import Primitive, Saved, primitive
-from ._checked import checked
-from ._defined import defined
+from ..operation import Primitive, Saved
+from ._defined import defined, operation
 
 
 def _activation(name: str, doc: str) -> Primitive:
@@ -33,8 +32,7 @@ sigmoid = _activation("sigmoid", "1/(1 + exp(-x)).")
 tanh = _activation("tanh", "Hyperbolic tangent.")
 
 
-@primitive
-@checked
+@operation
 def leaky_relu(x: Any, *, slope: float = elementwise.LEAKY_SLOPE) -> Saved:
     """x where x > 0, else ``slope*x``; the slope must be positive."""
     slope = parse_real(slope, "slope", "a positive number")
@@ -65,8 +63,7 @@ softmax = _softmax("softmax", "exp(x) over its sum along `axis`.", False)
 log_softmax = _softmax("log_softmax", "Logarithm of `softmax`, exact where that underflows.", True)
 
 
-@primitive
-@checked
+@operation
 def dropout(x: Any, *, rate: float, seed: int) -> Saved:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``; the mask follows from `seed`."""
     rate = parse_real(rate, "rate", "a number from 0 up to, but not including, 1")

@@ -79,7 +79,7 @@ class Conv(Spatial):
         return (*self.kernel_size, channels // self.groups, self.filters)
 
     def build(self, input_shape: Shape) -> None:
-        kernel_shape = self.kernel_shape(self.channels(input_shape))
+        kernel_shape = self.kernel_shape(self._channels(input_shape))
         taps = math.prod(self.kernel_size)
         fans = (float(taps * kernel_shape[-2]), float(taps * kernel_shape[-1]))
         self.compute_output_shape(input_shape)
@@ -87,7 +87,7 @@ class Conv(Spatial):
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.bias_size(kernel_shape),), **self.bias_options)
 
-    def takes(self) -> str:
+    def _takes(self) -> str:
         axes = ("depth", "height", "width")[3 - self.rank :]
         axes = (*axes, "channels") if self.channels_last else ("channels", *axes)
         return f"images ({', '.join(('batch', *axes))})"
@@ -128,8 +128,8 @@ class Conv(Spatial):
         return self.live(self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        w_shape = self._in_layout(self.kernel_shape(self.channels(input_shape)))
-        problem = conv_problem((1, *self.image(input_shape)), w_shape, rank=self.rank, **self.options)
+        w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
+        problem = conv_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
         return (None, *problem.y_shape[1:])
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -216,7 +216,7 @@ class DepthwiseConv2D(Conv, rank=2):
         self.kernel_options = weight_options(depthwise_initializer, depthwise_regularizer, depthwise_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        self.groups = self.channels(input_shape)
+        self.groups = self._channels(input_shape)
         super().build(input_shape)
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
@@ -226,7 +226,7 @@ class DepthwiseConv2D(Conv, rank=2):
         return kernel_shape[-1] * kernel_shape[-2]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        self.groups = self.channels(input_shape)
+        self.groups = self._channels(input_shape)
         return super().compute_output_shape(input_shape)
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:

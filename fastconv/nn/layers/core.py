@@ -240,10 +240,10 @@ class ZeroPadding(Spatial):
         return F.pad(x, widths=widths)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = self.image(input_shape)
+        shape = self._image(input_shape)
         size = shape[:-1] if self.channels_last else shape[1:]
         padded = [n + sum(pair) for n, pair in zip(size, self.padding, strict=True)]
-        return self.arranged(self.channels(input_shape), padded)
+        return self._arranged(self._channels(input_shape), padded)
 
 
 class ZeroPadding1D(ZeroPadding, rank=1):

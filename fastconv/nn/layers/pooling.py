@@ -53,7 +53,7 @@ class Pooling(Spatial):
         return {"stride": self.strides, "padding": self.padding, "layout": self.layout}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        problem = pool_problem((1, *self.image(input_shape)), self.pool_size, rank=self.rank, **self._window)
+        problem = pool_problem((1, *self._image(input_shape)), self.pool_size, rank=self.rank, **self._window)
         return (None, *problem.y_shape[1:])
 
 
@@ -71,8 +71,8 @@ class GlobalPooling(Spatial):
         return y if self.keepdims else F.reshape(y, shape=(y.shape[0], math.prod(y.shape[1:])))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        channels = self.channels(input_shape)
-        return self.arranged(channels, (1,) * self.rank) if self.keepdims else (None, channels)
+        channels = self._channels(input_shape)
+        return self._arranged(channels, (1,) * self.rank) if self.keepdims else (None, channels)
 
 
 class MaxPooling1D(Pooling, rank=1, operation="max"):

@@ -31,19 +31,19 @@ class Spatial(Layer):
         """The layout's name in `fastconv`'s functions."""
         return LAYOUTS[self.rank][self.channels_last]
 
-    def image(self, input_shape: Shape) -> tuple[int, ...]:
+    def _image(self, input_shape: Shape) -> tuple[int, ...]:
         """The shape of one image; its axes must be those of the layer."""
-        return known_size(self, input_shape, self.rank + 2, self.takes())
+        return known_size(self, input_shape, self.rank + 2, self._takes())
 
-    def takes(self) -> str:
+    def _takes(self) -> str:
         """What an input must be, in words."""
         return f"{self.rank} spatial axes beside batch and channels"
 
-    def channels(self, input_shape: Shape) -> int:
+    def _channels(self, input_shape: Shape) -> int:
         """The number of channels of an input."""
-        return self.image(input_shape)[-1 if self.channels_last else 0]
+        return self._image(input_shape)[-1 if self.channels_last else 0]
 
-    def arranged(self, channels: int, size: Sequence[int]) -> Shape:
+    def _arranged(self, channels: int, size: Sequence[int]) -> Shape:
         """A batch's shape from channels and spatial size."""
         return (None, *size, channels) if self.channels_last else (None, channels, *size)
 

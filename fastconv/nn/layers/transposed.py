@@ -51,9 +51,9 @@ class ConvTranspose(Conv):
         return self.filters
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        w_shape = self._in_layout(self.kernel_shape(self.channels(input_shape)))
-        problem = transposed_problem((1, *self.image(input_shape)), w_shape, rank=self.rank, **self.options)
-        return self.arranged(self.filters, problem.size[3 - self.rank :])
+        w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
+        problem = transposed_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
+        return self._arranged(self.filters, problem.size[3 - self.rank :])
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation)
