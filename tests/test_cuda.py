@@ -161,7 +161,7 @@ def test_parts_cover_all_pixels():
     for items in (1, 7, 255, 256, 257, 100_003):
         for pixels in (1, 3, 300):
             for blocks in (1, 13, 5000):
-                parts, part = filters.cut(items, pixels, blocks, 4000)
+                parts, part = filters.count_parts(items, pixels, blocks, 4000)
                 assert (parts - 1) * part < items <= parts * part
 
 
