@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 #: A module imports only from groups above its own, or from its own group without a circle.
 LAYERS = [
     {"errors"},
-    {"config", "files", "interrupts", "streams"},
+    {"config", "files", "interrupts", "streams", "within"},
     {"kept"},
     {"windows", "borders", "foreign"},
     {"problem"},
@@ -142,6 +142,12 @@ def test_no_circles():
 
     for name in graph:
         visit(name, ())
+
+
+def test_training_reaches_devices_through_ops():
+    """Lazy imports are counted too."""
+    above = {name: path for name, path in modules().items() if name.split(".")[0] in ("autograd", "nn", "cli")}
+    assert not [(name, other) for name, path in above.items() for other in imports(path) if other.startswith("cuda")]
 
 
 def test_only_cuda_names_numba_cuda():

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..foreign import is_device_array
 from ..ops._reading import read_array
+from ..ops.devices import as_device
 from .tape import PRIMITIVES, Node, node_of, propagate
 
 
@@ -250,6 +251,4 @@ def as_data(value: Any, like: Any = None) -> Any:
             )
     elif like is not None and not there:
         raise InvalidArgument("host and device arrays are mixed: the tensor is on the host; fc.to_host() the other")
-    from ..cuda.array import asarray
-
-    return asarray(value, dtype)
+    return as_device(value, dtype)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument
-from ._arrays import is_device_array
+from ..foreign import is_device_array
 from ._floats import Floats
 
 

@@ -9,11 +9,9 @@ import numpy as np
 
 from ...memory import empty
 from ...spec import parse_flag, parse_real
-from ..operation import primitive
+from ..operation import Saved, primitive
 from ..tensor import Tensor, as_data
 from ._checked import checked
-
-Saved = tuple[np.ndarray, tuple[Any, ...]]
 
 
 def _kind(x: Any) -> tuple[tuple[int, ...], Any]:

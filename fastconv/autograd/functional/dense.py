@@ -9,10 +9,8 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..operation import primitive
+from ..operation import Saved, primitive
 from ._checked import checked
-
-Saved = tuple[np.ndarray, tuple[Any, ...]]
 
 
 @primitive

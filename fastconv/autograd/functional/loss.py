@@ -9,12 +9,11 @@ import numpy as np
 from ...errors import InvalidArgument
 from ...ops import elementwise
 from ...spec import parse_flag
-from ..operation import primitive
+from ..operation import Saved, primitive
 from ..tensor import Tensor, as_data
 from ._checked import checked
 from .arithmetic import absolute, mean, multiply, subtract
 
-Saved = tuple[np.ndarray, tuple[Any, ...]]
 EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
 

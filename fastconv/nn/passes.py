@@ -5,8 +5,8 @@
 * the last activation, where the loss can be taken of what goes into it (softmax with cross-entropy): left out in
   training.
 
-The results are those of the layers one by one. A plan is made of the layers as they are; it can tell whether they still
-are, and is then made anew.
+The results are those of the layers one by one. Passes are made of the layers as they are; they can tell whether these
+still are, and are then made anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .layers.custom import invoke, training_as
 Step = Callable[[Tensor, bool], Tensor]
 
 
-class Plan:
+class Passes:
     """The steps of a stack of layers.
 
     Parameters
@@ -71,7 +71,7 @@ class Plan:
         return x
 
     def fits(self, layers: Sequence[Layer]) -> bool:
-        """Whether the layers are those that the plan was made of, as they were then."""
+        """Whether the layers are those that these passes were made of, as they were then."""
         if len(layers) != len(self._made_of):
             return False
         for (known, kind, activation, call, shape), layer in zip(self._made_of, layers, strict=True):
@@ -95,7 +95,7 @@ class _Linear:
 
 
 def _outlines(layer: Layer) -> tuple[Any, ...]:
-    """All of a layer that a plan and its shapes depend on, to be compared by identity."""
+    """All of a layer that its passes and shapes depend on, to be compared by identity."""
     own = vars(layer)
     return layer, type(layer), own.get("activation"), own.get("call"), own["input_shape"]
 

@@ -1,0 +1,26 @@
+"""Operations of a family, each made of the functions that its family's maker gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..operation import Primitive
+from ._checked import checked
+
+Pair = tuple[Callable[..., Any], Callable[..., tuple[Any, ...]]]
+
+
+def defined(name: str, doc: str, forward: Callable[..., Any], vjp: Callable[..., tuple[Any, ...]]) -> Primitive:
+    """The operation of this name and docstring."""
+    forward.__doc__ = doc
+    operation = Primitive(checked(forward), name)
+    operation.vjp(vjp)
+    return operation
+
+
+def of_ranks(stem: str, note: str, make: Callable[[str, int], Pair]) -> Iterator[Primitive]:
+    """``fastconv``'s function ``stem`` for signals, images and volumes; `make` gets its name and rank."""
+    for rank in (1, 2, 3):
+        name = f"{stem}{rank}d"
+        yield defined(name, f"``fastconv.{name}``{note}.", *make(name, rank))
