@@ -18,6 +18,7 @@ from ..foreign import is_device_array
 from ._reading import as_array, check_out
 
 FLOATS = ("float32", "float64")
+HALVES = ("float16", "bfloat16")
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "bias")  # operands that may be None, where they are the last
 
@@ -35,13 +36,20 @@ class Operands:
         Dtype the caller gets back: float16 and bfloat16 are computed in float32.
     device : {"cpu", "cuda"}
 
-    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32.
+    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32. An array that
+    is `moved` and not computed with keeps whatever dtype it has.
     """
 
     _halves = False
 
     def __init__(
-        self, names: str, *values: Any, device: str | None = None, integers: bool = False, halves: bool = False
+        self,
+        names: str,
+        *values: Any,
+        device: str | None = None,
+        integers: bool = False,
+        halves: bool = False,
+        moved: bool = False,
     ) -> None:
         self.arrays: Sequence[Any]
         absent = values[-1] is None and names.endswith(OPTIONAL)
@@ -64,14 +72,17 @@ class Operands:
             None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)
         ]
         dtypes = [_dtype_of(v if a is None else a) for v, a in zip(values, arrays, strict=True) if v is not None]
-        self.result, self.compute = computing_dtype(dtypes, self.names, integers)
+        if moved:
+            self.result = self.compute = dtypes[0].newbyteorder("=")
+        else:
+            self.result, self.compute = computing_dtype(dtypes, self.names, integers)
         if self.device == "cpu":
             self.arrays = [None if a is None else contiguous(a, self.compute) for a in arrays]
         else:
             from ..cuda import backend, exchange
 
             backend.require()
-            self._halves = halves and self.result != self.compute
+            self._halves = halves and self.result.name in HALVES
             if self._halves:
                 self.arrays = self._as_halves(values, arrays)
                 return
@@ -215,7 +226,7 @@ def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) ->
     for dtype in dtypes[1:]:
         result = np.result_type(result, dtype)
     result = result.newbyteorder("=")
-    if result.name in ("float16", "bfloat16"):
+    if result.name in HALVES:
         return result, np.dtype(np.float32)
     if result.kind in "biu":
         if integers and result.kind != "b":

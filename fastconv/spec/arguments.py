@@ -25,6 +25,16 @@ COMPUTED = ("float32", "float64")
 MOST = 1 << 31  # strides, paddings and the like are below
 MOST_AXES = 64  # of an array of NumPy
 MOST_ELEMENTS = 1 << 60  # of an array: as many float64 as can be addressed
+_PLAIN = frozenset((int, str, type(None)))
+
+
+def is_plain(values: tuple[Any, ...]) -> bool:
+    """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
+    for value in values:
+        kind = type(value)
+        if kind not in _PLAIN and not (kind is tuple and is_plain(value)):
+            return False
+    return True
 
 
 def parse_layout(layout: str | None, rank: int) -> bool:

@@ -13,13 +13,15 @@ import numpy as np
 from ...borders import frozen
 from ...kept import kept
 from ...memory import scratch
+from ...simd.family import invoke
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import place
 from ...simd.vector import copy
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
 from ..pack import pack_planar
 from .plan import TAPS, Cut
-from .transforms import filter_address, invoke, place
+from .transforms import filter_address
 
 
 class Filters(NamedTuple):
