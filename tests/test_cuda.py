@@ -31,6 +31,7 @@ from fastconv.cuda.pool import gradients
 from fastconv.cuda.runtime import adoption, streams
 from fastconv.cuda.runtime.executor import NumbaExecutor
 from fastconv.errors import DeviceMissing, InvalidArgument
+from fastconv.spec import conv_problem, pool_problem
 
 EXECUTOR = cudasim.Executor()  # one for all tests: it keeps the kernels it has translated
 SMALL_TILE = tiles.Tile(8, 8, 4, 2, 2)
@@ -127,10 +128,9 @@ def test_nan_reaches_its_windows_alone(simulator, method):
     x, w = np.ones((1, 1, 1, 5, 6), np.float32), np.ones((1, 1, 1, 2, 2), np.float32)
     x[0, 0, 0, 2, 3] = np.nan
     y = backend.empty((1, 1, 1, 4, 5), np.float32)
-    problems.kernel("conv", method)(
-        backend.to_device(x), backend.to_device(w), None, y, stride=(1, 1, 1), dilation=(1, 1, 1),
-        padding=((0, 0),) * 3, padding_mode="zeros", groups=1, channels_last=False, activation="relu",
-    )  # fmt: skip
+    problem = conv_problem((1, 1, 5, 6), (1, 1, 2, 2), rank=2)
+    run = problems.kernel("conv", method)
+    run(problem, backend.to_device(x), backend.to_device(w), None, y, activation="relu")
     assert sorted(map(tuple, np.argwhere(np.isnan(backend.to_host(y)[0, 0, 0])))) == [(1, 2), (1, 3), (2, 2), (2, 3)]
 
 
@@ -161,7 +161,7 @@ def test_parts_cover_all_pixels():
     for items in (1, 7, 255, 256, 257, 100_003):
         for pixels in (1, 3, 300):
             for blocks in (1, 13, 5000):
-                parts, part = filters.cut(items, pixels, blocks, 4000)
+                parts, part = filters.count_parts(items, pixels, blocks, 4000)
                 assert (parts - 1) * part < items <= parts * part
 
 
@@ -245,7 +245,9 @@ def test_max_pool_grad_of_any_indices(simulator, channels_last):
         problems.on_device(dy, 3, channels_last, "float32"),
         problems.on_device(indices, 3, channels_last, "int64"),
     )
-    pool.max_pool_grad(*arrays, dx, channels_last=channels_last)
+    x_shape, layout = ((2, 15, 10, 2), "NHWC") if channels_last else ((2, 2, 15, 10), "NCHW")
+    problem = pool_problem(x_shape, (7, 1), stride=1, rank=2, layout=layout, op="max_pool_grad")
+    pool.max_pool_grad(problem, *arrays, dx)
     np.testing.assert_array_equal(problems.on_host(dx, (2, 2, 150), channels_last), expected)
 
 
@@ -716,8 +718,7 @@ def test_kernels_run_on_the_callers_stream():
         x = exchange.as_device(Foreign((1, 1, 1, 2, 2), stream=7))
         y = executor.empty((1, 1, 1, 1, 1), "float32")
         y.gpu_data = Memory()
-        windows = tuple(np.array([[0, n, n]]) for n in (1, 2, 2))
-        pool.avg_pool(x, y, windows, step=(1, 1, 1), channels_last=False, divisor=None)
+        pool.avg_pool(pool_problem((1, 1, 2, 2), 2, rank=2, op="avg_pool"), x, y, divisor=None)
         assert executor.streams == [7]
         assert streams.stream_of(x) == streams.stream_of(y) == 7
         assert streams.current_stream() == 0

@@ -63,9 +63,9 @@ def small_tiles(monkeypatch):
         monkeypatch.setattr(module, "settings", small)
     whole = grid._axis_cuts
     monkeypatch.setattr(grid, "_axis_cuts", lambda *axis: whole(*axis)[-1:])
-    grid.cut.cache_clear()
+    grid.tiling.cache_clear()
     yield
-    grid.cut.cache_clear()
+    grid.tiling.cache_clear()
 
 
 def agree(actual, expected, tolerance=2e-6):
@@ -124,14 +124,14 @@ def test_fast_lengths(n):
 def test_cuts_hold_all_results():
     for results, reach, step in [((1, 50, 60), (0, 6, 4), (1, 3, 1)), ((9, 9, 9), (2, 8, 0), (1, 1, 2))]:
         for weights in (1, 100, 10_000):
-            c = grid.cut(results, reach, step, 2, 3, weights, 1 << 20)
+            c = grid.tiling(results, reach, step, 2, 3, weights, 1 << 20)
             for n, k, s, length, move, tiles in zip(results, reach, step, *c, strict=True):
                 assert length >= move + k and move % s == 0 and (tiles - 1) * move < n <= tiles * move
 
 
 def test_many_filters_take_small_tiles():
-    one = grid.cut((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 2, 1, 1 << 27)
-    many = grid.cut((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 128, 4096, 1 << 27)
+    one = grid.tiling((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 2, 1, 1 << 27)
+    many = grid.tiling((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 128, 4096, 1 << 27)
     assert many.points < one.points and many.points * 4096 <= 1 << 27
 
 

@@ -203,7 +203,7 @@ GEMM_BUGS = {
     "wrong half of a row": ("ca = U(am + lane % U(16)), U(lane // U(16))", "ca = U(am + lane % U(16)), U(0)"),
     "rows above the image": ("U(h0[i] + th) < U(image.H) and ", ""),
     "no zeros outside": ("x, L(at), inside)", "x, L(at), True)"),
-    "channels beyond the last": ("U(step) * U(BK)) if real else U(0)", "U(step) * U(BK))"),
+    "channels beyond the last": ("U(step) * U(STEP)) if real else U(0)", "U(step) * U(STEP))"),
     "one pixel too many": ("            if m < M:\n                n", "            if m <= M:\n                n"),
     "one channel too many": ("if o < U(weights.outputs):", "if o <= U(weights.outputs):"),
     "one step too few": ("if S(s + AHEAD) < steps:", "if S(s + STAGES) < steps:"),
@@ -278,7 +278,7 @@ def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("numbers", ["f16", "bf16"])
 def test_planted_bug_in_conversion(simulator, numbers, tmp_path, monkeypatch):
-    mutant = mutated(halves, "            y[i] = convert(x[i])\n\n    return narrow", "            y[i] = U(x[i])\n\n    return narrow", tmp_path)  # fmt: skip # noqa: E501
+    mutant = mutated(halves, "y[i] = convert(x[i])", "y[i] = convert(x[i]) if widen else U(x[i])", tmp_path)
     dtype = np.dtype(np.float16) if numbers == "f16" else BF16
     x = np.array([1.5, -2.0, 7.0], np.float32)
 

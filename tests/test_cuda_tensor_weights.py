@@ -187,7 +187,7 @@ def test_no_two_lanes_meet_on_a_bank(tile, numbers):
 
 @pytest.mark.parametrize("blocks", [1, 9, 36, 100, 263, 300, 528, 5000])
 def test_parts_fill_two_rounds_of_blocks_and_begin_no_third(blocks):
-    parts, part = filters.cut(10**6, 1, blocks, 64)
+    parts, part = filters.count_parts(10**6, 1, blocks, 64)
     assert parts == 1 or 2 * filters.ENOUGH_BLOCKS * 0.5 < parts * blocks <= 2 * filters.ENOUGH_BLOCKS
     assert (parts - 1) * part < 10**6 <= parts * part
 

@@ -15,7 +15,7 @@ from ..problem import ConvProblem
 from . import backend, border
 from .activation import device_function
 from .backend import cuda
-from .filters import Filters, cut, filters_of, sum_parts
+from .filters import Filters, count_parts, filters_of, sum_parts
 from .halves import through_float32
 from .indexing import Shape, Strides, channel_axes, make_position, shape_of, strides_xy
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
@@ -204,7 +204,7 @@ def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
 def _conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     p, x = border.padded(p, x)
     rows = p.N * p.out[0] * p.out[1]
-    parts, part = cut(rows, p.out[2], blocks_for(dw.size), dw.size * dw.dtype.itemsize)
+    parts, part = count_parts(rows, p.out[2], blocks_for(dw.size), dw.size * dw.dtype.itemsize)
     total = parts * dw.size
     partial = backend.scratch("parts", total, dw.dtype)
     launch(

@@ -19,30 +19,33 @@ from .backend import cuda
 from .channels import AHEAD, Cut, layout_of, make_add_parts, make_fold, make_place, make_walk
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .pointwise import fill
-from .runtime.source import unrolled
+from .runtime.source import known, unrolled
 
 EACH = 4
 HASHED = 8192  # elements that share a key of dropout's hash: cpu/elementwise's BLOCK
 U32, U64 = numba.uint32, numba.uint64
 
 
-def make_unary(T: Any, S: Any, U: Any, kind: str) -> Callable[..., None]:
-    """y = f(x); `kind` is "relu", "leaky_relu" (with `slope`), "sigmoid" or "tanh"."""
-    function = _function(kind, T)
+def make_activation(T: Any, S: Any, U: Any, kind: str, gradient: bool) -> Callable[..., None]:
+    """z = f(x), or with `gradient` z = x * (derivative of f, whose output is y); `slope` is leaky_relu's."""
+    function: Any = _gradient(kind, T) if gradient else _function(kind, T)
 
-    def unary(x: Any, y: Any, slope: Any, total: Any) -> None:
+    def activation(x: Any, y: Any, z: Any, slope: Any, total: Any) -> None:
         v = cuda.local.array(EACH, T)
         first = U(U(cuda.blockIdx.x) * U(EACH * BLOCK) + U(cuda.threadIdx.x))
         for k in unrolled(EACH):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                v[k] = function(x[i], slope)
+                if known(gradient):
+                    v[k] = function(x[i], y[i], slope)
+                else:
+                    v[k] = function(x[i], slope)
         for k in unrolled(EACH):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                y[i] = v[k]
+                z[i] = v[k]
 
-    return unary
+    return activation
 
 
 def _function(kind: str, T: Any) -> Callable[[Any, Any], Any]:
@@ -71,25 +74,6 @@ def _gradient(kind: str | None, T: Any) -> Callable[[Any, Any, Any], Any]:
         "tanh": lambda d, y, slope: T(d * (T(1) - y * y)),
     }
     return numba.njit(functions[kind])
-
-
-def make_activation_grad(T: Any, S: Any, U: Any, kind: str) -> Callable[..., None]:
-    """dz = dy * (derivative of an activation whose output is y)."""
-    gradient = _gradient(kind, T)
-
-    def activation_grad(dy: Any, y: Any, dz: Any, slope: Any, total: Any) -> None:
-        v = cuda.local.array(EACH, T)
-        first = U(U(cuda.blockIdx.x) * U(EACH * BLOCK) + U(cuda.threadIdx.x))
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                v[k] = gradient(dy[i], y[i], slope)
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                dz[i] = v[k]
-
-    return activation_grad
 
 
 def make_gradient_sums(T: Any, S: Any, U: Any, threads: int, lanes: int, kind: str | None) -> Callable[..., None]:
@@ -181,7 +165,8 @@ def mixed(value: Any) -> Any:
 @entry
 def activate(x: Any, y: Any, *, kind: str, slope: float = 0.0) -> None:
     """y = "relu", "leaky_relu" (with a slope), "sigmoid" or "tanh" of x."""
-    _each(make_unary, (kind,), y, flat(x), flat(y), np.dtype(y.dtype).type(slope))
+    x = flat(x)
+    _each(make_activation, (kind, False), y, x, x, flat(y), np.dtype(y.dtype).type(slope))
 
 
 @entry
@@ -195,7 +180,7 @@ def activation_grad(
     number = np.dtype(dy.dtype).type(slope)
     if axis is None:
         assert kind is not None
-        _each(make_activation_grad, (kind,), dz, flat(dy), flat(y), flat(dz), number)
+        _each(make_activation, (kind, True), dz, flat(dy), flat(y), flat(dz), number)
         return
     if dy.size == 0:
         fill(sums, 0)

@@ -98,7 +98,7 @@ def sum_parts(parts: Any, dw: Any, filters: Filters, count: int, padded: int = 0
     launch(make_sum_parts, constants, blocks_for(size), args, dtype=parts.dtype, wide=needs_wide(count * part))
 
 
-def cut(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:
+def count_parts(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:
     """How many parts a sum is cut into, and items of a part.
 
     A function of the problem alone: the order of the sum must not depend on the device.

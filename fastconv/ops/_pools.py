@@ -10,10 +10,11 @@ import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
+from ..foreign import is_device_array
 from ..problem import PoolProblem
 from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
-from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._arrays import Operands, as_array, contiguous
 
 
 def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:

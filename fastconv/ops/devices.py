@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import as_array, is_device_array
+from ..foreign import is_device_array
+from ._arrays import as_array
 
 
 def to_device(x: Any) -> Any:

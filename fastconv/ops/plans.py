@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ..foreign import is_device_array
 from ..problem import ConvProblem
 from ..spec import LAYOUTS, known_problem, parse_shape
-from ._arrays import Operands, as_array, is_device_array
+from ._arrays import Operands, as_array
 from ._complex import is_complex
 from ._exactness import ZEROS, in_range, judge_filters, suits
 from ._kernels import Bound, bind, check_activation, is_guarded

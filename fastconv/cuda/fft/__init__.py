@@ -29,7 +29,7 @@ from ..indexing import before_of, strides_of, triple
 from ..launch import blocks_for, entry, flat, launch, needs_wide
 from ..pointwise import fill
 from . import spectra
-from .grid import Cut, cut
+from .grid import Tiling, tiling
 from .kernels import Grid, Source, Sums, Target, make_lay, make_sum_products, make_take
 
 REGISTER_TILE = 4  # sums of a thread along rows and along columns, at most
@@ -52,7 +52,7 @@ def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, *, activation: Any) -> 
         return
     p, x = border.padded(p, x)
     x, result = _first(p, x), _room(p, y)
-    f, grids = filters_of(p), _cut(p, _spread(p), p.stride, y)
+    f, grids = filters_of(p), _tiling(p, _spread(p), p.stride, y)
     weights = _filters(p, grids, w)
     lying = Source(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *grids.lengths)
     counts = triple(m // s for m, s in zip(grids.moves, p.stride, strict=True))
@@ -78,7 +78,7 @@ def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     p, target = border.unfolded(given, dx)
     dy, result = _first(p, dy), _room(p, target)
     places = triple(axis.before + axis.size for axis in p.axes)
-    f, grids = filters_of(p), _cut(p, places, ONE, dx)
+    f, grids = filters_of(p), _tiling(p, places, ONE, dx)
     weights = _filters(p, grids, w)
     lying = Source(*p.out, *strides_of(p.O, p.out, False), *grids.moves, *_reach(p), *p.stride, *grids.lengths)
     to = Target(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *_reach(p))
@@ -100,7 +100,7 @@ def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
         return fill(dw, 0)
     p, x = border.padded(p, x)
     x, dy = _first(p, x), _first(p, dy)
-    f, grids = filters_of(p), _cut(p, _spread(p), ONE, dw)
+    f, grids = filters_of(p), _tiling(p, _spread(p), ONE, dw)
     x_lying = Source(*p.size, *strides_of(p.C, p.size, False), *grids.moves, *before_of(p), *ONE, *grids.lengths)
     dy_lying = Source(*p.out, *strides_of(p.O, p.out, False), *grids.moves, *NONE, *p.stride, *grids.moves)
     spectrum = None
@@ -114,13 +114,13 @@ def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     _take(spectrum, None, dw, p.O, Grid(*grids.lengths, *ONE, f.channels, 0), to, None)
 
 
-def _cut(p: ConvProblem, places: Triple, step: Triple, result: Any) -> Cut:
+def _tiling(p: ConvProblem, places: Triple, step: Triple, result: Any) -> Tiling:
     """The grids for so many `places` of each axis; filters are as long as they reach."""
     budget = FILTER_BYTES // (2 * result.dtype.itemsize)
-    return cut(places, _reach(p), step, p.N, p.C + p.O, p.O * p.inputs, budget)
+    return tiling(places, _reach(p), step, p.N, p.C + p.O, p.O * p.inputs, budget)
 
 
-def _filters(p: ConvProblem, grids: Cut, w: Any) -> Any:
+def _filters(p: ConvProblem, grids: Tiling, w: Any) -> Any:
     """The spectra of all filters, (output, input) channels."""
     strides = _filter_strides(filters_of(p), p.kernel)
     lying = Source(*p.kernel, *strides, *NONE, *NONE, *p.dilation, *grids.lengths)
@@ -175,7 +175,7 @@ def _take(spectrum: Any, b: Any, y: Any, tiles: int, grid: Grid, to: Target, act
     )
 
 
-def _grid(grids: Cut, channels: int, first: int) -> Grid:
+def _grid(grids: Tiling, channels: int, first: int) -> Grid:
     return Grid(*grids.lengths, *grids.tiles, channels, first)
 
 
@@ -184,12 +184,12 @@ def _axes(lengths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(k + 2 for k, n in enumerate(lengths) if n > 1)
 
 
-def _frequencies(grids: Cut) -> int:
+def _frequencies(grids: Tiling) -> int:
     """Numbers of a plane's spectrum."""
     return math.prod(spectra.spectrum_shape((1, 1, *grids.lengths), _axes(grids.lengths)))
 
 
-def _chunks(p: ConvProblem, grids: Cut, result: Any) -> Iterator[tuple[int, int]]:
+def _chunks(p: ConvProblem, grids: Tiling, result: Any) -> Iterator[tuple[int, int]]:
     """(first tile, number of tiles) that are worked on at a time."""
     size = (p.C + p.O) * (grids.points + 2 * _frequencies(grids)) * result.dtype.itemsize
     step = max(1, settings.scratch_bytes // size)

@@ -18,7 +18,7 @@ MOVED, MULTIPLIED = 10.0, 0.3  # numbers to and from memory for a point's transf
 FACTORS = 2, 3, 5, 7  # of lengths that cuFFT transforms fast
 
 
-class Cut(NamedTuple):
+class Tiling(NamedTuple):
     """Points of a grid, results of a tile, and tiles along D, H, W."""
 
     lengths: Triple
@@ -37,7 +37,9 @@ class Cut(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def cut(results: Triple, reach: Triple, step: Triple, images: int, channels: int, weights: int, budget: int) -> Cut:
+def tiling(
+    results: Triple, reach: Triple, step: Triple, images: int, channels: int, weights: int, budget: int
+) -> Tiling:
     """The cheapest of a few cuts.
 
     Parameters
@@ -50,9 +52,9 @@ def cut(results: Triple, reach: Triple, step: Triple, images: int, channels: int
         Points of all filters' planes that should not be exceeded.
     """
     options = [_axis_cuts(r, k, s) for r, k, s in zip(results, reach, step, strict=True)]
-    cuts = [Cut(*zip(*choice, strict=True)) for choice in product(*options)]  # type: ignore[arg-type]
+    cuts = [Tiling(*zip(*choice, strict=True)) for choice in product(*options)]  # type: ignore[arg-type]
 
-    def cost(c: Cut) -> tuple[bool, float]:
+    def cost(c: Tiling) -> tuple[bool, float]:
         planes = images * c.per_image * channels + weights
         products = images * c.per_image * weights
         return weights * c.points > budget, c.points * (MOVED * planes + MULTIPLIED * products)

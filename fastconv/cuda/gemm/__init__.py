@@ -63,7 +63,7 @@ def _on_cores(
         plain.multiply(plan, a, b, bias, y, 1, factor, tile, activation)
 
     plan = _plan(rows, columns, depth, transpose_a, tile.BK)
-    count = parts.count_parts(plan, columns, 1, y.size, y.dtype.itemsize)
+    count = parts.parts_of(plan, columns, 1, y.size, y.dtype.itemsize)
     parts.through_parts(run, plan, bias, y, count, columns, 1, activation)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...kept import kept
 from ...problem import ConvProblem
 from .. import backend
-from ..filters import Filters, cut, make_pack, sum_parts
+from ..filters import Filters, count_parts, make_pack, sum_parts
 from ..launch import blocks_for, flat, launch, needs_wide, table
 from . import lowering, parts, plain, tiles
 from .gathered import Weights, make_gemm
@@ -37,7 +37,7 @@ def multiply(p: ConvProblem, filters: Filters, x: Any, w: Any, b: Any, y: Any, a
             _gathered(plan, tile, p, x, w, b, y, filters, activation)
 
     channels = filters.outputs * p.groups
-    count = parts.count_parts(plan, filters.outputs, p.groups, y.size, y.dtype.itemsize)
+    count = parts.parts_of(plan, filters.outputs, p.groups, y.size, y.dtype.itemsize)
     pixels = 1 if p.channels_last else y.size // (p.N * channels)
     parts.through_parts(run, plan, b, y, count, channels, pixels, activation)
 
@@ -115,7 +115,7 @@ def weight_grad(p: ConvProblem, filters: Filters, x: Any, dy: Any, dw: Any) -> N
     tile = tiles.float_tile(tiles.REFERENCE, rows, filters.outputs, groups, dw.dtype.itemsize)
     plan = lowering.forward(p, tile.BM, False)
     grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), groups
-    count, part = cut(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
+    count, part = count_parts(pixels, 1, math.prod(grid), dw.size * dw.dtype.itemsize)
     wide = needs_wide(x.size, dy.size, count * dw.size)
     partial = backend.scratch("parts", count * dw.size, dw.dtype)
     steps = lowering.digits(tile.BK, p.out)

@@ -52,7 +52,7 @@ def make_add_parts(T: Any, S: Any, U: Any, bias: bool, activation: Any, shorten:
     return add_parts
 
 
-def count_parts(plan: Plan, channels: int, groups: int, size: int, itemsize: int) -> int:
+def parts_of(plan: Plan, channels: int, groups: int, size: int, itemsize: int) -> int:
     """How many parts to cut the sums of `size` elements into, `channels` in each group; 1 for most problems."""
     rows, steps = size // (channels * groups), int(plan.phases[:, STEPS].max())
     return max(1, min(tiles.split_parts(rows, channels, groups, steps), settings.scratch_bytes // (size * itemsize)))

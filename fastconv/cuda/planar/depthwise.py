@@ -20,7 +20,7 @@ from .. import border
 from ..backend import cuda
 from ..filters import ENOUGH_BLOCKS, filters_of
 from ..halves import Half, elements, make_loader
-from ..indexing import L, strides_xy
+from ..indexing import L, Strides, strides_xy
 from ..launch import BLOCK, blocks_for, launch, needs_wide
 from ..runtime.source import inlined, known, unrolled
 from .register_rows import (
@@ -42,7 +42,7 @@ TALL = 32  # rows of an image from which a thread may own 16 of them
 
 
 class Places(NamedTuple):
-    """Where things lie: channels of the result, groups of lanes, which channels of the source meet a channel.
+    """Channels of the result, groups of lanes, which channels of the source meet a channel, strides of w.
 
     Result channel c meets the source's c // share * several + m, m = 0..several-1, through filter c * several + m.
     """
@@ -52,14 +52,6 @@ class Places(NamedTuple):
     groups: int
     share: int
     several: int
-    source_n: int
-    source_c: int
-    source_h: int
-    source_w: int
-    result_n: int
-    result_c: int
-    result_h: int
-    result_w: int
     tap: int
     filter: int
 
@@ -99,7 +91,9 @@ def make_depthwise(
     position, load = make_position(U, lanes, channels_last), make_loader(numbers)
     store_row = make_store_row(T, U, columns, channels_last, activation, numbers)
 
-    def depthwise(x: Any, w: Any, b: Any, y: Any, down: Span, across: Span, p: Places) -> None:
+    def depthwise(
+        x: Any, w: Any, b: Any, y: Any, down: Span, across: Span, p: Places, xs: Strides, ys: Strides
+    ) -> None:
         acc, row, taps = cuda.local.array(SUMS, T), cuda.local.array(COLUMNS, T), cuda.local.array(TAPS, T)
         n, c, th, tw = position(U(cuda.blockIdx.x), U(cuda.threadIdx.x), p, down, across)
         if n < U(p.images) and c < U(p.channels) and tw < U(across.tiles):
@@ -112,25 +106,25 @@ def make_depthwise(
                     source, filters = U(U(c // U(p.share)) * U(p.several) + U(m)), U(c * U(p.several) + U(m))
                 for k in unrolled(TAPS):
                     taps[k] = load(w[U(filters * U(p.filter) + U(k) * U(p.tap))])
-                between = L(p.source_w) if channels_last else L(1)
-                at = L(n * U(p.source_n) + source * U(p.source_c)) + L(h0) * L(p.source_h) + L(w0) * between
+                between = L(xs.w) if channels_last else L(1)
+                at = L(n * U(xs.n) + source * U(xs.c)) + L(h0) * L(xs.h) + L(w0) * between
                 for r in unrolled(ROWS):
                     inside, place = (
                         U(h0 + known(OFFSETS[r])) < U(down.source),
-                        at + L(known(OFFSETS[r])) * L(p.source_h),
+                        at + L(known(OFFSETS[r])) * L(xs.h),
                     )
-                    load_row(x, place, inside, w0, across.source, p.source_w, row)
+                    load_row(x, place, inside, w0, across.source, xs.w, row)
                     for i in unrolled(R):
                         if known(MEETS[r][i] >= 0):
                             multiply(row, taps, known(MEETS[r][i] * WIDTH), acc, i * P)
             oh, ow = S(S(th) * R + down.first), S(S(tw) * P + across.first)
-            at, extra = U(n * U(p.result_n) + c * U(p.result_c)), T(0)
+            at, extra = U(n * U(ys.n) + c * U(ys.c)), T(0)
             if bias:
                 extra = b[c]
             for i in unrolled(R):
                 if U(oh + i) < U(down.result):
-                    row_at = U(at + U(oh + i) * U(p.result_h))
-                    store_row(acc, i * P, extra, y, row_at, ow, across.result, p.result_w)
+                    row_at = U(at + U(oh + i) * U(ys.h))
+                    store_row(acc, i * P, extra, y, row_at, ow, across.result, ys.w)
 
     return depthwise
 
@@ -192,14 +186,12 @@ def _run(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, results: tuple[int, int
     """Start the kernel on source x and result y, whose threads own so many `results`."""
     backward, channels_last, several = p.op == "conv_input_grad", lies_last(p), p.O // p.C
     lines, axes = lines_of(p, results)
-    xs, ys = strides_xy(p)[:: -1 if backward else 1]
     O, share = (p.C, (1, several)) if backward else (p.O, (several, 1))
     lanes = lanes_for(O if channels_last else axes[1].tiles)
     groups = blocks_for(O if channels_last else axes[1].tiles, lanes)
     tasks = p.N * axes[0].tiles * (axes[1].tiles if channels_last else O * groups)
     blocks = blocks_for(tasks, BLOCK // lanes) * (groups if channels_last else 1)
-    f = filters_of(p)
-    places = Places(p.N, O, groups, *share, xs.n, xs.c, xs.h, xs.w, ys.n, ys.c, ys.h, ys.w, f.tap, f.o)
+    f, strides = filters_of(p), strides_xy(p)[:: -1 if backward else 1]
     wide = needs_wide(x.size, w.size, y.size)
     arrays = (elements(a) for a in (x, w, w if b is None else b, y))
     numbers = y.numbers if isinstance(y, Half) else None
@@ -207,7 +199,7 @@ def _run(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, results: tuple[int, int
         make_depthwise,
         (*lines, lanes, channels_last, share == (1, 1), b is not None, activation, numbers),
         blocks,
-        (*arrays, *axes, places),
+        (*arrays, *axes, Places(p.N, O, groups, *share, f.tap, f.o), *strides),
         dtype=np.float32 if isinstance(y, Half) else y.dtype,
         wide=wide,
         resident=resident(lines, y.dtype.itemsize, wide, share == (1, 1)),

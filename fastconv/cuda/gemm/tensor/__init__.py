@@ -18,7 +18,7 @@ import numpy as np
 
 from ....problem import ConvProblem, Triple
 from ... import backend
-from ...filters import Filters, cut, sum_parts
+from ...filters import Filters, count_parts, sum_parts
 from ...halves import Half, elements
 from ...indexing import strides_of
 from ...launch import blocks_for, flat, launch, needs_wide, table
@@ -89,7 +89,7 @@ def multiply(
         _start(plan, tile, numbers, p, staged, packed, b, y, weights, activation, wide or needs_wide(y.size))
 
     result, total = elements(y), filters.outputs * p.groups
-    count = parts.count_parts(plan, filters.outputs, p.groups, y.size, 4)
+    count = parts.parts_of(plan, filters.outputs, p.groups, y.size, 4)
     shorten = NARROW[numbers] if isinstance(y, Half) else None
     pixels = 1 if p.channels_last else y.size // (p.N * total)
     parts.through_parts(run, plan, b, result, count, total, pixels, activation, shorten)
@@ -124,7 +124,7 @@ def weight_grad(p: ConvProblem, filters: Filters, x: Any, dy: Any, dw: Any, numb
     plan = lowering.forward(replace(p, C=words * p.groups, channels_last=True), tile.BM // per, False)
     grid = blocks_for(filters.outputs, tile.BN), blocks_for(rows, tile.BM), p.groups
     size = rows * filters.outputs * p.groups
-    count, part = cut(pixels, 1, math.prod(grid), size * 4)
+    count, part = count_parts(pixels, 1, math.prod(grid), size * 4)
     totals = p.N * math.prod(p.size) * words * p.groups, pixels * outputs * p.groups
     wide = needs_wide(x.size, dy.size, *totals, count * size)
     image = _staged(elements(x), p, p.C, p.size, words, numbers, wide, p.channels_last)
