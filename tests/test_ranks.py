@@ -17,23 +17,35 @@ NAMES = sorted(name for name in fc.__all__ if re.search(r"[123]d", name))
 
 @ranked("toy{}d")
 def _toy(rank: int, x, w, b=None, *, stride=1, out: str = "new"):
-    """Two axes.
+    """Play with images.
 
-    One axis
+    Parameters
+    ----------
+    x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
+        Images.
+    w : array_like, (KH, KW, C), or (C, KH, KW) with ``layout="NHWC"``
+    b : array_like, (O,), optional
+    stride, out
+        No arrays.
+
+    Returns
+    -------
+    cols : ndarray, or what x is, (N, C*KH*KW, OH*OW), or (N, OH*OW, C*KH*KW) with ``layout="NHWC"``
+
+    Examples
     --------
-    One axis alone.
+    >>> import numpy as np
+    >>> fc = sys.modules[toy2d.__module__]
+    >>> fc.toy2d(
+    ...     5, 6
+    ... )
+    (2, 5, 6, None, 1, 'new')
 
-    >>> toy1d(5, 6)
+    >>> fc.toy1d(5, 6)  # doctest: +SKIP
     (1, 5, 6, None, 1, 'new')
 
-    Three axes
-    ----------
-    Three.
-
-    >>> np.ones(
-    ...     1
-    ... )
-    array([1.])
+    >>> fc.toy3d(np.ones(1), 6)  # doctest: +SKIP
+    (3, array([1.]), 6, None, 1, 'new')
     """
     return rank, x, w, b, stride, out
 
@@ -61,10 +73,23 @@ def test_arguments_arrive():
 
 
 def test_docstrings():
-    assert toy2d.__doc__ == "Two axes."
-    examples = "\n\nExamples\n--------\n>>> import fastconv as fc\n>>> toy1d(5, 6)\n(1, 5, 6, None, 1, 'new')\n"
-    assert toy1d.__doc__ == f"One axis alone.{examples}"
-    assert ">>> import numpy as np, fastconv as fc\n>>> np.ones(\n...     1\n... )\narray([1.])" in toy3d.__doc__
+    one, two, three = (toy.__doc__ for toy in _toy)
+    assert (
+        one
+        == """Play with signals.
+
+x is (N, C, W), w (KW, C) and cols (N, C*KW, OW), or with ``layout="NWC"`` (N, W, C), (C, KW) and (N, OW, C*KW).
+Everything else is as for `toy2d`.
+
+Examples
+--------
+>>> import fastconv as fc
+>>> fc.toy1d(5, 6)  # doctest: +SKIP
+(1, 5, 6, None, 1, 'new')
+"""
+    )
+    assert two.startswith("Play with images.\n\nParameters\n") and two.endswith("... )\n(2, 5, 6, None, 1, 'new')\n")
+    assert "cols (N, C*KD*KH*KW, OD*OH*OW)" in three and ">>> import numpy as np, fastconv as fc\n>>> fc.toy3d" in three
     assert [f.__doc__ for f in _silent] == [None] * 3  # as under python -OO
     assert [f.__name__ for f in _silent] == ["silent1d_grad", "silent2d_grad", "silent3d_grad"]
 

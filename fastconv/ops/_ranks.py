@@ -1,13 +1,14 @@
 """One definition of an operator makes its functions for one, two and three spatial axes.
 
-The definition is a function whose first parameter is `rank`. Its docstring is that of two axes; what differs for the
-others stands behind it, under the headings "One axis" and "Three axes": a docstring, and an example of one's own.
+The definition is a function whose first parameter is `rank`. Its docstring is that of two axes, where its first line
+speaks of images, and its examples have a paragraph for each rank; those of the others say by themselves what differs.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -15,6 +16,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 P = ParamSpec("P")
 R = TypeVar("R")
 Ranked = tuple[Callable[P, R], Callable[P, R], Callable[P, R]]
+
+KINDS = {1: "signals", 3: "volumes"}
+AXES = {1: "W", 3: "DHW"}
+UNBROKEN = "\xa0"  # a space that no line ends at
+#: A documented array, its shape, and its shape with channels last.
+SHAPE = re.compile(r"^(\w+) : (?:array_like|ndarray).*?(\([^)]*W[^)]*\))(?:, or (\(.*?\)) with)?", re.M)
 
 
 def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, R]]:
@@ -29,10 +36,11 @@ def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, 
         parameters = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=parameters)
         bind = _binder(function, [p.name for p in parameters])
+        names = [name.format(rank) for rank in (1, 2, 3)]
         made = []
-        for rank, docstring in enumerate(_docstrings(function.__doc__), 1):
+        for rank, docstring in enumerate(_docstrings(function.__doc__, names), 1):
             own = bind(rank)
-            own.__name__ = own.__qualname__ = name.format(rank)
+            own.__name__ = own.__qualname__ = names[rank - 1]
             own.__code__ = own.__code__.replace(co_name=own.__name__)
             own.__doc__ = docstring
             own.__defaults__, own.__kwdefaults__ = function.__defaults__, dict(function.__kwdefaults__ or {})
@@ -64,16 +72,39 @@ def binder(definition):
     return scope["binder"](FunctionType(code, definition.__globals__, definition.__name__))
 
 
-def _docstrings(text: str | None) -> tuple[str | None, str | None, str | None]:
+def _docstrings(text: str | None, names: list[str]) -> list[str | None]:
     """The docstrings of one, two and three axes; none under ``python -OO``."""
     if text is None:
-        return None, None, None
-    two_axes, one_axis, three_axes = re.split(r"\n\n(?:One axis|Three axes)\n-+\n", inspect.cleandoc(text))
-    return _with_section(one_axis), two_axes, _with_section(three_axes)
+        return [None] * 3
+    description, examples = inspect.cleandoc(text).split("\n\nExamples\n--------\n")
+    summary, arrays = description.partition("\n")[0], SHAPE.findall(description)
+    made: list[str | None] = []
+    for rank, name in enumerate(names, 1):
+        own, example = description, next(part for part in examples.split("\n\n") if f"fc.{name}(" in part)
+        if rank != 2:
+            own = _description(summary, arrays, names[1], rank)
+            example = f">>> import {'numpy as np, ' if 'np.' in example else ''}fastconv as fc\n{example}"
+        made.append(f"{own}\n\nExamples\n--------\n{example}\n")
+    return made
 
 
-def _with_section(text: str) -> str:
-    """A docstring with its example in a section, behind the imports that it needs."""
-    description, _, example = text.partition("\n\n>>> ")
-    modules = "numpy as np, fastconv as fc" if "np." in example else "fastconv as fc"
-    return f"{description}\n\nExamples\n--------\n>>> import {modules}\n>>> {example}\n"
+def _description(summary: str, arrays: list[tuple[str, str, str]], model: str, rank: int) -> str:
+    """What differs from `model`, the function of images: the first line, and the arrays' shapes in both layouts."""
+    summary = summary.replace("images", KINDS[rank]).replace("2d", f"{rank}d")
+    arrays = [(name, _shape(first, rank), _shape(last, rank)) for name, first, last in arrays]
+    shapes = _listed([f"{name} {'' if i else 'is '}{first}" for i, (name, first, _) in enumerate(arrays)])
+    if arrays[0][2]:
+        shapes += f', or with ``layout="N{AXES[rank]}C"`` {_listed([last for *_, last in arrays])}'
+    body = textwrap.fill(f"{shapes}. Everything else is as for `{model}`.", 116).replace(UNBROKEN, " ")
+    return f"{summary}\n\n{body}"
+
+
+def _listed(words: list[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _shape(shape: str, rank: int) -> str:
+    """``(N, C, H, W)`` with the axes of a rank."""
+    shape = re.sub(r"\b([KO]?)H(, |\*)[KO]?W", lambda m: m[2].join(m[1] + axis for axis in AXES[rank]), shape)
+    return shape.replace(" ", UNBROKEN)

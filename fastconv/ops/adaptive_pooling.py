@@ -12,7 +12,7 @@ from ._ranks import ranked
 def _adaptive_max_pool(
     rank: int, x: Any, size: Any, *, return_indices: bool = False, layout: str | None = None, device: str | None = None
 ) -> Any:
-    """The largest element of each of `size` windows that cover the input evenly.
+    """The largest element of each of `size` windows that cover the images evenly.
 
     Window i of OH reaches from row floor(i*H/OH) to below ceil((i+1)*H/OH); columns alike. Windows may share elements.
 
@@ -34,7 +34,7 @@ def _adaptive_max_pool(
     y : ndarray, (N, C, OH, OW), or (N, OH, OW, C) with ``layout="NHWC"``
         x's dtype.
     indices : int64 ndarray of y's shape, if `return_indices`
-        h*W + w of the first largest element.
+        h*W + w of the first largest element, of signals w, of volumes (d*H + h)*W + w.
 
     Raises
     ------
@@ -52,20 +52,8 @@ def _adaptive_max_pool(
     array([[[[ 6.,  8.,  9.],
              [11., 13., 14.]]]])
 
-    One axis
-    --------
-    The largest element of each of `size` windows that cover the signals evenly.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `adaptive_max_pool2d`.
-
     >>> fc.adaptive_max_pool1d([[[1.0, 3.0, 2.0, 0.0, 1.0]]], 2)
     array([[[3., 2.]]])
-
-    Three axes
-    ----------
-    The largest element of each of `size` windows that cover the volumes evenly.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `adaptive_max_pool2d`.
 
     >>> fc.adaptive_max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), (1, 2, 2))
     array([[[[[ 9., 11.],
@@ -79,7 +67,7 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = _adaptive_max_po
 
 @ranked("adaptive_avg_pool{}d")
 def _adaptive_avg_pool(rank: int, x: Any, size: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The mean of each of `size` windows that cover the input evenly.
+    """The mean of each of `size` windows that cover the images evenly.
 
     Window i of OH reaches from row floor(i*H/OH) to below ceil((i+1)*H/OH); columns alike. Windows may share elements.
 
@@ -115,20 +103,8 @@ def _adaptive_avg_pool(rank: int, x: Any, size: Any, *, layout: str | None = Non
     array([[[[ 3. ,  4.5,  6. ],
              [ 8. ,  9.5, 11. ]]]])
 
-    One axis
-    --------
-    The mean of each of `size` windows that cover the signals evenly.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `adaptive_avg_pool2d`.
-
     >>> fc.adaptive_avg_pool1d([[[1.0, 3.0, 2.0, 0.0, 1.0]]], 2)
     array([[[2., 1.]]])
-
-    Three axes
-    ----------
-    The mean of each of `size` windows that cover the volumes evenly.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `adaptive_avg_pool2d`.
 
     >>> fc.adaptive_avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), (1, 2, 2))
     array([[[[[ 4.5,  6.5],
@@ -142,7 +118,7 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = _adaptive_avg_po
 
 @ranked("global_max_pool{}d")
 def _global_max_pool(rank: int, x: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The largest element of every channel; the axes stay, with size 1.
+    """The largest element of every channel of a batch of images; the axes stay, with size 1.
 
     y[n,c,0,0] = max over h, w of x[n,c,h,w]
 
@@ -178,20 +154,8 @@ def _global_max_pool(rank: int, x: Any, *, layout: str | None = None, device: st
     <BLANKLINE>
             [[7.]]]])
 
-    One axis
-    --------
-    The largest element of every channel of a batch of signals; the axis stays, with size 1.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `global_max_pool2d`.
-
     >>> fc.global_max_pool1d([[[1.0, 3.0, 2.0]]])
     array([[[3.]]])
-
-    Three axes
-    ----------
-    The largest element of every channel of a batch of volumes; the axes stay, with size 1.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `global_max_pool2d`.
 
     >>> fc.global_max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2))
     array([[[[[7.]]]]])
@@ -204,7 +168,7 @@ global_max_pool1d, global_max_pool2d, global_max_pool3d = _global_max_pool
 
 @ranked("global_avg_pool{}d")
 def _global_avg_pool(rank: int, x: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The mean of every channel; the axes stay, with size 1.
+    """The mean of every channel of a batch of images; the axes stay, with size 1.
 
     y[n,c,0,0] = (sum over h, w of x[n,c,h,w]) / (H*W)
 
@@ -239,20 +203,8 @@ def _global_avg_pool(rank: int, x: Any, *, layout: str | None = None, device: st
     <BLANKLINE>
             [[5.5]]]])
 
-    One axis
-    --------
-    The mean of every channel of a batch of signals; the axis stays, with size 1.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `global_avg_pool2d`.
-
     >>> fc.global_avg_pool1d([[[1.0, 3.0, 2.0]]])
     array([[[2.]]])
-
-    Three axes
-    ----------
-    The mean of every channel of a batch of volumes; the axes stay, with size 1.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `global_avg_pool2d`.
 
     >>> fc.global_avg_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2))
     array([[[[[3.5]]]]])

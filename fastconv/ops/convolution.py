@@ -107,22 +107,8 @@ def _conv(
     array([[[[-5., -5.],
              [-5., -5.]]]])
 
-    One axis
-    --------
-    Slide each filter over a batch of signals and sum the products (cross-correlation: filters are not flipped).
-
-    x is (N, C, W) and w (O, C/groups, KW), or with ``layout="NWC"`` (N, W, C) and (KW, C/groups, O).
-    Everything else is as for `conv2d`.
-
     >>> fc.conv1d([[[1.0, 2.0, 4.0, 8.0]]], [[[1.0, -1.0]]])
     array([[[-1., -2., -4.]]])
-
-    Three axes
-    ----------
-    Slide each filter over a batch of volumes and sum the products (cross-correlation: filters are not flipped).
-
-    x is (N, C, D, H, W) and w (O, C/groups, KD, KH, KW), or with ``layout="NDHWC"`` (N, D, H, W, C) and
-    (KD, KH, KW, C/groups, O). Everything else is as for `conv2d`.
 
     >>> fc.conv3d(np.ones((1, 1, 2, 3, 3)), np.ones((1, 1, 2, 2, 2)))
     array([[[[[8., 8.],

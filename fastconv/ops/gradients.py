@@ -29,7 +29,7 @@ def _input_grad(
     method: str = "auto",
     device: str | None = None,
 ) -> Any:
-    """Gradient of `conv2d` to its input: what each pixel of x adds to the sum of y*dy.
+    """Gradient of `conv2d` to its input: what each element of x adds to the sum of y*dy.
 
     dx[n,c,h,k] = sum over o,u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k of dy[n,o,i,j] * w[o,c,u,v];
     pixels copied into the border (`padding_mode`) gather from all their copies.
@@ -70,16 +70,8 @@ def _input_grad(
     array([[[[1., 3., 2.],
              [3., 7., 4.]]]])
 
-    One axis
-    --------
-    Gradient of `conv1d` to its input; see `conv2d_input_grad`.
-
     >>> fc.conv1d_input_grad([[[1.0, 10.0]]], [[[1.0, 2.0]]], (1, 1, 3))
     array([[[ 1., 12., 20.]]])
-
-    Three axes
-    ----------
-    Gradient of `conv3d` to its input; see `conv2d_input_grad`.
 
     >>> fc.conv3d_input_grad(np.ones((1, 1, 1, 1, 1)), np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2)).sum()
     np.float64(8.0)
@@ -157,16 +149,8 @@ def _weight_grad(
     array([[[[ 8., 12.],
              [20., 24.]]]])
 
-    One axis
-    --------
-    Gradient of `conv1d` to its weights; see `conv2d_weight_grad`.
-
     >>> fc.conv1d_weight_grad([[[1.0, 2.0, 4.0]]], [[[1.0, 10.0]]], (1, 1, 2))
     array([[[21., 42.]]])
-
-    Three axes
-    ----------
-    Gradient of `conv3d` to its weights; see `conv2d_weight_grad`.
 
     >>> fc.conv3d_weight_grad(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 1, 1, 1)), (1, 1, 2, 2, 2)).shape
     (1, 1, 2, 2, 2)

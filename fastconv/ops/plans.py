@@ -158,17 +158,9 @@ def _plan(
              [1., 1., 1., 1.],
              [1., 1., 1., 1.]]]])
 
-    One axis
-    --------
-    Prepare `conv1d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
-
     >>> difference = fc.plan_conv1d([[[1.0, -1.0]]], (1, 1, 4))
     >>> difference([[[1.0, 2.0, 4.0, 8.0]]])
     array([[[-1., -2., -4.]]])
-
-    Three axes
-    ----------
-    Prepare `conv3d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
 
     >>> fc.plan_conv3d(np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2))(np.ones((1, 1, 2, 2, 2)))
     array([[[[[8.]]]]])

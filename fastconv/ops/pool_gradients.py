@@ -22,7 +22,7 @@ from ._ranks import ranked
 def _max_pool_grad(
     rank: int, dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
 ) -> Any:
-    """The gradient of max pooling, windowed, adaptive or global: every element of dy goes to where its maximum was.
+    """Gradient of max pooling of images, windowed, adaptive or global: elements of dy go to where their maxima were.
 
     dx[n,c,k] = sum over the windows i, j with indices[n,c,i,j] = k of dy[n,c,i,j], k = h*W + w
 
@@ -61,21 +61,8 @@ def _max_pool_grad(
     array([[[[ 0.,  0.,  0., 20.],
              [10.,  0.,  0.,  0.]]]])
 
-    One axis
-    --------
-    The gradient of max pooling of signals: every element of dy goes to where its maximum was.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `max_pool2d_grad`.
-
     >>> fc.max_pool1d_grad(np.array([[[10.0, 20.0]]]), np.array([[[1, 2]]]), (1, 1, 4))
     array([[[ 0., 10., 20.,  0.]]])
-
-    Three axes
-    ----------
-    The gradient of max pooling of volumes: every element of dy goes to where its maximum was.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `max_pool2d_grad`.
 
     >>> fc.max_pool3d_grad(np.array([[[[[10.0]]]]]), np.array([[[[[3]]]]]), (1, 1, 1, 2, 2))
     array([[[[[ 0.,  0.],
@@ -106,7 +93,7 @@ def _avg_pool_grad(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The gradient of average pooling: every element of dy goes in equal shares to its window's elements.
+    """Gradient of average pooling of images: every element of dy goes in equal shares to its window's elements.
 
     dx[n,c,h,w] = sum over the windows i, j that hold h, w of dy[n,c,i,j] / K
 
@@ -147,21 +134,8 @@ def _avg_pool_grad(
     array([[[[1., 1., 2., 2.],
              [1., 1., 2., 2.]]]])
 
-    One axis
-    --------
-    The gradient of average pooling of signals.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `avg_pool2d_grad`.
-
     >>> fc.avg_pool1d_grad(np.array([[[4.0, 8.0]]]), (1, 1, 5), 2)
     array([[[2., 2., 4., 4., 0.]]])
-
-    Three axes
-    ----------
-    The gradient of average pooling of volumes.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `avg_pool2d_grad`.
 
     >>> fc.avg_pool3d_grad(np.array([[[[[8.0]]]]]), (1, 1, 2, 2, 2), 2)
     array([[[[[1., 1.],
@@ -199,7 +173,7 @@ def _lp_pool_grad(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The gradient of l^p pooling.
+    """Gradient of l^p pooling of images.
 
     dx[n,c,h,w] = sum over the windows i, j that hold h, w of dy[n,c,i,j] * sign(x) * (|x| / y[n,c,i,j])^(p-1)
 
@@ -243,21 +217,9 @@ def _lp_pool_grad(
     array([[[[ 3.,  0., -1.,  2.],
              [ 4.,  0.,  2.,  0.]]]])
 
-    One axis
-    --------
-    The gradient of l^p pooling of signals.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `lp_pool2d_grad`.
-
     >>> x = np.array([[[3.0, -4.0]]])
     >>> fc.lp_pool1d_grad(np.array([[[5.0]]]), x, fc.lp_pool1d(x, 2), 2)
     array([[[ 3., -4.]]])
-
-    Three axes
-    ----------
-    The gradient of l^p pooling of volumes.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `lp_pool2d_grad`.
 
     >>> x = np.array([[[[[3.0, -4.0]]]]])
     >>> fc.lp_pool3d_grad(np.array([[[[[5.0]]]]]), x, fc.lp_pool3d(x, (1, 1, 2)), (1, 1, 2))
@@ -281,7 +243,7 @@ lp_pool1d_grad, lp_pool2d_grad, lp_pool3d_grad = _lp_pool_grad
 def _adaptive_avg_pool_grad(
     rank: int, dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
 ) -> Any:
-    """The gradient of adaptive and of global average pooling; the pool's output size is dy's.
+    """Gradient of adaptive and of global average pooling of images; the pool's output size is dy's.
 
     Parameters
     ----------
@@ -315,21 +277,8 @@ def _adaptive_avg_pool_grad(
     array([[[[1., 1., 1.],
              [1., 1., 1.]]]])
 
-    One axis
-    --------
-    The gradient of adaptive and of global average pooling of signals.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `adaptive_avg_pool2d_grad`.
-
     >>> fc.adaptive_avg_pool1d_grad(np.array([[[6.0, 3.0]]]), (1, 1, 5))
     array([[[2., 2., 3., 1., 1.]]])
-
-    Three axes
-    ----------
-    The gradient of adaptive and of global average pooling of volumes.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `adaptive_avg_pool2d_grad`.
 
     >>> fc.adaptive_avg_pool3d_grad(np.array([[[[[4.0]]]]]), (1, 1, 1, 2, 2))
     array([[[[[1., 1.],

@@ -23,7 +23,7 @@ def _max_pool(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The largest element of every window of each channel.
+    """The largest element of every window of each channel of a batch of images.
 
     y[n,c,i,j] = max over u < KH, v < KW of x[n, c, i*SH + u*DH - PH, j*SW + v*DW - PW], as far as these lie in x
 
@@ -55,7 +55,8 @@ def _max_pool(
         x's dtype. OH = (H + padding - DH*(KH-1) - 1)//SH + 1, or with `ceil_mode` the quotient rounded up; OW alike.
         A window without an element of x gives -inf, for integers the smallest.
     indices : int64 ndarray of y's shape, if `return_indices`
-        h*W + w of the first largest element; -1 for a window without elements.
+        h*W + w of the first largest element, of signals w, of volumes (d*H + h)*W + w; -1 for a window without
+        elements.
 
     Raises
     ------
@@ -78,21 +79,8 @@ def _max_pool(
     >>> fc.max_pool2d(x, 2, return_indices=True)[1]
     array([[[[4, 3]]]])
 
-    One axis
-    --------
-    The largest element of every window of each channel of a batch of signals.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``; an index is w. Everything else is as for `max_pool2d`.
-
     >>> fc.max_pool1d([[[1.0, 3.0, 2.0, 0.0]]], 2)
     array([[[3., 2.]]])
-
-    Three axes
-    ----------
-    The largest element of every window of each channel of a batch of volumes.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``; an index is (d*H + h)*W + w. Everything else is as
-    for `max_pool2d`.
 
     >>> fc.max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[13., 15.]]]]])
@@ -122,7 +110,7 @@ def _avg_pool(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The mean of every window of each channel.
+    """The mean of every window of each channel of a batch of images.
 
     y[n,c,i,j] = (sum over u < KH, v < KW of xp[n, c, i*SH + u*DH, j*SW + v*DW]) / K
 
@@ -183,20 +171,8 @@ def _avg_pool(
     >>> fc.avg_pool2d(x, 2, padding=(0, 1), count_include_pad=False)
     array([[[[3.  , 2.25, 2.5 ]]]])
 
-    One axis
-    --------
-    The mean of every window of each channel of a batch of signals.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `avg_pool2d`.
-
     >>> fc.avg_pool1d([[[1.0, 3.0, 2.0, 0.0]]], 2)
     array([[[2., 1.]]])
-
-    Three axes
-    ----------
-    The mean of every window of each channel of a batch of volumes.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `avg_pool2d`.
 
     >>> fc.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[6.5, 8.5]]]]])
@@ -228,7 +204,7 @@ def _lp_pool(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The l^p norm of every window of each channel.
+    """The l^p norm of every window of each channel of a batch of images.
 
     y[n,c,i,j] = (sum over u < KH, v < KW of |xp[n, c, i*SH + u*DH, j*SW + v*DW]|^p)^(1/p)
 
@@ -277,20 +253,8 @@ def _lp_pool(
     >>> fc.lp_pool2d(np.array([[[[3.0, 0.0, -1.0, 2.0], [4.0, 0.0, 2.0, 0.0]]]]), 2)
     array([[[[5., 3.]]]])
 
-    One axis
-    --------
-    The l^p norm of every window of each channel of a batch of signals.
-
-    x is (N, C, W), or (N, W, C) with ``layout="NWC"``. Everything else is as for `lp_pool2d`.
-
     >>> fc.lp_pool1d([[[3.0, -4.0, 2.0, 0.0]]], 2)
     array([[[5., 2.]]])
-
-    Three axes
-    ----------
-    The l^p norm of every window of each channel of a batch of volumes.
-
-    x is (N, C, D, H, W), or (N, D, H, W, C) with ``layout="NDHWC"``. Everything else is as for `lp_pool2d`.
 
     >>> fc.lp_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), 2, p=1)
     array([[[[[28.]]]]])

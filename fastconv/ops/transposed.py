@@ -31,7 +31,7 @@ def _transposed(
     device: str | None = None,
     out: Any = None,
 ) -> Any:
-    """Spread each pixel over a window weighted by the filter, and add up where windows meet.
+    """Transposed convolution of images: spread each element over a window of weights, and add up where windows meet.
 
     y[n,o,h,k] = act(b[o] + sum over c and all u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k
                         of x[n,c,i,j] * w[c,o,u,v])
@@ -76,21 +76,8 @@ def _transposed(
     >>> fc.conv_transpose2d(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 1, 2)), stride=2)
     array([[[[1., 1., 2., 2.]]]])
 
-    One axis
-    --------
-    Transposed convolution of signals; see `conv_transpose2d`.
-
-    x is (N, C, W) and w (C, O/groups, KW), or with ``layout="NWC"`` (N, W, C) and (KW, O/groups, C).
-
     >>> fc.conv_transpose1d([[[1.0, 2.0]]], [[[1.0, 10.0, 100.0]]])
     array([[[  1.,  12., 120., 200.]]])
-
-    Three axes
-    ----------
-    Transposed convolution of volumes; see `conv_transpose2d`.
-
-    x is (N, C, D, H, W) and w (C, O/groups, KD, KH, KW), or with ``layout="NDHWC"`` (N, D, H, W, C) and
-    (KD, KH, KW, O/groups, C).
 
     >>> fc.conv_transpose3d(np.ones((1, 1, 1, 1, 1)), np.ones((1, 2, 2, 2, 2))).shape
     (1, 2, 2, 2, 2)

@@ -16,7 +16,7 @@ from ._ranks import ranked
 
 @ranked("unfold{}d")
 def _unfold(rank: int, x: Any, size: Any, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> Any:
-    """Write the window of every output pixel as a column (im2col).
+    """Write the window of every output element of a batch of images as a column (im2col).
 
     cols[n, (c*KH + u)*KW + v, i*OW + j] = xp[n, c, i*SH + u*DH, j*SW + v*DW]
 
@@ -63,21 +63,9 @@ def _unfold(rank: int, x: Any, size: Any, *, stride: Any = 1, padding: Any = 0, 
     >>> fc.unfold2d(np.zeros((1, 3, 227, 227)), 11, stride=4).shape
     (1, 363, 3025)
 
-    One axis
-    --------
-    Write the window of every output element of a batch of signals as a column.
-
-    x is (N, C, W) and the result (N, C*KW, OW). Everything else is as for `unfold2d`.
-
     >>> fc.unfold1d(np.arange(4).reshape(1, 1, 4), 2)
     array([[[0, 1, 2],
             [1, 2, 3]]])
-
-    Three axes
-    ----------
-    Write the window of every output element of a batch of volumes as a column.
-
-    x is (N, C, D, H, W) and the result (N, C*KD*KH*KW, OD*OH*OW). Everything else is as for `unfold2d`.
 
     >>> fc.unfold3d(np.arange(8).reshape(1, 1, 2, 2, 2), (1, 2, 2))
     array([[[0, 4],
@@ -119,7 +107,7 @@ def _fold(
 
     Returns
     -------
-    dx : ndarray, x_shape
+    dx : ndarray, (N, C, H, W)
 
     Raises
     ------
@@ -139,20 +127,8 @@ def _fold(
              [2., 4., 2.],
              [1., 2., 1.]]]])
 
-    One axis
-    --------
-    Add every element of a column matrix to where `unfold1d` took it from.
-
-    cols is (N, C*KW, OW) and x_shape (N, C, W). Everything else is as for `fold2d`.
-
     >>> fc.fold1d(np.ones((1, 2, 3)), (1, 1, 4), 2)
     array([[[1., 2., 2., 1.]]])
-
-    Three axes
-    ----------
-    Add every element of a column matrix to where `unfold3d` took it from.
-
-    cols is (N, C*KD*KH*KW, OD*OH*OW) and x_shape (N, C, D, H, W). Everything else is as for `fold2d`.
 
     >>> fc.fold3d(np.ones((1, 4, 2)), (1, 1, 1, 2, 3), (1, 2, 2))
     array([[[[[1., 2., 1.],
