@@ -12,8 +12,8 @@ from ...simd.lanes import place
 from ...simd.microkernel import multiply_tile
 from ...simd.vector import lanes_of
 from ..items import locate_item
-from ..lowering import Strides
-from ..pack import Axes, pack_strip, unpack_planar
+from ..lowering import Axes, Strides
+from ..pack import pack_strip, unpack_planar
 from .sides import MOST_POINTS
 
 TILE_ROWS = tile_rows()
