@@ -113,10 +113,10 @@ def test_rules_of_parts_tell_the_same_windows(rule):
         return [({first + shift + t * step for t in range(count)}, share) for first, count, share in table]
 
     whole = taps(rule.table())
-    for first in range(0, rule.length, 5):
-        last = min(rule.length, first + 5)
+    for first in range(0, rule.out, 5):
+        last = min(rule.out, first + 5)
         part, low, high = rule.outputs(first, last)
-        assert 0 <= low < high <= rule.size and part.length == last - first
+        assert 0 <= low < high <= rule.size and part.out == last - first
         assert taps(part.table(), low) == whole[first:last]
     for low in range(0, rule.size, 7):
         high = min(rule.size, low + 7)
