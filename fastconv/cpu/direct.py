@@ -44,6 +44,13 @@ def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np
     operators.weight_grad(problem, x, dy, dw, unfold=False)
 
 
+def describe(problem: ConvProblem) -> str:
+    """Which engine serves, in words."""
+    if planar_work(problem):
+        return "planar: lanes are pixels, or channels with a filter each"
+    return "panels: lanes are output channels"
+
+
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
     return planar_work(problem) or sweep_work(problem, unfold=False)

@@ -7,18 +7,21 @@ ceil_mode, global and adaptive pools.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...problem import PoolProblem
-from . import channels_first, channels_last, pairs, places, strips
+from ...threads import get_num_threads
+from ..work import Work
+from . import channels_first, channels_last, gradients, pairs, places, strips
 from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
-from .kinds import MAGNITUDES, MAX, SQUARES, SUM, Way, is_exact, side_by_side, sums_of
+from .kinds import MAGNITUDES, MAX, SQUARES, SUM, Way, is_exact, side_by_side
 from .norms import scale_where
-from .phases import deal_for
 
-__all__ = ["avg_pool", "avg_pool_grad", "describe", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad"]
+__all__ = ["avg_pool", "avg_pool_grad", "describe", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad", "work"]
 
 # Windows wider than this are reduced with lanes along the window instead of across windows.
 _WIDE = 32
@@ -43,7 +46,7 @@ def _maxima(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndar
         _reduce(problem, x, y, MAX, 0.0)
         return
     indices = np.empty(y.shape, np.int64) if indices is None else indices
-    way_of_places(problem, x.dtype).run(problem, x.reshape(-1), y.reshape(-1), indices.reshape(-1))
+    way_of_places(problem).run(problem, x.reshape(-1), y.reshape(-1), indices.reshape(-1))
 
 
 def avg_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, *, divisor: float | None) -> None:
@@ -88,16 +91,52 @@ def way_of(problem: PoolProblem, code: int, dtype: np.dtype) -> Way:
     """Which kernel reduces windows of x's dtype to one number each."""
     if side_by_side(problem) > 1:
         return channels_last.REDUCE
-    dealt = deal_for(problem, sums_of(problem, code, dtype))
-    if dealt is None or dealt.phases.taps > _WIDE:
+    along = problem.axes[2].spacing()
+    if along is None or along.kernel > _WIDE:
         return channels_first.BY_REGIONS
     quick = not is_exact(problem, code) and pairs.serves(problem)
     return pairs.BY_PAIRS if quick else channels_first.BY_ROWS
 
 
 @lru_cache(maxsize=512)
-def way_of_places(problem: PoolProblem, dtype: np.dtype) -> Way:
+def way_of_places(problem: PoolProblem) -> Way:
     """Which kernel finds maxima and their places."""
     if side_by_side(problem) > 1:
         return places.BY_CHANNELS
-    return places.BY_REGIONS if deal_for(problem, dtype) is None else places.BY_ROWS
+    along = problem.axes[2].spacing()
+    return places.BY_REGIONS if along is None or along.kernel > places.LARGEST else places.BY_ROWS
+
+
+class Served(NamedTuple):
+    """What there is to tell of a pool: it, or one strip of a long axis, its way, and what else scratch depends on."""
+
+    problem: PoolProblem
+    way: Way
+    known: tuple[Any, ...]
+
+
+def describe(problem: PoolProblem) -> str:
+    """Which kernel serves a pool or its gradient, in words; for maxima of floats that of a call without places."""
+    served = _served(problem)
+    text = f"{served.way}{'' if served.problem is problem else ', in strips'}"
+    return text + (" (p = 1 and 2; others: lp_grad, element by element)" if problem.op == "lp_pool_grad" else "")
+
+
+def work(problem: PoolProblem) -> Work:
+    """What a call has to do: elements read, bytes of x and y, and scratch."""
+    strip, way, known = _served(problem)
+    elements = math.prod(problem.x_shape3) + math.prod(problem.y_shape3)
+    extra = get_num_threads() * way.scratch(strip, *known)
+    return Work(0.0, float(problem.flops), 0.0, float(elements * problem.itemsize), regions=1, extra=extra)
+
+
+def _served(problem: PoolProblem) -> Served:
+    op, dtype, strip = problem.op, np.dtype(problem.dtype), strips.typical(problem)
+    if op == "max_pool_grad":
+        return Served(problem, gradients.SCATTER, ())
+    if op.endswith("_grad"):
+        return Served(strip, gradients.mean_way(strip, op == "avg_pool_grad"), (dtype,))
+    if op == "max_pool" and dtype.kind != "f":
+        return Served(strip, way_of_places(strip), (dtype,))
+    code = {"max_pool": MAX, "avg_pool": SUM, "lp_pool": MAGNITUDES}[op]
+    return Served(strip, way_of(strip, code, dtype), (code, dtype))

@@ -52,11 +52,9 @@ from .phases import Phases, clear_row, deal, deal_for, deal_rest
 
 
 def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
-    """Write one number per window to y, where `deal_for` has a deal; `divisor` 0 means that of the tables."""
+    """Write one number per window to y, for windows that are alike; `divisor` 0 means that of the tables."""
     sums, tasks = sums_of(problem, code, x.dtype), y.size // problem.out[2]
-    dealt = deal_for(problem, sums)
-    assert dealt is not None, "windows that are not alike"
-    members = team(tasks, y.size * taps_of(problem))
+    dealt, members = deal_for(problem, sums), team(tasks, y.size * taps_of(problem))
     scratch = np.empty(members * 2 * dealt.row, sums)
     divisors = dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)
     td, th, planes = table_of(problem.axes[0]), table_of(problem.axes[1]), planes_of(problem)
@@ -208,5 +206,10 @@ def _joined(total, mask, x, i, code):  # type: ignore[no-untyped-def]
     return add(total, lifted(value, code))
 
 
-BY_ROWS = Way(reduce_rows, by_rows, "lanes are columns, the rows of a window are summed first")
+def _scratch(problem: PoolProblem, code: int, dtype: np.dtype) -> int:
+    sums = sums_of(problem, code, dtype)
+    return 2 * deal_for(problem, sums).row * sums.itemsize
+
+
+BY_ROWS = Way(reduce_rows, by_rows, "lanes are columns, the rows of a window are summed first", _scratch)
 BY_REGIONS = Way(reduce_regions, by_regions, "windows that are wide or unlike, one at a time, lanes along their rows")

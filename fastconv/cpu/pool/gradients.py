@@ -102,14 +102,6 @@ def _by_rows(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: floa
     )  # fmt: skip
 
 
-BY_CHANNELS = Way(avg_grad_last, _by_channels, "lanes are channels, the rows of dy that meet are summed first")
-BY_PAIRS = Way(avg_grad_pairs, partial(_by_pairs, False), "windows of 2 columns, everything in registers")
-BY_THREES = Way(
-    avg_grad_pairs, partial(_by_pairs, True), "windows of 3 around every other column, everything in registers"
-)
-BY_ROWS = Way(avg_grad_first, _by_rows, "lanes are columns, the rows of dy that meet are summed first")
-
-
 def lp_pool_grad(
     problem: PoolProblem, dy: np.ndarray, x: np.ndarray, y: np.ndarray, dx: np.ndarray, *, p: float
 ) -> None:
@@ -215,3 +207,18 @@ def _spread(rule: Rule, lanes: int) -> tuple[Spread, np.ndarray]:
     length = margin + max(rounded, blocks + max(0, int(offsets.max())))
     spread = Spread(lie.stride, margin, length, len(lists[0]), len(offsets))
     return spread, packed(spread, offsets + margin)
+
+
+BY_CHANNELS = Way(
+    avg_grad_last, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
+    lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
+)  # fmt: skip
+BY_PAIRS = Way(avg_grad_pairs, partial(_by_pairs, False), "windows of 2 columns, everything in registers")
+BY_THREES = Way(
+    avg_grad_pairs, partial(_by_pairs, True), "windows of 3 around every other column, everything in registers"
+)
+BY_ROWS = Way(
+    avg_grad_first, _by_rows, "lanes are columns, the rows of dy that meet are summed first",
+    lambda problem, dtype: _spread(problem.axes[2], host().lanes(dtype.itemsize))[0].length * dtype.itemsize,
+)  # fmt: skip
+SCATTER = Way(max_grad, max_pool_grad, "every dy is added to the element that won, one plane a thread")

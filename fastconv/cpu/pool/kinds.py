@@ -31,11 +31,12 @@ BLOCK = 32
 
 
 class Way(NamedTuple):
-    """One way to compute a pool: the kernel, the function that runs it, and what to say of it."""
+    """One way to compute a pool: the kernel, the function that runs it, what to say of it, and its memory."""
 
     kernel: Any
     run: Callable[..., None]
     text: str
+    scratch: Callable[..., int] = lambda *_: 0  # bytes for each thread
 
     def __str__(self) -> str:
         return f"{self.kernel.__name__}: {self.text}"

@@ -35,7 +35,6 @@ def serves(problem: PoolProblem) -> bool:
 def by_pairs(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window to y; `divisor` 0 means that of the tables."""
     tasks, dealt = y.size // problem.out[2], deal_for(problem, x.dtype)
-    assert dealt is not None, "windows that are not alike"
     divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(x.dtype)
     td, th, three = table_of(problem.axes[0]), table_of(problem.axes[1]), dealt.phases.taps == 3
     members = team(tasks, y.size * taps_of(problem))

@@ -19,9 +19,6 @@ from ...simd.lanes import inlined, lowest, peek, poke, store, zero, zeros
 from ...simd.vector import lanes_of
 from ...windows import Rule, table_of
 
-# Elements along the row of the largest window that is dealt: its taps have a table.
-LARGEST = 1 << 16
-
 
 class Phases(NamedTuple):
     """A row dealt to phases, as kernels read it; behind it lies where the first window finds its taps there."""
@@ -47,17 +44,15 @@ class Deal(NamedTuple):
         return self.phases.stride * self.phases.length
 
 
-def deal_for(problem: PoolProblem, dtype: np.dtype) -> Deal | None:
-    """The deal for windows along the rows of a problem, to vectors of `dtype`."""
+def deal_for(problem: PoolProblem, dtype: np.dtype) -> Deal:
+    """The deal for windows along the rows of a problem, which must be alike, to vectors of `dtype`."""
     return _deal(problem.axes[2], host().lanes(dtype.itemsize))
 
 
 @kept
-def _deal(rule: Rule, lanes: int) -> Deal | None:
-    """None if the windows are not alike, or larger than deals are."""
+def _deal(rule: Rule, lanes: int) -> Deal:
     lie = rule.spacing()
-    if lie is None or lie.kernel > LARGEST:
-        return None
+    assert lie is not None, f"the windows of {rule} are not alike"
     offsets = np.arange(lie.kernel, dtype=np.int64) * rule.dilation
     rounded, last = -(-rule.out // lanes) * lanes, (lie.kernel - 1) * rule.dilation // lie.stride
     length = -(-(rounded + last) // lanes) * lanes

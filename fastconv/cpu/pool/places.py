@@ -39,6 +39,9 @@ from .phases import Phases, clear_row, deal, deal_for, deal_rest
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30
 
+# Elements along the row of the largest window that is dealt: its taps have a table.
+LARGEST = 1 << 16
+
 
 def by_channels(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
     """Write every window's maximum to y and its place to `indices`, where channels lie side by side."""
@@ -50,9 +53,8 @@ def by_channels(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.
 
 
 def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
-    """Write every window's maximum to y and its place to `indices`, where `deal_for` has a deal."""
+    """Write every window's maximum to y and its place to `indices`, for windows that are alike."""
     tasks, dealt, unit = y.size // problem.out[2], deal_for(problem, x.dtype), unit_of(problem)
-    assert dealt is not None, "windows that are not alike"
     members, length = team(tasks, y.size * taps_of(problem)), dealt.phases.length
     scratch, places = np.empty(members * (2 * dealt.row + length), x.dtype), np.empty(members * length, unit.dtype)
     td, th, starts = table_of(problem.axes[0]), table_of(problem.axes[1]), _starts(problem.axes[2], length, unit.dtype)
@@ -248,6 +250,11 @@ def argmax_regions(thread, first, last, x, y, indices, tables, planes):  # type:
             y[task * OW + ow], indices[task * OW + ow] = best, where
 
 
+def _scratch(problem: PoolProblem, dtype: np.dtype) -> int:
+    dealt = deal_for(problem, dtype)
+    return (2 * dealt.row + dealt.phases.length) * dtype.itemsize + dealt.phases.length * unit_of(problem).itemsize
+
+
 BY_CHANNELS = Way(argmax_last, by_channels, "lanes are channels, windows one after the other")
-BY_ROWS = Way(argmax_rows, by_rows, "lanes are columns, rows compete one after the other")
+BY_ROWS = Way(argmax_rows, by_rows, "lanes are columns, rows compete one after the other", _scratch)
 BY_REGIONS = Way(argmax_regions, by_regions, "windows that are unlike, element by element")

@@ -76,6 +76,15 @@ def gradient(kernel: Kernel, problem: PoolProblem, *arrays: Any, **options: Any)
             parts[-1][...] = place
 
 
+def typical(problem: PoolProblem) -> PoolProblem:
+    """The pool of a strip in the middle; the problem itself if it is not cut in strips."""
+    gradient = problem.op.endswith("_grad")
+    if max(problem.size if gradient else problem.out) <= LONGEST:
+        return problem
+    strips = by_elements(problem) if gradient else by_outputs(problem)
+    return typical(strips[len(strips) // 2].problem)
+
+
 def by_outputs(problem: PoolProblem) -> list[Strip]:
     """Strips of the axis with most windows."""
     axis = max(range(3), key=problem.out.__getitem__)
