@@ -9,7 +9,7 @@ from .. import dispatch
 from ..errors import InvalidArgument, shown
 from ..ops.choice import problem_of_shapes
 from ..problem import ConvProblem
-from ..spec import LAYOUTS, parse_dtype, parse_flag, parse_shape, pool_problem
+from ..spec import LAYOUTS, parse_dtype, parse_flag, parse_shape, parse_word, pool_problem
 from .comparison import our_call
 from .oracle import make_arrays
 from .problems import CONVOLUTIONS, POOLS, Problem, check_problem
@@ -115,7 +115,7 @@ def explain(
     >>> fc.explain((8, 64, 112, 112), (2, 2), op="max_pool", seconds=0).candidates[0].kernel
     'reduce_pairs: windows of 2, or 3 around every other column, everything in registers'
     """
-    if op in POOLS:
+    if parse_word(op, "op", (*_OPS, *POOLS)) in POOLS:
         return explain_problem(
             _pool(op, x_shape, w_shape, stride, padding, dilation, groups, layout, padding_mode, dtype),
             prepared=prepared,

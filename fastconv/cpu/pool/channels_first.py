@@ -31,7 +31,6 @@ from ...simd.lanes import (
     zeros,
 )
 from ...simd.vector import lanes_of
-from ...threads import team
 from ...windows import table_of
 from .kinds import (
     MAX,
@@ -44,17 +43,17 @@ from .kinds import (
     next_row,
     planes_of,
     share_of,
+    shared_rows,
     sums_of,
     tables_of,
-    taps_of,
 )
 from .phases import Phases, clear_row, deal, deal_for, deal_rest
 
 
 def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window to y, for windows that are alike; `divisor` 0 means that of the tables."""
-    sums, tasks = sums_of(problem, code, x.dtype), y.size // problem.out[2]
-    dealt, members = deal_for(problem, sums), team(tasks, y.size * taps_of(problem))
+    (members, tasks), sums = shared_rows(problem, y), sums_of(problem, code, x.dtype)
+    dealt = deal_for(problem, sums)
     scratch = np.empty(members * 2 * dealt.row, sums)
     divisors = dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)
     td, th, planes = table_of(problem.axes[0]), table_of(problem.axes[1]), planes_of(problem)
@@ -63,9 +62,8 @@ def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divis
 
 def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window to y, for windows of any shape."""
-    tasks, sums = y.size // problem.out[2], np.empty(0, sums_of(problem, code, x.dtype))
-    members = team(tasks, y.size * taps_of(problem))
-    reduce_regions(members, tasks, x, y, sums, tables_of(problem), planes_of(problem), code, divisor)
+    shared, sums = shared_rows(problem, y), np.empty(0, sums_of(problem, code, x.dtype))
+    reduce_regions(*shared, x, y, sums, tables_of(problem), planes_of(problem), code, divisor)
 
 
 @parallel_kernel

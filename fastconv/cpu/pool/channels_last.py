@@ -11,36 +11,27 @@ import numpy as np
 from ...problem import PoolProblem
 from ...simd.fields import fields
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lane_math import convert
-from ...simd.lanes import address, first_lanes, inlined, store, zeros
+from ...simd.lane_math import add, convert, divide, doubles, largest, multiply, root
+from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
 from ...simd.vector import lanes_of
-from ...threads import team
 from .kinds import (
-    CHEAPER,
+    MAGNITUDES,
     MAX,
     SHORT_SUM,
     SUM,
     Planes,
     Way,
-    channel_block,
-    exact_taps,
-    largest_tap,
-    lowered,
+    lifted,
     planes_of,
-    quotient,
     share_of,
-    sum_of_taps,
+    shared_blocks,
     tables_of,
-    taps_of,
 )
 
 
 def reduce(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window and channel to y; `divisor` 0 means that of the tables."""
-    rows = y.size // (problem.C * problem.out[2])
-    block = channel_block(rows, problem.C)
-    tasks = rows * -(-problem.C // block)
-    members = team(tasks, y.size * taps_of(problem) // CHEAPER)
+    members, tasks, block = shared_blocks(problem, y)
     reduce_last(members, tasks, x, y, tables_of(problem), planes_of(problem), block, code, divisor)
 
 
@@ -100,17 +91,53 @@ def _each_pixel(window, x, y, at, o, pixels, stride, C, channels, count, hops, c
 
 @inlined
 def _largest(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
-    return largest_tap(like, mask, x, at, count, hops)
+    """The largest of the lanes at `at` and at the other taps; count and hops are (D, H, W)."""
+    best = lowest(like)
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            for _ in range(count[2]):
+                best = largest(best, load(x, i, like, mask))
+                i += hops[2]
+    return best
 
 
 @inlined
 def _mean(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
-    return quotient(sum_of_taps(like, mask, x, at, count, hops), share)
+    """The share of the sum over all taps, in x's dtype."""
+    total = zero(like)
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            for _ in range(count[2]):
+                total = add(total, load(x, i, like, mask))
+                i += hops[2]
+    return _quotient(total, share)
 
 
 @inlined
 def _exact(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
-    return convert(lowered(exact_taps(like, mask, x, at, count, hops, code), code, share), like)
+    """What lifted lanes sum up to in float64; each row of a window has a partial sum of its own."""
+    total = doubles(zero(like))
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            row = zero(total)
+            for _ in range(count[2]):
+                row = add(row, lifted(doubles(load(x, i, like, mask)), code))
+                i += hops[2]
+            total = add(total, row)
+    if code == SUM:
+        return convert(_quotient(total, share), like)
+    return convert(total if code == MAGNITUDES else root(total), like)
+
+
+@inlined
+def _quotient(total, share):  # type: ignore[no-untyped-def]
+    """The sum over its share's divisor; where the reciprocal is exact a product is much cheaper."""
+    if share.reciprocal != 0.0:
+        return multiply(total, spread(share.reciprocal, total))
+    return divide(total, spread(share.divisor, total))
 
 
 REDUCE = Way(reduce_last, reduce, "lanes are channels, windows one after the other")

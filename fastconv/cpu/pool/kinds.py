@@ -12,9 +12,9 @@ from ...kept import kept
 from ...problem import PoolProblem
 from ...simd.fields import packed
 from ...simd.jit import kernel
-from ...simd.lane_math import add, divide, doubles, largest, magnitude, multiply, root
-from ...simd.lanes import inlined, load, lowest, spread, zero
-from ...threads import get_num_threads
+from ...simd.lane_math import magnitude, multiply
+from ...simd.lanes import inlined
+from ...threads import get_num_threads, team
 from ...windows import Run, table_of
 
 # What a window's elements are reduced to.
@@ -95,6 +95,20 @@ def sums_of(problem: PoolProblem, code: int, dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64) if is_exact(problem, code) else dtype
 
 
+def shared_rows(problem: PoolProblem, y: np.ndarray) -> tuple[int, int]:
+    """How many threads share the output rows, and how many these are."""
+    tasks = y.size // problem.out[2]
+    return team(tasks, y.size * taps_of(problem)), tasks
+
+
+def shared_blocks(problem: PoolProblem, y: np.ndarray) -> tuple[int, int, int]:
+    """How many threads share the output rows times blocks of channels, how many these are, and a block's channels."""
+    rows = y.size // (problem.C * problem.out[2])
+    block = channel_block(rows, problem.C)
+    tasks = rows * -(-problem.C // block)
+    return team(tasks, y.size * taps_of(problem) // CHEAPER), tasks, block
+
+
 def tables_of(problem: PoolProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The windows of the three axes."""
     first, second, third = problem.axes
@@ -111,47 +125,6 @@ def channel_block(rows: int, C: int) -> int:
 
 
 @inlined
-def largest_tap(like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
-    """The largest of the lanes at `at` and at the other taps; count and hops are (D, H, W)."""
-    best = lowest(like)
-    for a in range(count[0]):
-        for u in range(count[1]):
-            i = at + a * hops[0] + u * hops[1]
-            for _ in range(count[2]):
-                best = largest(best, load(x, i, like, mask))
-                i += hops[2]
-    return best
-
-
-@inlined
-def sum_of_taps(like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
-    """The sum of the lanes at all taps, in x's dtype."""
-    total = zero(like)
-    for a in range(count[0]):
-        for u in range(count[1]):
-            i = at + a * hops[0] + u * hops[1]
-            for _ in range(count[2]):
-                total = add(total, load(x, i, like, mask))
-                i += hops[2]
-    return total
-
-
-@inlined
-def exact_taps(like, mask, x, at, count, hops, code):  # type: ignore[no-untyped-def]
-    """The sum of lifted lanes over all taps in float64; each row of a window has a partial sum of its own."""
-    total = doubles(zero(like))
-    for a in range(count[0]):
-        for u in range(count[1]):
-            i = at + a * hops[0] + u * hops[1]
-            row = zero(total)
-            for _ in range(count[2]):
-                row = add(row, lifted(doubles(load(x, i, like, mask)), code))
-                i += hops[2]
-            total = add(total, row)
-    return total
-
-
-@inlined
 def lifted(a, code):  # type: ignore[no-untyped-def]
     """What is summed: a, |a| or a^2."""
     if code == SUM:
@@ -159,24 +132,6 @@ def lifted(a, code):  # type: ignore[no-untyped-def]
     if code == MAGNITUDES:
         return magnitude(a)
     return multiply(a, a)
-
-
-@inlined
-def lowered(total, code, share):  # type: ignore[no-untyped-def]
-    """What a sum becomes: its quotient, itself or its square root."""
-    if code == SUM:
-        return quotient(total, share)
-    if code == MAGNITUDES:
-        return total
-    return root(total)
-
-
-@inlined
-def quotient(total, share):  # type: ignore[no-untyped-def]
-    """The sum over its share's divisor; where the reciprocal is exact a product is much cheaper."""
-    if share.reciprocal != 0.0:
-        return multiply(total, spread(share.reciprocal, total))
-    return divide(total, spread(share.divisor, total))
 
 
 @kernel

@@ -16,10 +16,9 @@ from ...simd.jit import parallel_kernel
 from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
 from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
 from ...simd.vector import lanes_of
-from ...threads import team
 from ...windows import Spacing, table_of
 from .channels_first import lowered_columns
-from .kinds import MAX, Planes, Way, next_row, planes_of, share_of, taps_of
+from .kinds import MAX, Planes, Way, next_row, planes_of, share_of, shared_rows
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -34,11 +33,11 @@ def serves(problem: PoolProblem) -> bool:
 
 def by_pairs(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window to y; `divisor` 0 means that of the tables."""
-    tasks, dealt = y.size // problem.out[2], deal_for(problem, x.dtype)
+    dealt = deal_for(problem, x.dtype)
     divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(x.dtype)
     td, th, three = table_of(problem.axes[0]), table_of(problem.axes[1]), dealt.phases.taps == 3
-    members = team(tasks, y.size * taps_of(problem))
-    reduce_pairs(members, tasks, x, y, td, th, divisors, planes_of(problem), three, code, divisor)
+    shared = shared_rows(problem, y)
+    reduce_pairs(*shared, x, y, td, th, divisors, planes_of(problem), three, code, divisor)
 
 
 @parallel_kernel

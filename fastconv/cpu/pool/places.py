@@ -31,9 +31,8 @@ from ...simd.lanes import (
     zeros,
 )
 from ...simd.vector import lanes_of
-from ...threads import team
 from ...windows import Rule, table_of
-from .kinds import CHEAPER, Planes, Way, channel_block, next_row, planes_of, tables_of, taps_of
+from .kinds import Planes, Way, next_row, planes_of, shared_blocks, shared_rows, tables_of
 from .phases import Phases, clear_row, deal, deal_for, deal_rest
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
@@ -45,17 +44,14 @@ LARGEST = 1 << 16
 
 def by_channels(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
     """Write every window's maximum to y and its place to `indices`, where channels lie side by side."""
-    rows = y.size // (problem.C * problem.out[2])
-    block = channel_block(rows, problem.C)
-    tasks = rows * -(-problem.C // block)
-    members = team(tasks, y.size * taps_of(problem) // CHEAPER)
+    members, tasks, block = shared_blocks(problem, y)
     argmax_last(members, tasks, x, y, indices, tables_of(problem), planes_of(problem), block, unit_of(problem))
 
 
 def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
     """Write every window's maximum to y and its place to `indices`, for windows that are alike."""
-    tasks, dealt, unit = y.size // problem.out[2], deal_for(problem, x.dtype), unit_of(problem)
-    members, length = team(tasks, y.size * taps_of(problem)), dealt.phases.length
+    (members, tasks), dealt, unit = shared_rows(problem, y), deal_for(problem, x.dtype), unit_of(problem)
+    length = dealt.phases.length
     scratch, places = np.empty(members * (2 * dealt.row + length), x.dtype), np.empty(members * length, unit.dtype)
     td, th, starts = table_of(problem.axes[0]), table_of(problem.axes[1]), _starts(problem.axes[2], length, unit.dtype)
     argmax_rows(
@@ -65,9 +61,7 @@ def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndar
 
 def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
     """Write every window's maximum to y and its place to `indices`, for windows of any shape."""
-    tasks = y.size // problem.out[2]
-    members = team(tasks, y.size * taps_of(problem))
-    argmax_regions(members, tasks, x, y, indices, tables_of(problem), planes_of(problem))
+    argmax_regions(*shared_rows(problem, y), x, y, indices, tables_of(problem), planes_of(problem))
 
 
 def unit_of(problem: PoolProblem) -> np.generic:
