@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -107,18 +107,10 @@ def way_of_places(problem: PoolProblem) -> Way:
     return places.BY_REGIONS if along is None or along.kernel > places.LARGEST else places.BY_ROWS
 
 
-class Served(NamedTuple):
-    """What there is to tell of a pool: it, or one strip of a long axis, its way, and what else scratch depends on."""
-
-    problem: PoolProblem
-    way: Way
-    known: tuple[Any, ...]
-
-
 def describe(problem: PoolProblem) -> str:
     """Which kernel serves a pool or its gradient, in words; for maxima of floats that of a call without places."""
-    served = _served(problem)
-    text = f"{served.way}{'' if served.problem is problem else ', in strips'}"
+    strip, way, _ = _served(problem)
+    text = f"{way}{'' if strip is problem else ', in strips'}"
     return text + (" (p = 1 and 2; others: lp_grad, element by element)" if problem.op == "lp_pool_grad" else "")
 
 
@@ -130,13 +122,14 @@ def work(problem: PoolProblem) -> Work:
     return Work(0.0, float(problem.flops), 0.0, float(elements * problem.itemsize), regions=1, extra=extra)
 
 
-def _served(problem: PoolProblem) -> Served:
+def _served(problem: PoolProblem) -> tuple[PoolProblem, Way, tuple[Any, ...]]:
+    """A problem, or one strip of a long axis; the way it goes, and what else the scratch of that depends on."""
     op, dtype, strip = problem.op, np.dtype(problem.dtype), strips.typical(problem)
     if op == "max_pool_grad":
-        return Served(problem, gradients.SCATTER, ())
+        return problem, gradients.SCATTER, ()
     if op.endswith("_grad"):
-        return Served(strip, gradients.mean_way(strip, op == "avg_pool_grad"), (dtype,))
+        return strip, gradients.mean_way(strip, op == "avg_pool_grad"), (dtype,)
     if op == "max_pool" and dtype.kind != "f":
-        return Served(strip, way_of_places(strip), (dtype,))
+        return strip, way_of_places(strip), (dtype,)
     code = {"max_pool": MAX, "avg_pool": SUM, "lp_pool": MAGNITUDES}[op]
-    return Served(strip, way_of(strip, code, dtype), (code, dtype))
+    return strip, way_of(strip, code, dtype), (code, dtype)
