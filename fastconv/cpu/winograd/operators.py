@@ -11,12 +11,13 @@ from ...borders import fold_border
 from ...problem import ConvProblem
 from .. import activation as activations
 from ..lowering import lower_conv, lower_input_grad, weight_strides
+from . import forward, weight_grad
 from .counts import ENGINE, RATES, work
 from .forward import Prepared, prepare_filters, sweep
 from .sides import phases
 from .weight_grad import accumulate
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "describe", "prepare", "work"]
 
 
 def conv(
@@ -56,3 +57,14 @@ def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.
 def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
     """Write the gradient to the weights to dw."""
     accumulate(phases(lower_conv(problem)), x, dy, dw, weight_strides(problem))
+
+
+def describe(problem: ConvProblem) -> str:
+    """Which kernels serve, in words."""
+    if problem.op == "conv_weight_grad":
+        m = weight_grad.plan(phases(lower_conv(problem))[0], problem.itemsize).cut.m
+        return f"F({m}x{m}, 3x3) of x with dy"
+    inside = problem.inside()
+    (low, *_) = phases(lower_input_grad(inside)[0] if problem.op == "conv_input_grad" else lower_conv(problem))
+    cut = forward.plan(low, problem.itemsize, problem.prepared).cut
+    return f"F({cut.m}x{cut.m}, 3x3), {'filters streamed' if cut.streamed else 'fused'}"
