@@ -56,9 +56,10 @@ def _conv(
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"} or a function compiled with ``numba.njit``
         Applied to each output: of one real number, returning one. The slope of "leaky_relu" is 0.01. What a function
         raises is raised here (not from a GPU, which reports no exceptions).
-    method : {"auto", "direct", "im2col", "winograd", "fft"}
+    method : {"auto", "direct", "im2col", "winograd", "fft", "reference"}
         "auto" chooses by a model of the work, and takes direct for data that winograd and fft would spoil: NaN, Inf,
         numbers near the ends of the dtype's range, and mixed magnitudes (Notes). The others never fall back.
+        "reference" are the plain loops of ``fastconv/cpu/reference.py``, to read and to compare with.
     device : {None, "cpu", "cuda"}
         None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
     out : ndarray, optional
