@@ -19,7 +19,7 @@ from ...simd.microkernel import tile_address
 from ...threads import team
 from ..work import Work
 from . import channels_kernels as kernels
-from .channels_kernels import TOGETHER, Blocks, Filters, Spectra
+from .channels_kernels import TOGETHER, Blocks, FilterBlocks, Spectra
 from .roles import Roles, triple
 from .tiled import Allocate, Tiled, numbers
 from .tiling import RATIOS, WORKERS, FourierTile, Tiling, lengths_for
@@ -37,7 +37,7 @@ CACHE_BYTES = 8 << 20  # spectra of a batch that stay in the last-level cache
 UNIT = 4
 
 
-class Span(NamedTuple):
+class Part(NamedTuple):
     """Some neighbouring tiles or channels."""
 
     first: int
@@ -142,9 +142,9 @@ class BlockTiling(Tiling):
         return max(self.bytes(1), budget), self.cost
 
 
-def spans(whole: int, part: int) -> list[Span]:
+def spans(whole: int, part: int) -> list[Part]:
     """A row of neighbours cut into parts."""
-    return [Span(first, min(part, whole - first)) for first in range(0, whole, part)]
+    return [Part(first, min(part, whole - first)) for first in range(0, whole, part)]
 
 
 def tile_channels(roles: Roles, budget: int) -> BlockTiling | None:
@@ -220,7 +220,7 @@ class TiledChannels(Tiled):
 
     def _convolve_batch(
         self, x: np.ndarray, w: np.ndarray, ready: list[np.ndarray] | None, b: np.ndarray | None, y: np.ndarray,
-        group: int, batch: Span,
+        group: int, batch: Part,
     ) -> None:  # fmt: skip
         z, spectra = self._spectra(x, self.source, batch, self._sources(group))
         for i, chunk in enumerate(self.chunks):
@@ -229,7 +229,7 @@ class TiledChannels(Tiled):
             del h
 
     def _finish(
-        self, z: np.ndarray, spectra: np.ndarray, h: np.ndarray, batch: Span, of: Blocks, b: np.ndarray | None,
+        self, z: np.ndarray, spectra: np.ndarray, h: np.ndarray, batch: Part, of: Blocks, b: np.ndarray | None,
         y: np.ndarray,
     ) -> None:  # fmt: skip
         """Multiply the spectra of a batch with those of a chunk of filters, and transform the products back to y."""
@@ -245,7 +245,7 @@ class TiledChannels(Tiled):
             for chunk in self.chunks:
                 self._correlate_chunk(x, dy, dw, group, chunk)
 
-    def _correlate_chunk(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, group: int, chunk: Span) -> None:
+    def _correlate_chunk(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, group: int, chunk: Part) -> None:
         filters = self._filters(group, chunk)
         d = scratch((self._filter_size(filters),), self.dtype)
         for batch in self.batches:
@@ -254,14 +254,14 @@ class TiledChannels(Tiled):
         kernels.read_filters(*share, d, dw.reshape(-1), self.taps, numbers(filters), self.scale, *tiles)
 
     def _add_batch(
-        self, x: np.ndarray, dy: np.ndarray, d: np.ndarray, batch: Span, sources: Blocks, targets: Blocks
+        self, x: np.ndarray, dy: np.ndarray, d: np.ndarray, batch: Part, sources: Blocks, targets: Blocks
     ) -> None:
         """Add a batch's products to the spectra d of a chunk of filters' gradients."""
         z, spectra = self._spectra(x, self.source, batch, sources)
         v, others = self._spectra(dy, self.target, batch, targets)
         kernels.multiply_tiles(self._multipliers(batch, targets), self.tasks, z, spectra, v, others, d, self.multiply)
 
-    def _chunk_spectra(self, w: np.ndarray, group: int, chunk: Span, allocate: Allocate) -> np.ndarray:
+    def _chunk_spectra(self, w: np.ndarray, group: int, chunk: Part, allocate: Allocate) -> np.ndarray:
         filters = self._filters(group, chunk)
         h = allocate((self._filter_size(filters),), self.dtype)
         share, tiles = self._transforms(filters.inner * -(-filters.to.blocks // 2))
@@ -269,7 +269,7 @@ class TiledChannels(Tiled):
         return h
 
     def _spectra(
-        self, x: np.ndarray, side: tuple[np.ndarray, ...], batch: Span, of: Blocks
+        self, x: np.ndarray, side: tuple[np.ndarray, ...], batch: Part, of: Blocks
     ) -> tuple[np.ndarray, np.ndarray]:
         """The spectra of a batch of tiles, and the packed record of where they are."""
         z, spectra = self._room_for(batch, of)
@@ -277,7 +277,7 @@ class TiledChannels(Tiled):
         kernels.tile_spectra(*share, x.reshape(-1), side, self.grid, z, spectra, *tiles)
         return z, spectra
 
-    def _room_for(self, batch: Span, of: Blocks) -> tuple[np.ndarray, np.ndarray]:
+    def _room_for(self, batch: Part, of: Blocks) -> tuple[np.ndarray, np.ndarray]:
         size, group, row = self.tiling.spectra_size(batch.number, of.blocks)
         return scratch((size,), self.dtype), numbers(Spectra(batch.first, batch.number, of, group, row))
 
@@ -289,22 +289,23 @@ class TiledChannels(Tiled):
         buffers = scratch((members * (self.tiling.each // itemsize),), self.dtype)
         return (members, tasks), (half, self.room, self.lines, buffers, self.fft)
 
-    def _multipliers(self, batch: Span, of: Blocks) -> int:
+    def _multipliers(self, batch: Part, of: Blocks) -> int:
         """Threads for the products of a batch with a chunk of filters."""
         work = 8 * batch.number * self.roles.inner * of.blocks * self.tiling.lanes * self.tiling.frequencies
         return team(self.tasks, work)
 
-    def _filter_size(self, filters: Filters) -> int:
+    def _filter_size(self, filters: FilterBlocks) -> int:
         return self.tiling.frequencies * filters.inner * filters.to.blocks * 2 * self.tiling.lanes
 
-    def _filters(self, group: int, chunk: Span) -> Filters:
+    def _filters(self, group: int, chunk: Part) -> FilterBlocks:
         to = self._targets(0, chunk)
-        return Filters(group, self.roles.inner, self.roles.sources, to, min(self.tile.shape[1], self.roles.extent[1]))
+        rows = min(self.tile.shape[1], self.roles.extent[1])
+        return FilterBlocks(group, self.roles.inner, self.roles.sources, to, rows)
 
     def _sources(self, group: int) -> Blocks:
         roles = self.roles
         return Blocks(self.tiling.source_blocks, roles.source_cells, roles.sources, group * roles.sources)
 
-    def _targets(self, group: int, chunk: Span) -> Blocks:
+    def _targets(self, group: int, chunk: Part) -> Blocks:
         roles, blocks = self.roles, self.tiling.target_blocks(chunk.number)
         return Blocks(blocks, roles.target_cells, chunk.number, group * roles.targets + chunk.first)

@@ -32,7 +32,7 @@ from ...simd.lanes import inlined
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
 from ...simd.vector import clear, lanes_of
 from .points import join_points, spread_point, tell_apart
-from .tiles import WRITE, Box, Grid, Room, Steps, Taps, gather_tile, move_taps, scatter_tile
+from .tiles import WRITE, Box, Room, TapStrides, TileGrid, TileSteps, gather_tile, move_taps, scatter_tile
 from .transform import BACK, FORWARD, frequencies, transform
 
 ROWS = tile_rows()
@@ -59,7 +59,7 @@ class Spectra(NamedTuple):
     row: int
 
 
-class Filters(NamedTuple):
+class FilterBlocks(NamedTuple):
     """Filters of a group: channels that are summed, cells included or not, blocks of channels of the result."""
 
     group: int
@@ -73,7 +73,7 @@ def room_of(shape: Triple, itemsize: int) -> Room:
     """Two blocks of a tile in a thread's scratch; rows are not a multiple of 4 KiB apart."""
     lanes = host().lanes(itemsize)
     row = (shape[2] + 1) * 2 * lanes
-    return Room(Box(*shape), Steps(shape[1] * row, row, 2 * lanes), lanes, folded=False)
+    return Room(Box(*shape), TileSteps(shape[1] * row, row, 2 * lanes), lanes, folded=False)
 
 
 @kept
@@ -141,7 +141,7 @@ def frequency_at(f, spectra, lanes):
 @parallel_kernel
 def tile_spectra(thread, first, last, x, side, grid, z, spectra, half, room, lines, scratch, fft):
     """One task: the spectra of two blocks of a batch of tiles."""
-    grid, room, spectra = fields(Grid, grid), fields(Room, room), fields(Spectra, spectra)
+    grid, room, spectra = fields(TileGrid, grid), fields(Room, room), fields(Spectra, spectra)
     of, lanes, size = spectra.of, lanes_of(scratch), room.shape.planes * room.steps.plane
     t = scratch[thread * size : (thread + 1) * size]
     for task in range(first, last):
@@ -162,7 +162,7 @@ def tile_spectra(thread, first, last, x, side, grid, z, spectra, half, room, lin
 @parallel_kernel
 def tile_results(thread, first, last, z, spectra, y, side, grid, bias, half, room, lines, scratch, fft):
     """One task: two blocks of a batch of tiles from their spectra to y."""
-    grid, room, spectra = fields(Grid, grid), fields(Room, room), fields(Spectra, spectra)
+    grid, room, spectra = fields(TileGrid, grid), fields(Room, room), fields(Spectra, spectra)
     of, lanes, size = spectra.of, lanes_of(scratch), room.shape.planes * room.steps.plane
     t = scratch[thread * size : (thread + 1) * size]
     for task in range(first, last):
@@ -266,7 +266,7 @@ def find_filters(task, filters):
 @kernel
 def move_filters(back, w, taps, filters, k, block, last, t, room, scale):
     """Put the taps of two blocks of filters in a tile of zeros, or read them there (see `tiles.move_taps`)."""
-    at, lanes = fields(Taps, taps[3]), lanes_of(t)
+    at, lanes = fields(TapStrides, taps[3]), lanes_of(t)
     for o in range(block, last + 1):
         cell, channel, count = find_block(o, filters.to, lanes)
         begin = filters.group * at.group + k % filters.sources * at.c + (filters.to.channel + channel) * at.o
@@ -278,7 +278,7 @@ def move_filters(back, w, taps, filters, k, block, last, t, room, scale):
 @parallel_kernel
 def filter_spectra(thread, first, last, w, taps, h, filters, scale, half, room, lines, scratch, fft):
     """One task: the conjugate spectra of two blocks of filters of one source channel."""
-    room, filters = fields(Room, room), fields(Filters, filters)
+    room, filters = fields(Room, room), fields(FilterBlocks, filters)
     lanes, blocks, size = lanes_of(scratch), filters.to.blocks, room.shape.planes * room.steps.plane
     t = scratch[thread * size : (thread + 1) * size]
     for task in range(first, last):
@@ -294,7 +294,7 @@ def filter_spectra(thread, first, last, w, taps, h, filters, scale, half, room, 
 @parallel_kernel
 def read_filters(thread, first, last, d, dw, taps, filters, scale, half, room, lines, scratch, fft):
     """One task: two blocks of filters of one source channel from their spectra to dw."""
-    room, filters = fields(Room, room), fields(Filters, filters)
+    room, filters = fields(Room, room), fields(FilterBlocks, filters)
     lanes, blocks, size = lanes_of(scratch), filters.to.blocks, room.shape.planes * room.steps.plane
     t = scratch[thread * size : (thread + 1) * size]
     for task in range(first, last):

@@ -25,7 +25,7 @@ from ..lowering import Strides
 _NEVER = 1 << 62
 
 
-class Phase(NamedTuple):
+class TapPhase(NamedTuple):
     """Taps ``taps`` of an axis lie at positions ``places`` of the elements ``offset``, ``offset + stride``, ..."""
 
     offset: int
@@ -33,10 +33,10 @@ class Phase(NamedTuple):
     places: slice
 
 
-class Phases(NamedTuple):
+class AxisPhases(NamedTuple):
     """The phases of an axis that taps fall into, and how many positions a filter spans in any of them."""
 
-    phases: tuple[Phase, ...]
+    phases: tuple[TapPhase, ...]
     extent: int
 
     @property
@@ -54,7 +54,7 @@ class Phases(NamedTuple):
         return frozen(table)
 
 
-def phases_of(axis: Axis, flip: bool = False) -> Phases:
+def phases_of(axis: Axis, flip: bool = False) -> AxisPhases:
     """Phases of a filter's axis; with `flip` its taps run backwards within the extent, as the input gradient asks."""
     k, s, d = axis.kernel, axis.stride, axis.dilation
     taps, step = s // math.gcd(s, d), d // math.gcd(s, d)  # the next tap of a phase, and how far it lies in it
@@ -67,8 +67,8 @@ def phases_of(axis: Axis, flip: bool = False) -> Phases:
         if flip:
             places = range(extent - 1 - place, extent - 1 - place - count * step, -step)
         stop = places.stop if places.stop >= 0 else None
-        found.append(Phase(offset, slice(u, None, taps), slice(places.start, stop, places.step)))
-    return Phases(tuple(found), extent)
+        found.append(TapPhase(offset, slice(u, None, taps), slice(places.start, stop, places.step)))
+    return AxisPhases(tuple(found), extent)
 
 
 @dataclass(frozen=True)

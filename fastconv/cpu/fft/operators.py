@@ -67,6 +67,13 @@ def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
     return tiled(problem, settings.scratch_bytes).filter_spectra(w)
 
 
+def describe(problem: ConvProblem) -> str:
+    """Which kernels serve, in words."""
+    chosen = tiling(problem.inside() if problem.op == "conv_input_grad" else problem, settings.scratch_bytes)
+    lanes = "channels" if isinstance(chosen, BlockTiling) else "columns of planes"
+    return f"tiles of {'x'.join(map(str, chosen.tile.lengths[3 - problem.rank :]))}, lanes are {lanes}"
+
+
 def work(problem: ConvProblem) -> Work:
     """Count what an operation does, from its tiles; `extra` is for the threads in use."""
     problem = problem if problem.N else replace(problem, N=1)

@@ -22,7 +22,7 @@ from . import planes_kernels as kernels
 from .planes_kernels import Chunk, Job
 from .roles import Roles
 from .tiled import Allocate, Tiled, numbers
-from .tiles import ADD, WRITE, Box, Room, Steps
+from .tiles import ADD, WRITE, Box, Room, TileSteps
 from .tiling import RATIOS, WORKERS, FourierTile, Tiling, fast_length, lengths_for
 
 # Nanoseconds of one Zen 4 core for float32; only their ratios matter.
@@ -82,7 +82,7 @@ class PlaneTiling(Tiling):
         lanes = host().lanes(self.itemsize)
         T0, T1, T2 = self.tile.shape
         row = T2 + lanes
-        return Room(Box(T0, T1, T2), Steps(T1 * row, row, 1), T0 * T1 * row + lanes, self.tile.folded)
+        return Room(Box(T0, T1, T2), TileSteps(T1 * row, row, 1), T0 * T1 * row + lanes, self.tile.folded)
 
     @property
     def strain(self) -> float:

@@ -26,7 +26,7 @@ from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.vector import clear, lanes_of, transpose
 from .points import multiply_points, turn_points
-from .tiles import Grid, Room, Taps, gather_tile, move_taps, scatter_tile
+from .tiles import Room, TapStrides, TileGrid, gather_tile, move_taps, scatter_tile
 from .tiling import FourierTile
 from .transform import BACK, FORWARD, frequencies, transform
 
@@ -182,7 +182,7 @@ def points_of(room):
 @parallel_kernel
 def convolve(thread, first, last, x, source, y, target, grid, h, bias, room, lines, turns, job, scratch, fft):
     """One task: a pair of tiles of one group, all its channels."""
-    grid, room, job = fields(Grid, grid), fields(Room, room), fields(Job, job)
+    grid, room, job = fields(TileGrid, grid), fields(Room, room), fields(Job, job)
     chunk, shape, lanes, points = job.chunk, room.shape, lanes_of(scratch), points_of(room)
     inner, outer, pairs = chunk.sources * job.source_cells, chunk.targets * job.target_cells, (job.tiles + 1) // 2
     one = inner == 1 and outer == 1
@@ -224,7 +224,7 @@ def convolve(thread, first, last, x, source, y, target, grid, h, bias, room, lin
 @parallel_kernel
 def correlate(thread, first, last, x, source, dy, target, grid, totals, room, lines, turns, job, scratch, fft):
     """One task: the sum over a run of pairs of x times conj(dy), for all channels of one group."""
-    grid, room, job = fields(Grid, grid), fields(Room, room), fields(Job, job)
+    grid, room, job = fields(TileGrid, grid), fields(Room, room), fields(Job, job)
     chunk, lanes, points = job.chunk, lanes_of(scratch), points_of(room)
     inner, pairs, parts = chunk.sources * job.source_cells, (job.tiles + 1) // 2, job.parts
     t = scratch[thread * job.each : (thread + 1) * job.each]
@@ -250,7 +250,7 @@ def correlate(thread, first, last, x, source, dy, target, grid, totals, room, li
 @kernel
 def find_filter(task, job, taps):
     """Where the weights of a task's filter begin, and the cell of its taps."""
-    chunk, apart = job.chunk, fields(Taps, taps[3])
+    chunk, apart = job.chunk, fields(TapStrides, taps[3])
     outer = chunk.targets * job.target_cells
     inner = chunk.sources * job.source_cells
     g, k, o = task // (inner * outer), task // outer % inner, task % outer

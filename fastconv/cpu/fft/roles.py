@@ -14,7 +14,7 @@ import numpy as np
 from ...borders import border_index
 from ...problem import Axis, ConvProblem, Triple
 from ..lowering import WeightStrides, weight_strides, x_strides, y_strides
-from .lattice import Lattice, Phases, Positions, phases_of
+from .lattice import AxisPhases, Lattice, Positions, phases_of
 
 
 class Roles:
@@ -83,7 +83,7 @@ class Roles:
         axis = self.problem.axes[a]
         return axis.before - self._skipped(a) * axis.stride
 
-    def _bordered(self, axis: Axis, phases: Phases) -> Positions:
+    def _bordered(self, axis: Axis, phases: AxisPhases) -> Positions:
         """An axis of x with its border."""
         n, before, after = axis.size, axis.before, axis.after
         if self.problem.padding_mode == "zeros":

@@ -12,7 +12,7 @@ from ...borders import frozen
 from ...problem import Triple
 from ...simd.fields import packed
 from .lattice import Lattice
-from .tiles import Box, Grid, Room, Side, Taps
+from .tiles import Box, Elements, Room, TapStrides, TileGrid
 from .tiling import FourierTile, Tiling
 from .transform import passes, transform_address
 
@@ -30,12 +30,12 @@ class Tiled:
         self.roles, self.tile, self.budget = roles, tile, budget
         self.dtype = np.dtype(roles.problem.dtype)
         self.fft = transform_address(self.dtype.itemsize)
-        self.grid = numbers(Grid(Box(*tiling.counts), Box(*tiling.pitch)))
+        self.grid = numbers(TileGrid(Box(*tiling.counts), Box(*tiling.pitch)))
         self.room = numbers(room)
         self.source = _side(roles.source(), tiling.reach, tile.lengths)
         self.target = _side(roles.target(), tiling.reach, tiling.pitch)
         axes, at = roles.filters()
-        self.taps = *axes, numbers(Taps(at.group, at.tap, at.c, at.o, Box(*roles.cells)))
+        self.taps = *axes, numbers(TapStrides(at.group, at.tap, at.c, at.o, Box(*roles.cells)))
 
     @property
     def lines(self) -> tuple[np.ndarray, ...]:
@@ -56,5 +56,5 @@ def lines_of(tile: FourierTile, itemsize: int) -> tuple[np.ndarray, ...]:
 
 
 def _side(lattice: Lattice, reach: Triple, fill: Triple) -> tuple[np.ndarray, ...]:
-    side = Side(*lattice.strides, lattice.axes[2].step, Box(*fill))
+    side = Elements(*lattice.strides, lattice.axes[2].step, Box(*fill))
     return *lattice.tables(reach), numbers(side)

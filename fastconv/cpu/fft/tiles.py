@@ -4,7 +4,7 @@ A tile has rows of T2 positions, T1 rows a plane, T0 planes; a `Room` tells how 
 tile is kept. With ``steps.point == 1`` a tile holds one channel; otherwise each position holds a vector of channels. In
 a *folded* tile, the rows are consecutive stretches of the last axis: one long line.
 
-A *side* is an array as its `Lattice` describes it: tables, then a packed `Side`. A *cell* is one phase of each axis.
+A *side* is an array as its `Lattice` describes it: tables, then packed `Elements`. A *cell* is one phase of each axis.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Box(NamedTuple):
     columns: int
 
 
-class Steps(NamedTuple):
+class TileSteps(NamedTuple):
     """Distance of planes, rows and points."""
 
     plane: int
@@ -40,19 +40,19 @@ class Room(NamedTuple):
     """How a tile lies in a thread's scratch, its imaginary parts after the real ones."""
 
     shape: Box
-    steps: Steps
+    steps: TileSteps
     imaginary: int
     folded: bool
 
 
-class Grid(NamedTuple):
+class TileGrid(NamedTuple):
     """How many tiles there are along each axis, and how far apart."""
 
     counts: Box
     pitch: Box
 
 
-class Side(NamedTuple):
+class Elements(NamedTuple):
     """Distances of an array's elements, of the elements of a phase, and how much of a tile is read from it."""
 
     n: int
@@ -64,7 +64,7 @@ class Side(NamedTuple):
     fill: Box
 
 
-class Taps(NamedTuple):
+class TapStrides(NamedTuple):
     """Distances of the weights of groups, taps, summed channels and channels of the result; phases of each axis."""
 
     group: int
@@ -87,7 +87,7 @@ def find_tile(tile, grid):
 def gather_tile(x, side, grid, room, tile, cell, channel, channels, dst, begin):
     """Fill a tile at dst[begin:] with `channels` channels of one phase (`cell`), zeros where there is no element."""
     index0, index1, starts, indices, numbers = side
-    at, shape, steps = fields(Side, numbers), room.shape, room.steps
+    at, shape, steps = fields(Elements, numbers), room.shape, room.steps
     T2, fill, step = shape.columns, at.fill, at.step
     x, dst = address(x), address(dst)
     image, b0, b1, b2 = find_tile(tile, grid)
@@ -121,7 +121,7 @@ def gather_tile(x, side, grid, room, tile, cell, channel, channels, dst, begin):
 def scatter_tile(y, side, grid, room, tile, cell, channel, channels, src, begin, how):
     """Write (or add) the tile's first pitch positions on each axis to the elements of y that they stand for."""
     index0, index1, starts, indices, numbers = side
-    at, steps, pitch = fields(Side, numbers), room.steps, grid.pitch
+    at, steps, pitch = fields(Elements, numbers), room.steps, grid.pitch
     T2, step = room.shape.columns, at.step
     y, src = address(y), address(src)
     image, b0, b1, b2 = find_tile(tile, grid)
@@ -153,7 +153,7 @@ def move_taps(back, w, at, taps, cell, count, t, begin, room, repeats, scale):
     same everywhere, and its gradient a sum.
     """
     a0, a1, a2, numbers = taps
-    apart, steps, (rows, columns) = fields(Taps, numbers), room.steps, repeats
+    apart, steps, (rows, columns) = fields(TapStrides, numbers), room.steps, repeats
     fold = room.shape.columns if room.folded else 0
     cells, step = apart.cells, apart.o
     r0, r1, r2 = cell // cells.columns // cells.rows, cell // cells.columns % cells.rows, cell % cells.columns
