@@ -1,4 +1,4 @@
-"""Method "fft" from the inside: phases, tables, plans, tiles, memory, threads and the error bound.
+"""Method "fft" from the inside: phases, tables, tilings, tiles, memory, threads and the error bound.
 
 That it computes what every other method does is tested in test_conv; here the problems are such that there are several
 tiles, batches and chunks. The transform itself is tested in test_fft_transform.
@@ -24,15 +24,14 @@ import fastconv as fc
 from fastconv.borders import border_index
 from fastconv.config import settings
 from fastconv.cpu import activation, fft
-from fastconv.cpu.fft import problem as problems
-from fastconv.cpu.fft import run_channels, run_planes
-from fastconv.cpu.fft.channels_plan import ChannelsPlan
-from fastconv.cpu.fft.lattice import Axis
-from fastconv.cpu.fft.phases import phases
-from fastconv.cpu.fft.plan import make_plan
-from fastconv.cpu.fft.planes_plan import PlanesPlan, plan_planes
-from fastconv.cpu.fft.tiling import Size, fast_length
+from fastconv.cpu.fft import channels, operators, planes
+from fastconv.cpu.fft.channels import BlockTiling, spans
+from fastconv.cpu.fft.lattice import Positions, phases_of
+from fastconv.cpu.fft.planes import PlaneTiling, tile_planes
+from fastconv.cpu.fft.roles import Roles
+from fastconv.cpu.fft.tiling import fast_length
 from fastconv.cpu.fft.transform import is_smooth
+from fastconv.problem import Axis, ConvProblem
 from fastconv.spec import conv_problem
 
 MODES = ("zeros", "edge", "reflect", "symmetric", "wrap")
@@ -40,31 +39,24 @@ FLOATS = ("float32", "float64")
 
 
 @pytest.fixture
-def plans(monkeypatch):
-    """The plans of the calls made in a test; call it with a number to set the byte budget, and a kind to ask for it."""
+def tilings(monkeypatch):
+    """The tilings of the calls made in a test; call it with a byte budget, and a kind of tiles to ask for it."""
 
-    class Plans(list):
+    class Tilings(list):
         kind = None
 
         def __call__(self, budget, kind=None):
-            smaller = dataclasses.replace(settings, scratch_bytes=budget)
-            for module in (fft, run_channels, run_planes):
-                monkeypatch.setattr(module, "settings", smaller)
+            monkeypatch.setattr(operators, "settings", dataclasses.replace(settings, scratch_bytes=budget))
             self.kind = kind
 
-    made = Plans()
+    made, choose = Tilings(), operators.tiling.__wrapped__
 
-    def remember(size, budget, prepared=False):
-        if made.kind == "planes":
-            made.append(plan_planes(size, budget))
-        else:
-            made.append(make_plan(size, budget, prepared))
+    def remember(problem, budget):
+        made.append(tile_planes(Roles(problem), budget) if made.kind == "planes" else choose(problem, budget))
         return made[-1]
 
-    monkeypatch.setattr(problems, "make_plan", remember)
-    for work_out in (problems.convolution, problems.transposed):
-        monkeypatch.setattr(problems, work_out.__name__, work_out.__wrapped__)
-        monkeypatch.setattr(fft, work_out.__name__, work_out.__wrapped__)
+    monkeypatch.setattr(operators, "tiling", remember)
+    monkeypatch.setattr(operators, "tiled", operators.tiled.__wrapped__)
     return made
 
 
@@ -73,16 +65,15 @@ small = st.integers(1, 7)
 
 @given(k=small, s=small, d=small, flip=st.booleans())
 def test_phases_hold_every_tap_once(k, s, d, flip):
-    parts = phases((1, 1, k), (1, 1, s), (1, 1, d), flip)
-    extent = parts.extent[2]
+    phases, extent = phases_of(Axis(0, 0, k, s, d, 0, 0), flip)
     found = {}
-    for part in parts.axes[2]:
+    for part in phases:
         places = np.arange(extent)[part.places]
         assert len(places) == len(range(k)[part.taps])
         for u, place in zip(range(k)[part.taps], places, strict=True):
-            found[u] = (extent - 1 - place if flip else place) * s + part.phase
+            found[u] = (extent - 1 - place if flip else place) * s + part.offset
     assert found == {u: u * d for u in range(k)}
-    assert parts.count == len({u * d % s for u in range(k)})
+    assert len(phases) == len({u * d % s for u in range(k)})
     assert extent == (k - 1) * d // s + 1
 
 
@@ -90,7 +81,7 @@ def test_phases_hold_every_tap_once(k, s, d, flip):
 def test_runs_say_what_the_table_says(n, before, after, step, data):
     index = border_index(n, before, after, data.draw(st.sampled_from(MODES)))
     used = data.draw(st.sets(st.integers(0, step - 1), min_size=1))
-    axis = Axis(index[:before], n, index[before + n :], tuple(sorted(used)), step)
+    axis = Positions(index[:before], n, index[before + n :], tuple(sorted(used)), step)
     length = 30
     table = axis.table(length)
     starts, indices = axis.runs()
@@ -100,47 +91,54 @@ def test_runs_say_what_the_table_says(n, before, after, step, data):
             index = indices[r, run]
             assert row[position] == (index if index < 0 else index + (position - starts[r, run]) * step)
         padded = axis.left.tolist() + list(range(n)) + axis.right.tolist()
-        expected = padded[axis.phases[r] :: step]
+        expected = padded[axis.offsets[r] :: step]
         assert row.tolist() == (expected + [-1] * length)[:length]
 
 
-SIZES = st.builds(
-    Size,
-    images=st.integers(1, 40),
-    out=st.tuples(st.integers(1, 40), st.integers(1, 300), st.integers(1, 3000)),
-    extent=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 400)),
+def record(op, N, groups, inputs, outputs, out, kernel, stride, dtype, prepared):
+    axes = tuple(Axis((n - 1) * stride + k, n, k, stride, 1, 0, 0) for n, k in zip(out, kernel, strict=True))
+    prepared = prepared and op == "conv"
+    return ConvProblem(op, 3, N, groups * inputs, groups * outputs, groups, axes, "zeros", False, dtype, prepared)
+
+
+PROBLEMS = st.builds(
+    record,
+    op=st.sampled_from(OPS),
+    N=st.integers(1, 40),
     groups=st.integers(1, 9),
-    sources=st.integers(1, 70),
-    targets=st.integers(1, 70),
-    source_phases=st.integers(1, 4),
-    target_phases=st.just(1),
-    itemsize=st.sampled_from([4, 8]),
-    gradient=st.booleans(),
+    inputs=st.integers(1, 70),
+    outputs=st.integers(1, 70),
+    out=st.tuples(st.integers(1, 40), st.integers(1, 300), st.integers(1, 3000)),
+    kernel=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 400)),
+    stride=st.integers(1, 2),
+    dtype=st.sampled_from(FLOATS),
+    prepared=st.booleans(),
 )
 
 
-@given(size=SIZES, budget=st.sampled_from([1, 1 << 16, 1 << 20, 32 << 20]), prepared=st.booleans())
-def test_plan_covers_the_problem_and_keeps_the_budget(size, budget, prepared):
-    plan = make_plan(size, budget, prepared)
-    for n, e, t, v, c in zip(size.out, size.extent, plan.tile.lengths, plan.pitch, plan.counts, strict=True):
+@given(problem=PROBLEMS, budget=st.sampled_from([1, 1 << 16, 1 << 20, 32 << 20]))
+def test_tiles_cover_the_problem_and_keep_the_budget(problem, budget):
+    tiling, roles = operators.tiling.__wrapped__(problem, budget), Roles(problem)
+    for n, e, t, v, c in zip(roles.out, roles.extent, tiling.tile.lengths, tiling.pitch, tiling.counts, strict=True):
         assert v * c >= n > v * (c - 1)
         assert v + e - 1 <= t
-    assert all(t == 1 or is_smooth(t) for t in plan.tile.transformed)
-    if isinstance(plan, ChannelsPlan):
-        assert plan.bytes(1) <= budget
-        assert sum(count for _, count in plan.chunks()) == size.targets
-        assert [tile for first, count in plan.batches() for tile in range(first, first + count)] == [*range(plan.tiles)]
+    assert all(t == 1 or is_smooth(t) for t in tiling.tile.transformed)
+    if isinstance(tiling, BlockTiling):
+        assert tiling.bytes(1) <= budget
+        assert sum(count for _, count in spans(roles.targets, tiling.targets)) == roles.targets
+        batches = spans(tiling.tiles, tiling.batch)
+        assert [tile for first, count in batches for tile in range(first, first + count)] == [*range(tiling.tiles)]
         return
     cells = [
         (g, s, t)
-        for c in plan.chunks()
+        for c in tiling.chunks()
         for g in range(c.group, c.group + c.groups)
         for s in range(c.source, c.source + c.sources)
         for t in range(c.target, c.target + c.targets)
     ]
-    assert len(cells) == len(set(cells)) == size.groups * size.sources * size.targets
-    if plan.bytes(1) > budget:  # then nothing smaller was possible
-        assert (plan.groups, plan.sources, plan.targets) == (1, 1, 1)
+    assert len(cells) == len(set(cells)) == problem.groups * roles.sources * roles.targets
+    if tiling.bytes(1) > budget:  # then nothing smaller was possible
+        assert (tiling.groups, tiling.sources, tiling.targets) == (1, 1, 1)
 
 
 @given(n=st.integers(1, 1 << 21), unit=st.sampled_from([1, 4, 16, 256]))
@@ -174,40 +172,40 @@ TILED = [
 @pytest.mark.parametrize("case", TILED, ids=str)
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
-def test_any_budget(op, channels_last, case, plans):
+def test_any_budget(op, channels_last, case, tilings):
     """From one tile of one channel at a time to all at once, by both kinds of tiles."""
     data = problem(case)
     for budget, kind in ((1, None), (30_000, None), (200_000, None), (32 << 20, None), (32 << 20, "planes")):
-        plans(budget, kind)
+        tilings(budget, kind)
         result = data.solve(op, channels_last, "float32", method="fft")
         assert_close(result, data.expected(op), "fft", data.terms(op))
-    assert plans[0].sources == plans[0].targets == 1
-    assert plans[0].tiles >= plans[-1].tiles
+    assert tilings[0].sources == tilings[0].targets == 1
+    assert tilings[0].tiles >= tilings[-1].tiles
 
 
-def test_small_budgets_make_tiles_batches_and_chunks(plans):
+def test_small_budgets_make_tiles_batches_and_chunks(tilings):
     """What test_any_budget is about does happen."""
     data = {case.name: problem(case) for case in TILED}
-    plans(1)
+    tilings(1)
     data["one channel"].solve("conv", False, "float32", method="fft")
-    assert min(plans[-1].counts[1:]) > 1
+    assert min(tilings[-1].counts[1:]) > 1
     data["many channels"].solve("conv", False, "float32", method="fft")
-    assert len(list(plans[-1].chunks())) == 17 * 18
-    plans(30_000)
+    assert len(list(tilings[-1].chunks())) == 17 * 18
+    tilings(30_000)
     data["three axes"].solve("conv", False, "float32", method="fft")
-    assert max(plans[-1].counts) > 1
+    assert max(tilings[-1].counts) > 1
     data["one axis"].solve("conv", False, "float32", method="fft")
-    assert plans[-1].tile.folded
-    plans(200_000)
+    assert tilings[-1].tile.folded
+    tilings(200_000)
     data["depthwise"].solve("conv", False, "float32", method="fft")
-    assert isinstance(plans[-1], PlanesPlan)
-    assert 1 < plans[-1].groups < 19
+    assert isinstance(tilings[-1], PlaneTiling)
+    assert 1 < tilings[-1].groups < 19
     data["many channels"].solve("conv", False, "float32", method="fft")
-    assert isinstance(plans[-1], ChannelsPlan)
-    assert len(list(plans[-1].batches())) > 1
-    plans(200_000, "planes")
+    assert isinstance(tilings[-1], BlockTiling)
+    assert tilings[-1].batches > 1
+    tilings(200_000, "planes")
     data["many channels"].solve("conv", False, "float32", method="fft")
-    assert 1 < len(list(plans[-1].chunks())) < 17 * 18
+    assert 1 < len(list(tilings[-1].chunks())) < 17 * 18
 
 
 WIDE = Case("", (2, 40, 15, 14), (70, 40, 4, 3), {"padding": 2})
@@ -215,12 +213,12 @@ WIDE = Case("", (2, 40, 15, 14), (70, 40, 4, 3), {"padding": 2})
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_chunks_of_channels(op, dtype, plans):
+def test_chunks_of_channels(op, dtype, tilings):
     data = problem(WIDE)
-    plans((1 << 18) * np.dtype(dtype).itemsize)
+    tilings((1 << 18) * np.dtype(dtype).itemsize)
     assert_close(data.solve(op, True, dtype, method="fft"), data.expected(op), "fft", data.terms(op))
-    assert isinstance(plans[-1], ChannelsPlan)
-    assert len(list(plans[-1].chunks())) > 1
+    assert isinstance(tilings[-1], BlockTiling)
+    assert tilings[-1].chunks > 1
 
 
 SPACIOUS = [
@@ -258,26 +256,26 @@ def peak_of(op, case, arrays):
 
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)
 @pytest.mark.parametrize("op", OPS)
-def test_memory_stays_below_the_budget(op, case, plans, rng, monkeypatch):
+def test_memory_stays_below_the_budget(op, case, tilings, rng, monkeypatch):
     """Without the pool of buffers, which keeps what is not in use; 128 KiB are for tables and small objects."""
-    for module in (run_channels, run_planes):
+    for module in (channels, planes):
         monkeypatch.setattr(module, "scratch", np.empty)
     arrays = draw(case, rng)
     for budget in (2 << 20, 6 << 20):
-        plans(budget)
+        tilings(budget)
         with fc.threads(4):
             compute(op, case, arrays)  # compile first
             peak = peak_of(op, case, arrays)
-            plan = plans[-1]
-        assert plan.bytes(1) <= budget
-        assert peak <= plan.bytes(plan.members(4, budget)) + (128 << 10)
+            tiling = tilings[-1]
+        assert tiling.bytes(1) <= budget
+        assert peak <= tiling.bytes(tiling.members(4, budget)) + (128 << 10)
         assert peak <= budget + (128 << 10)
 
 
 @pytest.mark.parametrize("case", SPACIOUS, ids=str)
 @pytest.mark.parametrize("op", OPS)
 def test_work_counts_the_memory(op, case, rng, monkeypatch):
-    for module in (run_channels, run_planes):
+    for module in (channels, planes):
         monkeypatch.setattr(module, "scratch", np.empty)
     arrays = draw(case, rng)
     with fc.threads(2):
@@ -309,13 +307,13 @@ COUNTED = [
 
 @pytest.mark.parametrize("case", COUNTED, ids=str)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_error_bound(dtype, case, plans):
+def test_error_bound(dtype, case, tilings):
     """eps * log2(T) of the largest result, against exact sums of small whole numbers."""
     data = problem(case, whole=True)
     for op in OPS:
         exact = data.expected(op)
         error = np.abs(data.solve(op, False, dtype, method="fft") - exact).max()
-        assert error <= np.finfo(dtype).eps * plans[-1].tile.levels * np.abs(exact).max()
+        assert error <= np.finfo(dtype).eps * tilings[-1].tile.levels * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -330,8 +328,7 @@ def test_bias_and_activation(dtype, rng):
         if layout == "NHWC":
             x, w = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0)
         with pytest.MonkeyPatch.context() as patch:
-            for module in (fft, run_channels, run_planes):
-                patch.setattr(module, "settings", dataclasses.replace(settings, scratch_bytes=budget))
+            patch.setattr(operators, "settings", dataclasses.replace(settings, scratch_bytes=budget))
             y = fc.conv2d(x, w, b, padding=2, layout=layout, activation="relu", method="fft")
         y = y.transpose(0, 3, 1, 2) if layout == "NHWC" else y
         np.testing.assert_allclose(y, expected, atol=200 * np.finfo(dtype).eps)
@@ -390,7 +387,7 @@ def test_prepared_spectra_serve_any_input(channels, layout, rng):
 def test_touches_nothing_outside(case, channels_last, behind, rng, monkeypatch):
     """Operands, results and scratch lie beside pages that nobody may touch."""
     guarded = Guarded(behind)
-    for module in (run_channels, run_planes):
+    for module in (channels, planes):
         monkeypatch.setattr(module, "scratch", lambda shape, dtype: guarded(np.empty(shape, dtype)))
     spec = conv_problem(case.x_shape, case.w_shape, rank=case.rank, dtype="float32", **case.options)
     ones = (1,) * (3 - case.rank)

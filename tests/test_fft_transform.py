@@ -9,9 +9,12 @@ import numba
 import numpy as np
 import pytest
 
-from fastconv.cpu.fft import channels, planes
+from fastconv.cpu.fft import channels_kernels as channels
+from fastconv.cpu.fft.planes_kernels import twist
 from fastconv.cpu.fft.points import join_points, tell_apart
-from fastconv.cpu.fft.tiling import Tile
+from fastconv.cpu.fft.tiled import lines_of
+from fastconv.cpu.fft.tiles import Room
+from fastconv.cpu.fft.tiling import FourierTile
 from fastconv.cpu.fft.transform import (
     BACK,
     FORWARD,
@@ -22,6 +25,7 @@ from fastconv.cpu.fft.transform import (
     transform,
     transform_address,
 )
+from fastconv.simd.fields import fields, packed
 from fastconv.simd.host import host
 
 FLOATS = ("float32", "float64")
@@ -120,16 +124,16 @@ def test_strides_and_sets(rng):
 def test_half_a_spectrum_tells_both_parts(shape, rng):
     """Two real tiles in one transform, told apart at half of the frequencies, put together again, transformed back."""
     lanes = host().lanes(8)
-    steps = channels.pitches(shape, 8)
+    room = channels.room_of(shape, 8)
+    steps, numbers = room.steps, packed(room)
     at = np.add.outer(np.add.outer(np.arange(shape[0]) * steps[0], np.arange(shape[1]) * steps[1]),
                       np.arange(shape[2]) * steps[2])[..., None] + np.arange(lanes)  # fmt: skip
     a, b = rng.standard_normal((2, *shape, lanes))
     t = np.zeros(shape[0] * steps[0])
     t[at], t[at + lanes] = a, b
-    tile = Tile(shape, tuple(n > 1 for n in shape))
-    size = (*shape, *steps)
-    lines = planes.lines(tile, 8)
-    there(transform_address(8), t, size, lines)
+    tile = FourierTile(shape, tuple(n > 1 for n in shape))
+    lines = lines_of(tile, 8)
+    there(transform_address(8), t, numbers, lines)
     half = channels.half_spectrum(shape, 8)
     z = np.zeros(half.size // 2 * 4 * lanes)
     apart(t, half, z)
@@ -144,19 +148,21 @@ def test_half_a_spectrum_tells_both_parts(shape, rng):
     assert len(places) == (np.prod(shape) + np.prod([2 - n % 2 for n in shape])) // 2
     t[...] = np.nan
     together(z, half, t)
-    home(transform_address(8), t, size, lines)
+    home(transform_address(8), t, numbers, lines)
     np.testing.assert_allclose(t[at] / np.prod(shape) / 2, a, atol=1e-13)
     np.testing.assert_allclose(t[at + lanes] / np.prod(shape) / 2, b, atol=1e-13)
 
 
 @numba.njit
-def there(address, t, shape, lines):
-    channels.forward(address, t, shape, lines, shape[1])
+def there(address, t, numbers, lines):
+    room = fields(Room, numbers)
+    channels.forward(address, t, room, lines, room.shape.rows)
 
 
 @numba.njit
-def home(address, t, shape, lines):
-    channels.back(address, t, shape, lines, shape[0], shape[1])
+def home(address, t, numbers, lines):
+    room = fields(Room, numbers)
+    channels.back(address, t, room, lines, room.shape.planes, room.shape.rows)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -165,7 +171,7 @@ def test_factors_between_columns_and_rows(dtype):
     itemsize = np.dtype(dtype).itemsize
     lanes = host().lanes(itemsize)
     T1, T2 = 3 * lanes, 5 * lanes
-    coarse, fine = planes.twist(Tile((1, T1, T2), (False, True, True), folded=True), itemsize)
+    coarse, fine = twist(FourierTile((1, T1, T2), (False, True, True), folded=True), itemsize)
     coarse, fine = (part.reshape(T1 // lanes, -1, 2, lanes).astype(float) for part in (coarse, fine))
     coarse, fine = (part[:, :, 0] + 1j * part[:, :, 1] for part in (coarse, fine))
     product = (coarse[:, :, None] * fine[:, None]).reshape(T1 // lanes, T2, lanes).swapaxes(1, 2).reshape(T1, T2)
@@ -180,6 +186,7 @@ sys.path.insert(0, sys.argv[1])
 from cases import Case
 from problems import OPS, problem
 from tolerances import assert_close
+from fastconv.simd.fields import fields, packed
 from fastconv.simd.host import host
 assert host().isa == sys.argv[2], host()
 for case in (

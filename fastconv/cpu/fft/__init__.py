@@ -6,8 +6,8 @@ each tile transformed back, the positions that no wrapped-around tap has reached
     Y[t, f, o] = sum over c of X[t, f, c] * conj(W[f, c, o])          conv, and conv_input_grad with flipped taps
     DW[f, c, o] = sum over t of X[t, f, c] * conj(DY[t, f, o])        conv_weight_grad
 
-Stride and dilation become phases (`phases`), so nothing is computed only to be thrown away; padding modes are index
-tables (`lattice`), so nothing is padded. Two kinds of tiles serve all problems, the cheaper by `plan` is taken:
+Stride and dilation become phases, so nothing is computed only to be thrown away; padding modes are index tables, so
+nothing is padded (`lattice`). Two kinds of tiles serve all problems, the cheaper is taken (`operators.tiling`):
 
 =========  =====================  =================================  ==========================================
 module     lanes of a transform   product                            for
@@ -18,8 +18,8 @@ channels   channels               the micro-kernel, half a spectrum  many channe
 
 Cost: about 2.5 log2(T) flops per real point of the tiles (T points each) and channel, there and back each; and 8 flops
 per frequency and pair of channels, at half of the T frequencies for many channels.
-Extra memory: at most ``settings.scratch_bytes`` (see the plans), as long as one tile of one channel fits; what a plan
-keeps (`prepare`) takes 8 bytes (float32) for each frequency kept and pair of channels.
+Extra memory: at most ``settings.scratch_bytes`` (see `planes` and `channels`), as long as one tile of one channel fits;
+what a plan keeps (`prepare`) takes 8 bytes (float32) for each frequency kept and pair of channels.
 Error: each number is off by at most about eps * log2(T) * ||x|| * ||w||, norms over its tile and its filter: small
 results beside large ones in the same tile lose digits, and one NaN or Inf spoils its whole tile. Two tiles (planes), or
 two blocks of channels and of filters (channels), travel as one: the norms are those of both. Sums of a whole tile must

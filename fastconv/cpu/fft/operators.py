@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...borders import fold_border
 from ...config import settings
+from ...kept import kept
 from ...problem import ConvProblem
+from ...threads import get_num_threads
 from .. import activation as activations
-from . import run_channels, run_planes
-from .channels_plan import ChannelsPlan
-from .counts import ENGINE, RATES, work
-from .problem import Tiled, convolution, transposed
+from ..work import Rate, Work
+from .channels import BlockTiling, TiledChannels, tile_channels
+from .planes import PlaneTiling, TiledPlanes, tile_planes
+from .roles import Roles
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "describe", "prepare", "work"]
+STRIDED = 2  # times as long as counted: phases of a stride are small tiles of their own, read and written apart
+
+# Two threads of an AMD EPYC (Zen 4), November 2026.
+ENGINE = "fft"
+RATES = {
+    "conv": Rate(0.0047, 0.0097, 8e-05, 0.008, 1200, 39000),
+    "weight_grad": Rate(0.0057, 0.00039, 0, 0.016, 25000, 6200),
+}
 
 
 def conv(
@@ -24,9 +35,8 @@ def conv(
     """Write activation(conv(x, w) + b) to `y`; w is what `prepare` made of it where the problem is prepared."""
     if y.size == 0:
         return
-    tiled = convolution(problem, settings.scratch_bytes)
     w, ready = (None, w) if problem.prepared else (w, None)
-    _runner(tiled).convolve(tiled, x, w, ready, b, y)
+    tiled(problem, settings.scratch_bytes).convolve(x, w, ready, b, y)
     activations.apply(y, activation)
 
 
@@ -40,9 +50,8 @@ def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.
         conv_input_grad(inside, dy, w, padded)
         fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
         return
-    tiled = transposed(problem, settings.scratch_bytes)
     dx[...] = 0
-    _runner(tiled).convolve(tiled, dy, w, None, None, dx)
+    tiled(problem, settings.scratch_bytes).convolve(dy, w, None, None, dx)
 
 
 def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
@@ -50,23 +59,50 @@ def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np
     if dy.size == 0:
         dw[...] = 0
         return
-    tiled = convolution(problem, settings.scratch_bytes)
-    _runner(tiled).correlate(tiled, x, dy, dw)
+    tiled(problem, settings.scratch_bytes).correlate(x, dy, dw)
 
 
 def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
     """The spectra of the filters, for `conv` to use again and again."""
-    tiled = convolution(problem, settings.scratch_bytes)
-    return _runner(tiled).filter_spectra(tiled, w)  # type: ignore[no-any-return]
+    return tiled(problem, settings.scratch_bytes).filter_spectra(w)
 
 
 def describe(problem: ConvProblem) -> str:
     """Which kernels serve, in words."""
-    inside = problem.inside() if problem.op == "conv_input_grad" else problem
-    tiled = (transposed if problem.op == "conv_input_grad" else convolution)(inside, settings.scratch_bytes)
-    lanes = "channels" if isinstance(tiled.plan, ChannelsPlan) else "columns of planes"
-    return f"tiles of {'x'.join(map(str, tiled.plan.tile.lengths[3 - problem.rank :]))}, lanes are {lanes}"
+    chosen = tiling(problem.inside() if problem.op == "conv_input_grad" else problem, settings.scratch_bytes)
+    lanes = "channels" if isinstance(chosen, BlockTiling) else "columns of planes"
+    return f"tiles of {'x'.join(map(str, chosen.tile.lengths[3 - problem.rank :]))}, lanes are {lanes}"
 
 
-def _runner(tiled: Tiled) -> Any:
-    return run_channels if isinstance(tiled.plan, ChannelsPlan) else run_planes
+def work(problem: ConvProblem) -> Work:
+    """Count what an operation does, from its tiles; `extra` is for the threads in use."""
+    problem = problem if problem.N else replace(problem, N=1)
+    elements = problem.N * (problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out))
+    budget = settings.scratch_bytes
+    counts = tiling(problem, budget).work(elements * problem.itemsize, budget, get_num_threads())
+    if max(problem.stride) == 1:
+        return counts
+    tile, vector, cached, memory = (STRIDED * count for count in counts[:4])
+    return Work(tile, vector, cached, memory, counts.regions, counts.extra)
+
+
+@kept
+def tiled(problem: ConvProblem, budget: int) -> TiledPlanes | TiledChannels:
+    """A problem's tiles, ready for the kernels."""
+    chosen = tiling(problem, budget)
+    return TiledPlanes(chosen, budget) if isinstance(chosen, PlaneTiling) else TiledChannels(chosen, budget)
+
+
+@kept
+def tiling(problem: ConvProblem, budget: int) -> PlaneTiling | BlockTiling:
+    """The cheaper of tiles of single channels and of blocks of channels, or what misses the budget least.
+
+    It depends on the problem, the byte budget and the host's vectors, never on the number of threads.
+    """
+    roles = Roles(problem)
+    channels = tile_channels(roles, budget) if roles.inner > 1 and roles.outer > 1 else None
+    planes = tile_planes(roles, budget, math.inf if channels is None else channels.cost)
+    if channels is None or (planes is not None and planes.rank(budget) < channels.rank(budget)):
+        assert planes is not None
+        return planes
+    return channels

@@ -1,49 +1,22 @@
-"""Problems, tiles and tile lengths, for method "fft": what all plans have in common."""
+"""Tiles, their lengths, and how they cover a problem, for method "fft": what both kinds of tiles have in common."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 
-Triple = tuple[int, int, int]
+from ...problem import Triple
+from ..work import Work
+from .roles import Roles, triple
 
 RATIOS = (1.2, 1.35, 1.6, 2, 2.5, 3.2, 4, 5.5, 8, 12, 20, 40, 100)  # tile lengths tried, relative to the extent
-WORKERS = 4  # threads that plans are made for, whatever their number turns out to be
+WORKERS = 4  # threads that tiles are chosen for, whatever their number turns out to be
 
 
 @dataclass(frozen=True)
-class Size:
-    """What the plan depends on; `phases` are those of source and target, channels are per group.
-
-    `gradient` says that both source and target are transformed and the filters are the result.
-    """
-
-    images: int
-    out: Triple
-    extent: Triple
-    groups: int
-    sources: int
-    targets: int
-    source_phases: int
-    target_phases: int
-    itemsize: int
-    gradient: bool = False
-
-    @property
-    def inner(self) -> int:
-        """Channels that are summed over."""
-        return self.sources * self.source_phases
-
-    @property
-    def outer(self) -> int:
-        """Channels of the result."""
-        return self.targets * self.target_phases
-
-
-@dataclass(frozen=True)
-class Tile:
+class FourierTile:
     """A tile of T0 x T1 x T2 positions; axes that the filter does not mix are not transformed.
 
     In a *folded* tile the last axis alone is mixed, and lies there as T1 rows of T2 positions.
@@ -75,41 +48,44 @@ class Tile:
         return math.log2(max(2, math.prod(self.transformed)))
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Tiles that overlap by extent - 1; nothing here depends on the number of threads.
+class Tiling(ABC):
+    """Tiles that overlap by extent - 1 and what is computed at once; nothing depends on the number of threads.
 
-    `held` bytes are kept while a chunk of channels is computed, `each` by every thread.
+    Attributes
+    ----------
+    counts, pitch : Triple
+        How many tiles there are along each axis, and how far apart.
+    tiles : int
+        Tiles of all images.
+    held, each : int
+        Bytes that are kept while a chunk of channels is computed, and by every thread.
+    cost : float
+        Nanoseconds by the model on one core.
     """
 
-    size: Size
-    tile: Tile
-    pitch: Triple
-    counts: Triple
     held: int
     each: int
     cost: float
 
-    @property
-    def tiles(self) -> int:
-        """Tiles of all images."""
-        return self.size.images * math.prod(self.counts)
+    def __init__(self, roles: Roles, tile: FourierTile) -> None:
+        self.roles, self.tile, self.itemsize = roles, tile, roles.problem.itemsize
+        sizes = zip(roles.out, tile.lengths, roles.extent, strict=True)
+        self.counts = triple([-(-n // (t - e + 1)) for n, t, e in sizes])
+        self.pitch = triple([-(-n // c) for n, c in zip(roles.out, self.counts, strict=True)])
+        self.tiles = roles.problem.N * math.prod(self.counts)
 
-    @staticmethod
-    def spread(size: Size, tile: Tile) -> tuple[Triple, Triple]:
-        """How many tiles a problem takes along each axis, and how far apart they are."""
-        counts = triple(-(-n // (t - e + 1)) for n, t, e in zip(size.out, tile.lengths, size.extent, strict=True))
-        return counts, triple(-(-n // c) for n, c in zip(size.out, counts, strict=True))
+    @abstractmethod
+    def work(self, moved: int, budget: int, threads: int) -> Work:
+        """Counts for the choice of methods; `moved` bytes of operands and result."""
+
+    @abstractmethod
+    def rank(self, budget: int) -> tuple[int, float]:
+        """What keeps the budget comes first, by cost."""
 
     @property
     def reach(self) -> Triple:
         """Positions that the tiles cover along each axis."""
         return triple((n - 1) * v + t for n, v, t in zip(self.counts, self.pitch, self.tile.lengths, strict=True))
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """What kernels need to find their tiles, see `tiles`."""
-        return *self.counts, *self.pitch, *self.tile.shape, int(self.tile.folded)
 
     def bytes(self, members: int) -> int:
         """Most extra memory on `members` threads."""
@@ -130,11 +106,6 @@ def lengths_for(out: int, extent: int, unit: int, ratios: tuple[float, ...]) -> 
     return sorted(lengths)
 
 
-def rounded(n: int, unit: int) -> int:
-    """The least multiple of `unit` from n on."""
-    return -(-n // unit) * unit
-
-
 @lru_cache(maxsize=1024)
 def fast_length(n: int, unit: int) -> int:
     """The least multiple of `unit`, a power of two, from n on that can be transformed."""
@@ -148,9 +119,3 @@ def fast_length(n: int, unit: int) -> int:
             odd *= 3
         fives *= 5
     return best * unit
-
-
-def triple(values: Iterable[int]) -> Triple:
-    """Three values as a tuple of three."""
-    a, b, c = values
-    return a, b, c
