@@ -5,7 +5,7 @@ import pytest
 from child import run_script
 
 import fastconv as fc
-from fastconv.cpu import lowering, operators
+from fastconv.cpu import direct, lowering
 from fastconv.cpu.pool import strips
 from fastconv.kept import Kept, kept, nbytes
 from fastconv.windows import Adaptive, Sliding
@@ -197,7 +197,7 @@ def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
         yield fc.conv2d_weight_grad(image, y, w.shape, padding=1, groups=channels, method=method)
 
     def forget():
-        for made in (operators._forward, operators._backward, operators._weight_strips):
+        for made in (direct._forward, direct._backward, direct._weight_strips):
             made.cache_clear()
 
     forget()

@@ -8,11 +8,11 @@ import pytest
 from guard import Guarded, needs_guard
 
 import fastconv as fc
-from fastconv.cpu import operators
+from fastconv.cpu import direct
 from fastconv.cpu.lowering import lower_conv, weight_strides
-from fastconv.cpu.planar import sweep as planar
-from fastconv.cpu.planar.blocking import cut
-from fastconv.cpu.planar.lanes import by_channels, by_pixels, serves
+from fastconv.cpu.planar import engine as planar
+from fastconv.cpu.planar.bands import plan_bands
+from fastconv.cpu.planar.lanes import OutputRow, by_channels, by_pixels, serves
 from fastconv.simd.filter_tile import FILTER_ROWS
 from fastconv.simd.host import host
 from fastconv.spec import LAYOUTS, conv_problem
@@ -121,9 +121,9 @@ def _solve(problem, lanes_of, channels_last, dtype, *, bias=True, relu=False, pl
     x, w, y = map(place, (x, w, y))
     spec = problem.spec(channels_last, dtype)
     low = lower_conv(spec)
-    swept = planar.PlanarSweep(low, cut(low, lanes_of(low, x.itemsize), x.itemsize))
-    panels = swept.panels(w, weight_strides(spec))
-    swept.run(x, panels, b if bias else None, y, relu=relu)
+    engine = planar.PlanarEngine(low, plan_bands(low, lanes_of(low, x.itemsize), x.itemsize))
+    panels = engine.panels(w, weight_strides(spec))
+    engine.run(x, panels, b if bias else None, y, relu=relu)
     return np.moveaxis(y, -1, 1) if channels_last else y
 
 
@@ -157,8 +157,8 @@ def test_touches_nothing_past_the_end(problem, lanes_of, channels_last):
 @pytest.mark.parametrize("problem", [p for p in CHANNELS if p.groups == 2 * LANES], ids=str)
 def test_streamed_results(problem, monkeypatch):
     monkeypatch.setattr(planar, "STREAM_BYTES", 0)
-    streamed, streams = [], planar.PlanarSweep._streams
-    monkeypatch.setattr(planar.PlanarSweep, "_streams", lambda *args: streamed.append(streams(*args)) or streamed[-1])
+    streamed, streams = [], planar.PlanarEngine._streams
+    monkeypatch.setattr(planar.PlanarEngine, "_streams", lambda *args: streamed.append(streams(*args)) or streamed[-1])
     first_of_a_page = Guarded(behind=False)
     y = _solve(problem, by_channels, True, "float32", bias=False, place=first_of_a_page)
     np.testing.assert_array_equal(y, problem.expected(*problem.operands("float32")[:2], None))
@@ -199,7 +199,7 @@ def test_weight_gradient_is_exact_on_whole_numbers(problem, channels_last):
         x, dy = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, dy))
         w = np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2)))
     dw = np.full_like(w, np.nan)
-    operators.weight_grad(spec, x, dy, dw, unfold=False)
+    direct.conv_weight_grad(spec, x, dy, dw)
     np.testing.assert_array_equal(np.moveaxis(dw, (-1, -2), (0, 1)) if channels_last else dw, expected)
 
 
@@ -212,14 +212,17 @@ def test_nan_stays_in_its_windows():
 
 
 def test_serves_where_output_channels_would_leave_lanes_idle():
+    def served(C, O, groups, width, strides):  # noqa: E741
+        return serves(OutputRow(C, O, groups, width, 1, *strides), 4)
+
     apart, together = (3136, 1, 3136, 1), (1, 64, 1, 64)
-    assert serves(1, 1, 1, 512, 1, apart, 4) == "pixels"
-    assert serves(64, 1, 1, 56, 1, apart, 4) == "pixels"
-    assert serves(64, 64, 1, 56, 1, apart, 4) is None
-    assert serves(64, 1, 1, 56, 1, together, 4) is None
-    assert serves(1, 1, 64, 56, 1, together, 4) == "channels"
-    assert serves(1, 1, 64, 7, 1, apart, 4) == "channels"
-    assert serves(1, 1, 64, 112, 1, apart, 4) == "pixels"
+    assert served(1, 1, 1, 512, apart) == "pixels"
+    assert served(64, 1, 1, 56, apart) == "pixels"
+    assert served(64, 64, 1, 56, apart) is None
+    assert served(64, 1, 1, 56, together) is None
+    assert served(1, 1, 64, 56, together) == "channels"
+    assert served(1, 1, 64, 7, apart) == "channels"
+    assert served(1, 1, 64, 112, apart) == "pixels"
 
 
 def test_prepared_weights_are_not_read_again():

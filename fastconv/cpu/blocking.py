@@ -13,100 +13,81 @@ import numpy as np
 from ..config import settings
 from ..kept import kept
 from ..simd.host import TILE_VECTORS, host, tile_rows
-from ..simd.jit import kernel
+from .items import Grid, Source
 from .lowering import Lowered
+from .pack import Axes
 
 WANTED_TASKS = 16  # enough for a fair share per thread on small machines, few enough to keep halos small
 
 
-Grid = tuple[int, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Blocking:
-    """The cut of one lowered problem.
+    """How one lowered problem is cut.
 
-    An *item* is a block of `rows` x `cols` output pixels of one plane; a task does `items` of them with some panels.
-    `pitch` is the distance of planes, rows and pixels where input is read: in a strip, or in x itself. An item takes
-    `item_size` elements of scratch: its strip, its unfolded matrix (rows of `unfolded` elements), or nothing where x is
-    read in place. `grid` is what kernels need to find their items, see `locate`.
+    Kernels find their items by `grid` and read them by `source`. A panel has `lanes` output channels. Taps that lie
+    side by side are one term of the sum, `depth` long; a task takes `round_terms` terms at a time.
     """
 
     lanes: int
-    items: int
-    item_size: int
+    grid: Grid
+    source: Source
     strip_size: int
     staging_size: int
-    unfolded: int
     depth: int
     round_terms: int
-    pitch: tuple[int, int, int]
     tasks: int
-    grid: Grid
     tap_offsets: np.ndarray
     a_offsets: np.ndarray
     b_offsets: np.ndarray
     row_terms: np.ndarray
 
+    @property
+    def items_size(self) -> int:
+        """Elements of scratch for the items of a task."""
+        return self.grid.items * self.source.item_size
+
     def scratch_size(self, staging: bool) -> int:
         """Elements of scratch that a thread needs: its items, then room shared by strips to unfold and by staging."""
-        spare = max(self.staging_size if staging else 0, self.strip_size if self.unfolded else 0)
-        return self.items * self.item_size + spare
-
-
-@kernel
-def locate(item, grid):
-    """Image, output plane, and first and number of rows and columns of an item."""
-    _, _, _, _, _, _, rows, cols, row_blocks, col_blocks, OD, OH, OW = grid
-    col0, row0 = item % col_blocks * cols, item // col_blocks % row_blocks * rows
-    plane = item // col_blocks // row_blocks
-    return plane // OD, plane % OD, row0, min(rows, OH - row0), col0, min(cols, OW - col0)
+        spare = max(self.staging_size if staging else 0, self.strip_size if self.source.unfolded else 0)
+        return self.items_size + spare
 
 
 @kept
-def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
+def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
     lanes, taps = panel_lanes(low.O, itemsize), len(low.taps)
     unfolded = _spread(taps * low.C, itemsize) if unfold else 0
     rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded)
-    row_blocks, col_blocks = -(-low.out[1] // rows), -(-low.out[2] // cols)
-    all_items, all_panels = max(1, low.N) * low.out[0] * row_blocks * col_blocks, -(-low.O // lanes)
-    pitch, strip_size = low.x_strides[2:], 0
+    pitch, strip_size = Axes(*low.x_strides[2:]), 0
     if unfold or not low.reads_in_place:
         pixel = _spread(low.C, itemsize)
         (D, H, W), (_, sh, sw) = low.span, low.stride
         height, width = (rows - 1) * sh + H + 1, (cols - 1) * sw + W + 1
-        pitch = height * width * pixel, width * pixel, pixel
-        strip_size = (D + 1) * pitch[0] + host().lanes(itemsize) * pixel  # the last transpose may run over
+        pitch = Axes(height * width * pixel, width * pixel, pixel)
+        strip_size = (D + 1) * pitch.d + host().lanes(itemsize) * pixel  # the last transpose may run over
     item_size = rows * cols * unfolded if unfold else strip_size
-    items, panels = _group(low, all_items, all_panels, rows * cols, lanes * itemsize, item_size * itemsize)
-    item_blocks, panel_blocks = -(-all_items // items), -(-all_panels // panels)
-    offsets = low.offsets @ np.array(pitch, dtype=np.int64)
-    merged = taps if unfold else _adjoining_taps(offsets, low)
+    grid = _grid(low, rows, cols, lanes, itemsize, item_size)
+    offsets, width = low.offsets(pitch), low.reach[2].number
+    merged = taps if unfold else width if low.reach[2].step * pitch.w == low.C else 1
     return Blocking(
         lanes=lanes,
-        items=items,
-        item_size=item_size,
+        grid=grid,
+        source=Source(
+            C=low.C,
+            x=low.x_strides,
+            stride=Axes(*low.stride),
+            reach=Axes(*(span + 1 for span in low.span)),
+            left=low.interior[0],
+            right=low.interior[1],
+            pitch=pitch,
+            item_size=item_size,
+            unfolded=unfolded,
+        ),
         strip_size=strip_size,
-        staging_size=items * rows * cols * lanes,
-        unfolded=unfolded,
+        staging_size=grid.items * rows * cols * lanes,
         depth=merged * low.C,
         round_terms=_round(taps // merged, merged * low.C * lanes * itemsize),
-        pitch=pitch,
-        tasks=low.groups * item_blocks * panel_blocks,
-        grid=(
-            items,
-            panels,
-            all_items,
-            all_panels,
-            item_blocks,
-            panel_blocks,
-            rows,
-            cols,
-            row_blocks,
-            col_blocks,
-            *low.out,
-        ),
+        tasks=low.groups * grid.item_blocks * grid.panel_blocks,
         tap_offsets=offsets,
         a_offsets=np.zeros(1, np.int64) if unfold else np.ascontiguousarray(offsets[::merged]),
         b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * low.C * lanes),
@@ -114,17 +95,21 @@ def cut(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     )
 
 
+def _grid(low: Lowered, rows: int, cols: int, lanes: int, itemsize: int, item_size: int) -> Grid:
+    """Items of rows x cols pixels that take `item_size` elements, and how many of them and of panels a task does."""
+    row_blocks, col_blocks = -(-low.out[1] // rows), -(-low.out[2] // cols)
+    all_items = max(1, low.N) * low.out[0] * row_blocks * col_blocks
+    all_panels = -(-low.O // lanes)
+    items, panels = _group(low, all_items, all_panels, rows * cols, lanes * itemsize, item_size * itemsize)
+    item_blocks, panel_blocks = -(-all_items // items), -(-all_panels // panels)
+    blocks = item_blocks, panel_blocks, rows, cols, row_blocks, col_blocks
+    return Grid(items, panels, all_items, all_panels, *blocks, *low.out)
+
+
 def _round(terms: int, size: int) -> int:
     """Terms of one round, of `size` bytes of weights each: as many as half a core's cache holds, in equal rounds."""
     rounds = -(-terms // max(1, settings.tile_bytes // 2 // size))
     return -(-terms // rounds)
-
-
-def _adjoining_taps(offsets: np.ndarray, low: Lowered) -> int:
-    """How many taps of a filter's row lie side by side with their channels: they make one longer inner sum."""
-    width = len(np.unique(low.offsets[:, 2]))
-    rows = offsets.reshape(-1, width)
-    return width if (np.diff(rows, axis=1) == low.C).all() else 1
 
 
 def _spread(length: int, itemsize: int) -> int:

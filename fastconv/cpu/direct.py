@@ -2,6 +2,15 @@
 
 Twin: ``fastconv/cuda/direct.py``.
 
+Each operator writes its problem in the form that kernels know (`lowering`), chooses an engine for it, and runs that:
+
+* `panels`, where the lanes of a vector are output channels: the usual one, and im2col's (`unfold`);
+* `planar`, where those lanes would idle: lanes of pixels or of channels with a filter each;
+* for the gradient to the weights `weight_grad` and `planar.weight_grad` likewise.
+
+What depends on the problem alone is worked out once and kept; a call packs its weights and runs. The next hop of a
+convolution is `panels.PanelEngine.run`.
+
 Cost: 2*N*O*OD*OH*OW*C/groups*taps operations. Extra memory: the packed weights, and per thread a strip of about
 ``FASTCONV_TILE_BYTES``; the weight gradient's partial sums take at most ``FASTCONV_SCRATCH_BYTES`` (or one copy of dw).
 Error: below terms*eps*sum(|x|*|w|), in practice about its square root.
@@ -9,41 +18,146 @@ Error: below terms*eps*sum(|x|*|w|), in practice about its square root.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..borders import fold_border
+from ..kept import kept
 from ..problem import ConvProblem
-from . import operators
-from .planar.work import planar_work
-from .sweep_work import SWEEP_RATES, sweep_work
+from . import activation as activations
+from .counts import ENGINE, RATES, panels_work
+from .lowering import Lowered, Strip, WeightStrides, lower_conv, lower_input_grad, strips, weight_strides
+from .magnitude import is_finite
+from .nonfinite import sum_apart
+from .panels import PanelEngine, panel_engine
+from .planar.counts import planar_work
+from .planar.engine import PlanarEngine, planar_engine
+from .planar.weight_grad import planar_weights
+from .weight_grad import panel_weights
 from .work import Work
 
-ENGINE, RATES = "sweep", SWEEP_RATES
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
 
 
 def conv(
-    problem: ConvProblem, x: np.ndarray, w: Any, b: np.ndarray | None, y: np.ndarray, *, activation: Any = None
+    problem: ConvProblem,
+    x: np.ndarray,
+    w: Any,
+    b: np.ndarray | None,
+    y: np.ndarray,
+    *,
+    activation: Any = None,
+    unfold: bool = False,
 ) -> None:
     """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
-    operators.convolve(problem, x, w, b, y, activation, unfold=False)
+    parts, at = _forward(problem, unfold)
+    _run(parts, w if problem.prepared else _pack(parts, w, at), x, b, y, relu=activation == "relu")
+    if activation is not None and activation != "relu":
+        activations.apply(y, activation)
 
 
-def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
-    """The weights packed in panels."""
-    return operators.prepare(problem, w, unfold=False)
+def prepare(problem: ConvProblem, w: np.ndarray, *, unfold: bool = False) -> list[np.ndarray]:
+    """The weights as the engines read them."""
+    parts, at = _forward(problem, unfold)
+    return _pack(parts, w, at)
 
 
-def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
-    """Write the gradient to the input to dx."""
-    operators.input_grad(problem, dy, w, dx, unfold=False)
+def conv_input_grad(
+    problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray, *, unfold: bool = False
+) -> None:
+    """Write the gradient to the input to dx: per phase of the stride a convolution of dy with the taps that meet it."""
+    if problem.bordered:
+        inside = problem.inside()
+        padded = np.empty(inside.x_shape3, dx.dtype)
+        conv_input_grad(inside, dy, w, padded, unfold=unfold)
+        fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
+        return
+    at = weight_strides(problem, transposed=True)
+    phases, whole, fills = _backward(problem, unfold)
+    if not whole:
+        dx[...] = 0
+
+    def run(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
+        for parts in phases:
+            _run(parts, _pack(parts, w, at), dy, None, dx, relu=False)
+
+    if fills and not is_finite(w):
+        sum_apart(run, dy, w, dx)
+    else:
+        run(dy, w, dx)
 
 
-def conv_weight_grad(problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
-    """Write the gradient to the weights to dw."""
-    operators.weight_grad(problem, x, dy, dw, unfold=False)
+def conv_weight_grad(
+    problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, *, unfold: bool = False
+) -> None:
+    """Write the gradient to the weights to dw: strips of it are added up."""
+    at = weight_strides(problem)
+    for i, (low, x_start, y_start) in enumerate(_weight_strips(problem)):
+        part = dw if i == 0 else np.empty_like(dw)
+        given = x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at
+        planar = None if unfold else planar_weights(low, x.itemsize)
+        if planar is None or not planar.run(*given):
+            panel_weights(low, x.itemsize, unfold).run(*given)
+        if i > 0:
+            dw += part
 
 
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
-    return planar_work(problem) or sweep_work(problem, unfold=False)
+    return planar_work(problem) or panels_work(problem, unfold=False)
+
+
+class Part(NamedTuple):
+    """A strip of a problem, its engine, and which of the packed weights it takes."""
+
+    engine: PanelEngine | PlanarEngine
+    weights: int
+    x_start: int
+    y_start: int
+
+
+@kept
+def _forward(problem: ConvProblem, unfold: bool) -> tuple[tuple[Part, ...], WeightStrides]:
+    """A convolution, lowered and cut, and where its weights lie."""
+    return _parts(lower_conv(problem), problem.itemsize, unfold), weight_strides(problem)
+
+
+@kept
+def _backward(problem: ConvProblem, unfold: bool) -> tuple[tuple[tuple[Part, ...], ...], bool, bool]:
+    """The phases of a gradient to the input that some tap meets; whether these are all; whether any reads zeros."""
+    phases = lower_input_grad(problem)
+    met = [low for low in phases if len(low.taps)]
+    parts = tuple(_parts(low, problem.itemsize, unfold) for low in met)
+    return parts, len(met) == len(phases), any(low.fills for low in phases)
+
+
+@kept
+def _weight_strips(problem: ConvProblem) -> tuple[Strip, ...]:
+    """A gradient to the weights in strips, to be added up."""
+    return strips(lower_conv(problem))
+
+
+def _parts(whole: Lowered, itemsize: int, unfold: bool) -> tuple[Part, ...]:
+    """The strips of a problem with their engines: equal strips have one, and one form of the weights."""
+    engines: dict[int, tuple[int, PanelEngine | PlanarEngine]] = {}
+    found = []
+    for low, x_start, y_start in strips(whole):
+        if id(low) not in engines:
+            planar = None if unfold else planar_engine(low, itemsize)
+            engines[id(low)] = len(engines), planar or panel_engine(low, itemsize, unfold)
+        number, engine = engines[id(low)]
+        found.append(Part(engine, number, x_start, y_start))
+    return tuple(found)
+
+
+def _pack(parts: tuple[Part, ...], w: np.ndarray, at: WeightStrides) -> list[np.ndarray]:
+    """The weights as each engine reads them."""
+    return [engine.panels(w, at) for engine in {part.weights: part.engine for part in parts}.values()]
+
+
+def _run(
+    parts: tuple[Part, ...], weights: list[np.ndarray], x: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool
+) -> None:
+    for engine, number, x_start, y_start in parts:
+        engine.run(x.reshape(-1)[x_start:], weights[number], b, y.reshape(-1)[y_start:], relu=relu)

@@ -45,7 +45,7 @@ def activation_grad(
         dy = dz
     if sums is None and not masked:
         return
-    cut = runs.cut(dy.shape, dy.ndim - 1 if axis is None else axis)
+    cut = runs.cut_runs(dy.shape, dy.ndim - 1 if axis is None else axis)
     fold = 0 if sums is None else cut.fold
     partial = np.zeros(cut.tasks * fold)
     number = dy.dtype.type(0 if kind == "relu" else slope)

@@ -13,8 +13,8 @@ import numpy as np
 from ..borders import counting_index
 from ..kept import kept
 from . import activation as activations
-from .correlate import correlate, sweep
-from .lowering import Lowered, WeightStrides
+from .lowering import ONE_TAP, Lowered, Strides, WeightStrides
+from .panels import panel_engine
 
 
 def matmul(
@@ -34,15 +34,14 @@ def matmul(
         y[...] = 0 if bias is None else bias
     elif y.size:
         at = WeightStrides(0, 0, 1, depth) if transpose_b else WeightStrides(0, 0, columns, 1)
-        swept = sweep(_lower(rows, columns, depth, transpose_a), a.itemsize, False)
-        correlate(swept, a, swept.panels(b, at), bias, y, relu=activation == "relu")
+        engine = panel_engine(_lower(rows, columns, depth, transpose_a), a.itemsize, False)
+        engine.run(a, engine.panels(b, at), bias, y, relu=activation == "relu")
     if activation != "relu" or depth == 0:
         activations.apply(y, activation)
 
 
 @kept
 def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
-    single = np.zeros(1, np.int64)
     return Lowered(
         N=1,
         groups=1,
@@ -51,8 +50,8 @@ def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
         out=(1, 1, rows),
         stride=(1, 1, 1),
         index=(counting_index(1), counting_index(1), counting_index(rows)),
-        offsets=np.zeros((1, 3), np.int64),
-        taps=single,
-        x_strides=(0, rows, 0, 0, 1) if transposed else (0, 1, 0, 0, depth),
-        y_strides=(0, 1, 0, rows * columns, columns),
+        reach=(ONE_TAP, ONE_TAP, ONE_TAP),
+        taps=np.zeros(1, np.int64),
+        x_strides=Strides(0, rows, 0, 0, 1) if transposed else Strides(0, 1, 0, 0, depth),
+        y_strides=Strides(0, 1, 0, rows * columns, columns),
     )

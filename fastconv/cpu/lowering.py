@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -23,9 +24,29 @@ from ..borders import border_index, counting_index, frozen
 from ..kept import kept
 from ..problem import Axis, ConvProblem, Triple
 
-Strides = tuple[int, int, int, int, int]
-
 LONGEST = 1 << 17  # columns of a problem, whose table takes 8 bytes each
+
+
+class Strides(NamedTuple):
+    """Distances of an activation's elements: of images, channels, planes, rows and columns."""
+
+    n: int
+    c: int
+    d: int
+    h: int
+    w: int
+
+
+class Taps(NamedTuple):
+    """The taps of one axis: `number` of them, `step` padded elements apart; the weight of tap i is first + i*hop."""
+
+    number: int
+    step: int
+    first: int = 0
+    hop: int = 1
+
+
+ONE_TAP = Taps(1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +60,22 @@ class Lowered:
     out: Triple
     stride: Triple
     index: tuple[np.ndarray, np.ndarray, np.ndarray]
-    offsets: np.ndarray  # (T, 3): where each tap reads, in padded coordinates
-    taps: np.ndarray  # (T,): which weight it is
-    x_strides: Strides  # n, c, d, h, w
+    reach: tuple[Taps, Taps, Taps]
+    taps: np.ndarray  # (T,): which weight each tap is, the last axis first
+    x_strides: Strides
     y_strides: Strides
     y_start: int = 0
 
     @cached_property
     def span(self) -> Triple:
         """Elements beyond the first that the taps reach, on each axis."""
-        d, h, w = (int(n) for n in self.offsets.max(axis=0))
+        d, h, w = ((axis.number - 1) * axis.step for axis in self.reach)
         return d, h, w
+
+    def offsets(self, pitch: Sequence[int]) -> np.ndarray:
+        """Where each tap reads, as a distance from the first: padded planes, rows and columns lie `pitch` apart."""
+        d, h, w = (np.arange(t.number, dtype=np.int64) * (t.step * p) for t, p in zip(self.reach, pitch, strict=True))
+        return (d[:, None, None] + h[:, None] + w).reshape(-1)
 
     @cached_property
     def work(self) -> int:
@@ -59,7 +85,7 @@ class Lowered:
     @cached_property
     def reads_in_place(self) -> bool:
         """True where the micro-kernel can read x as it lies: channels together and nothing added at the border."""
-        together = self.C == 1 or self.x_strides[1] == 1
+        together = self.C == 1 or self.x_strides.c == 1
         return together and all(map(_is_identity, self.index))
 
     @cached_property
@@ -83,14 +109,14 @@ class Lowered:
 
         Rows of zero padding contribute nothing, so their taps are left out (one depth tap only: then they adjoin).
         """
+        depth, height, width = self.reach
         terms = np.tile(np.array([0, len(self.taps)], np.int64), (self.out[1], 1))
-        heights = np.unique(self.offsets[:, 1])
-        if len(np.unique(self.offsets[:, 0])) == 1 and (self.index[1] < 0).any():
-            width = len(self.taps) // len(heights)
+        if depth.number == 1 and (self.index[1] < 0).any():
+            heights = np.arange(height.number) * height.step
             for i in range(self.out[1]):
                 met = np.flatnonzero(self.index[1][i * self.stride[1] + heights] >= 0)
                 if len(met):
-                    terms[i] = met[0] * width, len(met) * width
+                    terms[i] = met[0] * width.number, len(met) * width.number
         return terms
 
 
@@ -109,110 +135,105 @@ def lower_conv(problem: ConvProblem) -> Lowered:
     """A convolution as one lowered problem."""
     tables, steps, reach = [], [], []
     for number, axis in enumerate(problem.axes):
-        s = axis.stride
+        s, step = axis.stride, axis.dilation
         table = border_index(axis.size, axis.before, axis.after, problem.padding_mode)
         table = table[: (axis.out - 1) * s + axis.extent]
-        offset = axis.dilation * np.arange(axis.kernel, dtype=np.int64)
         if number < 2:  # rows and planes between those that are read need not be there
-            common = math.gcd(s, *(int(o) for o in offset))
-            table, offset, s = frozen(table[::common]), offset // common, s // common
+            common = math.gcd(s, step) if axis.kernel > 1 else s
+            table, step, s = frozen(table[::common]), step // common, s // common
         tables.append(table)
         steps.append(s)
-        reach.append(offset)
-    offsets = np.array(list(itertools.product(*reach)), dtype=np.int64)
-    lowered = Lowered(
-        N=problem.N,
-        groups=problem.groups,
-        C=problem.inputs,
-        O=problem.outputs,
-        out=problem.out,
-        stride=(steps[0], steps[1], steps[2]),
-        index=(tables[0], tables[1], tables[2]),
-        offsets=offsets,
-        taps=np.arange(len(offsets), dtype=np.int64),
-        x_strides=x_strides(problem),
-        y_strides=y_strides(problem),
+        reach.append(Taps(axis.kernel, step if axis.kernel > 1 else 1))
+    return flatten(
+        Lowered(
+            N=problem.N,
+            groups=problem.groups,
+            C=problem.inputs,
+            O=problem.outputs,
+            out=problem.out,
+            stride=(steps[0], steps[1], steps[2]),
+            index=(tables[0], tables[1], tables[2]),
+            reach=(reach[0], reach[1], reach[2]),
+            taps=np.arange(problem.taps, dtype=np.int64),
+            x_strides=x_strides(problem),
+            y_strides=y_strides(problem),
+        )
     )
-    return flatten(lowered)
 
 
 @kept
 def lower_input_grad(problem: ConvProblem) -> tuple[Lowered, ...]:
     """The gradient to the input (zero padding) as one problem per phase; phases that no tap meets have no taps."""
-    target = x_strides(problem)
+    at, (_, KH, KW) = x_strides(problem), problem.kernel
+    strides = at._replace(**{name: getattr(at, name) * s for name, s in zip("dhw", problem.stride, strict=True)})
     axes = [[_phase(r, axis) for r in range(min(axis.stride, axis.size))] for axis in problem.axes]
     phases = []
-    for phase in itertools.product(*axes):
-        reach = [list(zip(p.offsets, p.taps, strict=True)) for p in phase]
-        met = list(itertools.product(*reach))
-        _, KH, KW = problem.kernel
+    for planes, rows, cols in itertools.product(*axes):
+        d, h, w = (phase.taps.first + phase.taps.hop * np.arange(phase.taps.number) for phase in (planes, rows, cols))
         low = Lowered(
             N=problem.N,
             groups=problem.groups,
             C=problem.outputs,
             O=problem.inputs,
-            out=(phase[0].count, phase[1].count, phase[2].count),
+            out=(planes.size, rows.size, cols.size),
             stride=(1, 1, 1),
-            index=(phase[0].index, phase[1].index, phase[2].index),
-            offsets=np.array([[o for o, _ in m] for m in met], dtype=np.int64).reshape(-1, 3),
-            taps=np.array([(d * KH + h) * KW + w for (_, d), (_, h), (_, w) in met], dtype=np.int64),
+            index=(planes.table, rows.table, cols.table),
+            reach=(planes.taps, rows.taps, cols.taps),
+            taps=((d[:, None, None] * KH + h[:, None]) * KW + w).reshape(-1),
             x_strides=y_strides(problem),
-            y_strides=(*target[:2], *(t * s for t, s in zip(target[2:], problem.stride, strict=True))),  # type: ignore[arg-type]
-            y_start=sum(p.first * t for p, t in zip(phase, target[2:], strict=True)),
+            y_strides=strides,
+            y_start=planes.first * at.d + rows.first * at.h + cols.first * at.w,
         )
-        phases.append(flatten(low) if met and problem.stride == (1, 1, 1) else low)
+        phases.append(flatten(low) if problem.stride == (1, 1, 1) else low)
     return tuple(phases)
 
 
-@dataclass(frozen=True, eq=False)
-class _Phase:
+class _Phase(NamedTuple):
+    """Elements first, first + stride, ... of an axis of dx, `size` of them: a convolution of dy with some taps."""
+
     first: int
-    count: int
-    index: np.ndarray
-    offsets: list[int]
-    taps: list[int]
+    size: int
+    table: np.ndarray
+    taps: Taps
 
 
 def _phase(first: int, axis: Axis) -> _Phase:
-    """Elements first, first + s, ... of an axis of dx: element j gathers dy[j + shift] over the taps that meet it."""
+    """Element j of a phase gathers dy[j + shift] over the taps that meet it, the last of which has the least shift."""
     n, out, k, s, d, before, _ = axis
-    met = sorted(((first + before - u * d) // s, u) for u in range(k) if (first + before - u * d) % s == 0)
-    count = -(-(n - first) // s)
+    size, common = -(-(n - first) // s), math.gcd(s, d)
+    met = [u for u in range(k) if (first + before - u * d) % s == 0]
     if not met:
-        return _Phase(first, count, np.empty(0, np.int64), [], [])
-    low, high = met[0][0], met[-1][0]
-    index = np.arange(low, count + high, dtype=np.int64)
-    index[(index < 0) | (index >= out)] = -1
-    return _Phase(first, count, frozen(index), [shift - low for shift, _ in met], [u for _, u in met])
+        return _Phase(first, size, np.empty(0, np.int64), Taps(0, 1))
+    least, most = ((first + before - u * d) // s for u in (met[-1], met[0]))
+    table = np.arange(least, size + most, dtype=np.int64)
+    table[(table < 0) | (table >= out)] = -1
+    taps = Taps(len(met), d // common if len(met) > 1 else 1, met[-1], -s // common)
+    return _Phase(first, size, frozen(table), taps)
 
 
-def flatten(problem: Lowered) -> Lowered:
+def flatten(low: Lowered) -> Lowered:
     """Merge axes that need not be told apart: a filter of one tap without border sees one long row of pixels."""
-    if len(problem.taps) != 1 or problem.stride != (1, 1, 1) or not all(map(_is_identity, problem.index)):
-        return problem
-    N, (xn, xc, *x_pixel), (yn, yc, *y_pixel) = problem.N, problem.x_strides, problem.y_strides
-    if not (_adjoin(problem.out, x_pixel) and _adjoin(problem.out, y_pixel)):  # only a part of x or y is covered
-        return problem
-    pixels, xw, yw = math.prod(problem.out), x_pixel[2], y_pixel[2]
-    if N > 0 and xn == pixels * xw and yn == pixels * yw:  # channels last: the batch too
+    if len(low.taps) != 1 or low.stride != (1, 1, 1) or not all(map(_is_identity, low.index)):
+        return low
+    N, x, y, pixels = low.N, low.x_strides, low.y_strides, math.prod(low.out)
+    if not (_adjoin(low.out, x) and _adjoin(low.out, y)):  # only a part of x or y is covered
+        return low
+    if N > 0 and x.n == pixels * x.w and y.n == pixels * y.w:  # channels last: the batch too
         N, pixels = 1, N * pixels
-    row = pixels * xw, pixels * yw
-    index = counting_index(1), counting_index(1), counting_index(pixels)
     return replace(
-        problem,
+        low,
         N=N,
         out=(1, 1, pixels),
-        index=index,
-        offsets=np.zeros((1, 3), np.int64),
-        x_strides=(xn, xc, row[0], row[0], xw),
-        y_strides=(yn, yc, row[1], row[1], yw),
+        index=(counting_index(1), counting_index(1), counting_index(pixels)),
+        x_strides=x._replace(d=pixels * x.w, h=pixels * x.w),
+        y_strides=y._replace(d=pixels * y.w, h=pixels * y.w),
     )
 
 
-def _adjoin(size: Triple, steps: list[int]) -> bool:
-    """True where rows and planes of `size` that lie `steps` apart follow one another without a gap."""
-    (D, H, W), (d, h, w) = size, steps
-    return (H == 1 or h == W * w) and (D == 1 or d == H * (h if H > 1 else W * w))
+def _adjoin(size: Triple, at: Strides) -> bool:
+    """True where rows and planes of `size` follow one another without a gap."""
+    D, H, W = size
+    return (H == 1 or at.h == W * at.w) and (D == 1 or at.d == H * (at.h if H > 1 else W * at.w))
 
 
 class Strip(NamedTuple):
@@ -223,25 +244,25 @@ class Strip(NamedTuple):
     y_start: int
 
 
-def strips(problem: Lowered) -> tuple[Strip, ...]:
+def strips(whole: Lowered) -> tuple[Strip, ...]:
     """The problem in strips of at most `LONGEST` columns; strips without a border are one problem at several places.
 
     So the tables of a long signal, and the plans that are made of them, take no more memory than those of a short one.
     """
-    columns, step, xw, yw = problem.out[2], problem.stride[2], problem.x_strides[4], problem.y_strides[4]
-    if columns <= LONGEST or len(problem.taps) == 0:
-        return (Strip(problem, 0, 0),)
+    columns, step, xw, yw = whole.out[2], whole.stride[2], whole.x_strides.w, whole.y_strides.w
+    if columns <= LONGEST or len(whole.taps) == 0:
+        return (Strip(whole, 0, 0),)
     found: list[Strip] = []
     inner: dict[int, Lowered] = {}
     for first in range(0, columns, LONGEST):
         count = min(LONGEST, columns - first)
-        table = problem.index[2][first * step : (first + count - 1) * step + problem.span[2] + 1]
+        table = whole.index[2][first * step : (first + count - 1) * step + whole.span[2] + 1]
         start = int(table[0])
         plain = start >= 0 and _is_identity(table - start)
         low = inner.get(count) if plain else None
         if low is None:
             index = counting_index(len(table)) if plain else frozen(table.copy())
-            low = replace(problem, out=(*problem.out[:2], count), index=(*problem.index[:2], index))
+            low = replace(whole, out=(*whole.out[:2], count), index=(*whole.index[:2], index))
         if plain:
             inner[count] = low
         found.append(Strip(low, start * xw if plain else 0, first * yw))
@@ -271,8 +292,8 @@ def y_strides(problem: ConvProblem) -> Strides:
 def _strides(C: int, size: Triple, channels_last: bool) -> Strides:
     D, H, W = size
     if channels_last:
-        return D * H * W * C, 1, H * W * C, W * C, C
-    return C * D * H * W, D * H * W, H * W, W, 1
+        return Strides(D * H * W * C, 1, H * W * C, W * C, C)
+    return Strides(C * D * H * W, D * H * W, H * W, W, 1)
 
 
 def _longest_run(table: np.ndarray) -> tuple[int, int]:

@@ -8,6 +8,7 @@ side by side, zeros where there are fewer.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,27 +19,37 @@ from ..threads import team
 from .lowering import WeightStrides
 
 
+class Axes(NamedTuple):
+    """A number for each axis: distances, sizes or places of planes, rows and columns."""
+
+    d: int
+    h: int
+    w: int
+
+
 @kernel
 def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pitch):
-    """Write the strip of `size` = (planes, rows, columns) padded positions from `corner` on to dst[d0:].
+    """Write the strip of `size` padded planes, rows and columns from `corner` on to dst[d0:].
 
     x0 is the offset of the image's (and group's) first element, `pitch` the distance of planes, rows and pixels in the
-    strip. May write up to lanes-1 pixels past the strip's end: leave room there.
+    strip; `interior` has the first and the end of the columns that are neighbours in x. May write up to lanes-1 pixels
+    past the strip's end: leave room there.
     """
     planes_at, rows_at, cols_at = tables
-    sc, sd, sh, sw = x_strides[1], x_strides[2], x_strides[3], x_strides[4]
-    pixel = pitch[2]
-    col0, col1 = corner[2], corner[2] + size[2]
-    left = min(max(interior[0], col0), col1)
-    right = max(min(interior[1], col1), left)
-    for p in range(size[0]):
-        for r in range(size[1]):
-            at = d0 + p * pitch[0] + r * pitch[1]
-            plane, row = planes_at[corner[0] + p], rows_at[corner[1] + r]
+    sc, sw = x_strides.c, x_strides.w
+    pixel = pitch.w
+    col0, col1 = corner.w, corner.w + size.w
+    first, end = interior
+    left = min(max(first, col0), col1)
+    right = max(min(end, col1), left)
+    for p in range(size.d):
+        for r in range(size.h):
+            at = d0 + p * pitch.d + r * pitch.h
+            plane, row = planes_at[corner.d + p], rows_at[corner.h + r]
             if plane < 0 or row < 0:
-                clear(dst, at, size[2] * pixel)
+                clear(dst, at, size.w * pixel)
                 continue
-            line = x0 + plane * sd + row * sh
+            line = x0 + plane * x_strides.d + row * x_strides.h
             _pack_border(x, line, sc, sw, C, cols_at, col0, left, dst, at, pixel)
             if right > left:
                 start, inner = line + cols_at[left] * sw, at + (left - col0) * pixel
@@ -100,13 +111,21 @@ def unpack_planar(src, s, pixel, C, pixels, dst, d, dst_c, dst_w):
             dst[d + c * dst_c + q * dst_w] = src[s + q * pixel + c]
 
 
+@kernel
+def unpack_rows(src, s, row, pixel, C, rows, cols, dst, d, dst_strides):
+    """Rows of channels-last scratch, `row` apart, to a channels-first output; adjoining ones go as one."""
+    if row == cols * pixel and dst_strides.h == cols * dst_strides.w:
+        rows, cols = 1, rows * cols
+    for r in range(rows):
+        unpack_planar(src, s + r * row, pixel, C, cols, dst, d + r * dst_strides.h, dst_strides.c, dst_strides.w)
+
+
 PACK_CHANNELS = 16  # input channels of one task of packing
 
 
 @parallel_kernel
-def _pack_panels(thread, first, last, w, strides, taps, C, O, panel_lanes, panels, wp):
+def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, wp):
     """Each task packs some input channels of one panel, all taps."""
-    group_at, tap_at, c_at, o_at = strides
     blocks = -(-C // PACK_CHANNELS)
     block = np.empty(lanes_of(w) * lanes_of(w), w.dtype)
     for task in range(first, last):
@@ -179,8 +198,9 @@ def pack_panels(
     panels = -(-O // lanes)
     tasks = groups * panels * -(-C // PACK_CHANNELS)
     wp = scratch((groups * panels * len(taps) * C * lanes,), w.dtype)
-    strides = (at.group, at.tap, at.c, at.o)
-    _pack_panels(team(tasks, 8 * wp.size), tasks, w.reshape(-1), strides, taps, C, O, lanes, panels, wp)
+    _pack_panels(
+        team(tasks, 8 * wp.size), tasks, w.reshape(-1), at.group, at.tap, at.c, at.o, taps, C, O, lanes, panels, wp
+    )
     return wp
 
 

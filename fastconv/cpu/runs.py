@@ -56,7 +56,7 @@ class Runs:
 
 
 @kept
-def cut(shape: tuple[int, ...], axis: int) -> Runs:
+def cut_runs(shape: tuple[int, ...], axis: int) -> Runs:
     """The runs of a C-contiguous array of `shape` whose channels lie along `axis`, counted from 0."""
     C, inner = shape[axis], math.prod(shape[axis + 1 :])
     if inner > 1:

@@ -6,90 +6,130 @@ number of partial copies depends on the problem only and they are added in order
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..borders import counting_index
 from ..config import settings
+from ..kept import kept
 from ..memory import scratch
+from ..simd.fields import fields, packed
 from ..simd.host import tile_rows
 from ..simd.jit import kernel, parallel_kernel
+from ..simd.lanes import address, peek
 from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ..simd.vector import lanes_of
 from ..threads import team
-from .blocking import WANTED_TASKS, cut, locate
-from .correlate import gather_item
-from .lowering import Lowered, WeightStrides
-from .pack import pack_strip
+from .blocking import WANTED_TASKS, choose_blocking
+from .items import Grid, Source, gather_item, locate_item
+from .lowering import Lowered, Strides, WeightStrides
+from .pack import Axes, pack_strip
 
 TILE_ROWS = tile_rows()
 TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and storing the sums, where planes allow
 
 
-def accumulate_weights(
-    low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides, *, unfold: bool
-) -> None:
-    """Write one lowered problem's weight gradient to dw."""
-    if low.N == 0:
-        dw[...] = 0
-        return
-    block = cut(low, x.itemsize, unfold)
-    all_items, all_panels, rows, cols = block.grid[2], block.grid[3], block.grid[6], block.grid[7]
-    terms, lanes = len(low.taps), block.lanes
-    size = low.groups * all_panels * terms * low.C * lanes
-    parts, panels = _share(low.groups, all_items, all_panels, size * x.itemsize)
-    panel_blocks = -(-all_panels // panels)
-    in_place = low.O % lanes == 0 and low.y_strides[1] == 1
-    dy_pitch = low.y_strides[2:] if in_place else (0, cols * panels * lanes, panels * lanes)
-    dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
-    a_pitch = (
-        (cols * block.unfolded, block.unfolded)
-        if unfold
-        else (low.stride[1] * block.pitch[1], low.stride[2] * block.pitch[2])
-    )
+class Products(NamedTuple):
+    """What `_accumulate` knows of its problem; sizes count elements."""
+
+    O: int  # noqa: E741 - the field's name for output channels
+    lanes: int  # output channels of a panel
+    taps: int
+    depth: int  # input channels of adjoining taps together
+    parts: int  # partial copies of dw
+    groups: int
+    panels: int  # of a task
+    panel_blocks: int
+    together: int  # items summed at once
+    a_row: int  # distances of rows and pixels of an item's input
+    a_pixel: int
+    y: Strides
+    y_pitch: Axes  # of dy where it is read
+    y_size: int  # of an item's dy in scratch
+    y_at: int  # where it begins there
+    in_place: bool  # dy is read as it lies
+    spare: int
+    source: Source
+    grid: Grid
+
+
+class PanelWeights(NamedTuple):
+    """All that a lowered problem's gradients to the weights have in common; made once by `panel_weights`."""
+
+    low: Lowered
+    products: Products
+    scratch_size: int  # elements that a thread needs
+    numbers: np.ndarray
+    tables: tuple[np.ndarray, ...]
+
+    def run(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> None:
+        """Write the gradient to dw."""
+        low, products, own, numbers, tables = self
+        if low.N == 0:
+            dw[...] = 0
+            return
+        groups, parts, panels = low.groups, products.parts, products.grid.all_panels
+        tasks, jobs = groups * parts * products.panel_blocks, groups * panels * len(low.taps)
+        size = jobs * low.C * products.lanes
+        members = team(tasks, low.work)
+        own_of, partial = scratch((members, own), x.dtype), scratch((parts * size,), x.dtype)
+        tile = tile_address(x.itemsize)
+        _accumulate(members, tasks, x.reshape(-1), dy.reshape(-1), numbers, *low.index, *tables, own_of, partial, tile)
+        _reduce(
+            team(jobs, parts * size), jobs, partial, parts, panels, low.C, low.O, products.lanes, low.taps,
+            at.group, at.tap, at.c, at.o, dw.reshape(-1),
+        )  # fmt: skip
+
+
+@kept
+def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
+    """Cut the gradient to the weights of a lowered problem into tasks; with `unfold` by way of im2col's matrix."""
+    block = choose_blocking(low, itemsize, unfold)
+    grid, source, lanes, y = block.grid, block.source, block.lanes, low.y_strides
+    rows, cols = grid.rows, grid.cols
+    copy = low.groups * grid.all_panels * len(low.taps) * low.C * lanes
+    parts, panels = _share(low.groups, grid.all_items, grid.all_panels, copy * itemsize)
+    in_place = low.O % lanes == 0 and y.c == 1
+    y_pitch = Axes(y.d, y.h, y.w) if in_place else Axes(0, cols * panels * lanes, panels * lanes)
+    y_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
+    a_row, a_pixel = source.stride.h * source.pitch.h, source.stride.w * source.pitch.w
+    if unfold:
+        a_row, a_pixel = cols * source.unfolded, source.unfolded
     # Small planes are summed several at once: fewer rounds of loading and storing the sums.
-    whole = rows == low.out[1] and cols == low.out[2] and low.out[0] == 1
-    together = max(1, min(all_items // parts, TERMS_TOGETHER // (rows * cols))) if whole else 1
-    a_plane = block.item_size if block.item_size else low.x_strides[0]
-    dy_plane = low.y_strides[0] if in_place else dy_size
-    tasks = low.groups * parts * panel_blocks
-    members = team(tasks, low.work)
-    partial = scratch((parts * size,), x.dtype)
-    dy_at = together * block.item_size
-    spare = dy_at + together * dy_size
-    own = spare + (block.strip_size if unfold else 0)
-    _accumulate(
-        members,
-        tasks,
-        x.reshape(-1),
-        low.x_strides,
-        low.index,
-        low.interior,
-        dy.reshape(-1),
-        low.y_strides,
-        tuple(map(counting_index, low.out)),
-        (low.C, block.depth, low.O, lanes),
-        (parts, low.groups, panels, panel_blocks, together),
-        block.grid,
-        low.stride,
-        (low.span[0] + 1, low.span[1] + 1, low.span[2] + 1),
-        block.pitch,
-        a_pitch,
-        dy_pitch,
-        (block.item_size, block.unfolded, dy_at, dy_size, spare),
-        in_place,
+    whole = (1, rows, cols) == low.out
+    together = max(1, min(grid.all_items // parts, TERMS_TOGETHER // (rows * cols))) if whole else 1
+    y_at = together * source.item_size
+    spare = y_at + together * y_size
+    products = Products(
+        O=low.O,
+        lanes=lanes,
+        taps=len(block.a_offsets),
+        depth=block.depth,
+        parts=parts,
+        groups=low.groups,
+        panels=panels,
+        panel_blocks=-(-grid.all_panels // panels),
+        together=together,
+        a_row=a_row,
+        a_pixel=a_pixel,
+        y=y,
+        y_pitch=y_pitch,
+        y_size=y_size,
+        y_at=y_at,
+        in_place=in_place,
+        spare=spare,
+        source=source,
+        grid=grid,
+    )
+    tables = (
+        *map(counting_index, low.out),
         block.tap_offsets,
         block.a_offsets,
-        _rows_of_planes(together, a_plane, rows, a_pitch[0]),
-        _rows_of_planes(together, dy_plane, rows, dy_pitch[1]),
-        scratch((members, own), x.dtype),
-        partial,
-        tile_address(x.itemsize),
+        _rows_of_planes(together, source.item_size or source.x.n, rows, a_row),
+        _rows_of_planes(together, y.n if in_place else y_size, rows, y_pitch.h),
     )
-    tap_order = np.ascontiguousarray(low.taps)
-    jobs = low.groups * all_panels * terms
-    strides = (at.group, at.tap, at.c, at.o)
-    members = team(jobs, parts * size)
-    _reduce(members, jobs, partial, parts, all_panels, low.C, low.O, lanes, tap_order, strides, dw.reshape(-1))
+    return PanelWeights(low, products, spare + (block.strip_size if unfold else 0), packed(products), tables)
 
 
 def _share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:
@@ -106,92 +146,67 @@ def _rows_of_planes(planes: int, plane: int, rows: int, row: int) -> np.ndarray:
 
 @parallel_kernel
 def _accumulate(
-    thread, first, last, x, x_strides, index, interior, dy, dy_strides, dy_index, channels, cuts, grid, stride, reach,
-    pitch, a_pitch, dy_pitch, memory, in_place, tap_offsets, taps, a_offsets, b_offsets, own, partial, tile,
+    thread, first, last, x, dy, numbers, planes_at, rows_at, cols_at, dy_planes, dy_rows, dy_cols, tap_offsets, taps,
+    a_offsets, b_offsets, own, partial, tile,
 ):  # fmt: skip
     """Each task: its items in order, each added to one partial copy of its panels."""
-    C, depth, O, lanes = channels
-    parts, groups, panels, panel_blocks, together = cuts
-    all_items, all_panels = grid[2], grid[3]
-    item_size, unfolded, dy_at, dy_size, spare = memory
-    mine = own[thread]
-    whole_row = dy_index[2][0], dy_index[2].size
+    p, mine = fields(Products, numbers), own[thread]
+    index, dy_index = (planes_at, rows_at, cols_at), (dy_planes, dy_rows, dy_cols)
+    grid, source, lanes, whole_row = p.grid, p.source, p.lanes, (0, dy_cols.size)
+    tables = address(taps), address(a_offsets), address(b_offsets)
     for task in range(first, last):
-        panel0, part = task % panel_blocks * panels, task // panel_blocks % parts
-        group = task // panel_blocks // parts
-        panel1 = min(all_panels, panel0 + panels)
-        item0, item1 = all_items * part // parts, all_items * (part + 1) // parts
-        channel = group * O + panel0 * lanes
-        count = min(O - panel0 * lanes, (panel1 - panel0) * lanes)
-        x0 = group * C * x_strides[1]
-        for lead in range(item0, item1, together):
-            planes = min(together, item1 - lead)
-            n, od, row0, rows, col0, cols = locate(lead, grid)
-            a, a0 = mine, 0
-            if not item_size:
-                a, a0 = x, x0 + n * x_strides[0] + od * stride[0] * pitch[0] + row0 * a_pitch[0] + col0 * a_pitch[1]
-            b, b0 = mine, dy_at
-            if in_place:
-                b, b0 = dy, n * dy_strides[0] + channel + od * dy_strides[2]
-                b0 += row0 * dy_strides[3] + col0 * dy_strides[4]
+        panel0, part = task % p.panel_blocks * p.panels, task // p.panel_blocks % p.parts
+        group = task // p.panel_blocks // p.parts
+        panel1 = min(grid.all_panels, panel0 + p.panels)
+        item0, item1 = grid.all_items * part // p.parts, grid.all_items * (part + 1) // p.parts
+        x0, channel = group * source.C * source.x.c, group * p.O + panel0 * lanes
+        count = min(p.O - panel0 * lanes, (panel1 - panel0) * lanes)
+        for item in range(item0, item1, p.together):
+            planes, here = min(p.together, item1 - item), locate_item(item, grid)
+            a, a0 = address(mine), 0
+            if not source.item_size:
+                a, a0 = address(x), x0 + here.image * source.x.n + here.plane * source.stride.d * source.pitch.d
+                a0 += here.row0 * p.a_row + here.col0 * p.a_pixel
+            b, b0 = address(mine), p.y_at
+            if p.in_place:
+                b, b0 = address(dy), here.image * p.y.n + channel + here.plane * p.y.d
+                b0 += here.row0 * p.y.h + here.col0 * p.y.w
             for i in range(planes):
-                if item_size:
-                    gather_item(
-                        x, x0, x_strides, C, index, interior, lead + i, grid, stride, reach, pitch,
-                        unfolded, tap_offsets, mine, i * item_size, spare,
-                    )  # fmt: skip
-                if not in_place:
-                    pack_strip(
-                        dy, (n + i) * dy_strides[0] + channel * dy_strides[1], dy_strides, count, dy_index,
-                        (od, row0, col0), (np.int64(1), rows, cols), whole_row, mine, dy_at + i * dy_size, dy_pitch,
-                    )  # fmt: skip
-            start = ZERO if lead == item0 else ACCUMULATE
+                if source.item_size:
+                    at = i * source.item_size
+                    gather_item(source, grid, item + i, x, x0, index, tap_offsets, mine, at, p.spare)
+                if not p.in_place:
+                    corner, size = Axes(here.plane, here.row0, here.col0), Axes(np.int64(1), here.rows, here.cols)
+                    dy0, at = (here.image + i) * p.y.n + channel * p.y.c, p.y_at + i * p.y_size
+                    pack_strip(dy, dy0, p.y, count, dy_index, corner, size, whole_row, mine, at, p.y_pitch)
+            start = ZERO if item == item0 else ACCUMULATE
             for panel in range(panel0, panel1):
-                at = ((part * groups + group) * all_panels + panel) * taps.size * depth * lanes
-                columns = min(lanes, O - panel * lanes)
-                _outer(
-                    planes * rows, cols, a, a0, a_pitch[1], taps, a_offsets, depth, b, b0 + (panel - panel0) * lanes,
-                    dy_pitch[2], b_offsets, partial, at, lanes, columns, start, tile,
+                at = ((part * p.groups + group) * grid.all_panels + panel) * p.taps * p.depth * lanes
+                columns = min(lanes, p.O - panel * lanes)
+                _add_products(
+                    p, planes * here.rows, here.cols, a, a0, b, b0 + (panel - panel0) * lanes, tables,
+                    address(partial), at, columns, start, tile,
                 )  # fmt: skip
 
 
 @kernel
-def _outer(
-    rows,
-    cols,
-    a,
-    a0,
-    a_step,
-    taps,
-    a_offsets,
-    depth,
-    b,
-    b0,
-    b_step,
-    b_offsets,
-    partial,
-    at,
-    lanes,
-    columns,
-    start,
-    tile,
-):
+def _add_products(p, rows, cols, a, a0, b, b0, tables, partial, at, columns, start, tile):
     """Add the products of an item's pixels to one panel of dw: tiles of input channels, tap by tap."""
+    taps, a_offsets, b_offsets = tables
     vectors = 1 if columns <= lanes_of(a) else 2
-    tiles = -(-depth // TILE_ROWS)
-    for t in range(taps.size):
+    tiles, lanes = -(-p.depth // TILE_ROWS), p.lanes
+    for t in range(p.taps):
         for j in range(tiles):
-            c, end = depth * j // tiles, depth * (j + 1) // tiles
+            c, end = p.depth * j // tiles, p.depth * (j + 1) // tiles
             multiply_tile(
-                tile, end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + taps[t] + c, 1, a_step,
-                b, b0, b_step, partial, at + (t * depth + c) * lanes, lanes, columns, start, partial, 0, False,
+                tile, end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + peek(taps, t) + c, 1, p.a_pixel,
+                b, b0, p.y_pitch.w, partial, at + (t * p.depth + c) * lanes, lanes, columns, start, partial, 0, False,
             )  # fmt: skip
 
 
 @parallel_kernel
-def _reduce(thread, first, last, partial, parts, all_panels, C, O, lanes, taps, strides, dw):
+def _reduce(thread, first, last, partial, parts, all_panels, C, O, lanes, taps, group_at, tap_at, c_at, o_at, dw):
     """Each task adds up the partial copies of one tap of one panel, in order, and writes them where they belong."""
-    group_at, tap_at, c_at, o_at = strides
     block = C * lanes
     size = partial.size // parts
     for task in range(first, last):

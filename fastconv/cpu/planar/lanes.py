@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from ...kept import kept
 from ...simd.depth_sweep import SHAPES
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES
@@ -16,19 +14,6 @@ from ..lowering import Lowered
 CHANNEL_VECTORS = 4  # of a task, where channels must be transposed into lanes
 WIDE = 3  # vectors in a row from which planes of depthwise problems are filtered row by row, not channel by channel
 GAIN = 0.75  # how full lanes of output channels may be, compared with those of pixels, before they are the better ones
-
-
-class Axis(NamedTuple):
-    """Taps of one axis: `taps` of them, `step` padded elements apart."""
-
-    taps: int
-    step: int
-
-    @classmethod
-    def of(cls, offsets: np.ndarray) -> Axis:
-        """The taps that lie at `offsets`, in any order and number."""
-        values = np.unique(offsets)
-        return cls(len(values), int(values[1] - values[0]) if len(values) > 1 else 1)
 
 
 class Lanes(NamedTuple):
@@ -49,36 +34,45 @@ class Lanes(NamedTuple):
     staged: bool
 
 
-def serves(
-    C: int, O: int, groups: int, width: int, step: int, strides: tuple[int, int, int, int], itemsize: int
-) -> str | None:
-    """What the lanes are, "pixels" or "channels", where planar filtering is the better way; else None.
+class OutputRow(NamedTuple):
+    """What decides whether lanes of output channels would idle: channels of a group, and how a row's elements lie."""
 
-    Parameters
-    ----------
-    C, O : int
-        Input and output channels of a group.
-    groups, width, step : int
-        Groups, columns of the output, and columns of the input between them.
-    strides : (int, int, int, int)
-        Strides of x's channels and columns, and of y's.
+    C: int
+    O: int  # noqa: E741 - the field's name for output channels
+    groups: int
+    width: int
+    step: int  # columns of the input between those of the output
+    x_c: int  # strides of channels and columns
+    x_w: int
+    y_c: int
+    y_w: int
+
+    @staticmethod
+    def of(low: Lowered) -> OutputRow:
+        """That of a lowered problem."""
+        x, y = low.x_strides, low.y_strides
+        return OutputRow(low.C, low.O, low.groups, low.out[2], low.stride[2], x.c, x.w, y.c, y.w)
+
+
+def serves(row: OutputRow, itemsize: int) -> str | None:
+    """What the lanes are, "pixels" or "channels", where planar filtering is the better way; else None.
 
     Examples
     --------
-    >>> image, together, apart = (9, 1, 9, 1), (1, 64, 1, 64), (3136, 1, 3136, 1)
-    >>> serves(1, 1, 1, 512, 1, image, 4), serves(1, 1, 64, 56, 1, together, 4), serves(64, 64, 1, 56, 1, apart, 4)
+    >>> image = OutputRow(C=1, O=1, groups=1, width=512, step=1, x_c=9, x_w=1, y_c=9, y_w=1)
+    >>> depthwise = OutputRow(C=1, O=1, groups=64, width=56, step=1, x_c=1, x_w=64, y_c=1, y_w=64)
+    >>> serves(image, 4), serves(depthwise, 4), serves(image._replace(C=64, O=64, width=56), 4)
     ('pixels', 'channels', None)
     """
-    x_c, x_w, y_c, y_w = strides
     lanes = host().lanes(itemsize)
-    depthwise = C == 1 and groups > 1
-    if depthwise and x_c == y_c == 1 and lanes >= 2 * O:
+    depthwise = row.C == 1 and row.groups > 1
+    if depthwise and row.x_c == row.y_c == 1 and lanes >= 2 * row.O:
         return "channels"
-    if depthwise and O == 1 and 2 * groups >= lanes and (step > 1 or width < WIDE * lanes):
+    if depthwise and row.O == 1 and 2 * row.groups >= lanes and (row.step > 1 or row.width < WIDE * lanes):
         return "channels"
-    if x_w != 1 or (y_w != 1 and lanes < 4 * O):
+    if row.x_w != 1 or (row.y_w != 1 and lanes < 4 * row.O):
         return None
-    return "pixels" if _filled(O, lanes) < GAIN * _filled(width, lanes) else None
+    return "pixels" if _filled(row.O, lanes) < GAIN * _filled(row.width, lanes) else None
 
 
 def _filled(count: int, lanes: int) -> float:
@@ -89,10 +83,10 @@ def _filled(count: int, lanes: int) -> float:
 @kept
 def by_pixels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along a row; x's columns must be neighbours."""
-    shares_rows = low.out[1] > 1 and Axis.of(low.offsets[:, 1]).taps > 1
+    shares_rows = low.out[1] > 1 and low.reach[1].number > 1
     together = 0 if shares_rows or low.O == 1 else even_part(low.O, FILTER_ROWS)
     inner = -(-low.O // together) if together else low.O
-    staged = low.y_strides[4] != 1
+    staged = low.y_strides.w != 1
     return Lanes(BROADCAST, host().lanes(itemsize), 1, 1, inner, together, low.groups, staged)
 
 
@@ -100,11 +94,11 @@ def by_pixels(low: Lowered, itemsize: int) -> Lanes:
 def by_channels(low: Lowered, itemsize: int) -> Lanes:
     """Lanes along the channels of a depthwise problem (C = 1); channels-first ones are transposed by blocks."""
     vector, channels = host().lanes(itemsize), low.groups * low.O
-    if low.groups > 1 and (low.x_strides[1] != 1 or low.y_strides[1] != 1):
+    if low.groups > 1 and (low.x_strides.c != 1 or low.y_strides.c != 1):
         pixel = min(CHANNEL_VECTORS, -(-channels // vector)) * vector
         return Lanes(LANES, 1, pixel, 1, pixel // vector, 0, -(-channels // pixel), True)
     unit = vector // math.gcd(channels, vector)
-    adjoin = low.stride[2] == 1 and low.y_strides[4] == channels
+    adjoin = low.stride[2] == 1 and low.y_strides.w == channels
     if (
         not adjoin
         or known_shape(low, vector) >= 0
@@ -116,11 +110,11 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
 
 def known_shape(low: Lowered, vector: int) -> int:
     """The number in `SHAPES` of a depthwise problem with at least a vector of channels, or -1."""
-    taps = tuple(Axis.of(offsets) for offsets in low.offsets.T)
-    if low.groups * low.O < vector or taps[0].taps > 1:
+    depth, *taps = low.reach
+    if low.groups * low.O < vector or depth.number > 1:
         return -1
     for number, shape in enumerate(SHAPES):
-        if taps[1:] == (Axis(shape.taps, 1),) * 2 and low.stride[1:] == (shape.stride,) * 2:
+        if low.stride[1:] == (shape.stride,) * 2 and all((t.number, t.step) == (shape.taps, 1) for t in taps):
             return number
     return -1
 

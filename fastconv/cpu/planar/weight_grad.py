@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ...borders import counting_index
 from ...kept import kept
 from ...memory import scratch
+from ...simd.fields import fields, packed
 from ...simd.filter_tile import (
     ACCUMULATE,
     BROADCAST,
@@ -36,104 +38,130 @@ from ...simd.filter_tile import (
 )  # fmt: skip
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ...simd.lanes import address, clear_run, copy_run, poke
 from ...threads import team
 from ..blocking import WANTED_TASKS
 from ..lowering import Lowered, WeightStrides
-from ..pack import pack_strip
-from .blocking import (
-    BAND_D,
-    BAND_H,
-    BAND_P,
-    BAND_SIZE,
-    BLOCKS,
-    C_IN,
-    CHANNELS,
-    COL_BLOCKS,
-    COLS,
-    KIND,
-    OD,
-    PIXEL,
-    ROW_BLOCKS,
-    ROWS,
-    STRIDE_H,
-    X_C,
-    X_N,
-    Y_C,
-    Y_D,
-    Y_H,
-    Y_N,
-    Y_W,
-    Lanes,
-    Planar,
-    cut,
-)  # fmt: skip
-from .kernels import locate, pack_pixels, pack_rows
-from .lanes import serves
+from ..pack import Axes, pack_strip
+from .bands import BandPlan, Bands, plan_bands
+from .kernels import locate_block, pack_pixels, pack_rows
+from .lanes import Lanes, OutputRow, round_up, serves
 
-# Places in `Cut.numbers`.
-PARTS, ITEMS, WIDE, DY_PITCH, X_STEP, X_VECTOR, W_STEP, INNER, ROW_SHIFT, C_ROW, C_VECTOR, VECTOR = range(12)
+
+class Correlations(NamedTuple):
+    """What `_accumulate` knows of its problem."""
+
+    bands: Bands
+    parts: int  # partial copies
+    items: int
+    vector: int
+    dy_pitch: int  # of rows of dy
+    row_shift: int  # rows of dy from one row of a tile to the next
+    x_step: int  # as `filter_tiles` has them
+    x_vector: int
+    w_step: int
+    c_row: int
+    c_vector: int
+
+
+class FilterTile(NamedTuple):
+    """A part of the filter that is one tile: where x and dw begin, rows and columns."""
+
+    x_at: int
+    dw_at: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class PlanarWeights:
     """How a problem's gradient is cut: planar blocks, partial copies, and the tiles of the filter."""
 
-    planar: Planar
+    low: Lowered
+    plan: BandPlan
     parts: int
     wide: int
     numbers: np.ndarray
-    tiles: np.ndarray  # (tiles, 4): where x and dw begin, rows and columns of the filter
+    tiles: np.ndarray  # a `FilterTile` each
     own: int
     table: int
 
+    def run(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> bool:
+        """Write the gradient to dw; False where it is of no use, for x or dy hold NaN or Inf.
+
+        Vectors at the end of a row of dy are filled up with zeros, which meet elements of x that belong to other taps.
+        """
+        low, lanes, taps = self.low, self.plan.lanes, len(self.low.taps)
+        tasks = self.parts * lanes.blocks
+        members = team(tasks, low.work)
+        partial = scratch((self.parts, lanes.blocks, taps, self.wide), x.dtype)
+        if lanes.kind == LANES:
+            partial.fill(0)  # lanes without a channel are not written
+        _accumulate(
+            members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), self.numbers,
+            self.tiles, partial.reshape(-1), np.empty((members, self.table + 8), np.int64),
+            scratch((members, self.own), x.dtype), filter_address(x.itemsize),
+        )  # fmt: skip
+        with np.errstate(all="ignore"):  # as silent as the compiled kernels
+            if lanes.kind == BROADCAST:
+                total = partial.sum(axis=(0, 3))
+            else:
+                total = partial.sum(axis=0).transpose(0, 2, 1)[:, : lanes.pixel].reshape(-1, taps)[: low.groups]
+            finite = math.isfinite(total.sum())
+        where = at.group * np.arange(low.groups)[:, None] + at.tap * low.taps
+        dw.reshape(-1)[where] = total
+        return finite
+
 
 @kept
-def plan(low: Lowered, itemsize: int) -> Cut | None:
+def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | None:
     """The cut of a problem that planar sums serve better than lanes of output channels, else None."""
-    strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]
     if low.C != 1 or low.O != 1 or low.N == 0:
         return None
-    served = serves(low.C, low.O, low.groups, low.out[2], low.stride[2], strides, itemsize)
-    if served is None or (served == "pixels" and low.y_strides[4] != 1):
+    served = serves(OutputRow.of(low), itemsize)
+    if served is None or (served == "pixels" and low.y_strides.w != 1):
         return None
-    return _cut(low, served == "pixels", itemsize)
-
-
-def _cut(low: Lowered, flat: bool, itemsize: int) -> Cut:
-    vector = host().lanes(itemsize)
-    if flat:
-        lanes = Lanes(BROADCAST, vector, 1, 1, 1, 0, low.groups, False)
-    else:
-        together = low.x_strides[1] == 1 and low.y_strides[1] == 1
-        pixel = low.groups if together else min(4, -(-low.groups // vector)) * vector
-        lanes = Lanes(LANES, 1, pixel, 1, -(-pixel // vector), 0, -(-low.groups // pixel), False)
-    blocks = cut(low, lanes, itemsize)
-    n, (KD, KH, KW) = blocks.numbers, (axis.taps for axis in blocks.taps)
-    (_, sh, sw), (_, dh), (_, dw) = low.stride, blocks.taps[1], blocks.taps[2]
-    items = low.N * int(n[OD] * n[ROW_BLOCKS] * n[COL_BLOCKS])
+    flat, vector = served == "pixels", host().lanes(itemsize)
+    plan = plan_bands(low, _lanes(low, flat, vector), itemsize)
+    lanes, bands, (KD, KH, KW) = plan.lanes, plan.bands, low.reach
+    (_, sh, sw), rows, cols = low.stride, bands.rows, bands.cols
+    items = low.N * bands.OD * bands.row_blocks * bands.col_blocks
     parts = min(items, -(-WANTED_TASKS // lanes.blocks))
-    wide = vector if flat else -(-lanes.pixel // vector) * vector
-    rows, cols = int(n[ROWS]), int(n[COLS])
-    pitch = -(-cols // vector) * vector if flat else cols * lanes.pixel
-    phases, classes, shift = blocks.phases, sh // math.gcd(sh, dh), dh // math.gcd(sh, dh)
-    x_vector = dw // math.gcd(sw, dw) if flat else dw * lanes.pixel
-    numbers = np.zeros(VECTOR + 1, np.int64)
-    numbers[[PARTS, ITEMS, WIDE, DY_PITCH]] = parts, items, wide, pitch
-    numbers[[X_STEP, X_VECTOR]] = vector if flat else sw * lanes.pixel, x_vector
-    numbers[W_STEP] = vector if flat else lanes.pixel
-    numbers[[INNER, ROW_SHIFT, C_ROW, C_VECTOR]] = lanes.inner, shift, classes * KW * wide, phases * wide
-    numbers[VECTOR] = vector
+    wide = vector if flat else round_up(lanes.pixel, vector)
+    dy_pitch = round_up(cols, vector) if flat else cols * lanes.pixel
+    classes, shift = sh // math.gcd(sh, KH.step), KH.step // math.gcd(sh, KH.step)
+    x_vector = KW.step // math.gcd(sw, KW.step) if flat else KW.step * lanes.pixel
+    numbers = Correlations(
+        bands=bands,
+        parts=parts,
+        items=items,
+        vector=vector,
+        dy_pitch=dy_pitch,
+        row_shift=shift,
+        x_step=vector if flat else sw * lanes.pixel,
+        x_vector=x_vector,
+        w_step=vector if flat else lanes.pixel,
+        c_row=classes * KW.number * wide,
+        c_vector=bands.phases * wide,
+    )
     tiles = []
-    for d in range(KD):
-        for u, height in _chunks(KH, classes, FILTER_ROWS):
-            for v, width in _chunks(KW, phases, filter_vectors()):
-                at = d * blocks.taps[0].step * n[BAND_D] + u * dh * n[BAND_H]
-                at += v % phases * n[BAND_P] + v * dw // sw if flat else v * x_vector
-                tiles.append((at, ((d * KH + u) * KW + v) * wide, height, width))
-    own = int(n[BAND_SIZE]) + rows * pitch + vector * (wide if not flat else 1)
+    for d in range(KD.number):
+        for u, height in _chunks(KH.number, classes, FILTER_ROWS):
+            for v, width in _chunks(KW.number, bands.phases, filter_vectors()):
+                x_at = d * KD.step * bands.band.d + u * KH.step * bands.band.h
+                x_at += v % bands.phases * bands.band.phase + v * KW.step // sw if flat else v * x_vector
+                tiles.append(FilterTile(x_at, ((d * KH.number + u) * KW.number + v) * wide, height, width))
+    own = bands.band_size + rows * dy_pitch + vector * (1 if flat else wide)
     table = FIELDS * (rows + shift * FILTER_ROWS)
-    return Cut(blocks, parts, wide, numbers, np.array(tiles, np.int64), -(-own // 64) * 64, table)
+    return PlanarWeights(low, plan, parts, wide, packed(numbers), np.array(tiles, np.int64), round_up(own, 64), table)
+
+
+def _lanes(low: Lowered, flat: bool, vector: int) -> Lanes:
+    if flat:
+        return Lanes(BROADCAST, vector, 1, 1, 1, 0, low.groups, False)
+    together = low.x_strides.c == 1 and low.y_strides.c == 1
+    pixel = low.groups if together else min(4, -(-low.groups // vector)) * vector
+    return Lanes(LANES, 1, pixel, 1, -(-pixel // vector), 0, -(-low.groups // pixel), False)
 
 
 def _chunks(count: int, classes: int, most: int) -> list[tuple[int, int]]:
@@ -146,77 +174,49 @@ def _chunks(count: int, classes: int, most: int) -> list[tuple[int, int]]:
     return runs
 
 
-def accumulate_planar(cut: Cut, low: Lowered, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, at: WeightStrides) -> bool:
-    """Write the weight gradient to dw; False where it is of no use, for x or dy hold NaN or Inf.
-
-    Vectors at the end of a row of dy are filled up with zeros, which meet elements of x that belong to other taps.
-    """
-    lanes, taps = cut.planar.lanes, len(low.taps)
-    tasks = cut.parts * lanes.blocks
-    members = team(tasks, low.work)
-    partial = scratch((cut.parts, lanes.blocks, taps, cut.wide), x.dtype)
-    if lanes.kind == LANES:
-        partial.fill(0)  # lanes without a channel are not written
-    _accumulate(
-        members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), cut.planar.numbers,
-        cut.numbers, cut.tiles, partial.reshape(-1), np.empty((members, cut.table + 8), np.int64),
-        scratch((members, cut.own), x.dtype), filter_address(x.itemsize),
-    )  # fmt: skip
-    with np.errstate(all="ignore"):  # as silent as the compiled kernels
-        if lanes.kind == BROADCAST:
-            total = partial.sum(axis=(0, 3))
-        else:
-            total = partial.sum(axis=0).transpose(0, 2, 1)[:, : lanes.pixel].reshape(-1, taps)[: low.groups]
-        finite = math.isfinite(total.sum())
-    where = at.group * np.arange(low.groups)[:, None] + at.tap * low.taps
-    dw.reshape(-1)[where] = total
-    return finite
-
-
 @parallel_kernel
 def _accumulate(
-    thread, first, last, x, dy, planes_at, rows_at, cols_at, dy_planes, dy_rows, dy_cols, numbers, sizes, tiles,
-    partial, tables, own, tile,
+    thread, first, last, x, dy, planes_at, rows_at, cols_at, dy_planes, dy_rows, dy_cols, numbers, tiles, partial,
+    tables, own, tile,
 ):  # fmt: skip
     """Each task: its items in order, each added to one partial copy of a block of filters."""
-    n, mine, table = address(numbers), own[thread], address(tables[thread])
-    index, dy_index = (planes_at, rows_at, cols_at), (dy_planes, dy_rows, dy_cols)
+    p, mine, table = fields(Correlations, numbers), own[thread], address(tables[thread])
+    n, index, dy_index = p.bands, (planes_at, rows_at, cols_at), (dy_planes, dy_rows, dy_cols)
     places = address(planes_at), address(rows_at), address(cols_at)
-    blocks, pixel, flat = numbers[BLOCKS], numbers[PIXEL], numbers[KIND] == BROADCAST
-    each = numbers[OD] * numbers[ROW_BLOCKS] * numbers[COL_BLOCKS]
-    size, vector = partial.size // (sizes[PARTS] * blocks), sizes[VECTOR]
+    blocks, pixel, flat, vector = n.lanes.blocks, n.lanes.pixel, n.lanes.kind == BROADCAST, p.vector
+    each, size = n.OD * n.row_blocks * n.col_blocks, partial.size // (p.parts * blocks)
     for task in range(first, last):
         part, block = task // blocks, task % blocks
-        item0, item1 = sizes[ITEMS] * part // sizes[PARTS], sizes[ITEMS] * (part + 1) // sizes[PARTS]
-        count = min(pixel, numbers[CHANNELS] - block * pixel)
+        item0, item1 = p.items * part // p.parts, p.items * (part + 1) // p.parts
+        count = min(pixel, n.channels - block * pixel)
         for item in range(item0, item1):
-            image, _, here = locate(n, (item // each * blocks + block) * each + item % each)
-            x0 = image * numbers[X_N] + block * pixel * numbers[X_C]
-            dy0 = image * numbers[Y_N] + block * pixel * numbers[Y_C]
+            _, here = locate_block(n, (item // each * blocks + block) * each + item % each)
+            x0 = here.image * n.x.n + block * pixel * n.x.c
+            dy0 = here.image * n.y.n + block * pixel * n.y.c
             if flat:
-                pack_rows(n, address(x), x0, places, cols_at.size, here, numbers[C_IN], address(mine), True)
-                _pack_dy_rows(n, address(dy), dy0, here, sizes[DY_PITCH], address(mine), numbers[BAND_SIZE])
+                pack_rows(n, address(x), x0, places, cols_at.size, here, n.C, address(mine), True)
+                _pack_dy_rows(n, address(dy), dy0, here, p.dy_pitch, address(mine))
             else:
-                pack_pixels(numbers, x, x0, index, here, count, mine)
-                _pack_dy_pixels(numbers, dy, dy0, dy_index, here, count, sizes[DY_PITCH], mine)
+                pack_pixels(n, x, x0, index, here, count, mine)
+                _pack_dy_pixels(n, dy, dy0, dy_index, here, count, p.dy_pitch, mine)
             columns = vector if flat else count
-            pixels = -(-here[4] // vector) if flat else here[4]
+            pixels = -(-here.cols // vector) if flat else here.cols
             start = ZERO if item == item0 else ACCUMULATE
             for t in range(tiles.shape[0]):
-                entries = _entries(n, here[2], pixels, tiles[t, 2], sizes[ROW_SHIFT], sizes[DY_PITCH], table)
+                of = fields(FilterTile, tiles[t])
+                entries = _entries(n, here.rows, pixels, of.height, p.row_shift, p.dy_pitch, table)
                 filter_tiles(
-                    tile, LANES, tiles[t, 3], entries, table, 0, address(mine), tiles[t, 0], sizes[X_STEP],
-                    sizes[X_VECTOR], address(mine), numbers[BAND_SIZE], sizes[W_STEP],
-                    sizes[ROW_SHIFT] * sizes[DY_PITCH], address(partial), task * size + tiles[t, 1], sizes[C_ROW],
-                    sizes[C_VECTOR], tiles[t, 2], columns, 0, start, address(partial), 0, 0, False, 1, 0, 0, 0,
-                    sizes[INNER], vector, vector, vector, 0, vector,
+                    tile, LANES, of.width, entries, table, 0, address(mine), of.x_at, p.x_step, p.x_vector,
+                    address(mine), n.band_size, p.w_step, p.row_shift * p.dy_pitch,
+                    address(partial), task * size + of.dw_at, p.c_row, p.c_vector, of.height, columns, 0,
+                    start, address(partial), 0, 0, False, 1, 0, 0, 0, n.lanes.inner, vector, vector, vector, 0, vector,
                 )  # fmt: skip
 
 
 @kernel
 def _entries(n, rows, pixels, height, shift, pitch, table):
     """The rows of the input that a block's rows of dy meet, for `height` rows of the filter."""
-    step, found = peek(n, STRIDE_H) * peek(n, BAND_H), 0
+    step, found = n.stride.h * n.band.h, 0
     for i in range(rows + (height - 1) * shift):
         first, end = max(0, -(-(i - rows + 1) // shift)), min(height, i // shift + 1)
         if first < end:
@@ -229,21 +229,18 @@ def _entries(n, rows, pixels, height, shift, pitch, table):
 
 
 @kernel
-def _pack_dy_rows(n, dy, dy0, here, pitch, dst, at):
+def _pack_dy_rows(n, dy, dy0, here, pitch, dst):
     """The rows of a block, each filled up with zeros to whole vectors."""
-    od, row0, rows, col0, cols = here
-    start = dy0 + od * peek(n, Y_D) + row0 * peek(n, Y_H) + col0
-    for r in range(rows):
-        copy_run(dst, at + r * pitch, dy, start + r * peek(n, Y_H), cols)
-        clear_run(dst, at + r * pitch + cols, pitch - cols)
+    start = dy0 + here.plane * n.y.d + here.row0 * n.y.h + here.col0
+    for r in range(here.rows):
+        at = n.band_size + r * pitch
+        copy_run(dst, at, dy, start + r * n.y.h, here.cols)
+        clear_run(dst, at + here.cols, pitch - here.cols)
 
 
 @kernel
-def _pack_dy_pixels(numbers, dy, dy0, index, here, count, row, dst):
+def _pack_dy_pixels(n, dy, dy0, index, here, count, row, dst):
     """The pixels of a block, its rows `row` apart: the last block of a line may be narrower."""
-    strides = numbers[Y_N], numbers[Y_C], numbers[Y_D], numbers[Y_H], numbers[Y_W]
-    pixel, (od, row0, rows, col0, cols) = numbers[PIXEL], here
-    size = np.int64(1), rows, cols
-    whole = 0, index[2].size
-    pitch = rows * row, row, pixel
-    pack_strip(dy, dy0, strides, count, index, (od, row0, col0), size, whole, dst, numbers[BAND_SIZE], pitch)
+    corner, size = Axes(here.plane, here.row0, here.col0), Axes(np.int64(1), here.rows, here.cols)
+    pitch, whole = Axes(here.rows * row, row, n.lanes.pixel), (0, index[2].size)
+    pack_strip(dy, dy0, n.y, count, index, corner, size, whole, dst, n.band_size, pitch)

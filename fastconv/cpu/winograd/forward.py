@@ -17,6 +17,7 @@ from ...simd.jit import kernel, parallel_kernel
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ...simd.vector import clear
 from ...threads import team
+from ..items import Grid
 from ..lowering import Lowered, WeightStrides
 from ..pack import pack_bias
 from .filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
@@ -105,7 +106,7 @@ def _fused(
     `shared` holds transformed filters, or nothing: then the thread transforms those of a group when it comes to it.
     """
     source, target = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at), (y, numbers)
-    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], to_fixed_tuple(numbers[12:], 13)
+    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], Grid(*to_fixed_tuple(numbers[12:], 13))
     v_plane, p_plane, u_plane, pixel, C, chunk = to_fixed_tuple(numbers[25:], 6)
     zeros, dump, strip, staging, v, p, own_u, packed = to_fixed_tuple(numbers[31:], 8)
     panels, blocks = grid[3], grid[4]
@@ -144,7 +145,7 @@ def _streamed(
 ):  # fmt: skip
     """Each task does one block of tiles with one panel, chunk by chunk of input channels; panels of a block adjoin."""
     source, target = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at), (y, numbers)
-    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], to_fixed_tuple(numbers[12:], 13)
+    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], Grid(*to_fixed_tuple(numbers[12:], 13))
     v_plane, p_plane, u_plane, pixel, C, chunk = to_fixed_tuple(numbers[25:], 6)
     zeros, dump, strip, staging, v, p, u, packed = to_fixed_tuple(numbers[31:], 8)
     panels, blocks = grid[3], grid[4]

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from ...config import settings
 from ...simd.host import tile_rows
-from ..blocking import WANTED_TASKS, Grid
+from ..blocking import WANTED_TASKS
+from ..items import Grid
 from .plan import TAPS, Shape, item_blocks, output_tile, parts, plane_pitch, tile_grid
 
 FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again

@@ -20,7 +20,8 @@ from functools import lru_cache
 from ...config import settings
 from ...problem import Triple
 from ...simd.host import host, tile_rows
-from ..blocking import WANTED_TASKS, Grid, panel_lanes
+from ..blocking import WANTED_TASKS, panel_lanes
+from ..items import Grid
 from ..lowering import Lowered
 
 OWN_FILTERS = 3 << 20  # bytes of transformed filters that each thread makes for itself
@@ -91,7 +92,7 @@ class Cut:
     m: int
     lanes: int
     streamed: bool
-    grid: Grid  # for `blocking.locate`, which counts tiles here
+    grid: Grid  # for `items.locate_item`, which counts tiles here
     tiles: int  # of a block, at most
     pixel: int  # pitch of a tile's channels
     channels: int
@@ -222,11 +223,11 @@ def item_blocks(shape: Shape, m: int, most: int, wanted: int) -> tuple[int, int,
 
 
 def tile_grid(shape: Shape, m: int, rows: int, cols: int, items: int) -> Grid:
-    """Blocks of `items` items of rows x cols tiles in the form of `blocking.locate`."""
+    """Blocks of `items` items of rows x cols tiles in the form of `items.locate_item`."""
     TH, TW = -(-shape.out[1] // m), -(-shape.out[2] // m)
     row_blocks, col_blocks = -(-TH // rows), -(-TW // cols)
     all_items = shape.N * shape.out[0] * row_blocks * col_blocks
-    return (
+    return Grid(
         items, shape.panels, all_items, shape.panels, -(-all_items // items), 1, rows, cols, row_blocks, col_blocks,
         shape.out[0], TH, TW,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...borders import counting_index, frozen
 from ...kept import kept
-from ..lowering import Lowered
+from ..lowering import Lowered, Strides
 from .plan import Shape
 from .transforms import NOWHERE
 
@@ -85,7 +85,7 @@ def _offsets(index: np.ndarray, stride: int) -> np.ndarray:
 @kept
 def phases(low: Lowered) -> tuple[Lowered, ...]:
     """A problem with a dilated filter as ordinary ones: outputs a dilation apart share the inputs they read."""
-    _, height, width = (int(step) // 2 for step in low.offsets.max(axis=0))
+    depth, (_, height, *_), (_, width, *_) = low.reach
     if height == width == 1:
         return (low,)
     n, c, d, h, w = low.y_strides
@@ -98,8 +98,8 @@ def phases(low: Lowered) -> tuple[Lowered, ...]:
                     low,
                     out=out,
                     index=(low.index[0], frozen(low.index[1][i::height]), frozen(low.index[2][j::width])),
-                    offsets=low.offsets // [1, height, width],
-                    y_strides=(n, c, d, h * height, w * width),
+                    reach=(depth, low.reach[1]._replace(step=1), low.reach[2]._replace(step=1)),
+                    y_strides=Strides(n, c, d, h * height, w * width),
                     y_start=low.y_start + i * h + j * w,
                 )
             )

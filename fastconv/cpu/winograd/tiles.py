@@ -9,8 +9,9 @@ from ...simd.host import tile_rows
 from ...simd.jit import kernel
 from ...simd.microkernel import multiply_tile
 from ...simd.vector import lanes_of
-from ..blocking import locate
-from ..pack import pack_strip, unpack_planar
+from ..items import locate_item
+from ..lowering import Strides
+from ..pack import Axes, pack_strip, unpack_planar
 from .sides import MOST_POINTS
 from .transforms import invoke, place
 
@@ -23,7 +24,7 @@ def tiles_before(item, grid):
     """Tiles of all items before this one."""
     TH, TW = grid[11], grid[12]
     plane = item // (grid[8] * grid[9])
-    _, _, row0, rows, col0, _ = locate(item, grid)
+    _, _, row0, rows, col0, _ = locate_item(item, grid)
     return (plane * TH + row0) * TW + rows * col0
 
 
@@ -35,16 +36,16 @@ def transform_item(source, group, item, grid, mine, zeros, strip, v, at, plane, 
     room for a strip.
     """
     x, numbers, planes_at, rows_at, cols_at, row_at, col_at = source
-    start, x_strides, m, C = numbers[0], to_fixed_tuple(numbers[1:], 5), numbers[11], numbers[12]
+    start, x_strides, m, C = numbers[0], Strides(*to_fixed_tuple(numbers[1:], 5)), numbers[11], numbers[12]
     pixel, in_place, plane_step, halo = to_fixed_tuple(numbers[13:], 4)
-    n, od, row0, rows, col0, cols = locate(item, grid)
+    n, od, row0, rows, col0, cols = locate_item(item, grid)
     x0 = start + n * x_strides[0] + group * C * x_strides[1]
     depth, first, col = planes_at[od * plane_step], row0 * m, col0 * m
     if in_place:
         here = place(x, x0 + max(depth, 0) * x_strides[2])
     else:
-        corner, size = (od * plane_step, first, col), (np.int64(1), rows * m + halo, cols * m + halo)
-        interior, pitch = to_fixed_tuple(numbers[6:], 2), to_fixed_tuple(numbers[8:], 3)
+        corner, size = Axes(od * plane_step, first, col), Axes(np.int64(1), rows * m + halo, cols * m + halo)
+        interior, pitch = to_fixed_tuple(numbers[6:], 2), Axes(*to_fixed_tuple(numbers[8:], 3))
         pack_strip(x, x0, x_strides, C, (planes_at, rows_at, cols_at), corner, size, interior, mine, strip, pitch)
         here, first, col = place(mine, strip), 0, 0
     for r in range(rows):
@@ -82,7 +83,7 @@ def finish_item(target, group, panel, item, grid, bias, mine, p_at, p_plane, sta
     y, numbers = target
     y_strides = to_fixed_tuple(numbers, 6)
     m, O, lanes, OH, OW, staged = to_fixed_tuple(numbers[6:], 6)
-    n, od, row0, rows, col0, cols = locate(item, grid)
+    n, od, row0, rows, col0, cols = locate_item(item, grid)
     height, width = min(rows * m, OH - row0 * m), min(cols * m, OW - col0 * m)
     columns = min(lanes, O - panel * lanes)
     y0 = y_strides[0] + n * y_strides[1] + (group * O + panel * lanes) * y_strides[2]

@@ -23,6 +23,7 @@ from ...simd.lanes import load, store, zeros
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
 from ...simd.vector import clear, copy, lanes_of
 from ...threads import team
+from ..items import Grid
 from ..lowering import Lowered, WeightStrides
 from ..pack import unpack_planar
 from .grad_plan import GradCut, cut
@@ -100,7 +101,7 @@ def _sum_blocks(
     """Each task sums over one run of blocks of one group and writes one partial gradient of all its panels."""
     inputs = (x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at)
     gradients = (dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at)
-    grid, (v_plane, d_plane, p_plane) = to_fixed_tuple(numbers, 13), to_fixed_tuple(numbers[13:], 3)
+    grid, (v_plane, d_plane, p_plane) = Grid(*to_fixed_tuple(numbers, 13)), to_fixed_tuple(numbers[13:], 3)
     m, groups, C, O, lanes, _, x_pixel, dy_pixel, runs = to_fixed_tuple(numbers[16:], 9)
     border, strip, v, d, p = to_fixed_tuple(numbers[25:], 5)
     panels, all_blocks = grid[3], grid[4]
@@ -185,7 +186,7 @@ def _spread(
     """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
     inputs = (x, x_numbers, x_planes_at, x_rows_at, x_cols_at, x_row_at, x_col_at)
     gradients = (dy, dy_numbers, dy_planes_at, dy_rows_at, dy_cols_at, dy_row_at, dy_col_at)
-    grid, v_plane, d_plane = to_fixed_tuple(numbers, 13), numbers[13], numbers[14]
+    grid, v_plane, d_plane = Grid(*to_fixed_tuple(numbers, 13)), numbers[13], numbers[14]
     m, groups, x_pixel, dy_pixel = numbers[16], numbers[17], numbers[22], numbers[23]
     border, strip = numbers[25], numbers[26]
     frequencies, mine = (m + 2) * (m + 2), own[thread]
@@ -204,7 +205,7 @@ def _spread(
 @parallel_kernel
 def _sum_round(thread, first, last, vd, numbers, item0, item1, own, partial, origin, tile, to_weights):
     """Each task sums over all tiles of a round, for a block of input channels and one panel."""
-    grid, (v_plane, d_plane, p_plane) = to_fixed_tuple(numbers, 13), to_fixed_tuple(numbers[13:], 3)
+    grid, (v_plane, d_plane, p_plane) = Grid(*to_fixed_tuple(numbers, 13)), to_fixed_tuple(numbers[13:], 3)
     m, groups, C, O, lanes, channels, x_pixel, dy_pixel, _ = to_fixed_tuple(numbers[16:], 9)
     border, p = numbers[28], numbers[29]
     frequencies, panels, channel_blocks = (m + 2) * (m + 2), grid[3], -(-C // channels)

@@ -13,15 +13,15 @@ from .work import Rate, Work
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
 
-
 # Two threads of an AMD EPYC (Zen 4), November 2026; direct and im2col are one engine.
-SWEEP_RATES = {
+ENGINE = "sweep"  # what measured rates are kept under
+RATES = {
     "conv": Rate(0.0045, 0.0095, 0.026, 0, 5100, 5600),
     "weight_grad": Rate(0.0045, 0.0099, 0.016, 0.017, 3300, 25000),
 }
 
 
-def sweep_work(problem: ConvProblem, *, unfold: bool) -> Work:
+def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     """Counts of one call of direct, or with `unfold` of im2col."""
     op, itemsize, channels_last, prepared = problem.op, problem.itemsize, problem.channels_last, problem.prepared
     N, C, size, out, stride = max(1, problem.N), problem.C, problem.size, problem.out, problem.stride

@@ -26,44 +26,44 @@ from ...simd.filter_tile import filter_address
 from ...simd.host import host
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
-from .blocking import Planar, bias_order, cut, weight_order
-from .kernels import sweep
-from .lanes import by_channels, by_pixels, serves
+from .bands import BandPlan, bias_order, plan_bands, weight_order
+from .kernels import filter_blocks
+from .lanes import OutputRow, by_channels, by_pixels, serves
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
 STREAM_BYTES = 16 << 20  # of x and y: so much is not kept by caches that others share, so y is written past them
 
 
 @dataclass(frozen=True, eq=False)
-class PlanarSweep:
-    """All that a lowered problem's calls have in common; made once by `plan`."""
+class PlanarEngine:
+    """All that a lowered problem's calls have in common; made once by `planar_engine`."""
 
     low: Lowered
-    cut: Planar
+    plan: BandPlan
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The weights in the order in which tiles read them; they serve any number of calls."""
-        return w.reshape(-1).take(weight_order(self.low, self.cut, at))
+        return w.reshape(-1).take(weight_order(self.low, self.plan, at))
 
     @cached_property
     def _bias_order(self) -> np.ndarray:
-        return bias_order(self.low, self.cut)
+        return bias_order(self.low, self.plan)
 
     def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
         """Write the lowered problem's outputs to y."""
         if self.low.N == 0:
             return
-        members = team(self.cut.tasks, self.low.work)
-        sweep(
+        members = team(self.plan.tasks, self.low.work)
+        filter_blocks(
             members,
-            self.cut.tasks,
+            self.plan.tasks,
             x.reshape(-1),
             panels,
             NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
             y.reshape(-1),
             *self.low.index,
-            self.cut.numbers,
-            scratch((members, self.cut.own), x.dtype),
+            self.plan.numbers,
+            scratch((members, self.plan.own), x.dtype),
             relu,
             self._streams(x, y),
             filter_address(x.itemsize),
@@ -72,18 +72,17 @@ class PlanarSweep:
 
     def _streams(self, x: np.ndarray, y: np.ndarray) -> bool:
         """True where y is better written past the caches, which needs whole vectors at their places."""
-        if x.nbytes + y.nbytes < STREAM_BYTES or self.cut.lanes.staged:
+        if x.nbytes + y.nbytes < STREAM_BYTES or self.plan.lanes.staged:
             return False
         vector = host().vector_bytes
-        return self.cut.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
+        return self.plan.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
 
 
 @kept
-def plan(low: Lowered, itemsize: int) -> PlanarSweep | None:
-    """The sweep of a problem that planar filtering serves, else None."""
-    strides = low.x_strides[1], low.x_strides[4], low.y_strides[1], low.y_strides[4]
-    served = serves(low.C, low.O, low.groups, low.out[2], low.stride[2], strides, itemsize)
+def planar_engine(low: Lowered, itemsize: int) -> PlanarEngine | None:
+    """The engine of a problem that planar filtering serves, else None."""
+    served = serves(OutputRow.of(low), itemsize)
     if served is None or not len(low.taps):
         return None
     lanes = by_channels(low, itemsize) if served == "channels" else by_pixels(low, itemsize)
-    return PlanarSweep(low, cut(low, lanes, itemsize))
+    return PlanarEngine(low, plan_bands(low, lanes, itemsize))

@@ -11,7 +11,7 @@ from ...simd.filter_tile import FILTER_ROWS, filter_vectors
 from ...simd.host import host
 from ...threads import team
 from ..work import Work
-from .lanes import serves
+from .lanes import OutputRow, serves
 
 SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth each: sums set up and stored
 
@@ -23,20 +23,17 @@ def planar_work(problem: ConvProblem) -> Work | None:
     N, C, O, size, out, stride = max(1, problem.N), problem.C, problem.O, problem.size, problem.out, problem.stride
     groups, taps = problem.groups, problem.taps
     backward = op == "conv_input_grad"
-    inner, outer = (problem.outputs, problem.inputs) if backward else (problem.inputs, problem.outputs)
-    width, step, apart = (-(-size[2] // stride[2]), 1, stride[2]) if backward else (out[2], stride[2], 1)
+    row = _first_row(problem)
+    inner, outer, width = row.C, row.O, row.width
     if op == "conv_weight_grad" and inner * outer != 1:
         return None
-    x_c, x_w = (1, inner * groups) if channels_last else (math.prod(size), 1)
-    y_c, y_w = (1, outer * groups * apart) if channels_last else (math.prod(out), apart)
-    lanes = host().lanes(itemsize)
-    served = serves(inner, outer, groups, width, step, (x_c, x_w, y_c, y_w), itemsize)
+    lanes, served = host().lanes(itemsize), serves(row, itemsize)
     if served is None:
         return None
-    row = width if served == "pixels" else groups * outer
+    length = width if served == "pixels" else groups * outer
     x, y = N * C * math.prod(size), N * O * math.prod(out)
     operations = 2 * y * inner * taps if not backward else 2 * y * outer * taps
-    idle = -(-row // lanes) * lanes / row
+    idle = -(-length // lanes) * lanes / length
     terms = max(1.0, taps * inner / math.prod(stride)) if backward else taps * inner
     source, result = (y, x) if backward else (x, y)
     staged = result if not channels_last and served == "channels" else 0
@@ -54,3 +51,17 @@ def planar_work(problem: ConvProblem) -> Work | None:
         regions=1,
         extra=int(extra),
     )
+
+
+def _first_row(problem: ConvProblem) -> OutputRow:
+    """A row of the lowered problem: of a gradient to the input it is one of the first phase."""
+    backward, stride = problem.op == "conv_input_grad", problem.stride[2]
+    C, O, size, out = problem.inputs, problem.outputs, problem.size, problem.out
+    width, step, apart = out[2], stride, 1
+    if backward:
+        C, O, size, out = O, C, out, size
+        width, step, apart = -(-out[2] // stride), 1, stride
+    groups = problem.groups
+    x_c, x_w = (1, C * groups) if problem.channels_last else (math.prod(size), 1)
+    y_c, y_w = (1, O * groups * apart) if problem.channels_last else (math.prod(out), apart)
+    return OutputRow(C, O, groups, width, step, x_c, x_w, y_c, y_w)

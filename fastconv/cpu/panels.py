@@ -1,0 +1,190 @@
+"""The engine of direct and im2col: a lowered problem, cut into tasks, summed by the micro-kernel.
+
+Each task packs the strips of its items (padding, layout) into its thread's scratch, which stays in that core's cache,
+then sums its panels of output channels over them. im2col puts one step between: it unfolds each strip into a matrix
+with a row per output pixel. Sums run tap by tap, channel by channel, in one order, whatever the number of threads.
+
+To follow a call: `PanelEngine.run` starts `_sum_panels`, what each task does; it goes on to `_sum_item`, one panel over
+one item, to `_sum_rows`, which cuts the item's rows into tiles, and to `simd.microkernel`, where the inner loop is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..kept import kept
+from ..memory import scratch
+from ..simd.fields import fields, packed
+from ..simd.host import tile_rows
+from ..simd.jit import kernel, parallel_kernel
+from ..simd.lanes import address, peek
+from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, tile_address
+from ..simd.vector import lanes_of
+from ..threads import team
+from .blocking import choose_blocking
+from .items import Grid, Source, gather_item, locate_item
+from .lowering import Lowered, Strides, WeightStrides
+from .pack import pack_bias, pack_panels, unpack_rows
+
+TILE_ROWS = tile_rows()
+
+
+class Sums(NamedTuple):
+    """What `_sum_panels` knows of its problem; sizes count elements."""
+
+    O: int  # noqa: E741 - the field's name for output channels
+    lanes: int  # output channels of a panel
+    taps: int
+    terms: int
+    depth: int  # of a term
+    round_terms: int
+    spare: int  # where scratch behind the items begins
+    staged: bool  # the output's channels do not lie together: results go by way of scratch
+    y_start: int
+    y: Strides
+    source: Source
+    grid: Grid
+
+
+class PanelEngine(NamedTuple):
+    """All that a lowered problem's calls have in common; made once by `panel_engine`."""
+
+    low: Lowered
+    lanes: int
+    tasks: int
+    scratch_size: int
+    numbers: np.ndarray
+    tables: tuple[Any, ...]
+
+    def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
+        """The weights, packed; they serve any number of calls."""
+        low = self.low
+        return pack_panels(w, at, low.taps, low.groups, low.C, low.O, self.lanes)
+
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
+        """Write the lowered problem's outputs to y."""
+        low, lanes, tasks, size, numbers, tables = self
+        if low.N == 0:
+            return
+        members = team(tasks, low.work)
+        bias = pack_bias(b, low.groups, low.O, lanes, x.dtype)
+        own = scratch((members, size), x.dtype)
+        tile = tile_address(x.itemsize)
+        _sum_panels(members, tasks, x.reshape(-1), panels, bias, y.reshape(-1), numbers, *tables, own, relu, tile)
+
+
+@kept
+def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
+    """Cut a lowered problem into tasks; with `unfold` by way of im2col's matrix."""
+    block = choose_blocking(low, itemsize, unfold)
+    staged = low.O > 1 and low.y_strides.c != 1
+    sums = Sums(
+        O=low.O,
+        lanes=block.lanes,
+        taps=len(low.taps),
+        terms=len(block.a_offsets),
+        depth=block.depth,
+        round_terms=block.round_terms,
+        spare=block.items_size,
+        staged=staged,
+        y_start=low.y_start,
+        y=low.y_strides,
+        source=block.source,
+        grid=block.grid,
+    )
+    tables = *low.index, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
+    return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables)
+
+
+@parallel_kernel
+def _sum_panels(
+    thread, first, last, x, w, bias, y, numbers, planes_at, rows_at, cols_at, tap_offsets, a_offsets, b_offsets,
+    row_terms, own, relu, tile,
+):  # fmt: skip
+    """Each task: pack (and unfold) its items, then sum each of its panels over them."""
+    sums, index, mine = fields(Sums, numbers), (planes_at, rows_at, cols_at), own[thread]
+    grid, source = sums.grid, sums.source
+    start = BIAS if bias.size else ZERO
+    arrays = address(x), address(w), address(bias), address(y), address(mine)
+    tables = address(a_offsets), address(b_offsets), address(row_terms)
+    for task in range(first, last):
+        panel0, item0 = (
+            task % grid.panel_blocks * grid.panels,
+            task // grid.panel_blocks % grid.item_blocks * grid.items,
+        )
+        group = task // grid.panel_blocks // grid.item_blocks
+        items, panel1 = min(grid.all_items - item0, grid.items), min(grid.all_panels, panel0 + grid.panels)
+        if source.item_size:
+            for i in range(items):
+                x0, at = group * source.C * source.x.c, i * source.item_size
+                gather_item(source, grid, item0 + i, x, x0, index, tap_offsets, mine, at, sums.spare)
+        for panel in range(panel0, panel1):
+            # Rounds: a part of a large panel's terms stays in the cache while all items use it.
+            for term0 in range(0, sums.terms, sums.round_terms):
+                term1 = min(sums.terms, term0 + sums.round_terms)
+                for i in range(items):
+                    _sum_item(sums, group, panel, item0 + i, i, term0, term1, arrays, tables, start, relu, tile)
+
+
+@kernel
+def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, relu, tile):
+    """Terms term0..term1-1 of one panel over one item, the i-th in scratch."""
+    x, w, bias, y, mine = arrays
+    a_offsets, b_offsets, row_terms = tables
+    grid, source, here, lanes = sums.grid, sums.source, locate_item(item, sums.grid), sums.lanes
+    place, columns = (group * grid.all_panels + panel) * lanes, min(lanes, sums.O - panel * lanes)
+    y0 = sums.y_start + here.image * sums.y.n + (group * sums.O + panel * lanes) * sums.y.c
+    y0 += here.plane * sums.y.d + here.row0 * sums.y.h + here.col0 * sums.y.w
+    rows, cols, terms0 = here.rows, here.cols, 2 * here.row0
+    c, c0, c_row, c_pixel = y, y0, sums.y.h, sums.y.w
+    if sums.staged:
+        c, c0, c_row, c_pixel = mine, sums.spare + i * grid.rows * grid.cols * lanes, cols * lanes, lanes
+    a, a0 = mine, i * source.item_size
+    a_row, a_pixel = source.stride.h * source.pitch.h, source.stride.w * source.pitch.w
+    if source.item_size == 0:
+        a, a0 = (
+            x,
+            here.image * source.x.n + group * source.C * source.x.c + here.plane * source.stride.d * source.pitch.d,
+        )
+        a0 += here.row0 * a_row + here.col0 * a_pixel
+    if source.unfolded:
+        a_row, a_pixel = grid.cols * source.unfolded, source.unfolded
+        if cols == grid.cols and c_row == cols * c_pixel:  # adjoining rows: one row of pixels
+            rows, cols = 1, rows * cols
+    _sum_rows(
+        rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, a, a0, a_row, a_pixel,
+        w, place * source.C * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
+    )  # fmt: skip
+    if sums.staged and term1 == sums.terms:
+        unpack_rows(mine, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, sums.y)
+
+
+@kernel
+def _sum_rows(
+    rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, depth, a, a0, a_row, a_pixel,
+    w, w0, lanes, c, c0, c_row, c_pixel, columns, start, bias, bias0, relu, tile,
+):  # fmt: skip
+    """Row by row the terms that it meets, in tiles of neighbouring pixels, of about equal size.
+
+    The first terms that a row meets start its sums, later ones add to them.
+    """
+    vectors = 1 if columns <= lanes_of(a) else 2
+    tiles = -(-cols // TILE_ROWS)
+    height, taller = cols // tiles, cols % tiles
+    for r in range(rows):
+        lowest = peek(row_terms, terms0 + 2 * r)
+        highest = lowest + peek(row_terms, terms0 + 2 * r + 1)
+        low, high = max(term0, lowest), min(term1, highest)
+        if high <= low:
+            continue
+        begin = ACCUMULATE if low > lowest else start
+        clip = relu and high == highest
+        for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
+            if count:
+                multiply_tiles(
+                    tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth,
+                    a, a0 + r * a_row + q * a_pixel, a_pixel, 1, w, w0, lanes,
+                    c, c0 + r * c_row + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
+                )  # fmt: skip

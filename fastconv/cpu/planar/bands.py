@@ -1,0 +1,342 @@
+"""How planar filtering cuts a lowered problem: what the lanes are, which rows a tile shares, blocks and tables.
+
+Lanes are neighbouring pixels of a row (kind BROADCAST: one weight serves all of them) or channels with a filter each
+(kind LANES). A tile's rows are output rows, or for filters of one row output channels. A *band* is the padded input of
+a block of output rows. The cut depends on the problem and the host only, never on the number of threads. Sizes and
+offsets count elements.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...config import settings
+from ...kept import kept
+from ...simd.depth_sweep import SHAPES, Shape
+from ...simd.fields import packed
+from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
+from ...simd.host import host
+from ..blocking import WANTED_TASKS
+from ..lowering import Lowered, Strides, WeightStrides
+from ..pack import Axes
+from .lanes import Lanes, even_part, known_shape, round_up
+
+LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
+MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
+
+
+class Tile(NamedTuple):
+    """How a tile reads and writes; `*_inner` is what the next of those that read the same columns adds."""
+
+    most: int  # rows
+    apart: int  # output rows from one to the next
+    x_step: int
+    x_vector: int
+    per_column: int  # lanes to store: so many for each column left, so many always, less so many per vector
+    always: int
+    per_vector: int
+    x_inner: int
+    w_inner: int
+    c_inner: int  # of channels of c and of the bias
+    lanes_inner: int  # taken from the lanes to store
+    w_step: int
+    w_row: int
+
+
+class Pitch(NamedTuple):
+    """Distances in a band: of channels, planes, rows, phases of the stride, and columns of the output."""
+
+    c: int
+    d: int
+    h: int
+    phase: int
+    w: int
+
+
+class Range(NamedTuple):
+    """From `first` to before `end`."""
+
+    first: int
+    end: int
+
+
+class Inside(NamedTuple):
+    """The outputs whose inputs are neighbours in x, on each axis."""
+
+    d: Range
+    h: Range
+    w: Range
+
+
+NOWHERE = Inside(Range(0, 0), Range(0, 0), Range(0, 0))
+
+
+class Known(NamedTuple):
+    """A filter that is in the code: its number in `SHAPES`, or -1; its tile; where it may read x in place."""
+
+    number: int
+    rows: int
+    cols: int
+    inside: Inside
+
+
+class Bands(NamedTuple):
+    """What kernels know of the cut; behind it lie where the tables of tiles of 1, 2, ... rows begin, and the tables."""
+
+    lanes: Lanes
+    C: int  # input and output channels of a group, of all groups
+    O: int  # noqa: E741 - the field's name for output channels
+    channels: int
+    round: int  # input channels of a round
+    OD: int
+    OH: int
+    OW: int
+    row_blocks: int
+    col_blocks: int
+    rows: int  # of a block
+    cols: int
+    tile: Tile
+    w_channel: int  # weights of an input channel
+    w_block: int  # weights and biases of a block of channels
+    bias_block: int
+    band: Pitch
+    phases: int
+    dilation: int  # of columns
+    band_size: int
+    staging: Strides
+    x: Strides
+    y_start: int
+    y: Strides
+    stride: Axes
+    span: Axes
+    left: int  # columns between left and right are neighbours in x
+    right: int
+    known: Known
+
+
+@dataclass(frozen=True, eq=False)
+class BandPlan:
+    """The cut of one problem; a thread needs `own` elements of scratch."""
+
+    lanes: Lanes
+    wide: int
+    bands: Bands
+    numbers: np.ndarray
+    own: int
+    tasks: int
+
+
+@kept
+def plan_bands(low: Lowered, lanes: Lanes, itemsize: int) -> BandPlan:
+    """Choose the blocks so that a task's rows stay in a core's own cache and every thread finds work."""
+    vector, flat, pixel = host().lanes(itemsize), lanes.kind == BROADCAST, lanes.pixel
+    depth, height, width = low.reach
+    (_, sh, sw), (OD, OH, OW), span = low.stride, low.out, Axes(*low.span)
+    common = math.gcd(sw, width.step) if flat else sw
+    phases = min(width.number, sw // common)
+    apart = 1 if lanes.together else height.step // math.gcd(sh, height.step)
+    shift = 0 if lanes.together else sh * apart // height.step
+    rows, cols = _block(low, lanes, apart, itemsize)
+    # The band's columns: in runs of one phase each, or with the channels of a pixel together.
+    reads = round_up(cols, lanes.unit)
+    run = _spread(reads + span.w // sw + 1 if flat else ((reads - 1) * sw + span.w + 1) * pixel, itemsize)
+    plane = ((rows - 1) * sh + span.h + 1) * run * phases
+    fitting = max(1, MOST_ENTRIES // (depth.number * (shift * (FILTER_ROWS - 1) + height.number) * phases))
+    channels = even_part(low.C, min(low.C, fitting))
+    pitch = Pitch(plane * (span.d + 1), plane, run * phases, run, 1 if flat else sw * pixel)
+    band_size = pitch.c * channels + filter_vectors() * vector + vector * pixel
+    wide = max(1, lanes.together) if flat else round_up(lanes.unit * pixel, vector)
+    w_channel = len(low.taps) * wide
+    row_blocks, col_blocks = -(-OH // rows), -(-OW // cols)
+    bands = Bands(
+        lanes=lanes,
+        C=low.C,
+        O=low.O,
+        channels=low.groups * low.O,
+        round=channels,
+        OD=OD,
+        OH=OH,
+        OW=OW,
+        row_blocks=row_blocks,
+        col_blocks=col_blocks,
+        rows=rows,
+        cols=cols,
+        tile=_pixel_tile(low, lanes, vector, apart, shift, common, wide)
+        if flat
+        else _channel_tile(low, lanes, vector, apart, shift, wide),
+        w_channel=w_channel,
+        w_block=low.C * w_channel * lanes.inner if flat else w_channel,
+        bias_block=low.O if flat else wide,
+        band=pitch,
+        phases=phases,
+        dilation=width.step,
+        band_size=band_size,
+        staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
+        x=low.x_strides,
+        y_start=low.y_start,
+        y=low.y_strides,
+        stride=Axes(*low.stride),
+        span=span,
+        left=low.interior[0],
+        right=low.interior[1],
+        known=_known(low, lanes, vector),
+    )
+    return BandPlan(
+        lanes=lanes,
+        wide=wide,
+        bands=bands,
+        numbers=packed(bands, *_tables(low, lanes, shift, channels, pitch, phases, wide)),
+        own=round_up(band_size + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
+        tasks=low.N * lanes.blocks * OD * row_blocks * col_blocks,
+    )
+
+
+def _pixel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: int, common: int, wide: int) -> Tile:
+    """A tile whose lanes are pixels of a row; those of other output channels read the same columns."""
+    _, height, width = low.reach
+    return Tile(
+        most=1 if lanes.together else FILTER_ROWS,
+        apart=apart,
+        x_step=width.step // common,
+        x_vector=vector,
+        per_column=1,
+        always=0,
+        per_vector=vector,
+        x_inner=0,
+        w_inner=low.C * len(low.taps) * wide,
+        c_inner=wide,
+        lanes_inner=0,
+        w_step=height.number * wide,
+        w_row=-1 if lanes.together else shift,
+    )
+
+
+def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: int, wide: int) -> Tile:
+    """A tile whose lanes are channels; those of the next vectors of channels follow."""
+    width, pixel, several = low.reach[2], lanes.pixel, lanes.unit > 1
+    return Tile(
+        most=FILTER_ROWS,
+        apart=apart,
+        x_step=width.step * pixel,
+        x_vector=lanes.unit * low.stride[2] * pixel,
+        per_column=pixel if several else 0,
+        always=0 if several else pixel,
+        per_vector=lanes.unit * pixel if several else 0,
+        x_inner=vector,
+        w_inner=vector,
+        c_inner=vector,
+        lanes_inner=vector,
+        w_step=wide,
+        w_row=shift * width.number * wide,
+    )
+
+
+def _known(low: Lowered, lanes: Lanes, vector: int) -> Known:
+    """The filter of `SHAPES` that serves a problem, and the outputs that it may compute from x in place."""
+    number = known_shape(low, vector)
+    if number < 0 or lanes.kind != LANES or lanes.unit > 1:
+        return Known(-1, 0, 0, NOWHERE)
+    tile = SHAPES[number]
+    in_place = tile.stride > 1 and low.x_strides.c == lanes.repeat == 1 and not lanes.staged
+    return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else NOWHERE)
+
+
+def _inside(low: Lowered, tile: Shape) -> Inside:
+    """What is left at either side is nothing or at least a tile."""
+    ranges = []
+    for axis, least in enumerate((1, tile.rows, tile.cols)):
+        (first, end), out, stride = low.runs[axis], low.out[axis], low.stride[axis]
+        begin, past = -(-first // stride), min(out, (end - 1 - low.span[axis]) // stride + 1)
+        ranges.append(Range(max(begin, least) if begin > 0 else 0, min(past, out - least) if past < out else out))
+    return Inside(*ranges)
+
+
+def _spread(length: int, itemsize: int) -> int:
+    """A pitch of rows: a tile's rows would share a few sets of the first cache if nearly a multiple of 4 KiB apart."""
+    beyond = length * itemsize % 4096
+    return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
+
+
+def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, int]:
+    """Output rows and columns of a task."""
+    (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
+    channels = min(low.C, 8) if lanes.kind == BROADCAST else lanes.pixel
+    budget = settings.tile_bytes // itemsize // channels // (spanD + 1)
+    whole = lanes.unit * filter_vectors()
+    planes = low.N * lanes.blocks * OD_
+    wanted = min(WANTED_TASKS, low.work // settings.serial_flops)
+    least = FILTER_ROWS * apart
+    rows, cols = OH_, OW_
+    if (sh * least + spanH) * (sw * OW_ + spanW) > budget:
+        cols = max(whole, (budget // (sh * least + spanH) - spanW) // sw // whole * whole)
+        cols = min(OW_, cols)
+    while rows > least and (sh * rows + spanH) * (sw * cols + spanW) > budget:
+        rows = -(-rows // 2)
+    while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
+        rows = -(-rows // 2)
+    while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
+        cols = round_up(-(-cols // 2), whole)
+    return min(OH_, round_up(rows, least)) if rows < OH_ else rows, cols
+
+
+def _tables(
+    low: Lowered, lanes: Lanes, shift: int, channels: int, pitch: Pitch, phases: int, wide: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the tables of tiles of 1, 2, ... rows begin and end, and their entries (x_at, w_at, range code, count)."""
+    (KD, dd), (KH, dh), (KW, dw) = ((taps.number, taps.step) for taps in low.reach)
+    entries: list[tuple[int, ...]] = []
+    starts = [0]
+    for rows in range(1, 2 if lanes.together else FILTER_ROWS + 1):
+        for c, d, m in itertools.product(range(channels), range(KD), range((rows - 1) * shift + KH)):
+            met = [r for r in range(rows) if 0 <= m - r * shift < KH]
+            if not met:
+                continue
+            code = range_code(0, lanes.together) if lanes.together else range_code(met[0], met[-1] + 1)
+            x_at, before = c * pitch.c + d * dd * pitch.d + m * dh * pitch.h, 0
+            for p in range(phases):
+                count = -(-(KW - p) // phases)
+                w_at = (((c * KD + d) * KW + before) * KH + m if lanes.kind == BROADCAST else (d * KH + m) * KW) * wide
+                entries.append((x_at + p * pitch.phase + p * dw // low.stride[2], w_at, code, count))
+                before += count
+        starts.append(len(entries))
+    places = FIELDS * np.array(starts, dtype=np.int64) + len(starts)
+    return places, np.array(entries, dtype=np.int64).reshape(-1)
+
+
+@kept
+def weight_order(low: Lowered, plan: BandPlan, at: WeightStrides) -> np.ndarray:
+    """Which weight comes where tiles read: int64 offsets into w; lanes and rows that are not stored get any."""
+    lanes, (KD, KH, KW) = plan.lanes, (taps.number for taps in low.reach)
+    g, o, c = np.arange(low.groups) * at.group, np.arange(low.O) * at.o, np.arange(low.C) * at.c
+    where = g[:, None, None, None] + o[:, None, None] + c[:, None] + low.taps * at.tap
+    where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)
+    if lanes.kind == LANES:
+        where = where.reshape(low.groups * low.O, KD, KH, KW)
+        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * plan.wide)
+        where = np.moveaxis(where.reshape(lanes.blocks, -1, KD, KH, KW), 1, -1)
+    else:
+        rows, phases = max(1, lanes.together), plan.bands.phases
+        where = where[..., [j for p in range(phases) for j in range(p, KW, phases)]]
+        where = _padded(where, 1, lanes.inner * rows).reshape(low.groups, lanes.inner, rows, low.C, KD, KH, KW)
+        where = where.transpose(0, 1, 3, 4, 6, 5, 2)
+    return np.ascontiguousarray(where).reshape(-1)
+
+
+@kept
+def bias_order(low: Lowered, plan: BandPlan) -> np.ndarray:
+    """Which bias comes where tiles read, as `weight_order`."""
+    where = np.arange(low.groups * low.O)
+    if plan.lanes.kind == BROADCAST:
+        return where
+    return _padded(np.tile(where, plan.lanes.unit), 0, plan.lanes.blocks * plan.wide)
+
+
+def _padded(where: np.ndarray, axis: int, length: int) -> np.ndarray:
+    missing = [(0, 0)] * where.ndim
+    missing[axis] = (0, length - where.shape[axis])
+    return np.pad(where, missing)
