@@ -24,10 +24,11 @@ INPUT, FILTER, GRADIENT, OUTPUT, WEIGHTS = map(int, Role)  # literals in kernels
 
 @intrinsic
 def place(typingctx, x, at):  # type: ignore[no-untyped-def]
-    """Where x[at] lies, a flat array: what the functions below take."""
+    """Where x[at] lies, a flat array or an address: what the functions below take."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        array = isinstance(x, types.Array)
+        data = context.make_array(x)(context, builder, args[0]).data if array else args[0]
         return builder.gep(data, [args[1]])
 
     return types.CPointer(x.dtype)(x, INTP), codegen
