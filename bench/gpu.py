@@ -20,16 +20,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT, ROOT / "tests", ROOT / "bench"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+from gpu_report import ROOT, Line, Report
 
 PACKAGES = (
     "fastconv", "numpy", "numba", "llvmlite", "numba-cuda", "numba-cuda-mlir", "cuda-bindings", "cuda-toolkit",
@@ -39,13 +36,6 @@ MARK = "@@"  # begins what a part says; the rest of its output is the libraries'
 AT_ONCE = 8  # parts that only check share the GPU
 
 
-class Line(NamedTuple):
-    """A line of the report; the state is "right", "wrong", "missed" (a target of speed) or "row" (of a table)."""
-
-    text: str
-    state: str = "right"
-
-
 class Part(NamedTuple):
     """A piece of the run: its name, the command line's arguments for it, seconds it may take."""
 
@@ -53,43 +43,6 @@ class Part(NamedTuple):
     arguments: tuple[str, ...]
     limit: float
     prefix: tuple[str, ...] = ()  # a command that runs it
-
-
-class Report:
-    """What was found, in the file as soon as it is known."""
-
-    def __init__(self, path: Path, head: Iterable[str]) -> None:
-        self.path, self.head, self.sections, self.right = path, list(head), {}, True
-        self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.write()
-
-    def add(self, section: str, line: Line) -> None:
-        """One more line of a section."""
-        with self._lock:
-            self.sections.setdefault(section, []).append(line)
-            self.right &= line.state != "wrong"
-            self.write()
-        print(f"{section}: {line.text}" + ("" if line.state in ("right", "row") else f" [{line.state}]"), flush=True)
-
-    def write(self) -> None:
-        """The whole file, by a new one in its place."""
-        text = list(self.head)
-        for section, lines in self.sections.items():
-            text += ["", f"## {section}", ""]
-            for before, line in zip([None, *lines], lines, strict=False):
-                if before is not None and (before.state == "row") != (line.state == "row"):
-                    text.append("")
-                text.append(_written(line))
-        new = self.path.with_suffix(".new")
-        new.write_text("\n".join(text) + "\n", encoding="utf-8")
-        new.replace(self.path)
-
-
-def _written(line: Line) -> str:
-    if line.state == "row":
-        return line.text
-    return f"- {line.text}" + ("" if line.state == "right" else f" **{line.state.upper()}**")
 
 
 def run_part(part: Part, report: Report, section: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import cuda_problems as problems
 import cuda_rows
 import numpy as np
-from gpu import Line
+from gpu_report import Line
 from tolerances import EXACT, tolerance
 
 from fastconv.cuda import backend, launch

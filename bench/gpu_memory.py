@@ -10,7 +10,7 @@ import cuda_problems as problems
 import naive
 import numpy as np
 from cases import Case
-from gpu import Line
+from gpu_report import Line
 from gpu_times import conv_case, correct, operands, oracle, our_call
 from gpu_turns import Call, Target, guarded, rival, take_turns, verdict
 from tolerances import tolerance

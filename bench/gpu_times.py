@@ -16,7 +16,7 @@ import cuda_rows
 import naive
 import numpy as np
 from cases import Case
-from gpu import Line
+from gpu_report import Line
 from gpu_turns import Call, Target, guarded, optional, rival, take_turns, verdict
 from tolerances import tolerance
 

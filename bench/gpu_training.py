@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gpu import ROOT, Line
+from gpu_report import ROOT, Line
 
 EPOCH = 4.0  # seconds
 

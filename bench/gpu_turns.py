@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from gpu import Line
+from gpu_report import Line
 
 ROUNDS = 15
 TURN = 0.004  # seconds of a turn at least

@@ -6,8 +6,7 @@ A method is one module and one row. The module owns what is the method's own, un
 * the operators, each named as its operation: ``conv(problem, x, w, b, y, activation=...)``, ``conv_input_grad(problem,
   dy, w, dx)``, ``conv_weight_grad(problem, x, dy, dw)``, ``max_pool(problem, x, y, indices)``, ...;
 * ``prepare(problem, w)``: the weights as ``conv`` takes them where ``problem.prepared``;
-* ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose;
-  it never takes a method that does not tell.
+* ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose.
 
 Modules are named as text and imported on first use. The rows of one operation and device stand in order of preference;
 the last, direct, serves every legal problem, so "auto" always finds one.
@@ -26,7 +25,6 @@ from . import rates
 from .errors import InvalidArgument, Unsupported, shown
 from .problem import CONVOLUTIONS, POOL_GRADIENTS, POOLS, ConvProblem, Problem
 
-METHODS = ("auto", "direct", "im2col", "winograd", "fft", "reference")
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # channels of the result per group below which the tiles of im2col on a GPU would be mostly empty
 WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
@@ -40,6 +38,7 @@ class Row(NamedTuple):
     device: str
     module: str
     ops: tuple[str, ...]
+    by_auto: bool = True  # whether "auto" may take it
 
     def load(self) -> ModuleType:
         """The method's module."""
@@ -56,25 +55,23 @@ class Row(NamedTuple):
 
 
 TABLE: tuple[Row, ...] = (
-    Row("reference", "cpu", "fastconv.cpu.reference", (*CONVOLUTIONS, "max_pool", "avg_pool")),
+    Row("reference", "cpu", "fastconv.cpu.reference", (*CONVOLUTIONS, "max_pool", "avg_pool"), by_auto=False),
     Row("fft", "cpu", "fastconv.cpu.fft", CONVOLUTIONS),
     Row("winograd", "cpu", "fastconv.cpu.winograd", CONVOLUTIONS),
     Row("im2col", "cpu", "fastconv.cpu.im2col", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cpu", "fastconv.cpu.gemm", ("matmul",)),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
-    Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS[:1]),
-    Row("winograd", "cuda", "fastconv.cuda.winograd_grad", CONVOLUTIONS[1:]),
+    Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS),
     Row("im2col", "cuda", "fastconv.cuda.im2col", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.direct", CONVOLUTIONS),
     Row("direct", "cuda", "fastconv.cuda.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cuda", "fastconv.cuda.product", ("matmul",)),
     *(
         Row("direct", device, f"fastconv.{device}.{module}", ops)
         for device in DEVICES
         for module, ops in (
+            ("gemm", ("matmul",)),
             ("unfold", ("unfold", "fold")),
             ("elementwise", ("activate", "activation_grad", "dropout")),
             ("softmax", ("softmax", "softmax_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad")),
@@ -84,6 +81,10 @@ TABLE: tuple[Row, ...] = (
         )
     ),
 )
+
+
+#: What can be asked for by name; "auto" chooses.
+METHODS = ("auto", *dict.fromkeys(row.method for row in reversed(TABLE)))
 
 
 @lru_cache(maxsize=256)
@@ -159,7 +160,7 @@ def choose_method(problem: Problem, device: str = "cpu") -> str:
     for row in candidates:
         if row.method in times or (row.method == "fft" and times["direct"] < WORTH_PLANNING):
             continue
-        if row.reason(problem) is None and hasattr(row.load(), "work"):
+        if row.by_auto and row.reason(problem) is None:
             times[row.method] = predict(problem, row.method)
     return min(times, key=times.__getitem__)
 

@@ -71,6 +71,25 @@ def quoted(text: object, limit: int = QUOTED) -> str:
     return words if len(words) <= limit else words[: max(0, limit - 3)] + "..."
 
 
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """``; did you mean ...?`` for the nearest known word, else nothing.
+
+    Examples
+    --------
+    >>> nearest("mnits", ["mnist", "car-truck"]), nearest("x", ["mnist"])
+    ("; did you mean 'mnist'?", '')
+    """
+    from difflib import get_close_matches  # here, for importing fastconv shall be quick
+
+    if not isinstance(word, str):
+        return ""
+    words: dict[str, str] = {}
+    for each in known:
+        words.setdefault(each.lower(), each)
+    near = get_close_matches(word[:SHOWN].lower(), words, 1)
+    return f"; did you mean {words[near[0]]!r}?" if near else ""
+
+
 def _safe_text(value: Any, limit: int, depth: int) -> str:
     try:
         return _text(value, limit, depth)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and JSON that every reader takes.
+"""Files that are whole or not there, and JSON and CSV that every reader takes.
 
 A file is written under a temporary name, ``.<16 hex digits>.fastconv.tmp`` in the same folder, and renamed once it is
 on the disk. A process that is killed leaves the temporary file behind; the next one that writes into the folder takes
@@ -7,14 +7,16 @@ it away. The writer holds a lock on it, which ends with its process, so a file t
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -48,38 +50,43 @@ def write_file(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) 
     ...     (Path(folder) / "greeting").read_text()
     'hello'
     """
-    try:
+    with writing(path):
         if _is_special(path):
             with open(path, "wb") as file:
                 write(file)
         else:
             _replace(Path(os.path.realpath(path)), write)
-    except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """`write_file` of a text, in UTF-8."""
+    data = text.encode()
+    write_file(path, lambda file: file.write(data))
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise now what `write_file` would raise after the work, as far as that can be known."""
-    try:
+    with writing(path):
         if os.path.isdir(path):
-            raise unwritable(path, "it is a folder")
+            raise OSError("it is a folder")
         with suppress(FileNotFoundError):
             os.stat(path)  # too long a name, a circle of links
         if not _is_special(path):
             file, temporary = _new_file(Path(os.path.realpath(path)).parent)
             file.close()
             temporary.unlink()
-    except DataUnavailable:
-        raise
-    except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
 
 
-def unwritable(path: str | os.PathLike[str], reason: object) -> DataUnavailable:
-    """The one message for a file that cannot be written."""
-    return DataUnavailable(
-        f"{brief(path)} cannot be written: {reason}; choose another place, or make room in its folder"
-    )
+@contextmanager
+def writing(path: str | os.PathLike[str], *more: type[Exception]) -> Iterator[None]:
+    """Where a file is written: errors of the system, and those of kinds `more`, become one `DataUnavailable`."""
+    try:
+        yield
+    except (OSError, *more) as error:  # type: ignore[misc]
+        reason = getattr(error, "strerror", None) or error
+        raise DataUnavailable(
+            f"{brief(path)} cannot be written: {reason}; choose another place, or make room in its folder"
+        ) from error
 
 
 def display(path: str | os.PathLike[str]) -> str:
@@ -114,6 +121,17 @@ def json_text(data: Any) -> str:
     return json.dumps(_standard(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def csv_text(rows: Iterable[Iterable[Any]], separator: str = ",") -> str:
+    r"""Rows as CSV; numbers that are not finite are nan and inf.
+
+    >>> csv_text([("epoch", "loss"), (1, 0.5)])
+    'epoch,loss\r\n1,0.5\r\n'
+    """
+    table = io.StringIO(newline="")
+    csv.writer(table, delimiter=separator).writerows(rows)
+    return table.getvalue()
+
+
 def _standard(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {_standard(key): _standard(value) for key, value in data.items()}
@@ -134,7 +152,7 @@ def _is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    _sweep(str(path.parent))
+    _clear(str(path.parent))
     file, temporary = _new_file(path.parent)
     try:
         with file:
@@ -151,7 +169,7 @@ def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def _new_file(folder: Path) -> tuple[IO[bytes], Path]:
-    """A locked temporary file; another name if a sweep took the first in the moment before it was locked."""
+    """A locked temporary file; another name if somebody cleared the first away in the moment before it was locked."""
     while True:
         path = folder / f".{secrets.token_hex(8)}.fastconv.tmp"
         file = open(path, "xb")  # noqa: SIM115  the caller closes it
@@ -188,7 +206,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 @lru_cache(256)  # once a process: it leaves nothing behind itself
-def _sweep(folder: str) -> None:
+def _clear(folder: str) -> None:
     """Take away what writers that were killed left in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries if LEFTOVER.fullmatch(entry.name)]:

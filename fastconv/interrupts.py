@@ -1,4 +1,4 @@
-"""Signals that end a program: which they are, and handling them for a while."""
+"""Signals that end a program: which they are, handling them for a while, and holding them back."""
 
 from __future__ import annotations
 
@@ -46,3 +46,19 @@ def handlers(wanted: Mapping[int, Handler]) -> Iterator[None]:
         for number, handler in outer.items():
             if handler is not None:  # None: it was not set by Python, and Python cannot set it again
                 signal.signal(number, handler)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[None]:
+    """Hold back what Python handles of these signals until the end of the block, where what was begun is whole.
+
+    A SIGTERM without a handler ends the process at once, as ever.
+    """
+    outer = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+    pending: list[tuple[int, Any]] = []
+    try:
+        with handlers(dict.fromkeys(outer, lambda number, frame: pending.append((number, frame)))):
+            yield
+    finally:
+        for number, frame in pending:
+            outer[number](number, frame)

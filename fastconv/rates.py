@@ -17,7 +17,7 @@ from typing import Any
 
 from .config import cache_dir
 from .cpu.work import Rate
-from .files import json_text, unwritable, write_file
+from .files import json_text, write_text, writing
 
 Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, engine)
 
@@ -55,11 +55,8 @@ def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
     DataUnavailable
         The file cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
     stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
-    text = json_text({**facts, "rates": stored})
-    write_file(path, lambda file: file.write(text.encode()))
+    write_text(path, json_text({**facts, "rates": stored}))
     tuned.cache_clear()

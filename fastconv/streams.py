@@ -78,6 +78,6 @@ def put(stream: Any, text: str) -> Exception | None:
     return out.error
 
 
-def say(text: str = "", end: str = "\n") -> Exception | None:
+def print_line(text: str = "", end: str = "\n") -> Exception | None:
     """Print a line to standard output as it is now; returns what went wrong."""
     return put(sys.stdout, text + end)

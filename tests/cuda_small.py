@@ -3,18 +3,18 @@
 import pytest
 from cudasim import Executor
 
-from fastconv.cuda import backend, channels, rows, tune
-from fastconv.cuda.gemm import gemm
+from fastconv.cuda import backend, channels, rows
+from fastconv.cuda.gemm import tiles
 from fastconv.ops import to_device
 
-TILE = gemm.Tile(8, 8, 4, 2, 2)
+TILE = tiles.Tile(8, 8, 4, 2, 2)
 
 
 def shrink(monkeypatch):
     """Blocks of 16 and 8 threads, and a small tile."""
     monkeypatch.setattr(channels, "THREADS", 16)
     monkeypatch.setattr(rows, "THREADS", 8)
-    monkeypatch.setattr(tune, "TILES", (TILE,))
+    monkeypatch.setattr(tiles, "TILES", (TILE,))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastconv.cuda import backend
-from fastconv.cuda.fourier import spectra
+from fastconv.cuda.fft import spectra
 
 
 def install(monkeypatch):

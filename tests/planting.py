@@ -14,7 +14,8 @@ def mutated(module, old, new, folder):
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
     path = folder / f"{module.__name__.rpartition('.')[2]}.py"
     path.write_text(source.replace(old, new), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(f"{module.__name__}_mutant", path)
+    name = f"{module.__name__}.mutant" if hasattr(module, "__path__") else f"{module.__name__}_mutant"
+    spec = importlib.util.spec_from_file_location(name, path)  # imports are relative to the package it stands in
     mutant = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(mutant)
     return mutant

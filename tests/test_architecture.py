@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).parent.parent / "fastconv"
 #: A module imports only from groups above its own, or from its own group without a circle.
 LAYERS = [
     {"errors"},
-    {"config", "files", "interrupts", "streams"},
+    {"config", "files", "interrupts", "streams", "within"},
     {"kept"},
-    {"windows", "borders"},
+    {"windows", "borders", "foreign"},
     {"problem"},
     {"spec"},
     {"workers"},
@@ -33,8 +33,12 @@ LAYERS = [
 ]
 #: Kernels take a problem and arrays: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
-KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "problem", "threads", "memory", "precision"}
+KERNELS_SEE = {"errors", "config", "kept", "windows", "borders", "problem", "foreign", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
+#: These reach kernels, and devices, through ops only.
+SEE_NO_KERNELS = {"nn", "autograd"}
+#: The one table of kernels: of a module's name it may leave even the package open, as f"fastconv.{device}.pool".
+NAMES_ANY = {"dispatch"}
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 80
@@ -55,29 +59,83 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(path, top_level_only=False):
-    """Names of fastconv's modules that a file imports, wherever the statement stands."""
-    inside = path.relative_to(PACKAGE).parent.parts
-    nodes = tree_of(path).body if top_level_only else ast.walk(tree_of(path))
-    for node in nodes:
+def imports(path):
+    """(module, line) of everything of fastconv that a file imports, wherever the statement stands.
+
+    Also what it imports by name, on first use: texts such as "fastconv.cpu.fft", "fastconv.cpu.fft:conv" (not those
+    that something is compared with), and relative ones given to `import_module`. A text with a part made at run time,
+    such as f"fastconv.cuda.{name}", means the package before that part. What only type checkers see is left out.
+    """
+    for node in seen_at_run_time(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
-            if node.level:
-                base = inside[: len(inside) - node.level + 1]
-                module = ".".join((*base, node.module or "")).strip(".")
-            elif (node.module or "").split(".")[0] == "fastconv":
-                module = node.module.removeprefix("fastconv").strip(".")
-            else:
-                continue
-            for alias in node.names:
-                longer = f"{module}.{alias.name}".strip(".")
-                if longer in modules() or (PACKAGE / longer.replace(".", "/")).is_dir():
-                    yield longer
-                elif module or alias.name != "__version__":  # the version is there before anything else is
-                    yield module or "__init__"
+            for name in from_import(node, path.relative_to(PACKAGE).parent.parts):
+                yield name, node.lineno
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "fastconv":
-                    yield alias.name.removeprefix("fastconv").strip(".") or "__init__"
+                    yield within(alias.name), node.lineno
+        elif isinstance(node, (ast.Constant, ast.JoinedStr)):
+            name = named_by(node, path)
+            if name:
+                yield name, node.lineno
+
+
+def from_import(node, inside):
+    """Names of fastconv's modules in a ``from ... import``, in a file of the package `inside`."""
+    if node.level:
+        base = inside[: len(inside) - node.level + 1]
+        module = ".".join((*base, node.module or "")).strip(".")
+    elif (node.module or "").split(".")[0] == "fastconv":
+        module = node.module.removeprefix("fastconv").strip(".")
+    else:
+        return
+    for alias in node.names:
+        longer = f"{module}.{alias.name}".strip(".")
+        if longer in modules():
+            yield longer
+        elif module or alias.name != "__version__":  # the version is there before anything else is
+            yield module or "__init__"
+
+
+def seen_at_run_time(node):
+    """The nodes of a tree, without ``if TYPE_CHECKING:``, docstrings, parts of texts, and texts that are compared."""
+    yield node
+    compared = isinstance(node, ast.Compare) or getattr(getattr(node, "func", None), "attr", "") == "startswith"
+    for child in [] if isinstance(node, ast.JoinedStr) else ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield from seen_at_run_time(other)
+        elif not (isinstance(child, ast.Constant) and (compared or isinstance(node, ast.Expr))):
+            yield from seen_at_run_time(child)
+
+
+def named_by(node, path):
+    """The module that a text names, None if it names none."""
+    inside = ".".join(("fastconv", *path.relative_to(PACKAGE).parent.parts))
+    text, whole = "", True
+    for part in node.values if isinstance(node, ast.JoinedStr) else [node]:
+        if isinstance(part, ast.Constant):
+            text += str(part.value)
+        elif not text and getattr(part.value, "id", "") == "__name__" and path.name == "__init__.py":
+            text = inside
+        else:
+            whole = False
+            break
+    if not whole:
+        return within(text.rpartition(".")[0]) if re.fullmatch(r"fastconv(\.\w+)*\.\w*", text) else None
+    if re.fullmatch(r"(\.\w+)+", text) and within(inside + text) in modules():
+        return within(inside + text)
+    if not re.fullmatch(r"fastconv(\.\w+)+(:\w+)?", text):
+        return None
+    name = within(text.partition(":")[0])
+    while name not in modules():  # it names something in a module
+        name = within(name.rpartition(".")[0])
+    return name
+
+
+def within(dotted):
+    """fastconv.cpu.direct -> cpu.direct."""
+    return dotted.removeprefix("fastconv").strip(".") or "__init__"
 
 
 @cache
@@ -97,35 +155,106 @@ def layer(name):
 def test_imports_go_one_way(name):
     top = name.split(".")[0]
     breaches = []
-    for other in imports(modules()[name]):
+    for other, line in imports(modules()[name]):
         other_top = other.split(".")[0]
-        if other_top == top:
+        if other_top == top or (name in NAMES_ANY and other == "__init__"):
             continue
         legal = layer(other) < layer(name) or (top in KERNELS and other_top in KERNELS)
         if top in KERNELS:
             legal = legal and other_top in KERNELS_SEE | KERNELS
         if top == "simd":
             legal = legal and other_top not in SIMD_SEES_NO
+        if top in SEE_NO_KERNELS:
+            legal = legal and other_top not in KERNELS
         if not legal:
-            breaches.append(f"fastconv.{name} imports fastconv.{other}")
-    assert not breaches
+            breaches.append(f"{within_checkout(modules()[name])}:{line}: imports fastconv.{other}")
+    assert not breaches, "\n".join(breaches)
 
 
 def test_no_circles():
-    """Among modules, counting what runs on import."""
-    graph = {name: set(imports(path, top_level_only=True)) - {name} for name, path in modules().items()}
-    state = {}
+    """Among modules, what is imported on first use counted."""
+    lines = {(name, other): line for name, path in modules().items() for other, line in imports(path) if other != name}
+    assert not (found := circles(lines)), described(found, lines, modules())
 
-    def visit(name, trail):
-        if state.get(name) == "done" or name not in graph:
-            return
-        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
-        for other in sorted(graph[name]):
-            visit(other, (*trail, name))
-        state[name] = "done"
 
-    for name in graph:
-        visit(name, ())
+def test_no_circles_among_benchmarks():
+    paths = {path.stem: path for path in (PACKAGE.parent / "bench").glob("*.py")}
+    lines = {}
+    for name, path in paths.items():
+        for node in seen_at_run_time(tree_of(path)):
+            for other in (
+                [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
+            ):
+                if other in paths:
+                    lines[name, other] = node.lineno
+    assert not (found := circles(lines)), described(found, lines, paths)
+
+
+def within_checkout(path):
+    return path.relative_to(PACKAGE.parent)
+
+
+def circles(edges):
+    """Sets of modules each of which leads to every other."""
+    after = {name: {b for a, b in edges if a == name} for name, _ in edges}
+
+    def reached(name):
+        found, waiting = set(), [name]
+        while waiting:
+            new = after.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
+
+    leads = {name: reached(name) for name in after}
+    sets = {frozenset(b for b in leads[a] if a in leads.get(b, ())) for a in after if a in leads[a]}
+    return sorted(sorted(circle) for circle in sets)
+
+
+def described(found, lines, paths):
+    """Each circle with the imports that make it."""
+    text = []
+    for circle in found:
+        text.append(f"{len(circle)} modules import each other: {', '.join(circle)}")
+        text += [
+            f"  {within_checkout(paths[a])}:{line}: imports {b}"
+            for (a, b), line in lines.items()
+            if {a, b} <= set(circle)
+        ]
+    return "\n".join(text)
+
+
+def test_what_counts_as_an_import(tmp_path, monkeypatch):
+    """The forms that are read, and those that are left out."""
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    (tmp_path / "nn").mkdir()
+    forms = {
+        "def f():\n    from ..cpu import direct": "cpu.direct",
+        "def f():\n    import fastconv.cpu.direct": "cpu.direct",
+        "import_module('fastconv.cuda.pool')": "cuda.pool",
+        "Row('direct', 'cpu', 'fastconv.cpu.pool')": "cpu.pool",
+        "load_name('fastconv.cpu.magnitude:measure')": "cpu.magnitude",
+        "load_name('fastconv.cpu.magnitude.measure')": "cpu.magnitude",
+        "import_module('.layers', __name__)": "nn.layers",
+        "load(f'fastconv.cuda.{name}')": "cuda",
+        "load(f'fastconv.cuda.po{name}')": "cuda",
+        "load(f'fastconv.{device}.fft:{op}')": "__init__",
+        "if TYPE_CHECKING:\n    from ..cpu import direct": None,
+        "'fastconv.cpu.direct'": None,
+        "name = '.csv', '.'": None,
+        "assert module == 'fastconv.cpu.direct' or module.startswith('fastconv.cpu')": None,
+        "raise ValueError(f'fastconv.nn has no layer {name}')": None,
+        "import numpy.fft": None,
+    }
+    for number, (form, expected) in enumerate(forms.items()):
+        file = tmp_path / "nn" / f"probe{number}.py"
+        file.write_text(form)
+        assert [name for name, _ in imports(file)] == ([expected] if expected else []), form
+
+
+def test_circles_are_found():
+    assert circles({("a", "b"): 1, ("b", "c"): 1, ("c", "a"): 1, ("c", "d"): 1}) == [["a", "b", "c"]]
+    assert circles({("a", "b"): 1, ("a", "c"): 1, ("b", "c"): 1}) == []
 
 
 def test_only_cuda_names_numba_cuda():

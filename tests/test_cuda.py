@@ -24,20 +24,23 @@ from planting import assert_noticed, mutated
 from strategies import conv_cases
 
 import fastconv as fc
-from fastconv.cuda import backend, direct, filters, im2col, launch, pool, tune
-from fastconv.cuda.gemm import gemm, gemm_weights
-from fastconv.cuda.pooling import pool_grad
-from fastconv.cuda.runtime import interop
+from fastconv import foreign
+from fastconv.cuda import backend, direct, exchange, filters, launch, pool
+from fastconv.cuda.gemm import cores, gathered, tiles, weights
+from fastconv.cuda.pool import gradients
+from fastconv.cuda.runtime import adoption, streams
+from fastconv.cuda.runtime.executor import NumbaExecutor
 from fastconv.errors import DeviceMissing, InvalidArgument
+from fastconv.spec import conv_problem, pool_problem
 
 EXECUTOR = cudasim.Executor()  # one for all tests: it keeps the kernels it has translated
-SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)
+SMALL_TILE = tiles.Tile(8, 8, 4, 2, 2)
 
 
 @pytest.fixture
 def simulator(monkeypatch):
     """Run kernels in the simulator, the implicit GEMM in tiles of 8x8 on 16 threads."""
-    monkeypatch.setattr(tune, "TILES", (SMALL_TILE,))
+    monkeypatch.setattr(tiles, "TILES", (SMALL_TILE,))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -125,18 +128,17 @@ def test_nan_reaches_its_windows_alone(simulator, method):
     x, w = np.ones((1, 1, 1, 5, 6), np.float32), np.ones((1, 1, 1, 2, 2), np.float32)
     x[0, 0, 0, 2, 3] = np.nan
     y = backend.empty((1, 1, 1, 4, 5), np.float32)
-    problems.kernel("conv", method)(
-        backend.to_device(x), backend.to_device(w), None, y, stride=(1, 1, 1), dilation=(1, 1, 1),
-        padding=((0, 0),) * 3, padding_mode="zeros", groups=1, channels_last=False, activation="relu",
-    )  # fmt: skip
+    problem = conv_problem((1, 1, 5, 6), (1, 1, 2, 2), rank=2)
+    run = problems.kernel("conv", method)
+    run(problem, backend.to_device(x), backend.to_device(w), None, y, activation="relu")
     assert sorted(map(tuple, np.argwhere(np.isnan(backend.to_host(y)[0, 0, 0])))) == [(1, 2), (1, 3), (2, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("tile", [*tune.TILES, gemm.Tile(64, 64, 4, 8, 8)], ids=str)
+@pytest.mark.parametrize("tile", [*tiles.TILES, tiles.Tile(64, 64, 4, 8, 8)], ids=str)
 @each_op
 def test_real_tiles(simulator, op, tile, monkeypatch):
     """Tiles as GPUs run them, with runs of four accumulators, on a problem a little larger than one tile."""
-    monkeypatch.setattr(tune, "TILES", (tile,))
+    monkeypatch.setattr(tiles, "TILES", (tile,))
     height, inputs, outputs = {
         "conv": (tile.BM // 8 + 1, 3, tile.BN - 1),
         "conv_input_grad": (tile.BM // 8 - 1, tile.BN + 1, 2),
@@ -159,11 +161,11 @@ def test_parts_cover_all_pixels():
     for items in (1, 7, 255, 256, 257, 100_003):
         for pixels in (1, 3, 300):
             for blocks in (1, 13, 5000):
-                parts, part = filters.cut(items, pixels, blocks, 4000)
+                parts, part = filters.count_parts(items, pixels, blocks, 4000)
                 assert (parts - 1) * part < items <= parts * part
 
 
-@pytest.mark.parametrize("tile", tune.TILES, ids=str)
+@pytest.mark.parametrize("tile", tiles.TILES, ids=str)
 def test_tiles_divide_evenly(tile):
     threads = tile.threads
     assert threads % tile.BM == 0 and tile.BK % (threads // tile.BM) == 0
@@ -243,7 +245,9 @@ def test_max_pool_grad_of_any_indices(simulator, channels_last):
         problems.on_device(dy, 3, channels_last, "float32"),
         problems.on_device(indices, 3, channels_last, "int64"),
     )
-    pool.max_pool_grad(*arrays, dx, channels_last=channels_last)
+    x_shape, layout = ((2, 15, 10, 2), "NHWC") if channels_last else ((2, 2, 15, 10), "NCHW")
+    problem = pool_problem(x_shape, (7, 1), stride=1, rank=2, layout=layout, op="max_pool_grad")
+    pool.max_pool_grad(problem, *arrays, dx)
     np.testing.assert_array_equal(problems.on_host(dx, (2, 2, 150), channels_last), expected)
 
 
@@ -315,15 +319,15 @@ def both_layouts(op, method, name):
 
 @pytest.mark.parametrize("bug", GEMM_BUGS)
 def test_planted_bugs_in_the_gemm(simulator, bug, tmp_path, monkeypatch):
-    monkeypatch.setattr(im2col, "make_gemm", mutated(gemm, *GEMM_BUGS[bug], tmp_path).make_gemm)
+    monkeypatch.setattr(cores, "make_gemm", mutated(gathered, *GEMM_BUGS[bug], tmp_path).make_gemm)
     assert_noticed(lambda: both_layouts("conv", "im2col", "odd tails") + both_layouts("conv", "im2col", "groups"))
 
 
 @pytest.mark.parametrize("bug", WEIGHTS_BUGS)
 def test_planted_bugs_in_the_weight_gradient(simulator, bug, tmp_path, monkeypatch):
     monkeypatch.setattr(filters, "LEAST_PART", 8)  # 7 parts of 9 pixels, the last shorter
-    mutant = mutated(gemm_weights, *WEIGHTS_BUGS[bug], tmp_path)
-    monkeypatch.setattr(im2col, "make_gemm_weights", mutant.make_gemm_weights)
+    mutant = mutated(weights, *WEIGHTS_BUGS[bug], tmp_path)
+    monkeypatch.setattr(cores, "make_gemm_weights", mutant.make_gemm_weights)
     assert_noticed(lambda: both_layouts("conv_weight_grad", "im2col", "odd tails"))
 
 
@@ -348,7 +352,7 @@ def test_planted_bugs_in_max_pool(simulator, bug, tmp_path):
 
 @pytest.mark.parametrize("bug", GRAD_BUGS)
 def test_planted_bugs_in_max_pool_grad(simulator, bug, tmp_path, monkeypatch):
-    mutant = mutated(pool_grad, *GRAD_BUGS[bug], tmp_path)
+    mutant = mutated(gradients, *GRAD_BUGS[bug], tmp_path)
     monkeypatch.setattr(mutant, "LEAST_BAND", 8)
     case = case_named("overlapping, padded", problems.POOL_CASES)
     assert_noticed(lambda: problems.pool("max_pool_grad", case, False, function=mutant.max_pool_grad))
@@ -356,8 +360,8 @@ def test_planted_bugs_in_max_pool_grad(simulator, bug, tmp_path, monkeypatch):
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
     """What finds the bugs is not the way they are planted."""
-    mutant = mutated(gemm, "    return gemm\n", "    return gemm  # the same\n", tmp_path)
-    monkeypatch.setattr(im2col, "make_gemm", mutant.make_gemm)
+    mutant = mutated(gathered, "    return gemm\n", "    return gemm  # the same\n", tmp_path)
+    monkeypatch.setattr(cores, "make_gemm", mutant.make_gemm)
     for actual, expected in both_layouts("conv", "im2col", "odd tails"):
         np.testing.assert_array_equal(actual, expected)
 
@@ -651,10 +655,10 @@ def test_transposed_convolution_on_cuda(simulator, layout):
 
 def test_float16_is_converted(simulator):
     x = backend.to_device(np.arange(5, dtype=np.float16))
-    wide = backend.as_device(x, np.float32)
+    wide = exchange.as_device(x, np.float32)
     assert wide.dtype == np.float32
-    assert backend.like(wide, x, np.float16).dtype == np.float16
-    np.testing.assert_array_equal(backend.to_host(backend.like(wide, x, np.float16)), np.arange(5))
+    assert exchange.like(wide, x, np.float16).dtype == np.float16
+    np.testing.assert_array_equal(backend.to_host(exchange.like(wide, x, np.float16)), np.arange(5))
 
 
 class Foreign:
@@ -669,8 +673,8 @@ class Foreign:
 
 def test_device_arrays_are_recognised():
     torch = pytest.importorskip("torch")
-    assert interop.is_device_array(Foreign((2,)))
-    assert interop.is_device_array(cudasim.Executor().empty((2,), "float32"))
+    assert foreign.is_device_array(Foreign((2,)))
+    assert foreign.is_device_array(cudasim.Executor().empty((2,), "float32"))
     for host in (
         None,
         1,
@@ -682,14 +686,14 @@ def test_device_arrays_are_recognised():
         torch.ones(3),
         torch.ones(3, requires_grad=True),
     ):
-        assert not interop.is_device_array(host)
+        assert not foreign.is_device_array(host)
 
 
 def test_strided_device_arrays_are_refused():
-    assert interop.interface_of(Foreign((2, 3), (12, 4)), 0)["strides"] is None
-    assert interop.interface_of(Foreign((1, 3), (999, 4)), 0)["shape"] == (1, 3)
+    assert adoption.interface_of(Foreign((2, 3), (12, 4)), 0)["strides"] is None
+    assert adoption.interface_of(Foreign((1, 3), (999, 4)), 0)["shape"] == (1, 3)
     with pytest.raises(InvalidArgument, match="C-contiguous"):
-        interop.interface_of(Foreign((2, 3), (4, 8)), 0)
+        adoption.interface_of(Foreign((2, 3), (4, 8)), 0)
 
 
 def test_kernels_run_on_the_callers_stream():
@@ -707,18 +711,17 @@ def test_kernels_run_on_the_callers_stream():
             return array
 
         def run(self, *args):
-            self.streams.append(backend.current_stream())
+            self.streams.append(streams.current_stream())
             super().run(*args)
 
     with backend.run_on(Adopting()) as executor:
-        x = backend.as_device(Foreign((1, 1, 1, 2, 2), stream=7))
+        x = exchange.as_device(Foreign((1, 1, 1, 2, 2), stream=7))
         y = executor.empty((1, 1, 1, 1, 1), "float32")
         y.gpu_data = Memory()
-        windows = tuple(np.array([[0, n, n]]) for n in (1, 2, 2))
-        pool.avg_pool(x, y, windows, step=(1, 1, 1), channels_last=False, divisor=None)
+        pool.avg_pool(pool_problem((1, 1, 2, 2), 2, rank=2, op="avg_pool"), x, y, divisor=None)
         assert executor.streams == [7]
-        assert backend.stream_of(x) == backend.stream_of(y) == 7
-        assert backend.current_stream() == 0
+        assert streams.stream_of(x) == streams.stream_of(y) == 7
+        assert streams.current_stream() == 0
 
 
 def test_launches_are_kept_and_do_not_warn(monkeypatch):
@@ -738,12 +741,12 @@ def test_launches_are_kept_and_do_not_warn(monkeypatch):
         jit=lambda function, launch_bounds: Kernel(),
     )
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
-    run = backend.NumbaExecutor(stub)
+    run = NumbaExecutor(stub)
     assert run.name == "stub"
     kernel = run.compile(lambda: None, (32, 1))
     for _ in range(2):
         run.run(kernel, 1, 32, (np.int32(1),))
-        with backend._working_on(9):
+        with streams.working_on(9):
             run.run(kernel, 1, 32, (np.int32(2),))
     assert configured == [(1, 32, 0, 0), (1, 32, "stream 9", 0)]
     assert started == [(1,), (2,)] * 2
@@ -758,10 +761,10 @@ def test_numbas_simulator(tmp_path):
         import sys
         import numpy as np
         import cuda_problems as problems
-        from fastconv.cuda import backend, tune
-        from fastconv.cuda.gemm import gemm
+        from fastconv.cuda import backend
+        from fastconv.cuda.gemm import tiles
         assert backend.require() == "Numba's CUDA simulator"
-        tune.TILES = (gemm.Tile(4, 4, 4, 2, 2),)
+        tiles.TILES = (tiles.Tile(4, 4, 4, 2, 2),)
         case = problems.Case("small", (1, 2, 2, 3), (3, 2, 2, 2), {})
         for op, method in (("conv", "im2col"), ("conv_weight_grad", "im2col"), ("conv", "direct")):
             np.testing.assert_array_equal(*problems.convolve(op, method, case, False))

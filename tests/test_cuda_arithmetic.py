@@ -196,9 +196,9 @@ MAP_BUGS = {
     "rows taken for a row": ("all(place == steps[0] for place in real)", "True"),
 }  # fmt: skip
 FUNCTION_BUGS = {
-    "NaN loses": ('_same(lambda a, b: a if a >= b or a != a else b)', '_same(lambda a, b: b if b > a else a)'),
-    "negative zero": ("return -a if a < zero else a + zero", "return a if a > zero else -a"),
-    "the sign of NaN": ("return a  # zero, or NaN", "return zero"),
+    "NaN loses": ("lambda a, b: a if a >= b or a != a else b", "lambda a, b: b if b > a else a"),
+    "negative zero": ("-a if a < C(0) else a + C(0)", "a if a > C(0) else -a"),
+    "the sign of NaN": ("C(-1) if a < C(0) else a,", "C(-1) if a < C(0) else C(0),"),
     "no lower bound": ("b = low if low > a or low != low else a", "b = a"),
 }  # fmt: skip
 

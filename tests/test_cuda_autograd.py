@@ -167,7 +167,7 @@ BUGS = {
     "axes that do not fit": (windows, "outer == inner * sizes", "outer >= inner * sizes", "collapsed", (arithmetic,)),
     "runs out of order": (reduce, ": a + 1]), R, inner))", ": a + 1]), inner, R))", "_runs", (reduce,)),
     "values overwritten": (functions, "        at = end\n", "", "FUNCTIONS", (functions,)),
-    "no gradient where cut": (functions, "x[index] = ufuncs.call(", "x[...] = ufuncs.call(", "_at", (functions,)),
+    "no gradient where cut": (functions, "x[index] = function(", "x[...] = function(", "_at", (functions,)),
 }
 
 
@@ -183,7 +183,7 @@ def plant(monkeypatch, folder, module, old, new, name, users):
     mutant = mutated(module, old, new, folder)
     if module is windows:
         mutant.Window = windows.Window  # the class stays what others know
-    arithmetic.plan.cache_clear()  # what is planned already would hide the bug
+    arithmetic.mapping.cache_clear()  # what is planned already would hide the bug
     for user in users:
         monkeypatch.setattr(user, name, getattr(mutant, name))
 
@@ -191,7 +191,7 @@ def plant(monkeypatch, folder, module, old, new, name, users):
 @pytest.fixture
 def unplanned():
     yield
-    arithmetic.plan.cache_clear()
+    arithmetic.mapping.cache_clear()
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -17,7 +17,8 @@ import pytest
 from cuda_compiler import ARCHITECTURES, Compiler, check, compiler, find, needs_disassembler
 
 import fastconv as fc
-from fastconv.cuda import backend, launch, pointwise, tune
+from fastconv.cuda import backend, exchange, launch, pointwise
+from fastconv.cuda.gemm import tiles
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
@@ -139,10 +140,10 @@ def test_activations_compile(compiler, activation, dtype):
     check(compiler, dtype if isinstance(activation, str) else "float64")
 
 
-@pytest.mark.parametrize("tile", range(len(tune.TILES)))
+@pytest.mark.parametrize("tile", range(len(tiles.TILES)))
 @pytest.mark.parametrize("op", ["conv", "conv_weight_grad"])
 def test_every_tile_compiles(compiler, op, tile, monkeypatch):
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[tile])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[tile])
     problems.convolve(op, "im2col", WHOLE_STEPS, False, "float32")
     check(compiler, "float32")
 
@@ -162,17 +163,17 @@ def test_kinds_of_pools_compile(compiler, op, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_cast_compiles(compiler, dtype):
-    backend.as_device(backend.to_device(np.zeros(3, dtype)), np.float32)
-    backend.as_device(backend.to_device(np.zeros(3, np.float32)), dtype)
+    exchange.as_device(backend.to_device(np.zeros(3, dtype)), np.float32)
+    exchange.as_device(backend.to_device(np.zeros(3, np.float32)), dtype)
     check(compiler, "float64")
 
 
 # --- tensor cores
 
 
-@pytest.mark.parametrize("tile", range(len(tune.TENSOR_TILES)))
+@pytest.mark.parametrize("tile", range(len(tiles.TENSOR_TILES)))
 def test_every_tensor_tile_compiles(compiler, tile, monkeypatch):
-    monkeypatch.setattr(tune, "tensor_tile", lambda *sizes: tune.TENSOR_TILES[tile])
+    monkeypatch.setattr(tiles, "tensor_tile", lambda *sizes: tiles.TENSOR_TILES[tile])
     with fc.allow_tf32():
         problems.convolve("conv", "im2col", TENSOR_CASE, False)
     check(compiler, "float32")
@@ -182,7 +183,7 @@ def test_every_tensor_tile_compiles(compiler, tile, monkeypatch):
 @needs_disassembler
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_tensor_cores_and_asynchronous_copies_are_used(compiler, dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr(tune, "tensor_tile", lambda *sizes: tune.TENSOR_TILES[0])
+    monkeypatch.setattr(tiles, "tensor_tile", lambda *sizes: tiles.TENSOR_TILES[0])
     tensor_problem(dtype)
     report = find(compiler, "gemm_tensor")
     assert report["registers"] <= 128
@@ -191,7 +192,7 @@ def test_tensor_cores_and_asynchronous_copies_are_used(compiler, dtype, tmp_path
     assert any(line.startswith(kind) for line in lines)
     loop = cuda_compiler.main_loop(lines, "HMMA")
     print(loop)
-    tile = tune.TENSOR_TILES[0]
+    tile = tiles.TENSOR_TILES[0]
     assert loop["HMMA"] == 2 * tile.MT * tile.NT
     assert loop["LDSM"] == 2 * (tile.MT + tile.NT // 2)
     assert loop["LDGSTS.128"] == 4
@@ -209,7 +210,7 @@ def tensor_problem(dtype):
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_the_float32_gemm_mostly_multiplies(compiler, channels_last, tmp_path, monkeypatch):
     """Its main loop: 512 multiplications, fed by 16-byte loads from shared memory, in at most 128 registers."""
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[0])
     problems.convolve("conv", "im2col", WHOLE_STEPS, channels_last)
     report = find(compiler, "gemm")
     assert report["registers"] <= 128

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tolerances import EXACT, tolerance
 
-from fastconv.cuda import backend, tune
-from fastconv.cuda.gemm import gemm, gemm_tensor
+from fastconv.cuda import backend
+from fastconv.cuda.gemm import tiles
 
 TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "fastconv" / "cuda"
@@ -42,8 +42,8 @@ ROWS = [
 
 @pytest.mark.parametrize("row, dtype, channels_last", ROWS)
 def test_every_row_runs_in_the_simulator(row, dtype, channels_last, monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
-    monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tiles.TensorTile(32, 16, 1, 1),))
     cuda_transforms.install(monkeypatch)
     case = problem_of(row)
     arrays, expected = cuda_rows.whole_numbers(row, case, unsigned=dtype.startswith("u"))
@@ -80,7 +80,13 @@ def factories(path):
             yield node
 
 
-MODULES = {path.stem: path for path in KERNELS.rglob("*.py")}
+def name_of(path):
+    """A module's name below fastconv.cuda; a package's is its folder's."""
+    parts = path.relative_to(KERNELS).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in KERNELS.rglob("*.py")}
 FAMILIES = sorted(name for name, path in MODULES.items() if any(factories(path)))
 
 
@@ -95,7 +101,7 @@ def planted_in(tree):
     top = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
     named = {node.targets[0].id: node.value for node in top}
     modules = {
-        alias.asname or alias.name: alias.name
+        alias.asname or alias.name: f"{node.module}.{alias.name}".removeprefix("fastconv.cuda.")
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastconv.cuda")
         for alias in node.names
@@ -139,7 +145,8 @@ def test_bugs_are_planted_in_every_family(family):
 
 def test_families_are_found():
     """What looks for kernels finds those that are known."""
-    assert {"gemm", "gemm_tensor", "pool", "pool_grad", "direct", "winograd", "border", "pointwise"} <= set(FAMILIES)
+    known = {"gemm.gathered", "gemm.tensor.gathered", "pool", "pool.gradients", "direct", "winograd.transforms"}
+    assert known <= set(FAMILIES)
     named = {node.name for path in MODULES.values() for node in factories(path)}
     started = set(re.findall(r"launch\(\s*(make_\w+)", "".join(p.read_text("utf-8") for p in MODULES.values())))
     assert started and started <= named

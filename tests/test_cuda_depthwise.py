@@ -138,16 +138,16 @@ def test_weight_gradient_in_parts(simulator, monkeypatch):
 
 
 def test_what_is_served():
-    assert depthwise.serves((8, 1, 1, 7, 7), (1, 9, 9), (1, 9, 9), (1, 1, 1), ((0, 0), (3, 3), (3, 3)), False)
+    assert depthwise.serves(conv_problem((1, 8, 9, 9), (8, 1, 7, 7), rank=2, groups=8, padding=3))
     refused = [
-        ((8, 2, 1, 3, 3), (1, 9, 9), (1, 1, 1)),  # two channels of a group
-        ((8, 1, 2, 3, 3), (2, 9, 9), (1, 1, 1)),  # depth
-        ((8, 1, 1, 8, 7), (1, 9, 9), (1, 1, 1)),  # many taps
-        ((8, 1, 1, 1, 12), (1, 9, 99), (1, 1, 1)),  # wide
-        ((8, 1, 1, 3, 3), (1, 9, 9), (1, 5, 1)),  # stride
+        ((1, 16, 9, 9), (8, 2, 3, 3), 1),  # two channels of a group
+        ((1, 8, 2, 9, 9), (8, 1, 2, 3, 3), 1),  # depth
+        ((1, 8, 9, 9), (8, 1, 8, 7), 1),  # many taps
+        ((1, 8, 9, 99), (8, 1, 1, 12), 1),  # wide
+        ((1, 8, 9, 9), (8, 1, 3, 3), (5, 1)),  # stride
     ]
-    for w, size, stride in refused:
-        assert not depthwise.serves(w, size, (1, 2, 2), stride, ((0, 0),) * 3, False)
+    for x, w, stride in refused:
+        assert not depthwise.serves(conv_problem(x, w, rank=len(x) - 2, groups=8, stride=stride))
 
 
 def test_auto_takes_it():

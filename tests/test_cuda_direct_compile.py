@@ -9,7 +9,7 @@ from cuda_compiler import architecture, compiler, needs_disassembler
 import fastconv as fc
 from fastconv.cuda import backend, halves, launch
 from fastconv.cuda.arrays import layout
-from fastconv.cuda.fourier import spectra
+from fastconv.cuda.fft import spectra
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)

@@ -112,14 +112,16 @@ def test_nan_reaches_its_windows_alone(simulator):
 
 
 def test_what_is_served():
-    def serves(kernel=(1, 3, 3), size=(1, 9, 9), stride=(1, 1, 1), outputs=4):
-        return direct_tiled.serves(kernel, size, (1, 5, 5), stride, ((0, 0), (1, 1), (1, 1)), outputs)
+    def serves(kernel=(3, 3), size=(9, 9), stride=1, outputs=4, **options):
+        shapes = (1, 20, *size), (outputs, 20, *kernel)
+        return direct_tiled.serves(conv_problem(*shapes, rank=len(size), stride=stride, padding=1, **options))
 
-    assert serves() and serves(kernel=(1, 5, 5), outputs=8)
+    assert serves() and serves(kernel=(5, 5), outputs=8)
     assert not serves(outputs=9)
-    assert not serves(kernel=(1, 7, 7))
+    assert not serves(op="conv_input_grad")  # 20 results
+    assert not serves(kernel=(7, 7))
     assert not serves(kernel=(2, 3, 3), size=(2, 9, 9))
-    assert not serves(stride=(1, 5, 1))
+    assert not serves(stride=(5, 1))
 
 
 def test_auto_takes_it_where_few_channels_result():

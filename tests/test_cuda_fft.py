@@ -17,7 +17,7 @@ from planting import assert_noticed, mutated
 import fastconv as fc
 from fastconv import config, dispatch
 from fastconv.cuda import backend, fft, launch
-from fastconv.cuda.fourier import fft_grid, fft_kernels, spectra
+from fastconv.cuda.fft import grid, kernels, spectra
 from fastconv.errors import MissingExtra
 from fastconv.spec import conv_problem
 
@@ -57,15 +57,15 @@ def simulator(monkeypatch):
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Tiles of two reaches, a few at a time."""
-    monkeypatch.setattr(fft_grid, "TILES", (2,))
+    monkeypatch.setattr(grid, "TILES", (2,))
     small = dataclasses.replace(config.settings, scratch_bytes=6000)
     for module in (config, fft):  # mutants take it from the first
         monkeypatch.setattr(module, "settings", small)
-    whole = fft_grid._axis_cuts
-    monkeypatch.setattr(fft_grid, "_axis_cuts", lambda *axis: whole(*axis)[-1:])
-    fft_grid.cut.cache_clear()
+    whole = grid._axis_cuts
+    monkeypatch.setattr(grid, "_axis_cuts", lambda *axis: whole(*axis)[-1:])
+    grid.tiling.cache_clear()
     yield
-    fft_grid.cut.cache_clear()
+    grid.tiling.cache_clear()
 
 
 def agree(actual, expected, tolerance=2e-6):
@@ -116,7 +116,7 @@ def test_error_is_within_its_bound(simulator):
 
 @pytest.mark.parametrize("n", [1, 2, 11, 97, 1000, 1025])
 def test_fast_lengths(n):
-    length = fft_grid.fast_length(n)
+    length = grid.fast_length(n)
     assert length >= n and length < 2 * n
     assert 210**20 % length == 0
 
@@ -124,14 +124,14 @@ def test_fast_lengths(n):
 def test_cuts_hold_all_results():
     for results, reach, step in [((1, 50, 60), (0, 6, 4), (1, 3, 1)), ((9, 9, 9), (2, 8, 0), (1, 1, 2))]:
         for weights in (1, 100, 10_000):
-            c = fft_grid.cut(results, reach, step, 2, 3, weights, 1 << 20)
+            c = grid.tiling(results, reach, step, 2, 3, weights, 1 << 20)
             for n, k, s, length, move, tiles in zip(results, reach, step, *c, strict=True):
                 assert length >= move + k and move % s == 0 and (tiles - 1) * move < n <= tiles * move
 
 
 def test_many_filters_take_small_tiles():
-    one = fft_grid.cut((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 2, 1, 1 << 27)
-    many = fft_grid.cut((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 128, 4096, 1 << 27)
+    one = grid.tiling((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 2, 1, 1 << 27)
+    many = grid.tiling((1, 2048, 2048), (0, 30, 30), (1, 1, 1), 1, 128, 4096, 1 << 27)
     assert many.points < one.points and many.points * 4096 <= 1 << 27
 
 
@@ -204,7 +204,7 @@ def test_cupy_is_asked_for_the_right_transforms(monkeypatch, dtype):
 
 def test_cupy_works_on_the_callers_stream(monkeypatch):
     cupy = FakeCupy()
-    monkeypatch.setattr(backend, "current_stream", lambda: 1234)
+    monkeypatch.setattr(spectra, "current_stream", lambda: 1234)
     with spectra._on_stream(cupy):
         assert cupy.streams == [1234]
 
@@ -239,15 +239,15 @@ def run_all(module):
 
 @pytest.mark.parametrize("bug", KERNEL_BUGS)
 def test_planted_bugs(simulator, small_tiles, bug, tmp_path, monkeypatch):
-    mutant = mutated(fft_kernels, *KERNEL_BUGS[bug], tmp_path)
+    mutant = mutated(kernels, *KERNEL_BUGS[bug], tmp_path)
     for name in ("make_lay", "make_sum_products", "make_take"):
         monkeypatch.setattr(fft, name, getattr(mutant, name))
     assert_noticed(lambda: run_all(fft), 2e-5)  # one after the other, until one is
 
 
 BUGS = {
-    "correlated instead of convolved": ("tiles * C, sums, groups, False)", "tiles * C, sums, groups, True)"),
-    "reach": ("(k - 1) * d for k, d", "(k - 1) for k, d"),
+    "correlated instead of convolved": ("tiles * p.C, sums, p.groups, False)", "tiles * p.C, sums, p.groups, True)"),
+    "reach": ("axis.extent - 1 for axis", "axis.kernel - 1 for axis"),
     "strides of filters exchanged": ("return f.o, f.c, kernel", "return f.c, f.o, kernel"),
     "first tiles again": ("yield first, min(", "yield 0, min("),
 }
@@ -262,7 +262,7 @@ def test_planted_bugs_in_the_arithmetic(simulator, small_tiles, bug, tmp_path):
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, small_tiles, tmp_path, monkeypatch):
-    mutant = mutated(fft_kernels, "    return take\n", "    return take  # the same\n", tmp_path)
+    mutant = mutated(kernels, "    return take\n", "    return take  # the same\n", tmp_path)
     monkeypatch.setattr(fft, "make_take", mutant.make_take)
     for actual, expected in run_all(fft):
         agree(actual, expected)

@@ -11,7 +11,8 @@ import pytest
 from cuda_compiler import architecture, check, compiler, find, needs_disassembler
 
 import fastconv as fc
-from fastconv.cuda import launch, tune
+from fastconv.cuda import launch
+from fastconv.cuda.gemm import tiles
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
@@ -38,8 +39,8 @@ def weight_gradient(dtype):
 @pytest.fixture
 def tile(request, monkeypatch):
     """The tile that weight gradients get, with the GPU's stages."""
-    chosen = tune.TENSOR_TILES[request.param]
-    monkeypatch.setattr(tune, "TENSOR_TILES", (chosen,))
+    chosen = tiles.TENSOR_TILES[request.param]
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (chosen,))
     return chosen
 
 
@@ -79,7 +80,7 @@ def test_weight_gradients_on_every_architecture(architecture, tile, dtype):
     names = {report["kernel"] for report in architecture.reports}
     assert ("gemm_weights_tensor" in names) == (architecture.capability() >= (8, 0))
     for report in architecture.reports:
-        limit = tune.gpu(architecture.capability()).block << 10
+        limit = tiles.gpu(architecture.capability()).block << 10
         assert report["shared"] <= limit
 
 
@@ -99,7 +100,7 @@ PLAIN = problems.Case("1x1", (1, 64, 4, 4), (128, 64, 1, 1))
 @pytest.mark.parametrize("op, channels_last", [("conv", False), ("conv", True), ("conv_input_grad", True)])
 def test_plain_products_mostly_multiply(compiler, op, channels_last, tmp_path, monkeypatch):
     """No gather: both factors by one load of 16 bytes each a step, in at most 128 registers."""
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[0])
     problems.convolve(op, "im2col", PLAIN, channels_last)
     check(compiler)
     assert [report["kernel"] for report in compiler.reports] == ["gemm_plain"]
@@ -112,7 +113,7 @@ def test_plain_products_mostly_multiply(compiler, op, channels_last, tmp_path, m
 
 @needs_disassembler
 def test_channels_that_lie_side_by_side_are_gathered_by_long_loads(compiler, tmp_path, monkeypatch):
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[0])
     problems.convolve("conv", "im2col", problems.Case("3x3", (1, 64, 4, 4), (128, 64, 3, 3), {"padding": 1}), True)
     check(compiler)
     loop = loop_of(compiler, "gemm", "FFMA", tmp_path)
@@ -123,13 +124,13 @@ def test_channels_that_lie_side_by_side_are_gathered_by_long_loads(compiler, tmp
 
 @pytest.mark.parametrize("number", range(1, 5))
 def test_every_plain_tile_compiles(compiler, number, monkeypatch):
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[number])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[number])
     problems.convolve("conv", "im2col", PLAIN, number % 2 == 0)
     check(compiler)
 
 
 def test_plain_products_on_every_architecture(architecture, monkeypatch):
-    monkeypatch.setattr(tune, "float_tile", lambda *sizes: tune.TILES[0])
+    monkeypatch.setattr(tiles, "float_tile", lambda *sizes: tiles.TILES[0])
     problems.convolve("conv", "im2col", PLAIN, True)
     check(architecture)
     assert find(architecture, "gemm_plain")["registers"] <= (128 if architecture.capability() < (10, 0) else 144)

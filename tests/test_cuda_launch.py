@@ -9,6 +9,7 @@ from cudasim import SimulationError
 
 from fastconv.cuda import backend, launch
 from fastconv.cuda.runtime import opt_in
+from fastconv.cuda.runtime.executor import NumbaExecutor
 
 cuda = backend.cuda
 SIXTY = 60 << 10
@@ -57,7 +58,7 @@ def executor(monkeypatch):
     monkeypatch.setattr(opt_in, "import_module", lambda name: {"numba.cuda.cudadrv.driver": module}[name])
     gpu = types.SimpleNamespace(name="a GPU", id=3)
     target = types.SimpleNamespace(implementation="NVIDIA", get_current_device=lambda: gpu)
-    return backend.NumbaExecutor(target), log
+    return NumbaExecutor(target), log
 
 
 def test_the_driver_is_asked_once_before_the_first_launch(executor):

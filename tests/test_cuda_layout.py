@@ -9,6 +9,7 @@ from planting import assert_noticed, mutated
 
 from fastconv.cuda import backend, halves, launch
 from fastconv.cuda.arrays import layout
+from fastconv.cuda.runtime import streams
 
 EXECUTOR = cudasim.Executor()
 
@@ -91,12 +92,12 @@ def test_merging_leaves_what_moves():
 
 
 def test_scratch_moves_on_the_stream_of_what_surrounds_it(simulator, monkeypatch):
-    streams = []
-    monkeypatch.setattr(layout, "launch", lambda *args, **options: streams.append(backend.current_stream()))
-    with backend._working_on(7):
+    started = []
+    monkeypatch.setattr(layout, "launch", lambda *args, **options: started.append(streams.current_stream()))
+    with streams.working_on(7):
         layout.permute(backend.empty((3, 4), "float32"), (1, 0))
     layout.permute(backend.empty((3, 4), "float32"), (1, 0))
-    assert streams == [7, 0]
+    assert started == [7, 0]
 
 
 BUGS = {

@@ -6,6 +6,7 @@ import sys
 import threading
 import types
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from planting import mutated
 
 from fastconv.cuda import backend
 from fastconv.cuda.array import Array
-from fastconv.cuda.runtime import memory
+from fastconv.cuda.runtime import memory, streams
+from fastconv.cuda.runtime.executor import NumbaExecutor
 
 
 class Memory:
@@ -214,7 +216,7 @@ def numba_executor(monkeypatch, log):
     """`NumbaExecutor` on Numba's real array classes; only the driver is not there."""
     from numba.cuda.cudadrv import devicearray, devices, driver
 
-    monkeypatch.setattr(devices._runtime, "ensure_context", backend.nullcontext)
+    monkeypatch.setattr(devices._runtime, "ensure_context", nullcontext)
 
     def from_interface(interface, owner=None, sync=True):
         pointer = driver.binding.CUdeviceptr(interface["data"][0])
@@ -245,8 +247,8 @@ def numba_executor(monkeypatch, log):
         current_context=lambda: types.SimpleNamespace(get_memory_info=lambda: types.SimpleNamespace(total=1 << 30)),
     )
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
-    run = backend.NumbaExecutor(stub)
-    monkeypatch.setattr(run, "on", lambda device: backend.nullcontext())
+    run = NumbaExecutor(stub)
+    monkeypatch.setattr(run, "on", lambda device: nullcontext())
     return run
 
 
@@ -299,29 +301,29 @@ def test_shapes_without_axes_and_without_elements(executor):
 
 def test_arrays_remember_through_their_parts(executor, waits):
     x, y = backend.empty((4, 6), np.float32), backend.empty((6,), np.float32)
-    with backend._working_on(7):
+    with streams.working_on(7):
         z = backend.empty((6,), np.float32)
-    assert backend.stream_of(z) == 7
-    assert backend.stream_of(x) == 0
+    assert streams.stream_of(z) == 7
+    assert streams.stream_of(x) == 0
     with backend.scope(x[1:2], z):
-        assert backend.current_stream() == 7
+        assert streams.current_stream() == 7
     assert waits == [(7, 0)]
-    assert backend.stream_of(x) == backend.stream_of(x.reshape(24)[3:5]) == 7
+    assert streams.stream_of(x) == streams.stream_of(x.reshape(24)[3:5]) == 7
     with backend.scope(y):
-        assert backend.current_stream() == 0
+        assert streams.current_stream() == 0
     with backend.scope(x, z):
         pass
     assert waits == [(7, 0)]
     where = address(x)
     del x
     assert address(backend.empty((4, 6), np.float32)) != where
-    with backend._working_on(7):
+    with streams.working_on(7):
         assert address(backend.empty((4, 6), np.float32)) == where
 
 
 def test_an_array_tells_others_its_stream(executor):
     assert Array(backend.empty((2,), np.float32)).__cuda_array_interface__["stream"] == 1
-    with backend._working_on(7):
+    with streams.working_on(7):
         assert Array(backend.empty((2,), np.float32)).__cuda_array_interface__["stream"] == 7
 
 
@@ -336,10 +338,10 @@ def test_copies_go_through_the_pool(executor, monkeypatch, shape, stream):
     monkeypatch.setattr(Stream, "synchronize", lambda self: waited.append(self.pointer), raising=False)
     monkeypatch.setattr(executor.cuda, "default_stream", lambda: Stream(0), raising=False)
     x = np.ones(shape, np.float32)
-    with backend._working_on(stream):
+    with streams.working_on(stream):
         y = backend.to_device(x)
     assert y.shape == shape
-    assert backend.stream_of(y) == (stream if x.size else 0)
+    assert streams.stream_of(y) == (stream if x.size else 0)
     if x.size:
         ((copied, size, on),) = copies
         np.testing.assert_array_equal(copied, x)

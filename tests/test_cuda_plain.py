@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import backend, im2col, launch, tune
-from fastconv.cuda.gemm import gemm, gemm_plain, plain
+from fastconv.cuda import backend, launch
+from fastconv.cuda.gemm import cores, plain, tiles
 
 EXECUTOR = cudasim.Executor()
-SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)  # 16 threads, runs of two
-RUNS_TILE = gemm.Tile(16, 16, 4, 4, 4)  # 16 threads, runs of four
+SMALL_TILE = tiles.Tile(8, 8, 4, 2, 2)  # 16 threads, runs of two
+RUNS_TILE = tiles.Tile(16, 16, 4, 4, 4)  # 16 threads, runs of four
 OPS = ("conv", "conv_input_grad")
 CASES = [
     problems.Case("whole steps", (2, 8, 2, 6), (12, 8, 1, 1)),
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.fixture(params=[SMALL_TILE, RUNS_TILE], ids=str)
 def simulator(request, monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (request.param,))
+    monkeypatch.setattr(tiles, "TILES", (request.param,))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -34,7 +34,7 @@ def simulator(request, monkeypatch):
 def forms(monkeypatch):
     """The forms of kernels that are started, and the names of all kernels."""
     seen, start = [], launch.launch
-    for module in (plain, im2col):
+    for module in (plain, cores):
         monkeypatch.setattr(
             module, "launch", lambda f, c, *a, **o: (seen.append((f.__name__, *c)), start(f, c, *a, **o))
         )
@@ -82,8 +82,8 @@ def test_activations(simulator, activation):
 )
 def test_forms(simulator, forms, op, channels_last, case, expected):
     problems.convolve(op, "im2col", CASES[case], channels_last)
-    longest = 2 if tune.TILES == (SMALL_TILE,) else 4
-    assert forms[0][2] == gemm_plain.Form(*expected[:3], *(min(longest, run) for run in expected[3:5]), expected[5])
+    longest = 2 if tiles.TILES == (SMALL_TILE,) else 4
+    assert forms[0][2] == plain.Form(*expected[:3], *(min(longest, run) for run in expected[3:5]), expected[5])
 
 
 def test_unaligned_arrays_are_loaded_one_by_one(simulator, forms, monkeypatch):
@@ -92,21 +92,21 @@ def test_unaligned_arrays_are_loaded_one_by_one(simulator, forms, monkeypatch):
     assert (forms[0][2].x_run, forms[0][2].w_run) == (1, 1)
 
 
-@pytest.mark.parametrize("channels_last, tile", [(n % 2 == 0, tile) for n, tile in enumerate(tune.TILES)], ids=str)
+@pytest.mark.parametrize("channels_last, tile", [(n % 2 == 0, tile) for n, tile in enumerate(tiles.TILES)], ids=str)
 def test_real_tiles(tile, channels_last, monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (tile,))
+    monkeypatch.setattr(tiles, "TILES", (tile,))
     case = problems.Case(f"{tile}", (1, 12, 1, tile.BM + 4), (tile.BN - 4, 12, 1, 1))
     with backend.run_on(EXECUTOR):
         np.testing.assert_array_equal(*problems.convolve("conv", "im2col", case, channels_last))
 
 
-@pytest.mark.parametrize("tile", (SMALL_TILE, RUNS_TILE, *tune.TILES), ids=str)
+@pytest.mark.parametrize("tile", (SMALL_TILE, RUNS_TILE, *tiles.TILES), ids=str)
 def test_threads_share_a_step_evenly(tile):
     """Every element of a step is loaded once, whatever runs it is loaded in."""
     for length, columns, run in itertools.product((tile.BM, tile.BN), (False, True), (1, 2, 4)):
         if length * tile.BK // tile.threads % run:
             continue
-        share = gemm_plain.share_of(length, tile, columns, run)
+        share = plain.share_of(length, tile, columns, run)
         loaded = set()
         for t, k, i in itertools.product(range(tile.threads), range(share.passes), range(run)):
             q, p = t % share.across, t // share.across
@@ -140,14 +140,14 @@ def all_forms():
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs(bug, tmp_path, monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (SMALL_TILE,))
-    monkeypatch.setattr(plain, "make_gemm_plain", mutated(gemm_plain, *BUGS[bug], tmp_path).make_gemm_plain)
+    monkeypatch.setattr(tiles, "TILES", (SMALL_TILE,))
+    monkeypatch.setattr(plain, "make_gemm_plain", mutated(plain, *BUGS[bug], tmp_path).make_gemm_plain)
     with backend.run_on(EXECUTOR):
         assert_noticed(all_forms)
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
-    mutant = mutated(gemm_plain, "    return gemm_plain\n", "    return gemm_plain  # the same\n", tmp_path)
+    mutant = mutated(plain, "    return gemm_plain\n", "    return gemm_plain  # the same\n", tmp_path)
     monkeypatch.setattr(plain, "make_gemm_plain", mutant.make_gemm_plain)
     for pair in all_forms():
         np.testing.assert_array_equal(*pair)

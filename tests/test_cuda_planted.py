@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import backend, border, direct, filters, halves, im2col, pointwise, pool, tune, winograd
-from fastconv.cuda.gemm import gemm
-from fastconv.cuda.pooling import pool_grad
+from fastconv.cuda import backend, border, direct, filters, halves, pointwise, pool, winograd
+from fastconv.cuda.gemm import cores, tiles
+from fastconv.cuda.pool import gradients
+from fastconv.cuda.winograd import transforms
 
 EXECUTOR = cudasim.Executor()
 
 
 @pytest.fixture(autouse=True)
 def simulator(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -39,8 +40,8 @@ def test_nothing_is_noticed_without_a_bug():
     right(problems.convolve(op, "im2col", convolution("groups"), last) for op in problems.CONVOLUTIONS for last in (0, 1))  # noqa: E501 # fmt: skip
     for op, p in (("avg_pool", 2), ("lp_pool", 2), ("lp_pool", 3), ("lp_pool", np.inf)):
         right(pooled(problems, op, p, pool))
-        right(pooled(problems, f"{op}_grad", p, pool_grad))
-    right(pooled(problems, "max_pool_grad", 2, pool_grad))
+        right(pooled(problems, f"{op}_grad", p, gradients))
+    right(pooled(problems, "max_pool_grad", 2, gradients))
     right(conversions(pointwise, halves))
 
 
@@ -86,8 +87,8 @@ FILTER_BUGS = {
 def test_planted_bugs_in_filters(bug, tmp_path, monkeypatch):
     op, old, new = FILTER_BUGS[bug]
     mutant = mutated(filters, old, new, tmp_path)
-    monkeypatch.setattr(im2col, "make_pack", mutant.make_pack)
-    monkeypatch.setattr(im2col, "sum_parts", mutant.sum_parts)
+    monkeypatch.setattr(cores, "make_pack", mutant.make_pack)
+    monkeypatch.setattr(cores, "sum_parts", mutant.sum_parts)
     monkeypatch.setattr(filters, "LEAST_PART", 8)  # several parts
     cases = [convolution("groups"), convolution("odd tails")]
     assert_noticed(lambda: [problems.convolve(op, "im2col", case, last) for case in cases for last in (False, True)])
@@ -145,10 +146,10 @@ POINTWISE_BUGS = {
     "bias after the activation": ("                v = T(act(v))\n            y[i] = v", "                v = T(act(y[i]))\n            y[i] = v"),  # noqa: E501
 }  # fmt: skip
 HALF_BUGS = {
-    "bits for numbers": ("y[i] = convert(x[i])\n\n    return widen", "y[i] = T(x[i])\n\n    return widen"),
-    "numbers for bits": ("y[i] = convert(x[i])\n\n    return narrow", "y[i] = U(abs(x[i]))\n\n    return narrow"),
-    "one element for all": ("            y[i] = convert(x[i])\n\n    return widen", "            y[i] = convert(x[0])\n\n    return widen"),  # noqa: E501
-}  # fmt: skip
+    "bits for numbers": ("y[i] = convert(x[i])", "y[i] = T(x[i])"),
+    "numbers for bits": ("y[i] = convert(x[i])", "y[i] = convert(x[i]) if widen else U(abs(x[i]))"),
+    "one element for all": ("y[i] = convert(x[i])", "y[i] = convert(x[0])"),
+}
 
 
 @pytest.mark.parametrize("bug", POINTWISE_BUGS)
@@ -202,7 +203,7 @@ def test_planted_bugs_in_sums(bug, tmp_path):
 @pytest.mark.parametrize("bug", GRAD_BUGS)
 def test_planted_bugs_in_gradients(bug, tmp_path, monkeypatch):
     op, p, old, new = GRAD_BUGS[bug]
-    mutant = mutated(pool_grad, old, new, tmp_path)
+    mutant = mutated(gradients, old, new, tmp_path)
     monkeypatch.setattr(mutant, "LEAST_BAND", 4)
     assert_noticed(lambda: pooled(problems, op, p, mutant), 1e-5)
 
@@ -218,7 +219,8 @@ WINOGRAD_BUGS = {
 
 @pytest.mark.parametrize("bug", WINOGRAD_BUGS)
 def test_planted_bugs_in_transformed_filters(bug, tmp_path, monkeypatch):
-    run = mutated(winograd, *WINOGRAD_BUGS[bug], tmp_path).conv
     case = problems.Case("groups", (1, 4, 5, 4), (6, 2, 3, 3), {"groups": 2, "padding": 1})
     right([problems.convolve("conv", "winograd", case, True)])
-    assert_noticed(lambda: [problems.convolve("conv", "winograd", case, True, function=run)], 1e-4)
+    mutant = mutated(transforms, *WINOGRAD_BUGS[bug], tmp_path)
+    monkeypatch.setattr(winograd, "make_filter", mutant.make_filter)
+    assert_noticed(lambda: [problems.convolve("conv", "winograd", case, True)], 1e-4)

@@ -98,7 +98,7 @@ def shortened(module):
 
 BUGS = {
     "the first of a thread's elements": (elementwise, "v[k] = function(x[i], slope)", "v[k] = function(x[first], slope)", element_wise),  # noqa: E501
-    "of the first output": (elementwise, "v[k] = gradient(dy[i], y[i], slope)\n        for", "v[k] = gradient(dy[i], y[first], slope)\n        for", element_wise),  # noqa: E501
+    "of the first output": (elementwise, "v[k] = function(x[i], y[i], slope)", "v[k] = function(x[i], y[first], slope)", element_wise),  # noqa: E501
     "nothing is dropped": (elementwise, "if h < threshold else T(0)", "if h < threshold else T(x[i] * scale)", element_wise),  # noqa: E501
     "parts of the first channel": (elementwise, "shared[t] = add_parts(parts, channel, row, cut)", "shared[t] = add_parts(parts, U(0), row, cut)", sums_of_parts),  # noqa: E501
     "every row writes": (normalization, "if row == U(0) and real:\n            means[channel] = mean", "if real:\n            means[channel] = mean", statistics),  # noqa: E501

@@ -9,8 +9,8 @@ import pytest
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, launch, product, tune
-from fastconv.cuda.gemm import gemm, gemm_tensor, plain, tensor
+from fastconv.cuda import backend, gemm, launch
+from fastconv.cuda.gemm import plain, tensor, tiles
 from fastconv.errors import DeviceMissing, InvalidArgument, Unsupported
 
 EXECUTOR = cudasim.Executor()
@@ -21,8 +21,8 @@ ways = pytest.mark.parametrize("ways", [(False, False), (True, False), (False, T
 
 @pytest.fixture
 def simulator(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(16, 16, 4, 4, 4),))
-    monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(16, 16, 4, 4, 4),))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tiles.TensorTile(32, 16, 1, 1),))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -214,11 +214,11 @@ def every_way(run):
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs(simulator, bug, tmp_path):
-    run = mutated(product, *BUGS[bug], tmp_path).matmul
+    run = mutated(gemm, *BUGS[bug], tmp_path).matmul
     assert_noticed(lambda: every_way(run))
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path):
-    run = mutated(product, "    line = 1, 1, rows", "    line = (1, 1, rows)", tmp_path).matmul
+    run = mutated(gemm, "    elif depth == 0:", "    elif 0 == depth:", tmp_path).matmul
     for actual, expected in every_way(run):
         np.testing.assert_array_equal(actual, np.broadcast_to(expected, actual.shape))

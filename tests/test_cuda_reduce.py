@@ -118,15 +118,15 @@ def test_wide_indices(monkeypatch):
 def test_cuts_cover_everything(monkeypatch, sizes):
     monkeypatch.setattr(reduce, "LEAST_TURNS", TURNS)
     outer, R, inner = sizes
-    lanes, parts, part = reduce.cut(outer, R, inner)
+    lanes, parts, part = reduce.sharing(outer, R, inner)
     assert launch.BLOCK % lanes == 0
     assert lanes & (lanes - 1) == 0
     assert (parts - 1) * part < R <= parts * part
     assert part <= lanes * reduce.MOST_TURNS
-    assert reduce.cut(outer, R, inner, whole=True).parts == 1
+    assert reduce.sharing(outer, R, inner, whole=True).parts == 1
     passes = 0
     while R > 1:
-        R, passes = reduce.cut(outer, R, inner).parts, passes + 1
+        R, passes = reduce.sharing(outer, R, inner).parts, passes + 1
     assert passes <= 2
 
 

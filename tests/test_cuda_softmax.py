@@ -128,8 +128,8 @@ def cross_entropy_of(module):
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("        cuda.syncthreads()\n        return found\n\n    return inlined(total)",
-         "        return found\n\n    return inlined(total)"),
+        ("        cuda.syncthreads()\n        return found\n\n    return inlined(tree)",
+         "        return found\n\n    return inlined(tree)"),
         ("if t % U(lanes) < half:", "if t < half:"),
     ],
 )  # fmt: skip

@@ -9,11 +9,12 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv.config import settings
-from fastconv.cuda import backend, im2col, launch, lowering, product, tune
-from fastconv.cuda.gemm import gemm, gemm_tensor, split, tensor
+from fastconv.cuda import backend, gemm, launch
+from fastconv.cuda.gemm import cores, lowering, parts, tensor, tiles
+from fastconv.spec import conv_problem
 
 EXECUTOR = cudasim.Executor()
-SMALL_TILE = gemm.Tile(8, 8, 4, 2, 2)
+SMALL_TILE = tiles.Tile(8, 8, 4, 2, 2)
 CASES = [
     problems.Case("gathered", (2, 8, 2, 3), (5, 8, 3, 3), {"padding": 1}),
     problems.Case("strided, groups", (1, 8, 5, 4), (16, 4, 3, 3), {"groups": 2, "stride": 2, "padding": 1}),
@@ -24,9 +25,9 @@ CASES = [
 @pytest.fixture
 def simulator(monkeypatch):
     """Small tiles, and parts of two steps or more."""
-    monkeypatch.setattr(tune, "TILES", (SMALL_TILE,))
-    monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
-    monkeypatch.setattr(tune, "LEAST_STEPS", 2)
+    monkeypatch.setattr(tiles, "TILES", (SMALL_TILE,))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tiles.TensorTile(32, 16, 1, 1),))
+    monkeypatch.setattr(tiles, "LEAST_STEPS", 2)
     choose = tensor.choose_numbers
     monkeypatch.setattr(
         tensor, "choose_numbers", lambda *a, zeros=True: choose(*a[:3], 1000, 1000, a[5] if len(a) > 5 else zeros)
@@ -39,7 +40,7 @@ def simulator(monkeypatch):
 def sums(monkeypatch):
     """The numbers of parts that are added."""
     counts, start = [], launch.launch
-    monkeypatch.setattr(split, "launch", lambda f, c, n, args, **o: (counts.append(args[5]), start(f, c, n, args, **o)))
+    monkeypatch.setattr(parts, "launch", lambda f, c, n, args, **o: (counts.append(args[5]), start(f, c, n, args, **o)))
     return counts
 
 
@@ -93,7 +94,7 @@ def test_wide_indices(simulator, sums, monkeypatch):
 def test_parts_stay_within_the_budget(simulator, sums, monkeypatch):
     case = CASES[0]
     size = 4 * int(np.prod(case.y_shape))
-    monkeypatch.setattr(split, "settings", type(settings)(**{**vars(settings), "scratch_bytes": 3 * size + 3}))
+    monkeypatch.setattr(parts, "settings", type(settings)(**{**vars(settings), "scratch_bytes": 3 * size + 3}))
     np.testing.assert_array_equal(*problems.convolve("conv", "im2col", case, False))
     assert sums == [3]
 
@@ -104,24 +105,24 @@ def test_the_gpu_and_its_tiles_do_not_change_a_bit(simulator, sums, monkeypatch,
     rng = np.random.default_rng(2)
     x, w = rng.standard_normal((1, shape[0], 3, 4), np.float32), rng.standard_normal((5, *shape), np.float32)
     results = []
-    for capability, tile in (((9, 0), SMALL_TILE), ((8, 6), gemm.Tile(16, 16, 4, 4, 4))):
+    for capability, tile in (((9, 0), SMALL_TILE), ((8, 6), tiles.Tile(16, 16, 4, 4, 4))):
         monkeypatch.setattr(cudasim, "CAPABILITY", capability)
-        monkeypatch.setattr(tune, "TILES", (tile,))
+        monkeypatch.setattr(tiles, "TILES", (tile,))
         results.append(fc.conv2d(x, w, device="cuda", method="im2col"))
     np.testing.assert_array_equal(*results)
     assert sums[0] == sums[1] > 1
 
 
 def test_every_step_is_in_one_part():
-    window = lowering.Window((1, 3, 3), (1, 2, 2), (1, 1, 1), (0, 1, 1))
-    plan = lowering.backward(lowering.Problem(1, 4, (1, 5, 5), 6, (1, 3, 3), window, 1, False), 4)
-    for parts in (1, 2, 3, 50):
-        phases = split.in_parts(plan, parts, 1000).phases.reshape(len(plan.phases), parts, -1)
+    problem = conv_problem((1, 4, 5, 5), (6, 4, 3, 3), rank=2, stride=2, padding=1, op="conv_input_grad")
+    plan = lowering.lower(problem, 4)
+    for count in (1, 2, 3, 50):
+        phases = parts.in_parts(plan, count, 1000).phases.reshape(len(plan.phases), count, -1)
         for whole, cut in zip(plan.phases, phases, strict=True):
-            steps = [s for row in cut for s in range(row[split.FIRST], row[split.FIRST] + row[split.STEPS])]
-            assert steps == list(range(whole[split.FIRST], whole[split.FIRST] + whole[split.STEPS]))
-            assert [row[lowering.START] - whole[lowering.START] for row in cut] == [1000 * k for k in range(parts)]
-            assert (cut[:, : split.FIRST] == whole[: split.FIRST]).all()
+            steps = [s for row in cut for s in range(row[parts.FIRST], row[parts.FIRST] + row[parts.STEPS])]
+            assert steps == list(range(whole[parts.FIRST], whole[parts.FIRST] + whole[parts.STEPS]))
+            assert [row[lowering.START] - whole[lowering.START] for row in cut] == [1000 * k for k in range(count)]
+            assert (cut[:, : parts.FIRST] == whole[: parts.FIRST]).all()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_every_step_is_in_one_part():
     ],
 )
 def test_how_many_parts(problem, parts):
-    assert tune.split_parts(*problem) == parts
+    assert tiles.split_parts(*problem) == parts
 
 
 BUGS = {
@@ -159,15 +160,15 @@ def both_layouts():
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs(simulator, bug, tmp_path, monkeypatch):
-    mutant = mutated(split, *BUGS[bug], tmp_path)
-    for module in (im2col, product, tensor):
-        monkeypatch.setattr(module, "split", mutant)
+    mutant = mutated(parts, *BUGS[bug], tmp_path)
+    for module in (cores, gemm, tensor):
+        monkeypatch.setattr(module, "parts", mutant)
     assert_noticed(both_layouts)
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        im2col, "split", mutated(split, "    return add_parts\n", "    return add_parts  # same\n", tmp_path)
+        cores, "parts", mutated(parts, "    return add_parts\n", "    return add_parts  # same\n", tmp_path)
     )
     for pair in both_layouts():
         np.testing.assert_array_equal(*pair)

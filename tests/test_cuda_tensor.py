@@ -12,11 +12,12 @@ from cudasim import SimulationError
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, halves, launch, ptx, tune
-from fastconv.cuda.gemm import gemm_tensor, staging, tensor
+from fastconv.cuda import backend, halves, launch, ptx
+from fastconv.cuda.gemm import tensor, tiles
+from fastconv.cuda.gemm.tensor import gathered, staging
 
 EXECUTOR = cudasim.Executor()
-SMALL_TILE = gemm_tensor.Tile(32, 16, 1, 1)  # one warp
+SMALL_TILE = tiles.TensorTile(32, 16, 1, 1)  # one warp
 OPS = ("conv", "conv_input_grad")
 BF16 = np.dtype(ml_dtypes.bfloat16)
 cuda = backend.cuda
@@ -25,7 +26,7 @@ cuda = backend.cuda
 @pytest.fixture
 def simulator(monkeypatch):
     """Small tiles, and tensor cores for problems of any size."""
-    monkeypatch.setattr(tune, "TENSOR_TILES", (SMALL_TILE,))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (SMALL_TILE,))
     choose = tensor.choose_numbers
     monkeypatch.setattr(tensor, "choose_numbers", lambda *a: choose(*a[:3], 1000, 1000, a[5]))
     with backend.run_on(EXECUTOR):
@@ -119,20 +120,20 @@ def test_wide_indices(simulator, monkeypatch):
             np.testing.assert_array_equal(*problems.convolve(op, "im2col", case_named("groups"), op == "conv"))
 
 
-@pytest.mark.parametrize("tile", tune.TENSOR_TILES, ids=str)
+@pytest.mark.parametrize("tile", tiles.TENSOR_TILES, ids=str)
 def test_real_tiles(simulator, tile, monkeypatch):
-    monkeypatch.setattr(tune, "TENSOR_TILES", (tile,))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tile,))
     case = problems.Case(f"{tile}", (1, 3, tile.BM // 8 + 1, 8), (tile.BN - 1, 3, 2, 1), {"padding": ((1, 0), (0, 0))})
     with fc.allow_tf32():
         np.testing.assert_array_equal(*problems.convolve("conv", "im2col", case, False))
 
 
-@pytest.mark.parametrize("tile", (SMALL_TILE, *tune.TENSOR_TILES), ids=str)
+@pytest.mark.parametrize("tile", (SMALL_TILE, *tiles.TENSOR_TILES), ids=str)
 def test_tiles_divide_evenly(tile):
-    rows = tile.threads // gemm_tensor.CHUNKS
+    rows = tile.threads // gathered.CHUNKS
     assert rows % 8 == tile.BM % rows == tile.BN % rows == 0
     assert tile.MT * tile.WM * 16 == tile.BM and tile.NT * tile.WN * 8 == tile.BN and tile.NT % 2 == 0
-    assert tile.shared == tile.STAGES * (tile.BM + tile.BN) * gemm_tensor.BK * 4 <= 48 << 10
+    assert tile.shared == tile.STAGES * (tile.BM + tile.BN) * tiles.STEP * 4 <= 48 << 10
 
 
 # --- the choice
@@ -202,7 +203,7 @@ GEMM_BUGS = {
     "wrong half of a row": ("ca = U(am + lane % U(16)), U(lane // U(16))", "ca = U(am + lane % U(16)), U(0)"),
     "rows above the image": ("U(h0[i] + th) < U(image.H) and ", ""),
     "no zeros outside": ("x, L(at), inside)", "x, L(at), True)"),
-    "channels beyond the last": ("U(step) * U(BK)) if real else U(0)", "U(step) * U(BK))"),
+    "channels beyond the last": ("U(step) * U(STEP)) if real else U(0)", "U(step) * U(STEP))"),
     "one pixel too many": ("            if m < M:\n                n", "            if m <= M:\n                n"),
     "one channel too many": ("if o < U(weights.outputs):", "if o <= U(weights.outputs):"),
     "one step too few": ("if S(s + AHEAD) < steps:", "if S(s + STAGES) < steps:"),
@@ -247,7 +248,7 @@ def tf32_both_layouts():
 
 @pytest.mark.parametrize("bug", GEMM_BUGS)
 def test_planted_bugs_in_the_gemm(simulator, bug, tmp_path, monkeypatch):
-    monkeypatch.setattr(tensor, "make_gemm_tensor", mutated(gemm_tensor, *GEMM_BUGS[bug], tmp_path).make_gemm_tensor)
+    monkeypatch.setattr(tensor, "make_gemm_tensor", mutated(gathered, *GEMM_BUGS[bug], tmp_path).make_gemm_tensor)
     assert_noticed(tf32_both_layouts)
 
 
@@ -269,7 +270,7 @@ def test_planted_bugs_in_staging(simulator, bug, tmp_path, monkeypatch):
 
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
-    mutant = mutated(gemm_tensor, "    return gemm_tensor\n", "    return gemm_tensor  # the same\n", tmp_path)
+    mutant = mutated(gathered, "    return gemm_tensor\n", "    return gemm_tensor  # the same\n", tmp_path)
     monkeypatch.setattr(tensor, "make_gemm_tensor", mutant.make_gemm_tensor)
     for actual, expected in tf32_both_layouts():
         np.testing.assert_array_equal(actual, expected)
@@ -277,7 +278,7 @@ def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("numbers", ["f16", "bf16"])
 def test_planted_bug_in_conversion(simulator, numbers, tmp_path, monkeypatch):
-    mutant = mutated(halves, "            y[i] = convert(x[i])\n\n    return narrow", "            y[i] = U(x[i])\n\n    return narrow", tmp_path)  # fmt: skip # noqa: E501
+    mutant = mutated(halves, "y[i] = convert(x[i])", "y[i] = convert(x[i]) if widen else U(x[i])", tmp_path)
     dtype = np.dtype(np.float16) if numbers == "f16" else BF16
     x = np.array([1.5, -2.0, 7.0], np.float32)
 

@@ -9,11 +9,12 @@ import pytest
 from planting import assert_noticed, mutated
 
 import fastconv as fc
-from fastconv.cuda import backend, filters, launch, tune
-from fastconv.cuda.gemm import gemm_tensor, gemm_weights_tensor, tensor
+from fastconv.cuda import backend, filters, launch
+from fastconv.cuda.gemm import tensor, tiles
+from fastconv.cuda.gemm.tensor import weights
 
 EXECUTOR = cudasim.Executor()
-SMALL_TILE = gemm_tensor.Tile(32, 32, 1, 1)  # one warp
+SMALL_TILE = tiles.TensorTile(32, 32, 1, 1)  # one warp
 OP = "conv_weight_grad"
 HALVES = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]
 CASES = [case for case in problems.CONV_CASES if str(case) in (
@@ -25,7 +26,7 @@ CASES = [case for case in problems.CONV_CASES if str(case) in (
 @pytest.fixture
 def simulator(monkeypatch):
     """Small tiles, several parts, and tensor cores for problems of any size."""
-    monkeypatch.setattr(tune, "TENSOR_TILES", (SMALL_TILE,))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (SMALL_TILE,))
     monkeypatch.setattr(filters, "LEAST_PART", 23)
     choose = tensor.choose_numbers
     monkeypatch.setattr(tensor, "choose_numbers", lambda *a: choose(*a[:3], a[3], 1000, a[5]))
@@ -146,17 +147,17 @@ def test_stages_do_not_change_a_bit(simulator, monkeypatch):
     x, dy = rng.standard_normal((2, 3, 9, 9), np.float32), rng.standard_normal((2, 4, 8, 8), np.float32)
     results = []
     for most in (3, 4):
-        monkeypatch.setattr(tune, "MOST_STAGES", most)
+        monkeypatch.setattr(tiles, "MOST_STAGES", most)
         with fc.allow_tf32():
             results.append(fc.conv2d_weight_grad(x, dy, (4, 3, 2, 2), device="cuda", method="im2col"))
     np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize(
-    "tile, dtype", [(tile, ("float16", "float32")[n % 2]) for n, tile in enumerate(tune.TENSOR_TILES)], ids=str
+    "tile, dtype", [(tile, ("float16", "float32")[n % 2]) for n, tile in enumerate(tiles.TENSOR_TILES)], ids=str
 )
 def test_real_tiles(simulator, tile, dtype, monkeypatch):
-    monkeypatch.setattr(tune, "TENSOR_TILES", (tile,))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tile,))
     x, dy = problems.draw(f"{tile}", (1, tile.BM // 2 - 1, 3, 3), (1, tile.BN - 1, 2, 3))
     plain = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0)), "groups": 1}
     expected = naive.conv_weight_grad(x, dy, (2, 1), **plain)
@@ -168,12 +169,12 @@ def test_real_tiles(simulator, tile, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("numbers", ["tf32", "bf16"])
-@pytest.mark.parametrize("tile", (SMALL_TILE, *tune.TENSOR_TILES), ids=str)
+@pytest.mark.parametrize("tile", (SMALL_TILE, *tiles.TENSOR_TILES), ids=str)
 def test_no_two_lanes_meet_on_a_bank(tile, numbers):
     """What a warp loads at a time lies on all 32 banks; rows that a thread copies turn alike."""
-    per, qa, qb, ra, rb = gemm_weights_tensor.geometry(tile, numbers)
+    per, qa, qb, ra, rb = weights.geometry(tile, numbers)
     for chunks, rows in ((qa, ra), (qb, rb)):
-        a, b, c = gemm_weights_tensor.turns(numbers, 4 * chunks)
+        a, b, c = weights.turns(numbers, 4 * chunks)
         turn = [k // a % b * c for k in range(32)]
         assert all(turn[k] == turn[k + rows] for k in range(32 - rows)) or rows >= 32
         at_a_time = [(k, q) for k in range(8) for q in (0,)] if per == 2 else [(k, q) for k in range(4) for q in (0, 1)]
@@ -186,7 +187,7 @@ def test_no_two_lanes_meet_on_a_bank(tile, numbers):
 
 @pytest.mark.parametrize("blocks", [1, 9, 36, 100, 263, 300, 528, 5000])
 def test_parts_fill_two_rounds_of_blocks_and_begin_no_third(blocks):
-    parts, part = filters.cut(10**6, 1, blocks, 64)
+    parts, part = filters.count_parts(10**6, 1, blocks, 64)
     assert parts == 1 or 2 * filters.ENOUGH_BLOCKS * 0.5 < parts * blocks <= 2 * filters.ENOUGH_BLOCKS
     assert (parts - 1) * part < 10**6 <= parts * part
 
@@ -239,13 +240,13 @@ def plant(mutant, monkeypatch):
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs(simulator, bug, tmp_path, monkeypatch):
-    plant(mutated(gemm_weights_tensor, *BUGS[bug], tmp_path), monkeypatch)
+    plant(mutated(weights, *BUGS[bug], tmp_path), monkeypatch)
     assert_noticed(tf32_both_layouts)
 
 
 @pytest.mark.parametrize("bug", HALVES_BUGS)
 def test_planted_bugs_with_halves(simulator, bug, tmp_path, monkeypatch):
-    plant(mutated(gemm_weights_tensor, *HALVES_BUGS[bug], tmp_path), monkeypatch)
+    plant(mutated(weights, *HALVES_BUGS[bug], tmp_path), monkeypatch)
     assert_noticed(lambda: [grad_of_halves(HALVES[0], "NCHW")])
 
 
@@ -257,6 +258,6 @@ def test_planted_bugs_in_the_sum(simulator, bug, tmp_path, monkeypatch):
 
 def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
     same = "    return gemm_weights_tensor\n", "    return gemm_weights_tensor  # the same\n"
-    plant(mutated(gemm_weights_tensor, *same, tmp_path), monkeypatch)
+    plant(mutated(weights, *same, tmp_path), monkeypatch)
     for actual, expected in [*tf32_both_layouts(), grad_of_halves(HALVES[0], "NCHW")]:
         np.testing.assert_array_equal(actual, expected)

@@ -648,9 +648,10 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from cuda_small import TILE
 from fastconv import nn
-from fastconv.cuda import backend, channels, rows, tune
+from fastconv.cuda import backend, channels, rows
+from fastconv.cuda.gemm import tiles
 
-channels.THREADS, rows.THREADS, tune.TILES = 16, 8, (TILE,)
+channels.THREADS, rows.THREADS, tiles.TILES = 16, 8, (TILE,)
 x, y = np.random.default_rng(0).random((4, 4)).astype(np.float32), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
 models = []
 for device in ("cpu", "cuda"):

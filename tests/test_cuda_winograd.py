@@ -11,8 +11,9 @@ from planting import assert_noticed, mutated
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.cuda import backend, filters, launch, tune, winograd, winograd_grad
-from fastconv.cuda.gemm import gemm
+from fastconv.cuda import backend, filters, launch, winograd
+from fastconv.cuda.gemm import tiles
+from fastconv.cuda.winograd import gradient_transforms, transforms
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_problem
 
@@ -43,7 +44,7 @@ GRADIENT_CASES = [case for case in CASES if str(case) != "slices"] + [
 
 @pytest.fixture
 def simulator(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
     with backend.run_on(EXECUTOR):
         yield EXECUTOR
 
@@ -163,13 +164,19 @@ BUGS = {
 }
 
 
+def plant(mutant, monkeypatch):
+    """The mutant's kernels in place of those that it was made of."""
+    for name in ("make_to_points", "make_from_points", "make_gradient_to_points", "make_to_taps", "make_filter"):
+        if getattr(mutant, name, None):
+            monkeypatch.setattr(winograd, name, getattr(mutant, name))
+
+
 @pytest.mark.parametrize("bug", BUGS)
-def test_planted_bugs(simulator, bug, tmp_path):
-    run = mutated(winograd, *BUGS[bug], tmp_path).conv
+def test_planted_bugs(simulator, bug, tmp_path, monkeypatch):
+    plant(mutated(transforms, *BUGS[bug], tmp_path), monkeypatch)
     cases = [CASES[1], CASES[5]]
     assert_noticed(
-        lambda: [problems.convolve("conv", "winograd", case, last, function=run) for case in cases for last in (0, 1)],
-        2e-5,
+        lambda: [problems.convolve("conv", "winograd", case, last) for case in cases for last in (0, 1)], 2e-5
     )
 
 
@@ -184,27 +191,43 @@ GRADIENT_BUGS = {
     "rows of dy beyond the last": ("if oh < U(tiles.size_h) and ow", "if ow"),
     "columns of dy beyond the last": (" and ow < U(tiles.size_w):", ":"),
     "channels exchanged": ("c * U(filters.c) + o * U(filters.o)", "o * U(filters.c) + c * U(filters.o)"),
-    "filters not turned": ("f.group, -f.tap, f.o, f.c)", "f.group, f.tap, f.o, f.c)"),
-    "zeros around dy": ("2 - before[1], 2 - before[2]", "before[1], before[2]"),
     "a thread too many": ("            t, o = item(i, tiles)", "            t, o = item(U(i // U(2)), tiles)"),
 }
 
 
 @pytest.mark.parametrize("bug", GRADIENT_BUGS)
-def test_planted_bugs_in_gradients(simulator, bug, tmp_path):
-    mutant = mutated(winograd_grad, *GRADIENT_BUGS[bug], tmp_path)
+def test_planted_bugs_in_gradients(simulator, bug, tmp_path, monkeypatch):
+    plant(mutated(gradient_transforms, *GRADIENT_BUGS[bug], tmp_path), monkeypatch)
+    assert_noticed(gradients, 2e-5)
+
+
+CALL_BUGS = {
+    "filters not turned": ("f._replace(tap=-f.tap)", "f"),
+    "zeros around dy": ("r - a.before, r - a.after", "a.before, a.after"),
+}
+
+
+@pytest.mark.parametrize("bug", CALL_BUGS)
+def test_planted_bugs_in_calls(simulator, bug, tmp_path):
+    mutant = mutated(winograd, *CALL_BUGS[bug], tmp_path)
+    assert_noticed(lambda: gradients(mutant), 2e-5)
+
+
+def gradients(module=winograd):
+    """Both gradients of a small problem, and what they should be."""
     case = _case("uneven", (1, 3, 6, 5), (2, 3, 3, 3), padding=((1, 0), (0, 0)))
-
-    def run():
-        for op in problems.CONVOLUTIONS[1:]:
-            for last in (False, True):
-                yield problems.convolve(op, "winograd", case, last, function=getattr(mutant, op))
-
-    assert_noticed(lambda: list(run()), 2e-5)
+    return [
+        problems.convolve(op, "winograd", case, last, function=getattr(module, op))
+        for op in problems.CONVOLUTIONS[1:]
+        for last in (False, True)
+    ]
 
 
-def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path):
-    run = mutated(winograd, "    return from_points\n", "    return from_points  # the same\n", tmp_path).conv
-    agree(*problems.convolve("conv", "winograd", CASES[1], False, function=run))
-    same = mutated(winograd_grad, "    return to_taps\n", "    return to_taps  # the same\n", tmp_path)
-    agree(*problems.convolve("conv_weight_grad", "winograd", CASES[1], False, function=same.conv_weight_grad))
+def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path, monkeypatch):
+    plant(
+        mutated(transforms, "    return from_points\n", "    return from_points  # the same\n", tmp_path), monkeypatch
+    )
+    agree(*problems.convolve("conv", "winograd", CASES[1], False))
+    same = mutated(gradient_transforms, "    return to_taps\n", "    return to_taps  # the same\n", tmp_path)
+    plant(same, monkeypatch)
+    agree(*problems.convolve("conv_weight_grad", "winograd", CASES[1], False))

@@ -15,7 +15,7 @@ from fastconv.errors import InvalidArgument, Unsupported
 from fastconv.spec import conv_problem
 
 CPU = [(row, op) for row in dispatch.TABLE for op in row.ops if row.device == "cpu"]
-CONVOLUTIONS = [(row, op) for row, op in CPU if op in OPS]
+CONVOLUTIONS = [(row, op) for row, op in CPU if op in OPS and row.by_auto]
 PARAMETERS = {
     "conv": ["problem", "x", "w", "b", "y", "activation"],
     "conv_input_grad": ["problem", "dy", "w", "dx"],

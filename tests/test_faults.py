@@ -148,20 +148,20 @@ def test_a_signal_leaves_what_the_next_process_goes_on_from(number, tmp_path):
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_continued_run_comes_to_the_same_bits(where, epoch, undisturbed, tmp_path, monkeypatch):
     """Weights, history and test of a run that was stopped, in its first epoch or later, and taken up again."""
-    from fastconv.cli.interruption import StopWhenAsked
+    from fastconv.cli.interruption import Interruption
 
     folder = tmp_path / "out"
     event = "on_epoch_end" if where == "at its end" else "on_train_batch_end"
-    original = getattr(StopWhenAsked, event)
+    original = getattr(Interruption, event)
     seen = []
 
     def stop(self, number, logs=None):
         seen.append(number)
         if (number == epoch) if event == "on_epoch_end" else (len(seen) == epoch * 6 + 3):
-            self._interruption.number = signal.SIGTERM
+            self.number = signal.SIGTERM
         original(self, number, logs)
 
-    monkeypatch.setattr(StopWhenAsked, event, stop)
+    monkeypatch.setattr(Interruption, event, stop)
     stopped = train(*RUN, "--epochs", 4, "--out", folder)
     assert stopped.exit_code == 143, stopped.output
     record = json.loads((folder / "run.json").read_text())
@@ -275,15 +275,15 @@ def test_resuming_another_run_is_refused(words, text, half_done):
 @pytest.fixture
 def half_done(tmp_path, monkeypatch):
     """A run of three epochs, stopped after the second."""
-    from fastconv.cli.interruption import StopWhenAsked
+    from fastconv.cli.interruption import Interruption
 
     def stop(self, epoch, logs=None):
-        self._interruption.number = signal.SIGINT if epoch == 1 else None
+        self.number = signal.SIGINT if epoch == 1 else None
         original(self, epoch, logs)
 
-    original = StopWhenAsked.on_epoch_end
+    original = Interruption.on_epoch_end
     with monkeypatch.context() as patch:
-        patch.setattr(StopWhenAsked, "on_epoch_end", stop)
+        patch.setattr(Interruption, "on_epoch_end", stop)
         assert train(*RUN, "--epochs", 3, "--out", tmp_path / "run").exit_code == 130
     return tmp_path / "run"
 

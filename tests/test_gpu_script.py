@@ -1,5 +1,7 @@
 """bench/gpu.py where there is no GPU: what it says, how it copes with what fails, and its parts in the simulator."""
 
+import ast
+import graphlib
 import inspect
 import json
 import os
@@ -21,8 +23,8 @@ import numpy as np
 import pytest
 from gpu import Line, Part
 
-from fastconv.cuda import backend, launch, tune
-from fastconv.cuda.gemm import gemm, gemm_tensor
+from fastconv.cuda import backend, launch
+from fastconv.cuda.gemm import tiles
 from fastconv.errors import DeviceMissing
 from fastconv.nn import applications, layers
 from fastconv.nn.models import Sequential
@@ -33,8 +35,8 @@ EXECUTOR = cudasim.Executor()
 
 @pytest.fixture
 def simulator(monkeypatch):
-    monkeypatch.setattr(tune, "TILES", (gemm.Tile(8, 8, 4, 2, 2),))
-    monkeypatch.setattr(tune, "TENSOR_TILES", (gemm_tensor.Tile(32, 16, 1, 1),))
+    monkeypatch.setattr(tiles, "TILES", (tiles.Tile(8, 8, 4, 2, 2),))
+    monkeypatch.setattr(tiles, "TENSOR_TILES", (tiles.TensorTile(32, 16, 1, 1),))
     monkeypatch.setattr(gpu_turns, "ROUNDS", 1)
     monkeypatch.setattr(gpu_turns, "TURN", 0)
     with backend.run_on(EXECUTOR):
@@ -133,6 +135,16 @@ def test_part_names_are_known(simulator, monkeypatch):
     for parts in gpu.sections(["conv-direct"], "sanitizer").values():
         for part in parts:
             assert gpu.main(["--part", *part.arguments]) == 0
+
+
+def test_its_modules_do_not_import_each_other_in_a_circle():
+    """Imports within functions are counted too."""
+    graph = {}
+    for path in PATH.parent.glob("gpu*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        graph[path.stem] = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        graph[path.stem] |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_machine_names_versions():

@@ -5,9 +5,10 @@ import pytest
 from child import run_script
 
 import fastconv as fc
-from fastconv.cpu import direct, lowering
+from fastconv.cpu import direct, lowering, stretches
 from fastconv.cpu.pool import strips
 from fastconv.kept import Kept, kept, nbytes
+from fastconv.spec import conv_problem
 from fastconv.windows import Adaptive, Sliding
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
@@ -197,12 +198,12 @@ def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
         yield fc.conv2d_weight_grad(image, y, w.shape, padding=1, groups=channels, method=method)
 
     def forget():
-        for made in (direct._forward, direct._backward, direct._weight_strips):
+        for made in (direct._forward, direct._backward, direct._weight_stretches):
             made.cache_clear()
 
     forget()
     whole = list(everything())
-    monkeypatch.setattr(lowering, "LONGEST", 7)
+    monkeypatch.setattr(stretches, "LONGEST", 7)
     forget()
     try:
         strips = list(everything())
@@ -214,19 +215,9 @@ def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
 
 
 def test_strips_without_a_border_are_one_problem(monkeypatch):
-    monkeypatch.setattr(lowering, "LONGEST", 10)
-    low = lowering.lower_conv(
-        (1, 1, 1, 1, 100),
-        (1, 1, 1, 1, 100),
-        (1, 1, 3),
-        (1, 1, 1),
-        (1, 1, 1),
-        ((0, 0), (0, 0), (1, 1)),
-        "zeros",
-        1,
-        False,
-    )
-    parts = lowering.strips(low)
+    monkeypatch.setattr(stretches, "LONGEST", 10)
+    problem = conv_problem((1, 1, 100), (1, 1, 3), rank=1, padding=1, layout="NCW", dtype="float32")
+    parts = stretches.stretches(lowering.lower_conv(problem))
     assert [part.y_start for part in parts] == list(range(0, 100, 10))
     assert len({id(part.low) for part in parts[1:-1]}) == 1 and len({id(part.low) for part in parts}) == 3
     assert [part.x_start for part in parts] == [0, *range(9, 80, 10), 0]

@@ -14,8 +14,8 @@ import pytest
 from fastconv import nn as keras
 from fastconv.errors import DataUnavailable
 from fastconv.files import LEFTOVER, display, json_text, lock_folder, write_file
-from fastconv.nn.interrupts import deferred_interrupt
-from fastconv.streams import Tolerant, put, say
+from fastconv.interrupts import deferred_interrupt
+from fastconv.streams import Tolerant, print_line, put
 
 X = np.random.default_rng(3).random((32, 6)).astype(np.float32)
 Y = (X.sum(axis=1) > 3).astype(int)
@@ -97,7 +97,7 @@ def test_tolerant_streams_note_the_first_fault_only():
 def test_what_cannot_be_encoded_is_written_as_escapes(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    assert say("δ = 1, caf\udce9") is None
+    assert print_line("δ = 1, caf\udce9") is None
     assert raw.getvalue() == b"\\u03b4 = 1, caf\\udce9\n"
 
 

@@ -453,7 +453,7 @@ def test_a_step_of_fastconvs_own_code_copies_nothing(monkeypatch):
     model, x, _ = fixed()
     model.compile("sgd", "mse", metrics=["mae"])
     copies = []
-    monkeypatch.setattr(operation, "kept", lambda value, lent: copies.append(value) or value)
+    monkeypatch.setattr(operation, "apart", lambda value, lent: copies.append(value) or value)
     model.fit(x, np.zeros(16), verbose=0)
     assert not copies
     model.compile("sgd", own_mse)

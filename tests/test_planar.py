@@ -11,7 +11,7 @@ import fastconv as fc
 from fastconv.cpu import direct
 from fastconv.cpu.lowering import lower_conv, weight_strides
 from fastconv.cpu.planar import engine as planar
-from fastconv.cpu.planar.bands import plan_bands
+from fastconv.cpu.planar.bands import choose_banding
 from fastconv.cpu.planar.lanes import OutputRow, by_channels, by_pixels, serves
 from fastconv.simd.filter_tile import FILTER_ROWS
 from fastconv.simd.host import host
@@ -121,7 +121,7 @@ def _solve(problem, lanes_of, channels_last, dtype, *, bias=True, relu=False, pl
     x, w, y = map(place, (x, w, y))
     spec = problem.spec(channels_last, dtype)
     low = lower_conv(spec)
-    engine = planar.PlanarEngine(low, plan_bands(low, lanes_of(low, x.itemsize), x.itemsize))
+    engine = planar.PlanarEngine(low, choose_banding(low, lanes_of(low, x.itemsize), x.itemsize))
     panels = engine.panels(w, weight_strides(spec))
     engine.run(x, panels, b if bias else None, y, relu=relu)
     return np.moveaxis(y, -1, 1) if channels_last else y

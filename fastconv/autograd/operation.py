@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
-from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, arrays_in, is_recording, is_undisturbed, kept, node_of
+from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, apart, arrays_in, is_recording, is_undisturbed, node_of
 from .tensor import Tensor
+
+Saved = tuple[np.ndarray, tuple[Any, ...]]  # what a forward function returns: the result, and what the VJP needs
 
 
 class Primitive:
@@ -30,7 +32,7 @@ class Primitive:
     everything else that it returns ``forward`` must be the only owner.
     """
 
-    def __init__(self, forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]], name: str | None = None) -> None:
+    def __init__(self, forward: Callable[..., Saved], name: str | None = None) -> None:
         if name is not None:
             for function in (forward, inspect.unwrap(forward)):  # Python's own messages say it
                 function.__name__ = function.__qualname__ = name
@@ -66,7 +68,7 @@ class Primitive:
             if not is_undisturbed():
                 lent += arrays_in(options.values())
                 if lent:
-                    saved, result.values = kept(saved, lent), kept(result.values, lent)
+                    saved, result.values = apart(saved, lent), apart(result.values, lent)
             result._node = Node(self.name, tuple(node_of(i) if isinstance(i, Tensor) else None for i in inputs), saved)
             result.requires_grad = True
         return result
@@ -93,7 +95,7 @@ class Primitive:
         return function
 
 
-def primitive(forward: Callable[..., tuple[np.ndarray, tuple[Any, ...]]]) -> Primitive:
+def primitive(forward: Callable[..., Saved]) -> Primitive:
     """Make a differentiable operation of a forward function; give it a VJP with ``@operation.vjp``.
 
     Examples

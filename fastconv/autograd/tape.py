@@ -8,14 +8,13 @@ or an array of the caller, is therefore copied where an operation keeps it; resu
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..within import Block, Within
 
 VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
 """Operation -> ``vjp(dy, needs, *saved)``: the gradients to its inputs, None where ``needs`` is False."""
@@ -26,8 +25,14 @@ PRIMITIVES: dict[str, Any] = {}
 PLAIN = frozenset((int, float, bool, str, type(None)))  # what is no array, told quickly
 DEPTH = 16  # of lists in lists that are looked into; a list may hold itself
 
-_local = threading.local()
 _ids = itertools.count()
+
+
+class _Recording(Within):
+    on, undisturbed = True, False
+
+
+_recording = _Recording()
 
 
 class Node:
@@ -53,11 +58,10 @@ class Node:
 
 def is_recording() -> bool:
     """False inside `no_grad`, in this thread."""
-    return getattr(_local, "recording", True)
+    return _recording.on
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Block:
     """Record nothing: results inside do not require a gradient, whatever their inputs do.
 
     Examples
@@ -68,31 +72,20 @@ def no_grad() -> Iterator[None]:
     ...     (x + 1).requires_grad
     False
     """
-    outer = is_recording()
-    _local.recording = False
-    try:
-        yield
-    finally:
-        _local.recording = outer
+    return _recording.set(on=False)
 
 
 def is_undisturbed() -> bool:
     """True inside `undisturbed`, in this thread."""
-    return getattr(_local, "undisturbed", False)
+    return _recording.undisturbed
 
 
-@contextmanager
-def undisturbed(promised: bool = True) -> Iterator[None]:
+def undisturbed(promised: bool = True) -> Block:
     """The caller promises that nobody writes to an operand before `backward`: nothing is copied in this block."""
-    outer = is_undisturbed()
-    _local.undisturbed = promised
-    try:
-        yield
-    finally:
-        _local.undisturbed = outer
+    return _recording.set(undisturbed=promised)
 
 
-def kept(value: Any, lent: Sequence[Any]) -> Any:
+def apart(value: Any, lent: Sequence[Any]) -> Any:
     """`value`, which a node or a tensor is to keep, without a byte or a list of what others can write to.
 
     `lent` are the arrays that others hold. Tuples, lists and dicts are looked into.
@@ -100,11 +93,11 @@ def kept(value: Any, lent: Sequence[Any]) -> Any:
     if type(value) in PLAIN:
         return value
     if isinstance(value, tuple):
-        return tuple(kept(item, lent) for item in value)
+        return tuple(apart(item, lent) for item in value)
     if isinstance(value, list):
-        return [kept(item, lent) for item in value]
+        return [apart(item, lent) for item in value]
     if isinstance(value, dict):
-        return {key: kept(item, lent) for key, item in value.items()}
+        return {key: apart(item, lent) for key, item in value.items()}
     return value.copy() if is_array(value) and any(overlap(value, array) for array in lent) else value
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.runtime import interop
 from ..errors import InvalidArgument
+from ..foreign import is_device_array
 from ..ops._reading import read_array
+from ..ops.devices import as_device
 from .tape import PRIMITIVES, Node, node_of, propagate
 
 
@@ -240,7 +241,7 @@ def as_data(value: Any, like: Any = None) -> Any:
     """
     there = like is not None and not isinstance(like, np.ndarray)
     dtype = None if like is None else like.dtype
-    if type(value) is np.ndarray or not interop.is_device_array(value):
+    if type(value) is np.ndarray or not is_device_array(value):
         value = np.asarray(read_array(value, "data"), dtype)
         if not there:
             return value
@@ -250,6 +251,4 @@ def as_data(value: Any, like: Any = None) -> Any:
             )
     elif like is not None and not there:
         raise InvalidArgument("host and device arrays are mixed: the tensor is on the host; fc.to_host() the other")
-    from ..cuda.array import asarray
-
-    return asarray(value, dtype)
+    return as_device(value, dtype)

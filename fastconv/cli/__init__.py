@@ -16,10 +16,9 @@ from typing import Any
 
 import click
 
-from ..errors import FastconvError, shown
+from ..errors import FastconvError, nearest, shown
 from ..interrupts import ENDING, exit_status, handlers, terminate
 from ..streams import put
-from .choices import nearest
 from .console import OutputLost, say
 
 COMMANDS = ("info", "warmup", "bench", "explain", "train")

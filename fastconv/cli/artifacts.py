@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FastconvError, InvalidArgument
-from ..files import brief, check_writable, json_text, lock_folder, unwritable, write_file
+from ..files import brief, check_writable, csv_text, json_text, lock_folder, write_text, writing
 from . import figures, plots
 from .console import say
 
@@ -86,34 +84,29 @@ class OutputFolder:
             (self.path / STATE).unlink(missing_ok=True)
         self.saved = [name for name in self.saved if name != STATE]
 
-    def history(self, epochs: Sequence[Mapping[str, float]]) -> None:
+    def history(self, figures: Mapping[str, Sequence[float]]) -> None:
         """history.json (Keras's form, a list for each figure) and history.csv (a line for each epoch).
 
         A figure that is no finite number is null in JSON, and nan or inf in CSV.
         """
-        names = list(epochs[0]) if epochs else list(FIGURES)
-        self.json(HISTORY, {name: [epoch[name] for epoch in epochs] for name in names})
-        table = io.StringIO(newline="")
-        rows = csv.writer(table)
-        rows.writerow(["epoch", *names])
-        rows.writerows([i, *(epoch[name] for name in names)] for i, epoch in enumerate(epochs, 1))
-        self._save(TABLE, lambda path: write_file(path, lambda file: file.write(table.getvalue().encode())))
+        figures = figures or dict.fromkeys(FIGURES, ())
+        self.json(HISTORY, figures)
+        table = csv_text([("epoch", *figures), *zip(itertools.count(1), *figures.values(), strict=False)])
+        self._save(TABLE, lambda path: write_text(path, table))
 
     def json(self, name: str, data: Any) -> None:
         """Any JSON file."""
-        text = json_text(data).encode()
-        self._save(name, lambda path: write_file(path, lambda file: file.write(text)))
+        self._save(name, lambda path: write_text(path, json_text(data)))
 
     def pictures(
-        self, title: str, epochs: Sequence[Mapping[str, float]], counts: np.ndarray | None, names: Any
+        self, title: str, curves: Mapping[str, Sequence[float]], counts: np.ndarray | None, names: Any
     ) -> None:
         """learning-curve.png and, where the test was done, confusion-matrix.png; a word where matplotlib is missing."""
         if not figures.available():
             say(MATPLOTLIB_MISSING)
             return
         try:
-            if epochs:
-                curves = {name: [e[name] for e in epochs] for name in epochs[0]}
+            if curves:
                 self._save(CURVE, lambda path: plots.draw_learning_curve(path, curves, title))
             if counts is not None:
                 total = int(counts.sum())
@@ -127,17 +120,11 @@ class OutputFolder:
     def _save(self, name: str, write: Callable[[Path], Any]) -> None:
         if self._overwrite and not self.saved:
             for old in self.held:  # nothing of the old run stays beside the new one
-                _remove(self.path / old)
+                with writing(self.path / old):
+                    (self.path / old).unlink(missing_ok=True)
         write(self.path / name)
         if name not in self.saved:
             self.saved.append(name)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
 
 
 def _make(path: Path, numbered: bool) -> tuple[Path, bool]:

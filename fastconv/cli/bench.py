@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InvalidArgument, shown
+from ..errors import InvalidArgument, nearest, shown
 from ..files import display
 from ..interrupts import exit_status
 from . import figures, use_threads
-from .choices import Choice, nearest
+from .choices import Choice
 from .console import JSON_HELP, Column, check_target, progress, say, show_table, tell, write_json
 
 if TYPE_CHECKING:

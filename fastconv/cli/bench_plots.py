@@ -46,7 +46,6 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Mapping[str, Peaks]) -
     ax.set_xlabel("operations of the direct method per byte of operands and result")
     ax.set_ylabel("GFLOP/s")
     ax.grid(which="major")
-    ax.set_axisbelow(True)
     if methods:
         ax.legend(frameon=False, loc="lower right")
     ax.set_title("fastconv under the machine's roof", loc="left")
@@ -79,7 +78,6 @@ def draw_ratios(path: Path, rows: Sequence[Row], rivals: Sequence[str]) -> None:
     ax.set_ylim(at - 0.2, -0.8)
     ax.margins(x=0.12)
     ax.grid(axis="x")
-    ax.set_axisbelow(True)
     ax.xaxis.set_major_formatter("{x:g}×")
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, len(rivals)), borderaxespad=0.4)
     ax.set_xlabel("to the right: fastconv is faster (logarithmic)")

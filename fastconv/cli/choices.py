@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from ..errors import shown
+from ..errors import nearest, shown
 
 
 class Choice(click.Choice):
@@ -20,14 +18,3 @@ class Choice(click.Choice):
         except click.BadParameter:
             words = [str(choice) for choice in self.choices]
             self.fail(f"{shown(value)} is not one of {', '.join(words)}{nearest(value, words)}", param, ctx)
-
-
-def nearest(word: Any, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` for the nearest known word, else nothing.
-
-    >>> nearest("mnits", ["mnist", "car-truck"]), nearest("x", ["mnist"])
-    ("; did you mean 'mnist'?", '')
-    """
-    words = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(str(word)[:100].lower(), words, 1)
-    return f"; did you mean {words[near[0]]!r}?" if near else ""

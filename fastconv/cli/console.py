@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import streams
 from ..errors import FastconvError
-from ..files import check_writable, json_text, write_file
+from ..files import check_writable, json_text, write_text
 from ..streams import Tolerant, put
 
 JSON_HELP = "Also write everything as JSON to this file; - writes it to standard output in place of the table."
@@ -42,7 +42,7 @@ def say(message: str = "") -> None:
 
 def tell(text: str) -> None:
     """What a command was asked for, on standard output; OutputLost if it cannot be had there."""
-    error = streams.say(text)
+    error = streams.print_line(text)
     if error is not None:
         raise OutputLost(error)
 
@@ -103,15 +103,22 @@ def progress(total: int, unit: str) -> Any:
         steps = itertools.count(1)
         yield lambda text: say(f"[{next(steps)}/{total}] {text}")
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}", markup=False))
-    stream: Any = Tolerant(sys.stderr)
-    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+    text = TextColumn("{task.fields[text]}", markup=False)
+    with progress_bar(TextColumn(unit), BarColumn(), MofNCompleteColumn(), text) as bar:
         task = bar.add_task(unit, total=total, text="")
         begun = itertools.count()
         yield lambda text: bar.update(task, completed=next(begun), text=text)
+
+
+def progress_bar(*columns: Any) -> Any:
+    """rich's moving line of these columns on standard error; what is said meanwhile stays above it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    stream: Any = Tolerant(sys.stderr)
+    return Progress(*columns, console=Console(file=stream, highlight=False), transient=True, redirect_stdout=False)
 
 
 def write_json(data: Any, target: str) -> None:
@@ -120,7 +127,7 @@ def write_json(data: Any, target: str) -> None:
     if target == "-":
         tell(text.removesuffix("\n"))
     else:
-        write_file(target, lambda file: file.write(text.encode()))
+        write_text(target, text)
 
 
 def check_target(target: str | None) -> None:

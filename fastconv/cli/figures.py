@@ -15,6 +15,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
     "axes.titlesize": 11,
+    "axes.axisbelow": True,
     "xtick.color": GREY,
     "ytick.color": GREY,
     "grid.color": "#e4e6e8",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..interrupts import ENDING, handlers
@@ -15,23 +16,30 @@ class Stopped(Exception):
     """Raised out of `fit` after a batch, when it was asked for."""
 
 
-class Interruption:
-    """Inside a ``with`` block the first signal only sets `number`; Ctrl-C after that interrupts at once.
+class Interruption(Callback):
+    """While it listens the first signal only sets `number`; Ctrl-C after that interrupts at once.
 
-    A second SIGTERM or SIGHUP does not: those who send them often send more than one.
+    A second SIGTERM or SIGHUP does not: those who send them often send more than one. As the last of the callbacks it
+    stops the training when the others have done what they do after a batch or an epoch.
     """
 
     number: int | None = None
     what_next = "Stopping after this batch, then saving"
 
-    def __enter__(self) -> Interruption:
-        ignored = [n for n in ENDING if n != signal.SIGINT and signal.getsignal(n) is signal.SIG_IGN]  # nohup
-        self._stack = ExitStack()
-        self._stack.enter_context(handlers({n: self._note for n in ENDING if n not in ignored}))
-        return self
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals in this block, but not those that were ignored before: by nohup, for example."""
+        ignored = [n for n in ENDING if n != signal.SIGINT and signal.getsignal(n) is signal.SIG_IGN]
+        with handlers({n: self._note for n in ENDING if n not in ignored}):
+            yield
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._stack.close()
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.number is not None:
+            raise Stopped
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.number is not None:
+            raise Stopped
 
     def _note(self, number: int, frame: object) -> None:
         if self.number is None:
@@ -39,19 +47,3 @@ class Interruption:
             say(f"{self.what_next}; Ctrl-C again stops at once.")
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
-
-
-class StopWhenAsked(Callback):
-    """The last of the callbacks: what the others do after a batch or an epoch is done when it stops."""
-
-    def __init__(self, interruption: Interruption) -> None:
-        super().__init__()
-        self._interruption = interruption
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._interruption.number is not None:
-            raise Stopped
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._interruption.number is not None:
-            raise Stopped

@@ -29,7 +29,6 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float]], titl
         ax.set_title(name, loc="left")
         ax.set_xlabel("epoch")
         ax.grid(axis="y")
-        ax.set_axisbelow(True)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlim(1, max(1.1, len(epochs)))
         ax.margins(y=0.12)

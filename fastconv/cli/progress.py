@@ -8,29 +8,31 @@ import time
 from typing import Any
 
 from ..errors import FastconvError
-from ..nn.callbacks import Callback
-from ..streams import Tolerant
-from .console import on_terminal, say
+from ..nn.callbacks import History
+from .console import on_terminal, progress_bar, say
 
-Figures = dict[str, float]
+Speeds = list[dict[str, float]]
 
 
 class Diverged(FastconvError, ArithmeticError):
     """The loss is no number any more: going on is useless."""
 
 
-class Progress(Callback):
+class Progress(History):
     """Shows loss, accuracy, images a second and the time left; keeps each epoch's figures.
+
+    On a terminal one line moves and one stays for every epoch; elsewhere there is a line for every tenth of an epoch.
 
     Parameters
     ----------
     epochs, images, batch_size : int
-    history, speeds : list of dict
+    history : dict of lists
+    speeds : list of dict
         Of the epochs that are done already, where a run is continued.
 
     Attributes
     ----------
-    history : list of dict
+    history : dict of lists
         The figures of each finished epoch: loss, accuracy, val_loss, val_accuracy.
     speeds : list of dict
         Seconds and images a second of each finished epoch's training, without its test.
@@ -39,19 +41,25 @@ class Progress(Callback):
     """
 
     def __init__(
-        self, epochs: int, images: int, batch_size: int, history: list[Figures], speeds: list[Figures]
+        self, epochs: int, images: int, batch_size: int, history: dict[str, list[float]], speeds: Speeds
     ) -> None:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         super().__init__()
-        self.history, self.speeds = list(history), list(speeds)
+        self.history, self.speeds = {name: list(values) for name, values in history.items()}, list(speeds)
         self.unfinished: dict[str, Any] | None = None
         self._epochs, self._images, self._batch_size = epochs, images, batch_size
         self._batches = math.ceil(images / batch_size)
-        self._before = len(history)
-        self._display = (_Bar if on_terminal(sys.stderr) else _Lines)(epochs, self._batches)
+        self._before = len(speeds)
+        self._moves = on_terminal(sys.stderr)
+        self._left = TimeRemainingColumn()
+        text, figures = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
+        self._bar = progress_bar(text, BarColumn(24), TaskProgressColumn(), figures, self._left)
+        self._bar.add_task(f"epoch 1/{epochs}", total=epochs * self._batches, text="first step")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._run_seconds = self._first = 0.0
-        self._display.start()
+        if self._moves:
+            self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch, self._trained = epoch, 0.0
@@ -68,23 +76,35 @@ class Progress(Callback):
             raise Diverged(
                 f"the loss is {logs['loss']} after batch {done} of epoch {self._epoch + 1}; use a smaller --lr"
             )
-        all_done = (self._epoch - self._before) * self._batches + done
-        to_do = (self._epochs - self._before) * self._batches - all_done
-        warm = self._run_seconds + self._trained - self._first
-        left = math.nan if all_done == 1 else warm / (all_done - 1) * to_do
-        self._display.update(self._epoch, done, logs, self._speed(done), left)
+        self._show(done, _figures(logs, self._speed(done)))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._run_seconds += time.perf_counter() - self._started
-        speed = {"seconds": self._trained, "images_per_second": self._speed(self._batches)}
-        self.history.append(_plain(logs or {}))
-        self.speeds.append(speed)
+        speed = self._speed(self._batches)
+        figures = _plain(logs or {})
+        super().on_epoch_end(epoch, figures)
+        self.speeds.append({"seconds": self._trained, "images_per_second": speed})
         self.unfinished = None
-        self._display.epoch(epoch, self.history[-1], speed)
+        test = ""
+        if "val_loss" in figures:
+            test = f"  test loss {figures['val_loss']:.4f}  test accuracy {figures['val_accuracy']:.4f}"
+        say(f"{self._name}  {_figures(figures, speed)}  {self._trained:.1f} s{test}")
 
     def close(self) -> None:
-        """Take the display away."""
-        self._display.stop()
+        """Take the moving line away."""
+        if self._moves:
+            self._bar.stop()
+
+    def _show(self, done: int, figures: str) -> None:
+        """Move the line on, or off a terminal say a new one where it is time for that."""
+        (task,) = self._bar.tasks
+        self._bar.update(task.id, description=self._name, completed=self._epoch * self._batches + done, text=figures)
+        tenth = done * 10 // self._batches
+        if not self._moves and tenth > (done - 1) * 10 // self._batches and tenth < 10:
+            say(f"{self._name}  {tenth * 10:3d} %  {figures}  {self._left.render(task)} left")
+
+    @property
+    def _name(self) -> str:
+        return f"epoch {self._epoch + 1}/{self._epochs}"
 
     def _speed(self, done: int) -> float:
         """Images a second in this epoch, without the very first step unless there was no other."""
@@ -96,93 +116,13 @@ class Progress(Callback):
     @property
     def _is_first_epoch(self) -> bool:
         """Whether this process trains its first epoch: one that compiles."""
-        return len(self.history) == self._before
+        return len(self.speeds) == self._before
 
 
-class _Lines:
-    """Off a terminal: a line for every tenth of an epoch."""
-
-    def __init__(self, epochs: int, batches: int) -> None:
-        self._epochs, self._batches = epochs, batches
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def update(self, epoch: int, done: int, logs: Any, speed: float, left: float) -> None:
-        tenth = done * 10 // self._batches
-        if tenth > (done - 1) * 10 // self._batches and tenth < 10:
-            say(f"epoch {epoch + 1}/{self._epochs}  {tenth * 10:3d} %  {running(logs, speed)}  {clock(left)} left")
-
-    def epoch(self, epoch: int, logs: Figures, speed: Figures) -> None:
-        say(epoch_line(epoch, self._epochs, logs, speed))
+def _figures(logs: Any, speed: float) -> str:
+    loss, accuracy = logs.get("loss", math.nan), logs.get("accuracy", math.nan)
+    return f"loss {loss:.4f}  accuracy {accuracy:.4f}  {speed:,.0f} images/s"
 
 
-class _Bar:
-    """On a terminal: one moving line for the run, and a line that stays for every epoch."""
-
-    def __init__(self, epochs: int, batches: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        self._epochs, self._batches = epochs, batches
-        stream: Any = Tolerant(sys.stderr)
-        self._console = Console(file=stream, highlight=False)
-        columns = (
-            TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[text]}"),
-        )  # fmt: skip
-        self._bar = RichProgress(*columns, console=self._console, transient=True, redirect_stdout=False)
-        self._task = self._bar.add_task(f"epoch 1/{epochs}", total=epochs * batches, text="first step")
-
-    def start(self) -> None:
-        self._bar.start()
-
-    def stop(self) -> None:
-        self._bar.stop()
-
-    def update(self, epoch: int, done: int, logs: Any, speed: float, left: float) -> None:
-        self._bar.update(
-            self._task,
-            description=f"epoch {epoch + 1}/{self._epochs}",
-            completed=epoch * self._batches + done,
-            text=f"{running(logs, speed)}  {clock(left)} left",
-        )
-
-    def epoch(self, epoch: int, logs: Figures, speed: Figures) -> None:
-        self._console.print(epoch_line(epoch, self._epochs, logs, speed), markup=False, soft_wrap=True)
-
-
-def running(logs: Any, speed: float) -> str:
-    """The figures of an epoch under way."""
-    return (
-        f"loss {logs.get('loss', math.nan):.4f}  accuracy {logs.get('accuracy', math.nan):.4f}  {speed:,.0f} images/s"
-    )
-
-
-def epoch_line(epoch: int, epochs: int, logs: Figures, speed: Figures) -> str:
-    """The figures of a finished epoch."""
-    test = ""
-    if "val_loss" in logs:
-        test = f"  test loss {logs['val_loss']:.4f}  test accuracy {logs['val_accuracy']:.4f}"
-    done = running(logs, speed["images_per_second"])
-    return f"epoch {epoch + 1}/{epochs}  {done}  {speed['seconds']:.1f} s{test}"
-
-
-def clock(seconds: float) -> str:
-    """m:ss, or h:mm:ss, or ?:?? where nothing is known.
-
-    >>> clock(61.6), clock(3700), clock(math.nan)
-    ('1:02', '1:01:40', '?:??')
-    """
-    if math.isnan(seconds):
-        return "?:??"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
-def _plain(logs: Any) -> Figures:
+def _plain(logs: Any) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items()}

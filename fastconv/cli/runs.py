@@ -20,7 +20,7 @@ from ..files import brief
 from ..nn.callbacks import Callback
 from .artifacts import FIGURES, HISTORY, RECORD, STATE, OutputFolder
 from .console import say
-from .progress import Figures, Progress
+from .progress import Progress
 
 DECISIVE = ("dataset", "epochs", "batch_size", "lr", "momentum", "seed", "limit")  # they determine every bit
 STATUSES = ("running", "finished", "interrupted", "diverged")
@@ -116,11 +116,11 @@ class Earlier:
                 )
         return arguments
 
-    def take_up(self, model: Any, images: int, batches: int) -> tuple[list[Figures], list[Figures]]:
+    def take_up(self, model: Any, images: int, batches: int) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
         """Load the state into the model; returns the figures and the speeds of the epochs that are done."""
         path = self._output.path / STATE
         if not path.exists():
-            return [], []  # it ended within its first epoch
+            return {}, []  # it ended within its first epoch
         counts = self.record.get("images")
         if not isinstance(counts, dict) or counts.get("training") != images:
             raise InvalidArgument(
@@ -129,10 +129,10 @@ class Earlier:
             )
         model.load_state(path)
         done, rest = divmod(int(model.optimizer.iterations), batches)
-        history, speeds = self._figures(), self.record.get("epochs")
-        if rest or not isinstance(speeds, list) or done > min(len(history), len(speeds)):
+        history, speeds = self._history(), self.record.get("epochs")
+        if rest or not isinstance(speeds, list) or done > min(len(history["loss"]), len(speeds)):
             raise self._damaged(STATE, f"it is that of another run than {HISTORY} and {RECORD}")
-        return history[:done], speeds[:done]
+        return {name: values[:done] for name, values in history.items()}, speeds[:done]
 
     @property
     def seconds(self) -> float:
@@ -140,16 +140,15 @@ class Earlier:
         seconds = self.record.get("seconds")
         return seconds if isinstance(seconds, (int, float)) else 0.0
 
-    def _figures(self) -> list[Figures]:
-        columns = self._read(HISTORY)
+    def _history(self) -> dict[str, list[float]]:
+        held = self._read(HISTORY)
         try:
-            rows = zip(*(columns[name] for name in FIGURES), strict=True)
-            return [
-                {name: math.nan if value is None else float(value) for name, value in zip(FIGURES, row, strict=True)}
-                for row in rows
-            ]
+            columns = {n: [math.nan if v is None else float(v) for v in held[n]] for n in FIGURES}
+            if len(set(map(len, columns.values()))) > 1:
+                raise ValueError
         except (KeyError, TypeError, ValueError):
             raise self._damaged(HISTORY, "it does not hold four lists of numbers") from None
+        return columns
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self._output.path / name

@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..cuda import backend
 from ..errors import FastconvError, InvalidArgument
 from ..files import display
 from ..measure import environment
 from ..measure.machine import processor_name
 from ..nn import applications, datasets, layers, optimizers
+from ..nn.metrics import confusion_matrix
 from ..nn.utils import to_categorical
+from ..ops.devices import require_device
 from ..simd.kernel_cache import kernel_cache_dir
 from .artifacts import RECORD, STATE, OutputFolder
-from .confusion import confused, confusion_matrix
 from .console import OutputLost, say, tell
-from .interruption import Interruption, Stopped, StopWhenAsked
+from .interruption import Interruption, Stopped
 from .progress import Diverged, Progress
 from .runs import Earlier, Keeper, Record
 
@@ -49,8 +49,8 @@ class Training:
         self.train_set, self.test_set = _load(module, arguments["data_dir"], arguments["limit"], len(self.names))
         images, batches = len(self.train_set[0]), -(-len(self.train_set[0]) // size)
         self.model = _model(self.train_set[0].shape[1:], len(self.names), arguments, batches)
-        history, speeds = earlier.take_up(self.model, images, batches) if earlier is not None else ([], [])
-        self.done, self.is_resumed = len(history), earlier is not None
+        history, speeds = earlier.take_up(self.model, images, batches) if earlier is not None else ({}, [])
+        self.done, self.is_resumed = len(speeds), earlier is not None
         self.progress = Progress(self.epochs, images, size, history, speeds)
         facts = {
             "arguments": {k: display(v) if isinstance(v, Path) else v for k, v in arguments.items()},
@@ -64,7 +64,8 @@ class Training:
 
     def run(self) -> None:
         """Train, save, judge, show; exits with the status of a signal that ended it early."""
-        with Interruption() as interruption:
+        interruption = Interruption()
+        with interruption.listening():
             try:
                 self._fit(interruption)
             except Stopped:
@@ -99,7 +100,7 @@ class Training:
             say(f"Kernels are compiled as they are needed, once; they are kept in {display(kernel_cache_dir())}")
 
     def _fit(self, interruption: Interruption) -> None:
-        callbacks = [self.progress, Keeper(self.output, self.progress, self.record), StopWhenAsked(interruption)]
+        callbacks = [self.progress, Keeper(self.output, self.progress, self.record), interruption]
         options: dict[str, Any] = {"epochs": self.epochs, "initial_epoch": self.done, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
@@ -122,7 +123,8 @@ class Training:
     def _finish(self) -> None:
         """Save what the training made, then judge it; only then is it finished, and its state of no use."""
         self._save("running", pictures=False)
-        counts = _judge(self.model, self.test_set, len(self.names))
+        x, y = self.test_set
+        counts = confusion_matrix(y, self.model.predict(x, verbose=0), len(self.names))
         test = {"classes": self.names, "confusion_matrix": counts.tolist()}
         try:
             self._all(
@@ -132,9 +134,9 @@ class Training:
             )
         finally:
             self._close(*_in_words(counts, self.names))
-        wrong = [name for name, value in self.progress.history[-1].items() if not math.isfinite(value)]
-        if wrong:
-            raise _no_number(f"{wrong[0]} is {self.progress.history[-1][wrong[0]]} after the last epoch", self.output)
+        for name, values in self.progress.history.items():
+            if not math.isfinite(values[-1]):
+                raise _no_number(f"{name} is {values[-1]} after the last epoch", self.output)
 
     def _draw(self, counts: Any = None) -> None:
         self.output.pictures(self.name, self.progress.history, counts, self.names)
@@ -189,7 +191,7 @@ def _model(shape: Any, classes: int, arguments: dict[str, Any], batches: int) ->
 
 def _device(kind: str) -> dict[str, str]:
     """A device and its name; DeviceMissing where there is no GPU, before anything is loaded."""
-    return {"kind": kind, "name": backend.require() if kind == "cuda" else processor_name()}
+    return {"kind": kind, "name": require_device() if kind == "cuda" else processor_name()}
 
 
 def _falling(lr: float, steps: int) -> Callable[[int], float]:
@@ -209,14 +211,20 @@ def _load(module: ModuleType, data_dir: Path | None, limit: int | None, classes:
     return sets[0], sets[1]
 
 
-def _judge(model: Any, test_set: Any, classes: int) -> Any:
-    """Confusion matrix on the test images."""
-    x, y = test_set
-    return confusion_matrix(y.argmax(axis=1), model.predict(x, verbose=0).argmax(axis=1), classes)
-
-
 def _in_words(counts: Any, names: Any) -> list[str]:
     """What the confusion matrix says, in a line or two."""
     right, total = int(counts.trace()), int(counts.sum())
     lines = [f"test accuracy {right / total:.4f} ({right:,} of {total:,} images right)"]
     return lines if right == total else [*lines, f"most frequent mistakes: {confused(counts, names)}"]
+
+
+def confused(counts: np.ndarray, names: Sequence[str], most: int = 3) -> str:
+    """The most frequent mistakes in words.
+
+    >>> confused(np.array([[8, 2], [0, 9]]), ["cat", "dog"])
+    'cat taken for dog (2)'
+    """
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
+    return ", ".join(f"{names[i]} taken for {names[j]} ({wrong[i, j]})" for i, j in pairs if wrong[i, j])

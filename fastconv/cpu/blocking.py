@@ -14,8 +14,7 @@ from ..config import settings
 from ..kept import kept
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from .items import Grid, Source
-from .lowering import Lowered
-from .pack import Axes
+from .lowering import Axes, Lowered
 
 WANTED_TASKS = 16  # enough for a fair share per thread on small machines, few enough to keep halos small
 
@@ -72,17 +71,7 @@ def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocki
     return Blocking(
         lanes=lanes,
         grid=grid,
-        source=Source(
-            C=low.C,
-            x=low.x_strides,
-            stride=Axes(*low.stride),
-            reach=Axes(*(span + 1 for span in low.span)),
-            left=low.interior[0],
-            right=low.interior[1],
-            pitch=pitch,
-            item_size=item_size,
-            unfolded=unfolded,
-        ),
+        source=Source(pitch, item_size, unfolded),
         strip_size=strip_size,
         staging_size=grid.items * rows * cols * lanes,
         depth=merged * low.C,

@@ -9,6 +9,7 @@ from ..problem import ConvProblem
 from ..simd.host import TILE_VECTORS, host, tile_rows
 from ..threads import team
 from .blocking import WANTED_TASKS, panel_lanes
+from .weight_grad import share
 from .work import Rate, Work
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
@@ -69,5 +70,4 @@ def _weights(op: str, groups: int, inner: int, outer: int, taps: int, itemsize: 
     copy = itemsize * groups * panels * panel_lanes(outer, itemsize) * taps * inner
     if op != "conv_weight_grad":
         return copy
-    blocks = min(panels, -(-WANTED_TASKS // groups))
-    return max(1, min(-(-WANTED_TASKS // (groups * blocks)), settings.scratch_bytes // copy)) * copy
+    return share(groups, WANTED_TASKS, panels, copy)[0] * copy

@@ -27,13 +27,14 @@ from ..kept import kept
 from ..problem import ConvProblem
 from . import activation as activations
 from .counts import ENGINE, RATES, panels_work
-from .lowering import Lowered, Strip, WeightStrides, lower_conv, lower_input_grad, strips, weight_strides
+from .lowering import Lowered, WeightStrides, lower_conv, lower_input_grad, weight_strides
 from .magnitude import is_finite
 from .nonfinite import sum_apart
 from .panels import PanelEngine, panel_engine
 from .planar.counts import planar_work
 from .planar.engine import PlanarEngine, planar_engine
 from .planar.weight_grad import planar_weights
+from .stretches import Stretch, stretches
 from .weight_grad import panel_weights
 from .work import Work
 
@@ -91,9 +92,9 @@ def conv_input_grad(
 def conv_weight_grad(
     problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, *, unfold: bool = False
 ) -> None:
-    """Write the gradient to the weights to dw: strips of it are added up."""
+    """Write the gradient to the weights to dw: stretches of it are added up."""
     at = weight_strides(problem)
-    for i, (low, x_start, y_start) in enumerate(_weight_strips(problem)):
+    for i, (low, x_start, y_start) in enumerate(_weight_stretches(problem)):
         part = dw if i == 0 else np.empty_like(dw)
         given = x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at
         planar = None if unfold else planar_weights(low, x.itemsize)
@@ -109,7 +110,7 @@ def work(problem: ConvProblem) -> Work:
 
 
 class Part(NamedTuple):
-    """A strip of a problem, its engine, and which of the packed weights it takes."""
+    """A stretch of a problem, its engine, and which of the packed weights it takes."""
 
     engine: PanelEngine | PlanarEngine
     weights: int
@@ -133,16 +134,16 @@ def _backward(problem: ConvProblem, unfold: bool) -> tuple[tuple[tuple[Part, ...
 
 
 @kept
-def _weight_strips(problem: ConvProblem) -> tuple[Strip, ...]:
-    """A gradient to the weights in strips, to be added up."""
-    return strips(lower_conv(problem))
+def _weight_stretches(problem: ConvProblem) -> tuple[Stretch, ...]:
+    """A gradient to the weights in stretches, to be added up."""
+    return stretches(lower_conv(problem))
 
 
 def _parts(whole: Lowered, itemsize: int, unfold: bool) -> tuple[Part, ...]:
-    """The strips of a problem with their engines: equal strips have one, and one form of the weights."""
+    """The stretches of a problem with their engines: equal ones have one, and one form of the weights."""
     engines: dict[int, tuple[int, PanelEngine | PlanarEngine]] = {}
     found = []
-    for low, x_start, y_start in strips(whole):
+    for low, x_start, y_start in stretches(whole):
         if id(low) not in engines:
             planar = None if unfold else planar_engine(low, itemsize)
             engines[id(low)] = len(engines), planar or panel_engine(low, itemsize, unfold)

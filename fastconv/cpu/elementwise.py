@@ -12,8 +12,7 @@ import numpy as np
 
 from ..simd.jit import kernel, parallel_kernel
 from ..threads import team
-from . import runs
-from .runs import add_columns, bounds
+from .runs import add_columns, bounds, cut_runs
 
 BLOCK = 8192
 
@@ -45,7 +44,7 @@ def activation_grad(
         dy = dz
     if sums is None and not masked:
         return
-    cut = runs.cut_runs(dy.shape, dy.ndim - 1 if axis is None else axis)
+    cut = cut_runs(dy.shape, dy.ndim - 1 if axis is None else axis)
     fold = 0 if sums is None else cut.fold
     partial = np.zeros(cut.tasks * fold)
     number = dy.dtype.type(0 if kind == "relu" else slope)

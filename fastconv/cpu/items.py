@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ..simd.jit import kernel
 from ..simd.vector import copy
-from .lowering import Strides
-from .pack import Axes, pack_strip
+from .lowering import Axes
+from .pack import pack_strip
 
 
 class Grid(NamedTuple):
@@ -44,15 +44,9 @@ class Block(NamedTuple):
 
 
 class Source(NamedTuple):
-    """How the input of an item is read: as it lies, from a strip of `pitch`, or from its unfolded matrix."""
+    """How the input of an item is read: as it lies, from a strip, or from its unfolded matrix."""
 
-    C: int
-    x: Strides
-    stride: Axes
-    reach: Axes  # padded elements that one output meets
-    left: int  # columns between left and right are neighbours in x
-    right: int
-    pitch: Axes
+    pitch: Axes  # distances of planes, rows and pixels
     item_size: int  # elements of a strip or matrix, 0 where x is read as it lies
     unfolded: int  # of a row of the matrix, 0 where there is none
 
@@ -67,18 +61,19 @@ def locate_item(item, grid):
 
 
 @kernel
-def gather_item(source, grid, item, x, x0, index, tap_offsets, dst, at, spare):
+def gather_item(low, source, grid, item, x, x0, index, tap_offsets, dst, at, spare):
     """Bring the input of one item to dst[at:]: its strip, or by way of a strip at dst[spare:] its unfolded matrix."""
-    here, stride, reach, pitch = locate_item(item, grid), source.stride, source.reach, source.pitch
+    here, stride, pitch = locate_item(item, grid), low.stride, source.pitch
     corner = Axes(here.plane * stride.d, here.row0 * stride.h, here.col0 * stride.w)
-    size = Axes(reach.d, (here.rows - 1) * stride.h + reach.h, (here.cols - 1) * stride.w + reach.w)
+    height, width = (here.rows - 1) * stride.h + low.span.h + 1, (here.cols - 1) * stride.w + low.span.w + 1
+    size = Axes(low.span.d + 1, height, width)
     strip = spare if source.unfolded else at
-    x0 += here.image * source.x.n
-    pack_strip(x, x0, source.x, source.C, index, corner, size, (source.left, source.right), dst, strip, pitch)
+    x0 += here.image * low.x.n
+    pack_strip(x, x0, low.x, low.C, index, corner, size, (low.left, low.right), dst, strip, pitch)
     if source.unfolded:
         for r in range(here.rows):
             for q in range(here.cols):
                 pixel = strip + r * stride.h * pitch.h + q * stride.w * pitch.w
                 row = at + (r * grid.cols + q) * source.unfolded
                 for t in range(tap_offsets.size):
-                    copy(dst, row + t * source.C, dst, pixel + tap_offsets[t], source.C)
+                    copy(dst, row + t * low.C, dst, pixel + tap_offsets[t], low.C)

@@ -24,7 +24,13 @@ from ..borders import border_index, counting_index, frozen
 from ..kept import kept
 from ..problem import Axis, ConvProblem, Triple
 
-LONGEST = 1 << 17  # columns of a problem, whose table takes 8 bytes each
+
+class Axes(NamedTuple):
+    """A number for each axis: distances, sizes or places of planes, rows and columns."""
+
+    d: int
+    h: int
+    w: int
 
 
 class Strides(NamedTuple):
@@ -47,6 +53,22 @@ class Taps(NamedTuple):
 
 
 ONE_TAP = Taps(1, 1)
+
+
+class Integers(NamedTuple):
+    """The integers of a lowered problem, as kernels read them (`simd.fields`)."""
+
+    groups: int
+    C: int
+    O: int  # noqa: E741 - the field's name for output channels
+    out: Axes
+    stride: Axes
+    span: Axes
+    left: int  # columns between left and right are neighbours in x
+    right: int
+    x: Strides
+    y: Strides
+    y_start: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +108,7 @@ class Lowered:
     def reads_in_place(self) -> bool:
         """True where the micro-kernel can read x as it lies: channels together and nothing added at the border."""
         together = self.C == 1 or self.x_strides.c == 1
-        return together and all(map(_is_identity, self.index))
+        return together and all(map(is_identity, self.index))
 
     @cached_property
     def fills(self) -> bool:
@@ -102,6 +124,23 @@ class Lowered:
     def interior(self) -> tuple[int, int]:
         """That of the columns."""
         return self.runs[2]
+
+    @property
+    def integers(self) -> Integers:
+        """What kernels know of the problem."""
+        return Integers(
+            groups=self.groups,
+            C=self.C,
+            O=self.O,
+            out=Axes(*self.out),
+            stride=Axes(*self.stride),
+            span=Axes(*self.span),
+            left=self.interior[0],
+            right=self.interior[1],
+            x=self.x_strides,
+            y=self.y_strides,
+            y_start=self.y_start,
+        )
 
     @cached_property
     def row_terms(self) -> np.ndarray:
@@ -213,7 +252,7 @@ def _phase(first: int, axis: Axis) -> _Phase:
 
 def flatten(low: Lowered) -> Lowered:
     """Merge axes that need not be told apart: a filter of one tap without border sees one long row of pixels."""
-    if len(low.taps) != 1 or low.stride != (1, 1, 1) or not all(map(_is_identity, low.index)):
+    if len(low.taps) != 1 or low.stride != (1, 1, 1) or not all(map(is_identity, low.index)):
         return low
     N, x, y, pixels = low.N, low.x_strides, low.y_strides, math.prod(low.out)
     if not (_adjoin(low.out, x) and _adjoin(low.out, y)):  # only a part of x or y is covered
@@ -234,39 +273,6 @@ def _adjoin(size: Triple, at: Strides) -> bool:
     """True where rows and planes of `size` follow one another without a gap."""
     D, H, W = size
     return (H == 1 or at.h == W * at.w) and (D == 1 or at.d == H * (at.h if H > 1 else W * at.w))
-
-
-class Strip(NamedTuple):
-    """A part of a lowered problem's columns, a problem of its own; its x and y begin so many elements later."""
-
-    low: Lowered
-    x_start: int
-    y_start: int
-
-
-def strips(whole: Lowered) -> tuple[Strip, ...]:
-    """The problem in strips of at most `LONGEST` columns; strips without a border are one problem at several places.
-
-    So the tables of a long signal, and the plans that are made of them, take no more memory than those of a short one.
-    """
-    columns, step, xw, yw = whole.out[2], whole.stride[2], whole.x_strides.w, whole.y_strides.w
-    if columns <= LONGEST or len(whole.taps) == 0:
-        return (Strip(whole, 0, 0),)
-    found: list[Strip] = []
-    inner: dict[int, Lowered] = {}
-    for first in range(0, columns, LONGEST):
-        count = min(LONGEST, columns - first)
-        table = whole.index[2][first * step : (first + count - 1) * step + whole.span[2] + 1]
-        start = int(table[0])
-        plain = start >= 0 and _is_identity(table - start)
-        low = inner.get(count) if plain else None
-        if low is None:
-            index = counting_index(len(table)) if plain else frozen(table.copy())
-            low = replace(whole, out=(*whole.out[:2], count), index=(*whole.index[:2], index))
-        if plain:
-            inner[count] = low
-        found.append(Strip(low, start * xw if plain else 0, first * yw))
-    return tuple(found)
 
 
 def weight_strides(problem: ConvProblem, transposed: bool = False) -> WeightStrides:
@@ -305,5 +311,6 @@ def _longest_run(table: np.ndarray) -> tuple[int, int]:
     return int(starts[longest]), int(ends[longest])
 
 
-def _is_identity(table: np.ndarray) -> bool:
+def is_identity(table: np.ndarray) -> bool:
+    """True for 0, 1, 2, ...: every element comes from its own place."""
     return len(table) > 0 and table[0] == 0 and table[-1] == len(table) - 1 and bool((np.diff(table) == 1).all())

@@ -14,8 +14,7 @@ import numpy as np
 
 from ..simd.jit import kernel, parallel_kernel
 from ..threads import team
-from . import runs
-from .runs import Runs, bounds, clear, fold_columns
+from .runs import Runs, bounds, clear, cut_runs, fold_columns
 
 
 def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
@@ -24,7 +23,7 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
     Sums of x and its square relative to each channel's first element, in double precision: an offset that is large
     beside the spread costs no accuracy.
     """
-    cut, C = runs.cut_runs(x.shape, axis), x.shape[axis]
+    cut, C = cut_runs(x.shape, axis), x.shape[axis]
     first = np.moveaxis(x, axis, -1).reshape(-1, C)[0] if x.size else np.zeros(C, x.dtype)
     shift = np.maximum(first, 0) if relu else first
     sums, squares = np.zeros((2, cut.tasks * cut.fold))
@@ -43,7 +42,7 @@ def batch_norm(
     epsilon: float, relu: bool,
 ) -> None:  # fmt: skip
     """y = (x - mean)*gamma/sqrt(var + epsilon) + beta, with relu(x) for x if `relu`."""
-    cut = runs.cut_runs(x.shape, axis)
+    cut = cut_runs(x.shape, axis)
     scale = gamma / np.sqrt(var.astype(np.float64) + epsilon)
     coefficients = (cut.spread(v, x.dtype) for v in (mean, scale, beta))
     numbers = _floor(x, relu), cut.periods, cut.width, *cut.geometry
@@ -71,7 +70,7 @@ def batch_norm_grad(
     dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool,
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
-    cut = runs.cut_runs(x.shape, axis)
+    cut = cut_runs(x.shape, axis)
     members, tasks = _tasks(cut, 4 * x.size)
     floor, sums, products = _floor(x, relu), *np.zeros((2, cut.tasks * cut.fold))
     flat, center = (x.reshape(-1), dy.reshape(-1)), cut.spread(mean, x.dtype)

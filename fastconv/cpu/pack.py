@@ -8,7 +8,6 @@ side by side, zeros where there are fewer.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,14 +16,6 @@ from ..simd.jit import kernel, parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
 from .lowering import WeightStrides
-
-
-class Axes(NamedTuple):
-    """A number for each axis: distances, sizes or places of planes, rows and columns."""
-
-    d: int
-    h: int
-    w: int
 
 
 @kernel

@@ -25,7 +25,7 @@ from ..simd.vector import lanes_of
 from ..threads import team
 from .blocking import choose_blocking
 from .items import Grid, Source, gather_item, locate_item
-from .lowering import Lowered, Strides, WeightStrides
+from .lowering import Integers, Lowered, WeightStrides
 from .pack import pack_bias, pack_panels, unpack_rows
 
 TILE_ROWS = tile_rows()
@@ -34,7 +34,9 @@ TILE_ROWS = tile_rows()
 class Sums(NamedTuple):
     """What `_sum_panels` knows of its problem; sizes count elements."""
 
-    O: int  # noqa: E741 - the field's name for output channels
+    low: Integers
+    source: Source
+    grid: Grid
     lanes: int  # output channels of a panel
     taps: int
     terms: int
@@ -42,10 +44,6 @@ class Sums(NamedTuple):
     round_terms: int
     spare: int  # where scratch behind the items begins
     staged: bool  # the output's channels do not lie together: results go by way of scratch
-    y_start: int
-    y: Strides
-    source: Source
-    grid: Grid
 
 
 class PanelEngine(NamedTuple):
@@ -81,7 +79,9 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
     block = choose_blocking(low, itemsize, unfold)
     staged = low.O > 1 and low.y_strides.c != 1
     sums = Sums(
-        O=low.O,
+        low.integers,
+        block.source,
+        block.grid,
         lanes=block.lanes,
         taps=len(low.taps),
         terms=len(block.a_offsets),
@@ -89,10 +89,6 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
         round_terms=block.round_terms,
         spare=block.items_size,
         staged=staged,
-        y_start=low.y_start,
-        y=low.y_strides,
-        source=block.source,
-        grid=block.grid,
     )
     tables = *low.index, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
     return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables)
@@ -105,21 +101,19 @@ def _sum_panels(
 ):  # fmt: skip
     """Each task: pack (and unfold) its items, then sum each of its panels over them."""
     sums, index, mine = fields(Sums, numbers), (planes_at, rows_at, cols_at), own[thread]
-    grid, source = sums.grid, sums.source
+    low, grid, source = sums.low, sums.grid, sums.source
     start = BIAS if bias.size else ZERO
     arrays = address(x), address(w), address(bias), address(y), address(mine)
     tables = address(a_offsets), address(b_offsets), address(row_terms)
     for task in range(first, last):
-        panel0, item0 = (
-            task % grid.panel_blocks * grid.panels,
-            task // grid.panel_blocks % grid.item_blocks * grid.items,
-        )
+        panel0 = task % grid.panel_blocks * grid.panels
+        item0 = task // grid.panel_blocks % grid.item_blocks * grid.items
         group = task // grid.panel_blocks // grid.item_blocks
-        items, panel1 = min(grid.all_items - item0, grid.items), min(grid.all_panels, panel0 + grid.panels)
+        panel1, items = min(grid.all_panels, panel0 + grid.panels), min(grid.all_items - item0, grid.items)
         if source.item_size:
             for i in range(items):
-                x0, at = group * source.C * source.x.c, i * source.item_size
-                gather_item(source, grid, item0 + i, x, x0, index, tap_offsets, mine, at, sums.spare)
+                x0, at = group * low.C * low.x.c, i * source.item_size
+                gather_item(low, source, grid, item0 + i, x, x0, index, tap_offsets, mine, at, sums.spare)
         for panel in range(panel0, panel1):
             # Rounds: a part of a large panel's terms stays in the cache while all items use it.
             for term0 in range(0, sums.terms, sums.round_terms):
@@ -133,32 +127,30 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
     """Terms term0..term1-1 of one panel over one item, the i-th in scratch."""
     x, w, bias, y, mine = arrays
     a_offsets, b_offsets, row_terms = tables
-    grid, source, here, lanes = sums.grid, sums.source, locate_item(item, sums.grid), sums.lanes
-    place, columns = (group * grid.all_panels + panel) * lanes, min(lanes, sums.O - panel * lanes)
-    y0 = sums.y_start + here.image * sums.y.n + (group * sums.O + panel * lanes) * sums.y.c
-    y0 += here.plane * sums.y.d + here.row0 * sums.y.h + here.col0 * sums.y.w
+    low, grid, source, lanes = sums.low, sums.grid, sums.source, sums.lanes
+    here, y_at = locate_item(item, grid), low.y
+    place, columns = (group * grid.all_panels + panel) * lanes, min(lanes, low.O - panel * lanes)
+    y0 = low.y_start + here.image * y_at.n + (group * low.O + panel * lanes) * y_at.c
+    y0 += here.plane * y_at.d + here.row0 * y_at.h + here.col0 * y_at.w
     rows, cols, terms0 = here.rows, here.cols, 2 * here.row0
-    c, c0, c_row, c_pixel = y, y0, sums.y.h, sums.y.w
+    c, c0, c_row, c_pixel = y, y0, y_at.h, y_at.w
     if sums.staged:
         c, c0, c_row, c_pixel = mine, sums.spare + i * grid.rows * grid.cols * lanes, cols * lanes, lanes
     a, a0 = mine, i * source.item_size
-    a_row, a_pixel = source.stride.h * source.pitch.h, source.stride.w * source.pitch.w
+    a_row, a_pixel = low.stride.h * source.pitch.h, low.stride.w * source.pitch.w
     if source.item_size == 0:
-        a, a0 = (
-            x,
-            here.image * source.x.n + group * source.C * source.x.c + here.plane * source.stride.d * source.pitch.d,
-        )
-        a0 += here.row0 * a_row + here.col0 * a_pixel
+        a, a0 = x, here.image * low.x.n + group * low.C * low.x.c
+        a0 += here.plane * low.stride.d * source.pitch.d + here.row0 * a_row + here.col0 * a_pixel
     if source.unfolded:
         a_row, a_pixel = grid.cols * source.unfolded, source.unfolded
         if cols == grid.cols and c_row == cols * c_pixel:  # adjoining rows: one row of pixels
             rows, cols = 1, rows * cols
     _sum_rows(
         rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, a, a0, a_row, a_pixel,
-        w, place * source.C * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
+        w, place * low.C * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
     )  # fmt: skip
     if sums.staged and term1 == sums.terms:
-        unpack_rows(mine, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, sums.y)
+        unpack_rows(mine, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
 
 
 @kernel

@@ -159,15 +159,15 @@ def conv(
     """Write the convolution of x with w, plus b, through the activation, to y."""
     bias = np.zeros(problem.O, x.dtype) if b is None else b
     with _ChannelsFirst(problem.channels_last, y) as out:
-        given = _first(problem, x), _filters_first(problem, w), bias, out
+        given = _first(problem, x), w if problem.prepared else _filters_first(problem, w), bias, out
         tasks = problem.N * problem.O
         _conv(team(tasks, problem.flops), tasks, *given, *_border(problem), *_steps(problem), problem.outputs)
     activations.apply(y, activation)
 
 
 def prepare(problem: ConvProblem, w: np.ndarray) -> np.ndarray:
-    """The weights as they are."""
-    return w
+    """A copy of the weights, output channels first."""
+    return np.array(_filters_first(problem, w))
 
 
 def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
@@ -230,7 +230,6 @@ def _first(problem: ConvProblem | PoolProblem, x: np.ndarray) -> np.ndarray:
 
 def _filters_first(problem: ConvProblem, w: np.ndarray) -> np.ndarray:
     """(O, C/groups, KD, KH, KW)."""
-    w = w.reshape(problem.w_shape3)
     return np.ascontiguousarray(np.moveaxis(w, (-1, -2), (0, 1))) if problem.channels_last else w
 
 

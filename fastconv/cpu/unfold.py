@@ -11,8 +11,8 @@ import numpy as np
 from ..problem import ConvProblem, Triple
 from ..simd.jit import kernel, parallel_kernel
 from ..simd.lane_math import add, evens
-from ..simd.lanes import address, clear_run, first_lanes, inlined, load, peek, poke, store, zeros
-from ..simd.vector import lanes_of
+from ..simd.lanes import address, first_lanes, inlined, load, peek, poke, store, zeros
+from ..simd.vector import clear, lanes_of
 from ..threads import team
 
 
@@ -63,7 +63,7 @@ def _unfold(thread, first, last, x, cols, sizes, window, out, stride, dilation, 
                     at = plane + (d * H + h) * W + shift + begin * stride[2]
                     _unfold_row(px, at, pc, o, begin, end, out[2], stride[2])
                 else:
-                    clear_run(pc, o, out[2])
+                    clear(pc, o, out[2])
                 o += out[2]
 
 
@@ -110,7 +110,7 @@ def _fold(thread, first, last, cols, dx, sizes, window, out, stride, dilation, b
     pc, px = address(cols), address(dx)
     taps, pixels = window[0] * window[1] * window[2], out[0] * out[1] * out[2]
     for task in range(first, last):
-        clear_run(px, task * D * H * W, D * H * W)
+        clear(px, task * D * H * W, D * H * W)
         for tap in range(taps):
             a, u = tap // (window[1] * window[2]), tap // window[2] % window[1]
             shift = tap % window[2] * dilation[2] - before[2]

@@ -23,8 +23,8 @@ from ..simd.vector import lanes_of
 from ..threads import team
 from .blocking import WANTED_TASKS, choose_blocking
 from .items import Grid, Source, gather_item, locate_item
-from .lowering import Lowered, Strides, WeightStrides
-from .pack import Axes, pack_strip
+from .lowering import Axes, Integers, Lowered, WeightStrides
+from .pack import pack_strip
 
 TILE_ROWS = tile_rows()
 TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and storing the sums, where planes allow
@@ -33,25 +33,23 @@ TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and s
 class Products(NamedTuple):
     """What `_accumulate` knows of its problem; sizes count elements."""
 
-    O: int  # noqa: E741 - the field's name for output channels
+    low: Integers
+    source: Source
+    grid: Grid
     lanes: int  # output channels of a panel
     taps: int
     depth: int  # input channels of adjoining taps together
     parts: int  # partial copies of dw
-    groups: int
     panels: int  # of a task
     panel_blocks: int
     together: int  # items summed at once
     a_row: int  # distances of rows and pixels of an item's input
     a_pixel: int
-    y: Strides
-    y_pitch: Axes  # of dy where it is read
-    y_size: int  # of an item's dy in scratch
-    y_at: int  # where it begins there
+    dy_pitch: Axes  # of dy where it is read
+    dy_size: int  # of an item's dy in scratch
+    dy_at: int  # where it begins there
     in_place: bool  # dy is read as it lies
     spare: int
-    source: Source
-    grid: Grid
 
 
 class PanelWeights(NamedTuple):
@@ -89,50 +87,48 @@ def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
     grid, source, lanes, y = block.grid, block.source, block.lanes, low.y_strides
     rows, cols = grid.rows, grid.cols
     copy = low.groups * grid.all_panels * len(low.taps) * low.C * lanes
-    parts, panels = _share(low.groups, grid.all_items, grid.all_panels, copy * itemsize)
+    parts, panels = share(low.groups, grid.all_items, grid.all_panels, copy * itemsize)
     in_place = low.O % lanes == 0 and y.c == 1
-    y_pitch = Axes(y.d, y.h, y.w) if in_place else Axes(0, cols * panels * lanes, panels * lanes)
-    y_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
-    a_row, a_pixel = source.stride.h * source.pitch.h, source.stride.w * source.pitch.w
+    dy_pitch = Axes(y.d, y.h, y.w) if in_place else Axes(0, cols * panels * lanes, panels * lanes)
+    dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
+    a_row, a_pixel = low.stride[1] * source.pitch.h, low.stride[2] * source.pitch.w
     if unfold:
         a_row, a_pixel = cols * source.unfolded, source.unfolded
     # Small planes are summed several at once: fewer rounds of loading and storing the sums.
     whole = (1, rows, cols) == low.out
     together = max(1, min(grid.all_items // parts, TERMS_TOGETHER // (rows * cols))) if whole else 1
-    y_at = together * source.item_size
-    spare = y_at + together * y_size
+    dy_at = together * source.item_size
+    spare = dy_at + together * dy_size
     products = Products(
-        O=low.O,
+        low.integers,
+        source,
+        grid,
         lanes=lanes,
         taps=len(block.a_offsets),
         depth=block.depth,
         parts=parts,
-        groups=low.groups,
         panels=panels,
         panel_blocks=-(-grid.all_panels // panels),
         together=together,
         a_row=a_row,
         a_pixel=a_pixel,
-        y=y,
-        y_pitch=y_pitch,
-        y_size=y_size,
-        y_at=y_at,
+        dy_pitch=dy_pitch,
+        dy_size=dy_size,
+        dy_at=dy_at,
         in_place=in_place,
         spare=spare,
-        source=source,
-        grid=grid,
     )
     tables = (
         *map(counting_index, low.out),
         block.tap_offsets,
         block.a_offsets,
-        _rows_of_planes(together, source.item_size or source.x.n, rows, a_row),
-        _rows_of_planes(together, y.n if in_place else y_size, rows, y_pitch.h),
+        _rows_of_planes(together, source.item_size or low.x_strides.n, rows, a_row),
+        _rows_of_planes(together, y.n if in_place else dy_size, rows, dy_pitch.h),
     )
     return PanelWeights(low, products, spare + (block.strip_size if unfold else 0), packed(products), tables)
 
 
-def _share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:
+def share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:
     """Partial copies of dw, of `size` bytes each, and panels of one task: enough tasks, and few copies to add up."""
     blocks = min(panels, -(-WANTED_TASKS // groups))
     wanted = -(-WANTED_TASKS // (groups * blocks))
@@ -152,37 +148,37 @@ def _accumulate(
     """Each task: its items in order, each added to one partial copy of its panels."""
     p, mine = fields(Products, numbers), own[thread]
     index, dy_index = (planes_at, rows_at, cols_at), (dy_planes, dy_rows, dy_cols)
-    grid, source, lanes, whole_row = p.grid, p.source, p.lanes, (0, dy_cols.size)
+    low, grid, source, lanes, whole_row = p.low, p.grid, p.source, p.lanes, (0, dy_cols.size)
     tables = address(taps), address(a_offsets), address(b_offsets)
     for task in range(first, last):
         panel0, part = task % p.panel_blocks * p.panels, task // p.panel_blocks % p.parts
         group = task // p.panel_blocks // p.parts
         panel1 = min(grid.all_panels, panel0 + p.panels)
         item0, item1 = grid.all_items * part // p.parts, grid.all_items * (part + 1) // p.parts
-        x0, channel = group * source.C * source.x.c, group * p.O + panel0 * lanes
-        count = min(p.O - panel0 * lanes, (panel1 - panel0) * lanes)
+        x0, channel = group * low.C * low.x.c, group * low.O + panel0 * lanes
+        count = min(low.O - panel0 * lanes, (panel1 - panel0) * lanes)
         for item in range(item0, item1, p.together):
             planes, here = min(p.together, item1 - item), locate_item(item, grid)
+            corner, size = Axes(here.plane, here.row0, here.col0), Axes(np.int64(1), here.rows, here.cols)
             a, a0 = address(mine), 0
             if not source.item_size:
-                a, a0 = address(x), x0 + here.image * source.x.n + here.plane * source.stride.d * source.pitch.d
+                a, a0 = address(x), x0 + here.image * low.x.n + here.plane * low.stride.d * source.pitch.d
                 a0 += here.row0 * p.a_row + here.col0 * p.a_pixel
-            b, b0 = address(mine), p.y_at
+            b, b0 = address(mine), p.dy_at
             if p.in_place:
-                b, b0 = address(dy), here.image * p.y.n + channel + here.plane * p.y.d
-                b0 += here.row0 * p.y.h + here.col0 * p.y.w
+                b, b0 = address(dy), here.image * low.y.n + channel + here.plane * low.y.d
+                b0 += here.row0 * low.y.h + here.col0 * low.y.w
             for i in range(planes):
                 if source.item_size:
                     at = i * source.item_size
-                    gather_item(source, grid, item + i, x, x0, index, tap_offsets, mine, at, p.spare)
+                    gather_item(low, source, grid, item + i, x, x0, index, tap_offsets, mine, at, p.spare)
                 if not p.in_place:
-                    corner, size = Axes(here.plane, here.row0, here.col0), Axes(np.int64(1), here.rows, here.cols)
-                    dy0, at = (here.image + i) * p.y.n + channel * p.y.c, p.y_at + i * p.y_size
-                    pack_strip(dy, dy0, p.y, count, dy_index, corner, size, whole_row, mine, at, p.y_pitch)
+                    dy0, at = (here.image + i) * low.y.n + channel * low.y.c, p.dy_at + i * p.dy_size
+                    pack_strip(dy, dy0, low.y, count, dy_index, corner, size, whole_row, mine, at, p.dy_pitch)
             start = ZERO if item == item0 else ACCUMULATE
             for panel in range(panel0, panel1):
-                at = ((part * p.groups + group) * grid.all_panels + panel) * p.taps * p.depth * lanes
-                columns = min(lanes, p.O - panel * lanes)
+                at = ((part * low.groups + group) * grid.all_panels + panel) * p.taps * p.depth * lanes
+                columns = min(lanes, low.O - panel * lanes)
                 _add_products(
                     p, planes * here.rows, here.cols, a, a0, b, b0 + (panel - panel0) * lanes, tables,
                     address(partial), at, columns, start, tile,
@@ -200,7 +196,7 @@ def _add_products(p, rows, cols, a, a0, b, b0, tables, partial, at, columns, sta
             c, end = p.depth * j // tiles, p.depth * (j + 1) // tiles
             multiply_tile(
                 tile, end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + peek(taps, t) + c, 1, p.a_pixel,
-                b, b0, p.y_pitch.w, partial, at + (t * p.depth + c) * lanes, lanes, columns, start, partial, 0, False,
+                b, b0, p.dy_pitch.w, partial, at + (t * p.depth + c) * lanes, lanes, columns, start, partial, 0, False,
             )  # fmt: skip
 
 

@@ -23,38 +23,10 @@ def device_function(activation: str | Callable[..., Any] | None, T: Any) -> Any:
     return numba.njit(_MAKERS[activation](T))
 
 
-def _relu(T: Any) -> Callable[[Any], Any]:
-    zero = T(0)
-
-    def relu(v: Any) -> Any:
-        return zero if v < zero else v  # NaN is not below zero: it stays
-
-    return relu
-
-
-def _leaky_relu(T: Any) -> Callable[[Any], Any]:
-    zero, slope = T(0), T(LEAKY_SLOPE)
-
-    def leaky_relu(v: Any) -> Any:
-        return v * slope if v < zero else v
-
-    return leaky_relu
-
-
-def _sigmoid(T: Any) -> Callable[[Any], Any]:
-    one = T(1)
-
-    def sigmoid(v: Any) -> Any:
-        return one / (one + math.exp(-v))
-
-    return sigmoid
-
-
-def _tanh(T: Any) -> Callable[[Any], Any]:
-    def tanh(v: Any) -> Any:
-        return math.tanh(v)
-
-    return tanh
-
-
-_MAKERS = {"relu": _relu, "leaky_relu": _leaky_relu, "sigmoid": _sigmoid, "tanh": _tanh}
+#: Makers of the functions for T, by name.
+_MAKERS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "relu": lambda T: lambda v: T(0) if v < T(0) else v,  # NaN is not below zero: it stays
+    "leaky_relu": lambda T: lambda v: v * T(LEAKY_SLOPE) if v < T(0) else v,
+    "sigmoid": lambda T: lambda v: T(1) / (T(1) + math.exp(-v)),
+    "tanh": lambda T: lambda v: math.tanh(v),
+}

@@ -14,14 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..errors import InvalidArgument
+from ..foreign import DLPACK_CUDA, LEGACY_STREAM, is_device_array
 from . import backend
+from .arrays import functions
+from .arrays.base import Wrapper
+from .arrays.layout import permute
+from .arrays.reduce import reduced
+from .arrays.ufuncs import apart, contiguous, copy_to, operand
 from .arrays.windows import Window, indexed, permuted, whole
-from .runtime import dlpack, interop
+from .exchange import as_device, from_host
+from .runtime import dlpack
 from .runtime.memory import lease_of
+from .runtime.streams import stream_of
 
 
-class Array(NDArrayOperatorsMixin):
+class Array(Wrapper, NDArrayOperatorsMixin):
     """An array in a GPU's memory, C-contiguous.
 
     Parameters
@@ -37,36 +44,8 @@ class Array(NDArrayOperatorsMixin):
     and the stream of what it was made from, and kernels run there.
     """
 
-    __slots__ = ("handle",)
+    __slots__ = ()
     __hash__ = None  # type: ignore[assignment]  # == compares elements
-
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size along each axis."""
-        return tuple(self.handle.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Dtype of the elements."""
-        return np.dtype(self.handle.dtype)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(self.handle.size)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.handle.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the elements."""
-        return self.size * self.dtype.itemsize
 
     @property
     def T(self) -> Array:
@@ -74,19 +53,14 @@ class Array(NDArrayOperatorsMixin):
         return self.transpose()
 
     @property
-    def gpu_data(self) -> Any:
-        """The memory, which remembers its device and stream."""
-        return getattr(self.handle, "gpu_data", None)
-
-    @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """Names the stream to wait for, as its version 3 asks."""
-        stream = backend.stream_of(self.handle) or interop.LEGACY_STREAM
+        stream = stream_of(self.handle) or LEGACY_STREAM
         return {**self.handle.__cuda_array_interface__, "stream": stream}
 
     def __dlpack_device__(self) -> tuple[int, int]:
         lease = lease_of(self.handle)
-        return dlpack.CUDA, backend.executor().device() if lease is None else lease.block.device
+        return DLPACK_CUDA[0], backend.executor().device() if lease is None else lease.block.device
 
     def __dlpack__(
         self, *, stream: int | None = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
@@ -96,8 +70,8 @@ class Array(NDArrayOperatorsMixin):
             raise BufferError(f"the array is on device {self.__dlpack_device__()}, not {tuple(dl_device)}")
         if copy:
             return self.copy().__dlpack__(stream=stream)
-        consumer = 0 if stream in (None, interop.LEGACY_STREAM) else stream
-        own = backend.stream_of(self.handle)
+        consumer = 0 if stream in (None, LEGACY_STREAM) else stream
+        own = stream_of(self.handle)
         if consumer not in (own, dlpack.NO_STREAM):
             backend.executor().wait(consumer, own)
         address = self.handle.__cuda_array_interface__["data"][0]
@@ -122,9 +96,7 @@ class Array(NDArrayOperatorsMixin):
         """A copy in another dtype; with ``copy=False`` the array itself where it has that dtype."""
         if not copy and np.dtype(dtype) == self.dtype:
             return self
-        from .arrays.ufuncs import contiguous
-
-        return contiguous(whole(self.handle), dtype)
+        return Array(contiguous(whole(self.handle), dtype))
 
     def copy(self) -> Array:
         """A copy on the same device."""
@@ -150,8 +122,6 @@ class Array(NDArrayOperatorsMixin):
         window = permuted(whole(self.handle), order)
         if window.contiguous:
             return self.reshape(window.shape)
-        from .arrays.layout import permute
-
         return Array(permute(self.handle, order))
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Array:
@@ -183,8 +153,6 @@ class Array(NDArrayOperatorsMixin):
         return self._reduced("argmax", axis, None, out, keepdims)
 
     def _reduced(self, name: str, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Array:
-        from .arrays.reduce import reduced
-
         y = Array(reduced(name, self.handle, axis, keepdims, dtype))
         if out is None:
             return y
@@ -200,20 +168,16 @@ class Array(NDArrayOperatorsMixin):
         window = indexed(whole(self.handle), index)
         if window.contiguous:
             return Array(backend.part(self.handle, window.start, window.size).reshape(window.shape))
-        from .arrays.ufuncs import contiguous
-
-        return contiguous(window)
+        return Array(contiguous(window))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        from .arrays.ufuncs import apart, copy_to, operand
-
         target = indexed(whole(self.handle), index)
-        source = operand(backend_array(value, self) if isinstance(value, (list, tuple)) else value)
+        source = operand(asarray(value, self.dtype) if isinstance(value, (list, tuple)) else value)
         if isinstance(source, Window):
             extra = len(source.shape) - len(target.shape)
             if extra > 0 and source.shape[:extra] == (1,) * extra:  # NumPy drops such axes
                 source = source._replace(shape=source.shape[extra:], steps=source.steps[extra:])
-            source = source if source == target else apart(source, self)
+            source = source if source == target else apart(source, self.handle)
         else:
             source = source if isinstance(source, np.generic) else self.dtype.type(source)
         copy_to(source, target)
@@ -222,14 +186,10 @@ class Array(NDArrayOperatorsMixin):
         return (self[i] for i in range(len(self)))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        from .arrays.functions import ufunc as call
-
-        return call(ufunc, method, inputs, options)
+        return functions.ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from .arrays.functions import served
-
-        return served(function)(*args, **kwargs)
+        return functions.served(function)(*args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TypeError("a device array is not copied to the host unasked: use .numpy()")
@@ -249,22 +209,10 @@ class Array(NDArrayOperatorsMixin):
 
 def asarray(obj: Any, dtype: Any = None) -> Array:
     """Any array on the device: a host array is copied there, another library's device array adopted without a copy."""
-    if isinstance(obj, Array):
-        return obj if dtype is None else obj.astype(dtype, copy=False)
-    if interop.is_device_array(obj):
-        return asarray(Array(backend.as_device(obj)), dtype)
-    if isinstance(obj, np.ma.MaskedArray) and np.ma.getmask(obj) is not np.ma.nomask:
-        raise InvalidArgument("a masked array has a mask; device arrays have none: fill it first")
-    array = np.asarray(obj, dtype)
-    if array.dtype.kind not in "biuf":
-        raise InvalidArgument(f"the dtype is {array.dtype}; device arrays hold real numbers and truth values")
-    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return Array(backend.to_device(native.reshape(array.shape)))
-
-
-def backend_array(values: Any, near: Array) -> Array:
-    """A Python sequence as an array of another's dtype."""
-    return asarray(values, near.dtype)
+    if not is_device_array(obj):
+        return Array(from_host(obj, dtype))
+    array = obj if isinstance(obj, Array) else Array(as_device(obj))
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def complete(shape: tuple[int, ...], size: int) -> tuple[int, ...]:

@@ -7,19 +7,19 @@ from all the places it was copied to. Both follow index tables of ``fastconv.bor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..borders import border_index
+from ..problem import ConvProblem, Triple
 from . import backend
 from .backend import cuda
-from .indexing import channel_axes, make_position
+from .indexing import Strides, channel_axes, make_position, strides_of
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide, table
-from .lowering import Strides, Triple, split, strides_of
-
-Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def make_pad(T: Any, S: Any, U: Any) -> Callable[..., None]:
@@ -63,50 +63,43 @@ def make_fold(T: Any, S: Any, U: Any) -> Callable[..., None]:
     return fold
 
 
-def padded(x: Any, padding: Pairs, mode: str, channels_last: bool) -> tuple[Any, Triple]:
-    """x, or its copy with a border that is not zeros; and the zeros that convolution kernels shall see before it."""
-    if _only_zeros(padding, mode):
-        return x, _before(padding)
-    xp, before = unfolded(x, padding, mode, channels_last)
-    N, C, size = split(x.shape, channels_last)
-    wide = needs_wide(x.size, xp.size)
-    tables = _tables(border_index, size, padding, mode, wide)
-    _each(make_pad, x, xp, tables, strides_of(C, size, channels_last), xp.shape, channels_last, wide)
-    return xp, before
+def padded(p: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
+    """The problem that convolution kernels shall solve, and x for it, copied with a border that is not zeros."""
+    if not p.bordered:
+        return p, x
+    inside = _inside(p)
+    xp = _scratch(inside, x.dtype)
+    _each(make_pad, p, x, xp, border_index, strides_of(p.C, p.size, p.channels_last), inside.size)
+    return inside, xp
 
 
-def unfolded(dx: Any, padding: Pairs, mode: str, channels_last: bool) -> tuple[Any, Triple]:
-    """dx, or scratch for the gradient of its copy with a border that is not zeros; and the zeros before it."""
-    if _only_zeros(padding, mode):
-        return dx, _before(padding)
-    N, C, (D, H, W) = split(dx.shape, channels_last)
-    D, H, W = (n + before + after for n, (before, after) in zip((D, H, W), padding, strict=True))
-    shape = (N, D, H, W, C) if channels_last else (N, C, D, H, W)
-    return backend.scratch("padded", N * C * D * H * W, dx.dtype).reshape(shape), (0, 0, 0)
+def unfolded(p: ConvProblem, dx: Any) -> tuple[ConvProblem, Any]:
+    """The problem that kernels shall solve, and where to: dx, or room for its gradient with the border."""
+    return (_inside(p), _scratch(_inside(p), dx.dtype)) if p.bordered else (p, dx)
 
 
-def fold(dxp: Any, dx: Any, padding: Pairs, mode: str, channels_last: bool) -> None:
+def fold(p: ConvProblem, dxp: Any, dx: Any) -> None:
     """Write to `dx` the gradient of what `padded` made a copy of, unless `dxp` is `dx` itself."""
-    if dxp is dx:
-        return
-    size = split(dx.shape, channels_last)[2]
-    N, C, large = split(dxp.shape, channels_last)
-    wide = needs_wide(dx.size, dxp.size)
-    tables = _tables(_copies, size, padding, mode, wide)
-    _each(make_fold, dxp, dx, tables, strides_of(C, large, channels_last), dx.shape, channels_last, wide)
+    if dxp is not dx:
+        _each(make_fold, p, dxp, dx, _copies, strides_of(p.C, p.padded, p.channels_last), p.size)
+
+
+_inside = lru_cache(maxsize=256)(ConvProblem.inside)
+
+
+def _scratch(p: ConvProblem, dtype: Any) -> Any:
+    return backend.scratch("padded", math.prod(p.x_shape3), dtype).reshape(p.x_shape3)
 
 
 def _each(
-    factory: Callable[..., Callable[..., None]], source: Any, target: Any, tables: Any, strides: Strides,
-    shape: tuple[int, ...], channels_last: bool, wide: bool,
+    factory: Callable[..., Callable[..., None]], p: ConvProblem, source: Any, target: Any,
+    build: Callable[..., np.ndarray], strides: Strides, size: Triple,
 ) -> None:  # fmt: skip
-    N, C, size = split(shape, channels_last)
-    args = flat(source), flat(target), *tables, strides, size, *channel_axes(C, channels_last), target.size
+    """Start a kernel with one thread for each element of `target`, whose axes have `size`, by tables of each axis."""
+    wide = needs_wide(source.size, target.size)
+    tables = (table(build, (axis.size, axis.before, axis.after, p.padding_mode), wide) for axis in p.axes)
+    args = flat(source), flat(target), *tables, strides, size, *channel_axes(p.C, p.channels_last), target.size
     launch(factory, (), blocks_for(target.size), args, dtype=target.dtype, wide=wide)
-
-
-def _tables(build: Callable[..., np.ndarray], size: Triple, padding: Pairs, mode: str, wide: bool) -> tuple[Any, ...]:
-    return tuple(table(build, (n, *pair, mode), wide) for n, pair in zip(size, padding, strict=True))
 
 
 def _copies(n: int, before: int, after: int, mode: str) -> np.ndarray:
@@ -114,11 +107,3 @@ def _copies(n: int, before: int, after: int, mode: str) -> np.ndarray:
     index = border_index(n, before, after, mode)
     bounds = n + 1 + np.concatenate([[0], np.cumsum(np.bincount(index, minlength=n))])
     return np.concatenate([bounds, np.argsort(index, kind="stable")])
-
-
-def _only_zeros(padding: Pairs, mode: str) -> bool:
-    return mode == "zeros" or not any(before or after for before, after in padding)
-
-
-def _before(padding: Pairs) -> Triple:
-    return padding[0][0], padding[1][0], padding[2][0]

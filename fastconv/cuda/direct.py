@@ -9,44 +9,18 @@ Error: below terms*eps*(|x|*|w|), terms = C/groups*KD*KH*KW (forward).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from ..problem import ConvProblem
 from . import backend, border
 from .activation import device_function
 from .backend import cuda
-from .filters import Filters, cut, filters_of, sum_parts
+from .filters import Filters, count_parts, filters_of, sum_parts
 from .halves import through_float32
-from .indexing import channel_axes, make_position
-from .keywords import by_keywords
+from .indexing import Shape, Strides, channel_axes, make_position, shape_of, strides_xy
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
-from .lowering import Strides, Triple, kernel_of, split, strides_of
 from .planar import depthwise, depthwise_grad, direct_tiled
 from .pointwise import fill
-
-
-class Shape(NamedTuple):
-    """Sizes of x and y, channels of a group, taps, and how windows lie over x."""
-
-    D: int
-    H: int
-    W: int
-    OD: int
-    OH: int
-    OW: int
-    inputs: int
-    outputs: int
-    KD: int
-    KH: int
-    KW: int
-    stride_d: int
-    stride_h: int
-    stride_w: int
-    dilation_d: int
-    dilation_h: int
-    dilation_w: int
-    before_d: int
-    before_h: int
-    before_w: int
 
 
 def make_conv(T: Any, S: Any, U: Any, bias: bool, activation: Any) -> Callable[..., None]:
@@ -160,122 +134,85 @@ def make_weight_grad(T: Any, S: Any, U: Any) -> Callable[..., None]:
 
 
 @entry
-def conv_plain(x: Any, w: Any, b: Any, y: Any, *, activation: Any, **geometry: Any) -> None:
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, *, activation: Any) -> None:
     """y = activation(b + conv(x, w)); x, w, y have three spatial axes; b and activation may be None."""
     if y.size == 0:
         return
-    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).outputs
-    _chosen("conv", w, x, y, results, _conv, **geometry)(x, w, b, y, activation=activation, **geometry)
+    if depthwise.serves(p):
+        _in_halves(p, depthwise.conv)(p, x, w, b, y, activation=activation)
+    else:
+        through_float32(direct_tiled.conv if direct_tiled.serves(p) else _conv)(p, x, w, b, y, activation=activation)
 
 
-def _chosen(
-    op: str, w: Any, x: Any, y: Any, results: int, plain: Callable[..., None], **geometry: Any
-) -> Callable[..., None]:
-    """What serves a problem with so many results a group: a kernel made for such, else the plain one."""
-    last, stride, padding = geometry["channels_last"], geometry["stride"], geometry["padding"]
-    size, out = split(x.shape, last)[2], split(y.shape, last)[2]
-    if depthwise.serves(w.shape, size, out, stride, padding, last):
-        run = depthwise.conv if op == "conv" else depthwise.conv_input_grad
-        # Borders other than zeros are made in float32.
-        return run if geometry["padding_mode"] == "zeros" else through_float32(run)
-    if direct_tiled.serves(kernel_of(w.shape, last), size, out, stride, padding, results):
-        plain = direct_tiled.conv if op == "conv" else direct_tiled.conv_input_grad
-    return through_float32(plain)
+def _in_halves(p: ConvProblem, run: Callable[..., None]) -> Callable[..., None]:
+    """A depthwise kernel takes arrays of 16 bits as they are; borders other than zeros are made in float32."""
+    return run if p.padding_mode == "zeros" else through_float32(run)
 
 
-def _conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    filters = filters_of(w.shape, groups, channels_last)
-    shape, xs, _ = _shape(x, w, y, stride, dilation, before, groups, channels_last)
-    axes = channel_axes(filters.outputs * groups, channels_last)
+def _conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, activation: Any) -> None:
+    p, x = border.padded(p, x)
     bias = flat(w) if b is None else flat(b)  # a kernel has no optional arguments
+    axes = channel_axes(p.O, p.channels_last)
     launch(
         make_conv,
         (b is not None, activation),
         blocks_for(y.size),
-        (flat(x), flat(w), bias, flat(y), shape, xs, filters, *axes, y.size),
+        (flat(x), flat(w), bias, flat(y), shape_of(p), strides_xy(p)[0], filters_of(p), *axes, y.size),
         dtype=y.dtype,
         wide=needs_wide(x.size, w.size, y.size),
     )
 
 
 @entry
-def conv_input_grad_plain(dy: Any, w: Any, dx: Any, **geometry: Any) -> None:
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx: each element gathers from the outputs whose windows hold it."""
     if dx.size == 0:
         return
-    results = filters_of(w.shape, geometry["groups"], geometry["channels_last"]).channels
-    _chosen("conv_input_grad", w, dx, dy, results, _conv_input_grad, **geometry)(dy, w, dx, **geometry)
+    if depthwise.serves(p):
+        _in_halves(p, depthwise.conv_input_grad)(p, dy, w, dx)
+    else:
+        run = direct_tiled.conv_input_grad if direct_tiled.serves(p) else _conv_input_grad
+        through_float32(run)(p, dy, w, dx)
 
 
-def _conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    filters = filters_of(w.shape, groups, channels_last)
-    shape, _, ys = _shape(target, w, dy, stride, dilation, before, groups, channels_last)
-    axes = channel_axes(filters.channels * groups, channels_last)
+def _conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
+    inner, target = border.unfolded(p, dx)
+    axes = channel_axes(p.C, p.channels_last)
     launch(
         make_input_grad,
         (),
         blocks_for(target.size),
-        (flat(dy), flat(w), flat(target), shape, ys, filters, *axes, target.size),
+        (flat(dy), flat(w), flat(target), shape_of(inner), strides_xy(p)[1], filters_of(p), *axes, target.size),
         dtype=dx.dtype,
         wide=needs_wide(dy.size, w.size, target.size),
     )
-    border.fold(target, dx, padding, padding_mode, channels_last)
+    border.fold(p, target, dx)
 
 
 @entry
 @through_float32
-def conv_weight_grad_plain(x: Any, dy: Any, dw: Any, **geometry: Any) -> None:
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw: each thread sums one weight over a run of output rows; the runs' sums are added in order."""
     if dy.size == 0:
         fill(dw, 0)
-        return
-    last = geometry["channels_last"]
-    size, out = split(x.shape, last)[2], split(dy.shape, last)[2]
-    deep = depthwise.serves(dw.shape, size, out, geometry["stride"], geometry["padding"], last)
-    (depthwise_grad.conv_weight_grad if deep else _conv_weight_grad)(x, dy, dw, **geometry)
+    elif depthwise.serves(p):
+        depthwise_grad.conv_weight_grad(p, x, dy, dw)
+    else:
+        _conv_weight_grad(p, x, dy, dw)
 
 
-def _conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    filters = filters_of(dw.shape, groups, channels_last)
-    shape, xs, ys = _shape(x, dw, dy, stride, dilation, before, groups, channels_last)
-    rows = x.shape[0] * shape.OD * shape.OH
-    parts, part = cut(rows, shape.OW, blocks_for(dw.size), dw.size * dw.dtype.itemsize)
+def _conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
+    p, x = border.padded(p, x)
+    rows = p.N * p.out[0] * p.out[1]
+    parts, part = count_parts(rows, p.out[2], blocks_for(dw.size), dw.size * dw.dtype.itemsize)
     total = parts * dw.size
     partial = backend.scratch("parts", total, dw.dtype)
     launch(
         make_weight_grad,
         (),
         blocks_for(total),
-        (flat(x), flat(dy), partial, shape, xs, ys, rows, part, dw.size, total),
+        (flat(x), flat(dy), partial, shape_of(p), *strides_xy(p), rows, part, dw.size, total),
         dtype=dw.dtype,
         wide=needs_wide(x.size, dy.size, total),
     )
-    sum_parts(partial, dw, filters, parts)
-
-
-def _shape(
-    x: Any, w: Any, y: Any, stride: Triple, dilation: Triple, before: Triple, groups: int, channels_last: bool
-) -> tuple[Shape, Strides, Strides]:
-    """The problem for a kernel, and the strides of x and y."""
-    _, C, size = split(x.shape, channels_last)
-    _, outputs, out = split(y.shape, channels_last)
-    kernel = kernel_of(w.shape, channels_last)
-    shape = Shape(*size, *out, C // groups, outputs // groups, *kernel, *stride, *dilation, *before)
-    return shape, strides_of(C, size, channels_last), strides_of(outputs, out, channels_last)
-
-
-conv = by_keywords(conv_plain)
-conv_input_grad = by_keywords(conv_input_grad_plain)
-conv_weight_grad = by_keywords(conv_weight_grad_plain)
+    sum_parts(partial, dw, filters_of(p), parts)

@@ -19,90 +19,61 @@ from .backend import cuda
 from .channels import AHEAD, Cut, layout_of, make_add_parts, make_fold, make_place, make_walk
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
 from .pointwise import fill
-from .runtime.source import unrolled
+from .runtime.source import known, unrolled
 
 EACH = 4
 HASHED = 8192  # elements that share a key of dropout's hash: cpu/elementwise's BLOCK
 U32, U64 = numba.uint32, numba.uint64
 
 
-def make_unary(T: Any, S: Any, U: Any, kind: str) -> Callable[..., None]:
-    """y = f(x); `kind` is "relu", "leaky_relu" (with `slope`), "sigmoid" or "tanh"."""
-    function = _function(kind, T)
+def make_activation(T: Any, S: Any, U: Any, kind: str, gradient: bool) -> Callable[..., None]:
+    """z = f(x), or with `gradient` z = x * (derivative of f, whose output is y); `slope` is leaky_relu's."""
+    function: Any = _gradient(kind, T) if gradient else _function(kind, T)
 
-    def unary(x: Any, y: Any, slope: Any, total: Any) -> None:
+    def activation(x: Any, y: Any, z: Any, slope: Any, total: Any) -> None:
         v = cuda.local.array(EACH, T)
         first = U(U(cuda.blockIdx.x) * U(EACH * BLOCK) + U(cuda.threadIdx.x))
         for k in unrolled(EACH):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                v[k] = function(x[i], slope)
+                if known(gradient):
+                    v[k] = function(x[i], y[i], slope)
+                else:
+                    v[k] = function(x[i], slope)
         for k in unrolled(EACH):
             i = U(first + U(k * BLOCK))
             if i < U(total):
-                y[i] = v[k]
+                z[i] = v[k]
 
-    return unary
+    return activation
 
 
 def _function(kind: str, T: Any) -> Callable[[Any, Any], Any]:
     """An activation of a number; NaN stays NaN."""
 
-    def relu(v: Any, slope: Any) -> Any:
-        return T(0) if v < T(0) else v
-
-    def leaky_relu(v: Any, slope: Any) -> Any:
-        return T(v * slope) if v < T(0) else v
-
     def sigmoid(v: Any, slope: Any) -> Any:
         e = T(math.exp(-abs(v)))  # never overflows
         return T((e if v < T(0) else T(1)) / (T(1) + e))
 
-    def tanh(v: Any, slope: Any) -> Any:
-        return T(math.tanh(v))
-
-    return numba.njit({"relu": relu, "leaky_relu": leaky_relu, "sigmoid": sigmoid, "tanh": tanh}[kind])
+    functions = {
+        "relu": lambda v, slope: T(0) if v < T(0) else v,
+        "leaky_relu": lambda v, slope: T(v * slope) if v < T(0) else v,
+        "sigmoid": sigmoid,
+        "tanh": lambda v, slope: T(math.tanh(v)),
+    }
+    return numba.njit(functions[kind])
 
 
 def _gradient(kind: str | None, T: Any) -> Callable[[Any, Any, Any], Any]:
     """``gradient(d, y, slope)``: the gradient d to an activation's output y, taken to its input."""
-
-    def none(d: Any, y: Any, slope: Any) -> Any:
-        return d
-
-    def relu(d: Any, y: Any, slope: Any) -> Any:
-        return T(0) if y <= T(0) else d
-
-    def leaky_relu(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * slope) if y <= T(0) else d
-
-    def sigmoid(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * (y * (T(1) - y)))
-
-    def tanh(d: Any, y: Any, slope: Any) -> Any:
-        return T(d * (T(1) - y * y))
-
-    functions = {None: none, "relu": relu, "leaky_relu": leaky_relu, "sigmoid": sigmoid, "tanh": tanh}
+    functions = {
+        None: lambda d, y, slope: d,
+        "relu": lambda d, y, slope: T(0) if y <= T(0) else d,
+        "leaky_relu": lambda d, y, slope: T(d * slope) if y <= T(0) else d,
+        "sigmoid": lambda d, y, slope: T(d * (y * (T(1) - y))),
+        "tanh": lambda d, y, slope: T(d * (T(1) - y * y)),
+    }
     return numba.njit(functions[kind])
-
-
-def make_activation_grad(T: Any, S: Any, U: Any, kind: str) -> Callable[..., None]:
-    """dz = dy * (derivative of an activation whose output is y)."""
-    gradient = _gradient(kind, T)
-
-    def activation_grad(dy: Any, y: Any, dz: Any, slope: Any, total: Any) -> None:
-        v = cuda.local.array(EACH, T)
-        first = U(U(cuda.blockIdx.x) * U(EACH * BLOCK) + U(cuda.threadIdx.x))
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                v[k] = gradient(dy[i], y[i], slope)
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(total):
-                dz[i] = v[k]
-
-    return activation_grad
 
 
 def make_gradient_sums(T: Any, S: Any, U: Any, threads: int, lanes: int, kind: str | None) -> Callable[..., None]:
@@ -194,7 +165,8 @@ def mixed(value: Any) -> Any:
 @entry
 def activate(x: Any, y: Any, *, kind: str, slope: float = 0.0) -> None:
     """y = "relu", "leaky_relu" (with a slope), "sigmoid" or "tanh" of x."""
-    _each(make_unary, (kind,), y, flat(x), flat(y), np.dtype(y.dtype).type(slope))
+    x = flat(x)
+    _each(make_activation, (kind, False), y, x, x, flat(y), np.dtype(y.dtype).type(slope))
 
 
 @entry
@@ -208,7 +180,7 @@ def activation_grad(
     number = np.dtype(dy.dtype).type(slope)
     if axis is None:
         assert kind is not None
-        _each(make_activation_grad, (kind,), dz, flat(dy), flat(y), flat(dz), number)
+        _each(make_activation, (kind, True), dz, flat(dy), flat(y), flat(dz), number)
         return
     if dy.size == 0:
         fill(sums, 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..config import settings
+from ..problem import ConvProblem
 from .backend import cuda
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 
@@ -24,15 +25,17 @@ class Filters(NamedTuple):
     c: int
     o: int
 
+    @property
+    def exchanged(self) -> Filters:
+        """Input channels for output channels, as the input gradient has them."""
+        return Filters(self.taps, self.outputs, self.channels, self.group, self.tap, self.o, self.c)
 
-def filters_of(shape: tuple[int, ...], groups: int, channels_last: bool) -> Filters:
-    """Sizes and strides of weights (O, C/groups, KD, KH, KW), or (KD, KH, KW, C/groups, O) with `channels_last`."""
-    if channels_last:
-        *kernel, channels, total = shape
-        taps, outputs = kernel[0] * kernel[1] * kernel[2], total // groups
-        return Filters(taps, channels, outputs, outputs, channels * total, total, 1)
-    total, channels, *kernel = shape
-    taps, outputs = kernel[0] * kernel[1] * kernel[2], total // groups
+
+def filters_of(p: ConvProblem) -> Filters:
+    """Sizes and strides of a problem's weights (O, C/groups, KD, KH, KW), or (KD, KH, KW, C/groups, O)."""
+    taps, channels, outputs = p.taps, p.inputs, p.outputs
+    if p.channels_last:
+        return Filters(taps, channels, outputs, outputs, channels * p.O, p.O, 1)
     return Filters(taps, channels, outputs, outputs * channels * taps, 1, taps, channels * taps)
 
 
@@ -95,7 +98,7 @@ def sum_parts(parts: Any, dw: Any, filters: Filters, count: int, padded: int = 0
     launch(make_sum_parts, constants, blocks_for(size), args, dtype=parts.dtype, wide=needs_wide(count * part))
 
 
-def cut(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:
+def count_parts(items: int, pixels: int, blocks: int, size: int) -> tuple[int, int]:
     """How many parts a sum is cut into, and items of a part.
 
     A function of the problem alone: the order of the sum must not depend on the device.

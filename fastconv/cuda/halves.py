@@ -10,6 +10,7 @@ import numpy as np
 
 from . import backend, ptx
 from .backend import cuda
+from .exchange import as_device
 from .launch import BLOCK, blocks_for, flat, launch, needs_wide
 from .runtime.source import inlined
 
@@ -54,7 +55,7 @@ def half_of(array: Any, dtype: np.dtype) -> Half:
     """A host array, converted to `dtype`, or a device array of float16 as `Half`."""
     if isinstance(array, np.ndarray):
         return Half(backend.to_device(np.ascontiguousarray(array, dtype).view(np.uint16)), dtype)
-    array = backend.as_device(array, np.float16)
+    array = as_device(array, np.float16)
     return Half(backend.executor().bits(array), dtype, array)
 
 
@@ -71,28 +72,16 @@ def to_host(half: Half) -> np.ndarray:
     return backend.to_host(half.bits).view(half.dtype)
 
 
-def make_widen(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
-    """y[i] = x[i] in float32; one thread per element."""
-    convert = _WIDEN[numbers]
+def make_convert(T: Any, S: Any, U: Any, numbers: str, widen: bool) -> Callable[..., None]:
+    """y[i] = x[i] in float32 with `widen`, else the 16-bit number next to x[i]; one thread per element."""
+    convert = (_WIDEN if widen else _NARROW)[numbers]
 
-    def widen(x: Any, y: Any, total: Any) -> None:
+    def convert_each(x: Any, y: Any, total: Any) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
             y[i] = convert(x[i])
 
-    return widen
-
-
-def make_narrow(T: Any, S: Any, U: Any, numbers: str) -> Callable[..., None]:
-    """y[i] = the 16-bit number next to x[i]; one thread per element."""
-    convert = _NARROW[numbers]
-
-    def narrow(x: Any, y: Any, total: Any) -> None:
-        i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
-        if i < U(total):
-            y[i] = convert(x[i])
-
-    return narrow
+    return convert_each
 
 
 def make_loader(numbers: str | None) -> Any:
@@ -120,18 +109,18 @@ def elements(array: Any) -> Any:
 def widened(half: Half) -> Any:
     """A copy in float32."""
     y = backend.empty(half.shape, np.float32)
-    _each(make_widen, half.numbers, half.bits, y)
+    _convert(half.bits, y, half.numbers, True)
     return y
 
 
 def narrowed(x: Any, half: Half) -> None:
     """Write float32 numbers to `half`."""
-    _each(make_narrow, half.numbers, x, half.bits)
+    _convert(x, half.bits, half.numbers, False)
 
 
-def _each(factory: Callable[..., Callable[..., None]], numbers: str, x: Any, y: Any) -> None:
+def _convert(x: Any, y: Any, numbers: str, widen: bool) -> None:
     args = flat(x), flat(y), x.size
-    launch(factory, (numbers,), blocks_for(x.size), args, dtype=np.float32, wide=needs_wide(x.size))
+    launch(make_convert, (numbers, widen), blocks_for(x.size), args, dtype=np.float32, wide=needs_wide(x.size))
 
 
 def through_float32(function: Callable[..., None]) -> Callable[..., None]:

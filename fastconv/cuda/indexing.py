@@ -1,11 +1,80 @@
-"""Index arithmetic that kernels share, as device functions."""
+"""Index arithmetic: where elements lie, told on the host, and from numbers to positions, as device functions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
+
+from ..problem import ConvProblem, Triple
+
+L = numba.uint64  # addresses of shared memory, and of neighbours that constants part: no masking between additions
+
+
+class Strides(NamedTuple):
+    """Elements from one image, channel, slice, row and pixel to the next."""
+
+    n: int
+    c: int
+    d: int
+    h: int
+    w: int
+
+
+def strides_of(C: int, size: Triple, channels_last: bool) -> Strides:
+    """Strides of a C-contiguous (N, C, D, H, W), or (N, D, H, W, C) with `channels_last`."""
+    D, H, W = size
+    if channels_last:
+        return Strides(D * H * W * C, 1, H * W * C, W * C, C)
+    return Strides(C * D * H * W, D * H * W, H * W, W, 1)
+
+
+def strides_xy(p: ConvProblem) -> tuple[Strides, Strides]:
+    """Strides of a problem's x and y."""
+    return strides_of(p.C, p.size, p.channels_last), strides_of(p.O, p.out, p.channels_last)
+
+
+class Shape(NamedTuple):
+    """A problem for kernels: sizes of x and y, channels of a group, taps, and how windows lie over x."""
+
+    D: int
+    H: int
+    W: int
+    OD: int
+    OH: int
+    OW: int
+    inputs: int
+    outputs: int
+    KD: int
+    KH: int
+    KW: int
+    stride_d: int
+    stride_h: int
+    stride_w: int
+    dilation_d: int
+    dilation_h: int
+    dilation_w: int
+    before_d: int
+    before_h: int
+    before_w: int
+
+
+def shape_of(p: ConvProblem) -> Shape:
+    """What kernels need to know of a problem."""
+    return Shape(*p.size, *p.out, p.inputs, p.outputs, *p.kernel, *p.stride, *p.dilation, *before_of(p))
+
+
+def before_of(p: ConvProblem) -> Triple:
+    """Zeros before each axis."""
+    return triple(axis.before for axis in p.axes)
+
+
+def triple(values: Iterable[int]) -> Triple:
+    """Three numbers of any sequence."""
+    a, b, c = values
+    return a, b, c
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,7 @@ import numpy as np
 from ..kept import kept
 from . import backend
 from .runtime.source import specialise
+from .runtime.streams import is_usual
 
 BLOCK = 256  # threads of a block where a kernel has no reason for another number
 NARROW = 1 << 30  # elements an array may have, and numbers may be, with 32-bit arithmetic
@@ -83,7 +84,7 @@ def entry(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def on_stream(*args: P.args, **options: P.kwargs) -> None:
-        if backend.is_usual():
+        if is_usual():
             function(*args, **options)
             return
         with backend.scope(*(a for a in args if hasattr(a, "shape"))):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numba
+
 from .backend import cuda
 from .runtime.source import inlined
 
@@ -48,45 +50,45 @@ def _share(N: int, K: int, few: bool, threads: int) -> Share:
     return Share(Rows(N, K, run), (threads, lanes), -(-N // run))
 
 
-@lru_cache(maxsize=32)
 def make_total(U: Any, lanes: int) -> Any:
     """``total(shared, t)``: the sum of a row's lanes, for all of them; barriers before and after."""
+    return _make_tree(U, lanes, add)
 
-    def total(shared: Any, t: Any) -> Any:
+
+def make_largest(U: Any, lanes: int) -> Any:
+    """``largest(shared, t)``: the largest of a row's lanes, for all of them; a NaN may be lost."""
+    return _make_tree(U, lanes, larger)
+
+
+@numba.njit
+def add(a: Any, b: Any) -> Any:
+    """The sum of two lanes."""
+    return a + b
+
+
+@numba.njit
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two lanes."""
+    return b if b > a else a
+
+
+@lru_cache(maxsize=64)
+def _make_tree(U: Any, lanes: int, join: Any) -> Any:
+    def tree(shared: Any, t: Any) -> Any:
         cuda.syncthreads()
         half = U(lanes // 2)
         while half > U(0):
             if t % U(lanes) < half:
-                shared[t] += shared[U(t + half)]
+                shared[t] = join(shared[t], shared[U(t + half)])
             cuda.syncthreads()
             half = U(half // U(2))
         found = shared[U(t - t % U(lanes))]
         cuda.syncthreads()
         return found
 
-    return inlined(total)
+    return inlined(tree)
 
 
-@lru_cache(maxsize=32)
-def make_largest(U: Any, lanes: int) -> Any:
-    """``largest(shared, t)``: the largest of a row's lanes, for all of them; a NaN may be lost."""
-
-    def largest(shared: Any, t: Any) -> Any:
-        cuda.syncthreads()
-        half = U(lanes // 2)
-        while half > U(0):
-            if t % U(lanes) < half and shared[U(t + half)] > shared[t]:
-                shared[t] = shared[U(t + half)]
-            cuda.syncthreads()
-            half = U(half // U(2))
-        found = shared[U(t - t % U(lanes))]
-        cuda.syncthreads()
-        return found
-
-    return inlined(largest)
-
-
-@lru_cache(maxsize=32)
 def make_block_sum(U: Any, threads: int) -> Any:
     """``block_sum(shared, t)``: the sum over all threads, for all of them."""
     return make_total(U, threads)

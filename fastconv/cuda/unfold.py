@@ -8,44 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..problem import ConvProblem
 from .backend import cuda
-from .indexing import make_position
+from .indexing import Shape, make_position, shape_of
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide, table
-
-
-class Windows(NamedTuple):
-    """Sizes of x, of a window and of the grid of windows, and how windows lie over x."""
-
-    D: int
-    H: int
-    W: int
-    KD: int
-    KH: int
-    KW: int
-    OD: int
-    OH: int
-    OW: int
-    stride_d: int
-    stride_h: int
-    stride_w: int
-    dilation_d: int
-    dilation_h: int
-    dilation_w: int
-    before_d: int
-    before_h: int
-    before_w: int
 
 
 def make_unfold(T: Any, S: Any, U: Any) -> Callable[..., None]:
     """cols[plane, tap, pixel] = x[plane] under that tap, 0 outside; one thread per pixel and row of taps."""
     position = make_position(U)
 
-    def unfold(x: Any, cols: Any, s: Windows, pixels: Any, total: Any) -> None:
+    def unfold(x: Any, cols: Any, s: Shape, pixels: Any, total: Any) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
             row = U(i // U(pixels))
@@ -76,7 +53,7 @@ def make_fold(T: Any, S: Any, U: Any) -> Callable[..., None]:
     position = make_position(U)
 
     def fold(
-        cols: Any, dx: Any, fd: Any, fh: Any, fw: Any, s: Windows, steps: Any, moves: Any, pixels: Any, total: Any
+        cols: Any, dx: Any, fd: Any, fh: Any, fw: Any, s: Shape, steps: Any, moves: Any, pixels: Any, total: Any
     ) -> None:
         i = U(U(cuda.blockIdx.x) * U(BLOCK) + U(cuda.threadIdx.x))
         if i < U(total):
@@ -114,7 +91,7 @@ def unfold(problem: ConvProblem, x: Any, cols: Any) -> None:
     """
     if cols.size == 0:
         return
-    s = _windows(problem)
+    s = shape_of(problem)
     total, wide = cols.size // s.KW, needs_wide(x.size, cols.size)
     args = flat(x), flat(cols), s, math.prod(problem.out), total
     launch(make_unfold, (), blocks_for(total), args, dtype=x.dtype, wide=wide)
@@ -131,7 +108,7 @@ def fold(problem: ConvProblem, cols: Any, dx: Any) -> None:
     common = [math.gcd(s, d) for _, s, d in axes]
     steps = tuple(s // g for s, g in zip(problem.stride, common, strict=True))
     moves = tuple(d // g for d, g in zip(problem.dilation, common, strict=True))
-    s = _windows(problem)
+    s = shape_of(problem)
     args = flat(cols), flat(dx), *tables, s, steps, moves, math.prod(problem.out), dx.size
     launch(make_fold, (), blocks_for(dx.size), args, dtype=dx.dtype, wide=wide)
 
@@ -141,8 +118,3 @@ def _first(kernel: int, stride: int, dilation: int) -> np.ndarray:
     return np.array(
         [next((u for u in range(kernel) if (r - u * dilation) % stride == 0), kernel) for r in range(stride)]
     )
-
-
-def _windows(problem: ConvProblem) -> Windows:
-    before = (axis.before for axis in problem.axes)
-    return Windows(*problem.size, *problem.kernel, *problem.out, *problem.stride, *problem.dilation, *before)

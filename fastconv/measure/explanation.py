@@ -129,7 +129,7 @@ def explain_problem(problem: Problem, *, prepared: bool = False, seconds: float 
         raise InvalidArgument(f"prepared goes with op 'conv'; {op} takes new operands each time")
     seconds = parse_seconds(seconds, least=0)
     spec = replace(spec, prepared=prepared)
-    reasons = {row.method: row.reason(spec) for row in dispatch.rows(op)}
+    reasons = {row.method: row.reason(spec) for row in dispatch.rows(op) if row.by_auto}
     able = [method for method, reason in reasons.items() if reason is None]
     measured: dict[str, float] = {}
     if seconds > 0:
@@ -141,8 +141,7 @@ def explain_problem(problem: Problem, *, prepared: bool = False, seconds: float 
         if reason is not None:
             candidates.append(Candidate(method, reason))
             continue
-        extra = dispatch.work(spec, method).extra
-        predicted = dispatch.predict(spec, method)
+        extra, predicted = dispatch.work(spec, method).extra, dispatch.predict(spec, method)
         candidates.append(Candidate(method, None, predicted, measured.get(method), extra))
     chosen = dispatch.choose_method(spec)
     return Explanation(problem, prepared, chosen, tuple(candidates))

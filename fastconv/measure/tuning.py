@@ -143,7 +143,7 @@ def _measure(problem: Problem) -> Iterable[Measured]:
     assert isinstance(problem.spec, ConvProblem)
     arrays = make_arrays(problem, seed=0)
     for row in dispatch.rows(op):
-        if row.reason(problem.spec) is not None or not hasattr(row.load(), "work"):
+        if not row.by_auto or row.reason(problem.spec) is not None:
             continue
         for prepared in (False, True) if op == "conv" else (False,):
             counts = dispatch.work(replace(problem.spec, prepared=prepared), row.method)

@@ -9,7 +9,7 @@ from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
-from .names import find
+from .names import by_snake_case, find
 
 
 def linear(x: Any) -> Any:
@@ -60,9 +60,7 @@ def _along(name: str, x: Any, axis: Any) -> Tensor:
     return x
 
 
-KNOWN: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (linear, relu, leaky_relu, sigmoid, tanh, softmax, log_softmax, exponential)
-}
+KNOWN = by_snake_case(linear, relu, leaky_relu, sigmoid, tanh, softmax, log_softmax, exponential)
 
 
 def get(identifier: Any) -> Callable[..., Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..errors import InvalidArgument, quoted, shown
+from ..errors import InvalidArgument, nearest, quoted, shown
 from ..ops._reading import refuse_mask
-from .names import find, suggestion
+from ..spec.arguments import MOST, MOST_AXES, index_of
+from .names import find
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
 MANY = 1000  # bounds beyond are told only to who passed them
-MOST_AXES = 64  # of NumPy's arrays
-LARGEST = (1 << 31) - 1  # of sizes: numbers of filters, of classes, of pixels
+LARGEST = MOST - 1  # of sizes: numbers of filters, of classes, of pixels
 
 
 def wrong(owner: Any, name: str, value: Any, expected: str) -> InvalidArgument:
@@ -52,7 +51,7 @@ def whole(owner: Any, name: str, value: Any, least: int | None = None, most: int
         ...
     fastconv.errors.InvalidArgument: `Dense`: units is 2.5; expected a whole number of at least 1
     """
-    number = _index(value)
+    number = index_of(value)
     if number is not None and most is not None and number > most > MANY:
         raise wrong(owner, name, value, f"a whole number of at most {most:,}")
     if number is None or (least is not None and number < least) or (most is not None and number > most):
@@ -106,14 +105,14 @@ def real(
 
 def flag(owner: Any, name: str, value: Any) -> bool:
     """True or False; 1 and 0 mean the same."""
-    if isinstance(value, (bool, np.bool_)) or _index(value) in (0, 1):
+    if isinstance(value, (bool, np.bool_)) or index_of(value) in (0, 1):
         return bool(value)
     raise wrong(owner, name, value, "True or False")
 
 
 def verbosity(owner: Any, value: Any) -> int:
     """How much is printed: 0, 1 or 2, or a flag."""
-    number = int(value) if isinstance(value, (bool, np.bool_)) else _index(value)
+    number = int(value) if isinstance(value, (bool, np.bool_)) else index_of(value)
     if number not in (0, 1, 2):
         raise wrong(owner, "verbose", value, "0, 1 or 2")
     return number
@@ -133,7 +132,7 @@ def choice(owner: Any, name: str, value: Any, known: Sequence[str]) -> str:
         return value
     *others, last = map(repr, known)
     expected = f"{', '.join(others)} or {last}" if others else last
-    raise wrong(owner, name, value, expected + suggestion(value, dict.fromkeys(known)).rstrip("."))
+    raise wrong(owner, name, value, expected + nearest(value, known))
 
 
 def text(owner: Any, name: str, value: Any) -> str:
@@ -169,12 +168,12 @@ def function(owner: Any, name: str, value: Any, parameters: Sequence[str]) -> Ca
     return value
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with `count` positional arguments, as far as that can be known."""
+def takes(function: Callable[..., Any], count: int, if_unknown: bool = True) -> bool:
+    """Whether a function can be called with `count` positional arguments; `if_unknown` where it does not tell."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some built-in functions do not tell
-        return True
+    except (TypeError, ValueError):  # of some built-in functions
+        return if_unknown
     try:
         signature.bind(*range(count))
     except TypeError:
@@ -222,9 +221,9 @@ def items(owner: Any, name: str, value: Any, expected: str) -> list[Any]:
 
 def shape(owner: Any, name: str, value: Any, expected: str, least: int = 1) -> tuple[int, ...]:
     """A tuple of sizes; one whole number is a tuple of one."""
-    numbers = [_index(value)]
+    numbers = [index_of(value)]
     if numbers[0] is None:
-        numbers = [_index(item) for item in items(owner, name, value, expected)]
+        numbers = [index_of(item) for item in items(owner, name, value, expected)]
     if len(numbers) > MOST_AXES or any(n is None or not least <= n <= LARGEST for n in numbers):
         raise wrong(owner, name, value, expected)
     return tuple(n for n in numbers if n is not None)
@@ -234,7 +233,7 @@ def per_axis(owner: Any, name: str, value: Any, rank: int, least: int = 1) -> tu
     """A whole number for each of `rank` spatial axes, or one for all."""
     several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
     given = list(value) if several else [value] * rank
-    numbers = [n for n in map(_index, given) if n is not None and least <= n <= LARGEST]
+    numbers = [n for n in map(index_of, given) if n is not None and least <= n <= LARGEST]
     if not len(numbers) == len(given) == rank:
         each = f", or {rank} of them" if rank > 1 else ""
         raise wrong(owner, name, value, f"a whole number of at least {least}{each}")
@@ -302,17 +301,9 @@ def array(owner: Any, name: str, value: Any) -> Any:
 
 def host_array(owner: Any, name: str, value: Any) -> np.ndarray:
     """An array of real numbers on the host."""
+    if type(value) is np.ndarray and value.dtype.kind in REAL + "b":
+        return value
     return tensor(owner, name, value).numpy()
-
-
-def _index(value: Any) -> int | None:
-    """A whole number as an int, None for anything else."""
-    if isinstance(value, (bool, np.bool_)):
-        return None
-    try:
-        return operator.index(value)
-    except Exception:  # whatever somebody else's class raises, it is no number
-        return None
 
 
 def _float(value: Any) -> float | None:

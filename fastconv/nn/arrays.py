@@ -12,21 +12,20 @@ from . import arguments
 Sizes = tuple[int, ...]
 
 
-def as_plain(value: Any, name: str) -> np.ndarray:
-    """Anything like an array of numbers as NumPy's, a tensor's values included; one with a mask is refused."""
-    if type(value) is np.ndarray and value.dtype.kind in "iufb":
-        return value
-    return arguments.host_array(None, name, value)
-
-
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """`as_plain`, with one row per sample."""
-    array = as_plain(value, name)
+    """Anything like an array of numbers, with one row per sample."""
+    array = arguments.host_array(None, name, value)
     if array.ndim == 0:
         raise InvalidArgument(
             f"{name} has shape {array.shape} and dtype {array.dtype}; expected an array of numbers, one row per sample"
         )
     return array
+
+
+def same_length(y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    """As many labels as outputs."""
+    if len(y_true) != len(y_pred):
+        raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
 
 
 def one_rank(y_true: Sizes, y_pred: Sizes) -> tuple[Sizes, Sizes]:
@@ -47,9 +46,14 @@ def one_rank(y_true: Sizes, y_pred: Sizes) -> tuple[Sizes, Sizes]:
     return (short, long) if len(y_true) < len(y_pred) else (long, short)
 
 
+def host_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and outputs as NumPy's arrays, of whatever shape."""
+    return arguments.host_array(None, "y_true", y_true), arguments.host_array(None, "y_pred", y_pred)
+
+
 def aligned(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Labels and outputs at the shapes of `one_rank`."""
-    y_true, y_pred = as_plain(y_true, "y_true"), as_plain(y_pred, "y_pred")
+    y_true, y_pred = host_pair(y_true, y_pred)
     true, pred = one_rank(y_true.shape, y_pred.shape)
     return y_true.reshape(true), y_pred.reshape(pred)
 

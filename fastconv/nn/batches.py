@@ -1,8 +1,7 @@
-"""Samples: checked once, then handed out batch by batch in the model's dtype."""
+"""Samples and labels, checked before anything is done with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,10 @@ def as_samples(x: Any, shape: tuple[int | None, ...] | None, name: str = "x") ->
     return x
 
 
-def check_lengths(x: np.ndarray, y: np.ndarray, x_name: str = "x", y_name: str = "y") -> None:
+def check_lengths(x: np.ndarray, y: np.ndarray, x_name: str = "x") -> None:
     """As many labels as samples."""
     if len(x) != len(y):
+        y_name = "y" if x_name == "x" else "its y"
         raise InvalidArgument(f"{x_name} has {len(x)} samples but {y_name} has {len(y)}; expected one label per sample")
 
 
@@ -36,18 +36,7 @@ def check_batch_size(owner: Any, batch_size: Any, default: int, name: str = "bat
     return default if batch_size is None else arguments.whole(owner, name, batch_size, 1)
 
 
-def batches(
-    x: np.ndarray, y: np.ndarray | None, batch_size: int, order: np.ndarray | None = None, dtype: Any = np.float32
-) -> Iterator[tuple[np.ndarray, Any]]:
-    """Pairs of arrays, in the given order; rows are copied only for an order or another dtype."""
-    for start in range(0, len(x), batch_size):
-        part: Any = slice(start, start + batch_size)
-        if order is not None:
-            part = order[part]
-        yield x[part].astype(dtype, copy=False), None if y is None else y[part]
-
-
-def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """The first samples for training and the last `share` of them for validation."""
     first = int(len(x) * (1 - share))
     if first < 1 or first == len(x):

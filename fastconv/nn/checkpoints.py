@@ -11,13 +11,10 @@ import numpy as np
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
 from .layers import Layer
-from .layers.base import check_weight
-from .placing import put
-from .saving import checked_path, load_arrays, save_arrays
-from .tracking import named_weights, walk
+from .saving import Arrays, checked_path, load_arrays, save_arrays
+from .tracking import check_weight, named_weights, walk
 from .unpacking import Header
 
-Arrays = dict[str, np.ndarray]
 SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
 
 
@@ -51,7 +48,7 @@ def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
     """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
     check_fit(layers, arrays, source)
     for name, (_, weight) in named_weights(layers).items():
-        put(weight.data, arrays[name])
+        weight.put(arrays[name])
 
 
 def save_state(model: Any, filepath: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .names import by_snake_case
 
 TINY = 1e-7
 
@@ -78,7 +79,7 @@ def _norm(constraint: Any, w: np.ndarray) -> np.ndarray:
 
 max_norm, unit_norm, min_max_norm, non_neg = MaxNorm, UnitNorm, MinMaxNorm, NonNeg
 
-KNOWN: dict[str, Any] = {"max_norm": MaxNorm, "unit_norm": UnitNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg}
+KNOWN = by_snake_case(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
 
 
 def get(identifier: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ops
 from ..config import settings
-from .batches import batches
+from ..ops import devices
 
 STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
 
@@ -35,8 +35,10 @@ class Feed:
         return len(self.x)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-        """Pairs of arrays in the given order."""
-        return batches(self.x, self.y, size, order, self.dtype)
+        """Pairs of arrays in the given order; rows are copied only for an order or another dtype."""
+        for start in range(0, len(self), size):
+            part: Any = slice(start, start + size) if order is None else order[start : start + size]
+            yield self.x[part].astype(self.dtype, copy=False), None if self.y is None else self.y[part]
 
 
 class DeviceFeed(Feed):
@@ -65,29 +67,13 @@ class DeviceFeed(Feed):
             for x, y in super().batches(size, order):
                 yield ops.to_device(x), None if y is None else ops.to_device(y)
             return
-        rows = None if order is None else _rows_of(order)
+        rows = None if order is None else devices.rows_on_device(order)
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
             if rows is None:
                 x, *y = (a[start:stop] for a in self._arrays)
                 x = x.astype(self.dtype, copy=False)
             else:
-                dtypes = self.dtype, None
-                x, *y = (_gathered(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=False))
+                dtypes = (self.dtype, *(a.dtype for a in self._arrays[1:]))
+                x, *y = (devices.gather(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=True))
             yield x, y[0] if y else None
-
-
-def _rows_of(order: np.ndarray) -> Any:
-    """The numbers of rows, on the device."""
-    from ..cuda import samples
-
-    return ops.to_device(order.astype(samples.order_dtype(len(order))))
-
-
-def _gathered(x: Any, rows: Any, start: int, stop: int, dtype: Any) -> Any:
-    """The rows of x that rows[start:stop] name, in x's dtype or another."""
-    from ..cuda import array, backend, samples
-
-    y = backend.empty((stop - start, *x.shape[1:]), x.dtype if dtype is None else dtype)
-    samples.gather(x.handle, rows.handle, y, start)
-    return array.Array(y)

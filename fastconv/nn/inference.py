@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..ops import ConvPlan
+from ..within import Block, Within
 
-_local = threading.local()
+
+class _Inference(Within):
+    plans: dict[Any, ConvPlan] | None = None
 
 
-@contextmanager
-def fixed_weights() -> Iterator[None]:
+_inference = _Inference()
+
+
+def fixed_weights() -> Block:
     """Let the convolutions called in this block, by this thread, keep a plan for each shape of their input."""
-    outer = getattr(_local, "plans", None)
-    _local.plans = {}
-    try:
-        yield
-    finally:
-        _local.plans = outer
+    return _inference.set(plans={})
 
 
 @contextmanager
 def changing_weights() -> Iterator[None]:
     """Code of the user's runs in this block, and may change any weight: no plan is used in it, or kept beyond it."""
-    outer = getattr(_local, "plans", None)
-    _local.plans = None
-    try:
-        yield
-    finally:
-        if outer is not None:
-            outer.clear()
-        _local.plans = outer
+    outer = _inference.plans
+    with _inference.set(plans=None):
+        try:
+            yield
+        finally:
+            if outer is not None:
+                outer.clear()
 
 
 def plan_for(key: Any, make: Callable[[], ConvPlan]) -> ConvPlan | None:
     """The plan kept under `key`, made where it is not there yet; None outside of `fixed_weights`."""
-    plans = getattr(_local, "plans", None)
+    plans = _inference.plans
     if plans is None:
         return None
     if key not in plans:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import shown
 from ..memory import check_room
 from . import arguments, seeding
-from .names import find
+from .names import by_snake_case, find
 
 Fans = tuple[float, float]
 FURTHEST = 1e300  # of the ends of an interval, so that its length is a finite number
@@ -185,21 +185,10 @@ lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 zeros, ones, constant = Zeros, Ones, Constant
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 
-KNOWN: dict[str, Any] = {
-    "zeros": Zeros,
-    "ones": Ones,
-    "constant": Constant,
-    "random_normal": RandomNormal,
-    "random_uniform": RandomUniform,
-    "truncated_normal": TruncatedNormal,
-    "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform,
-    "he_normal": HeNormal,
-    "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
-    "variance_scaling": VarianceScaling,
-}
+KNOWN = by_snake_case(
+    Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal,
+    GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, VarianceScaling,
+)  # fmt: skip
 
 
 def get(identifier: Any) -> Any:

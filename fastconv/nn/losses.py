@@ -6,6 +6,7 @@ folded into it, the loss on the logits (`on_logits`).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
+from ..ops import devices
 from . import arguments
-from .arrays import Sizes, as_numbers, one_rank
+from .arrays import Sizes, as_numbers, one_rank, same_length
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
 
@@ -54,9 +56,7 @@ class Loss:
         self.reduction = reduction
 
     def __call__(self, y_true: Any, y_pred: Any) -> float:
-        y_pred = _floats(y_pred)
-        y_true = self.prepare(y_true, y_pred.shape, "y_true")
-        _same_length(y_true, y_pred)
+        y_true, y_pred = _operands(self, y_true, y_pred)
         with no_grad():
             return float(self.tensor(Tensor(y_pred), y_true).values)
 
@@ -98,7 +98,27 @@ class OfNumbers(Loss):
         return np.dtype(np.float32)
 
 
-class CategoricalCrossentropy(OfNumbers):
+class Crossentropy(OfNumbers):
+    """What the losses of probabilities share: training takes them of what goes into the last activation."""
+
+    of = "softmax"  # what makes the probabilities
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        self.activation = None if self.from_logits else self.of
+
+    def on_logits(self) -> Loss:
+        loss = copy.copy(self)
+        loss.from_logits, loss.activation = True, None
+        return loss
+
+    def of_rows(self, y_pred: Tensor, target: Any) -> Tensor:
+        """Of outputs and labels that are rows with a number for each class."""
+        operation = F.softmax_cross_entropy if self.from_logits else F.categorical_cross_entropy
+        return operation(y_pred, target=target)
+
+
+class CategoricalCrossentropy(Crossentropy):
     """-sum(y_true * log(y_pred)), for rows of probabilities.
 
     Parameters
@@ -117,9 +137,8 @@ class CategoricalCrossentropy(OfNumbers):
     name = "categorical_crossentropy"
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        self.from_logits = arguments.flag(self, "from_logits", from_logits)
+        super().__init__(from_logits)
         self.label_smoothing = arguments.real(self, "label_smoothing", label_smoothing, 0, 1)
-        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = as_numbers(y, name)
@@ -136,14 +155,10 @@ class CategoricalCrossentropy(OfNumbers):
         if self.label_smoothing:
             even = self.label_smoothing / y_true.shape[-1]
             y_true = (y_true * (1 - self.label_smoothing) + even).astype(y_pred.dtype, copy=False)
-        operation = F.softmax_cross_entropy if self.from_logits else F.categorical_cross_entropy
-        return operation(y_pred, target=y_true)
-
-    def on_logits(self) -> Loss:
-        return CategoricalCrossentropy(True, self.label_smoothing)
+        return self.of_rows(y_pred, y_true)
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(Crossentropy):
     """-log(y_pred[y_true]), for class numbers y_true.
 
     Parameters
@@ -158,10 +173,6 @@ class SparseCategoricalCrossentropy(Loss):
     """
 
     name = "sparse_categorical_crossentropy"
-
-    def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = arguments.flag(self, "from_logits", from_logits)
-        self.activation = None if self.from_logits else "softmax"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = as_numbers(y, name)
@@ -178,15 +189,10 @@ class SparseCategoricalCrossentropy(Loss):
         return np.dtype(np.int32)
 
     def tensor(self, y_pred: Tensor, y_true: Any) -> Tensor:
-        target = _one_hot(y_true, y_pred)
-        operation = F.softmax_cross_entropy if self.from_logits else F.categorical_cross_entropy
-        return operation(y_pred, target=target)
-
-    def on_logits(self) -> Loss:
-        return SparseCategoricalCrossentropy(True)
+        return self.of_rows(y_pred, _one_hot(y_true, y_pred))
 
 
-class BinaryCrossentropy(OfNumbers):
+class BinaryCrossentropy(Crossentropy):
     """-y_true*log(y_pred) - (1 - y_true)*log(1 - y_pred), mean over the last axis.
 
     Parameters
@@ -196,10 +202,7 @@ class BinaryCrossentropy(OfNumbers):
     """
 
     name = "binary_crossentropy"
-
-    def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = arguments.flag(self, "from_logits", from_logits)
-        self.activation = None if self.from_logits else "sigmoid"
+    of = "sigmoid"
 
     def prepare(self, y: Any, shape: tuple[int | None, ...], name: str = "y") -> np.ndarray:
         y = _same_shape(as_numbers(y, name), shape, name, self.name)
@@ -208,9 +211,6 @@ class BinaryCrossentropy(OfNumbers):
 
     def tensor(self, y_pred: Tensor, y_true: np.ndarray) -> Tensor:
         return F.binary_cross_entropy(y_pred, target=y_true, from_logits=self.from_logits)
-
-    def on_logits(self) -> Loss:
-        return BinaryCrossentropy(True)
 
 
 class MeanSquaredError(OfNumbers):
@@ -284,8 +284,7 @@ _FUNCTIONS: dict[Any, type[Loss]] = {
     mean_absolute_error: MeanAbsoluteError,
 }
 mse, mae = mean_squared_error, mean_absolute_error
-KNOWN: dict[str, type[Loss]] = {kind.name: kind for kind in _FUNCTIONS.values()}
-KNOWN.update(mse=MeanSquaredError, mae=MeanAbsoluteError)
+KNOWN = {kind.name: kind for kind in _FUNCTIONS.values()} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
 
 
 def get(identifier: Any) -> Loss:
@@ -301,33 +300,26 @@ def get(identifier: Any) -> Loss:
 
 
 def _per_sample(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
-    y_pred = _floats(y_pred)
-    y_true = loss.prepare(y_true, y_pred.shape, "y_true")
-    _same_length(y_true, y_pred)
+    y_true, y_pred = _operands(loss, y_true, y_pred)
     with no_grad():
         values = [float(loss.tensor(Tensor(y_pred[n : n + 1]), y_true[n : n + 1]).values) for n in range(len(y_pred))]
     return np.array(values, y_pred.dtype)
 
 
-def _floats(y_pred: Any) -> np.ndarray:
+def _operands(loss: Loss, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, in the form the loss takes, and outputs, which are floats."""
     y_pred = as_numbers(y_pred, "y_pred")
-    return y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
-
-
-def _same_length(y_true: np.ndarray, y_pred: np.ndarray) -> None:
-    if len(y_true) != len(y_pred):
-        raise InvalidArgument(f"y_true has {len(y_true)} samples but y_pred has {len(y_pred)}")
+    y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+    y_true = loss.prepare(y_true, y_pred.shape, "y_true")
+    same_length(y_true, y_pred)
+    return y_true, y_pred
 
 
 def _one_hot(labels: Any, y_pred: Tensor) -> Any:
     """Class numbers as rows with a single 1, of the outputs' dtype and on their device."""
     if isinstance(labels, np.ndarray):
         return to_categorical(labels[..., None], y_pred.shape[-1]).astype(y_pred.dtype, copy=False)
-    from ..cuda import array, backend, samples
-
-    y = backend.empty(y_pred.shape, y_pred.dtype)
-    samples.one_hot(labels.handle, y)
-    return array.Array(y)
+    return devices.one_hot(labels, y_pred.shape, y_pred.dtype)
 
 
 def _refuse_outside(y: np.ndarray, name: str) -> None:

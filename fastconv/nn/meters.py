@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..ops import devices
 from . import metrics as known
 from .metrics import Metric
 from .utils import class_numbers
 
-#: Metrics' functions -> what ``fastconv.cuda.samples.add_scores`` calls them, and the name of their number.
+#: Metrics' functions -> what `fastconv.ops.devices.note_score` calls them, and the name of their number.
 SCORES: dict[Any, tuple[str, str | None]] = {
     known.categorical_accuracy: ("categorical", None),
     known.sparse_categorical_accuracy: ("sparse", None),
@@ -28,7 +29,7 @@ SCORES: dict[Any, tuple[str, str | None]] = {
     known.squared_error: ("squared", None),
     known.absolute_error: ("absolute", None),
 }
-NUMBERS = {"k": 5, "threshold": 0.5}
+DEFAULTS = {"k": 5, "threshold": 0.5}
 ROWS = 256  # of the journal
 
 
@@ -131,13 +132,9 @@ class DeviceMeter(Meter):
 
     @property
     def by_order(self) -> bool:
-        from ..cuda.samples import BY_CLASS
-
-        return not self._on_host and all(kind in BY_CLASS for _, kind, _ in self._on_device)
+        return not self._on_host and all(kind in _PER_ROW for _, kind, _ in self._on_device)
 
     def score(self, y: Any, outputs: Any) -> None:
-        from ..cuda import samples
-
         for metric in self._on_host:
             metric.update_state(y.numpy(), outputs.numpy())
         place = self._place(outputs.dtype)
@@ -147,13 +144,11 @@ class DeviceMeter(Meter):
             if y.size != (self._scored if numbered else outputs.size):
                 raise InvalidArgument(f"metric {metric.name!r} got labels {y.shape} for outputs {outputs.shape}")
             labels = y if numbered else y.astype(outputs.dtype, copy=False)
-            samples.add_scores(labels.handle, outputs.handle, self._journal.handle, place + j, kind=kind, number=number)
+            devices.note_score(labels, outputs, self._journal, place + j, kind, number)
 
     def add(self, loss: Any, size: int) -> None:
-        from ..cuda import samples
-
         place = self._place(loss.dtype)
-        samples.note(loss.handle, self._journal.handle, place)
+        devices.note(loss, self._journal, place)
         self._sizes.append((size, self._scored if self._on_device else size))
         if len(self._sizes) == ROWS:
             self._read()
@@ -167,11 +162,9 @@ class DeviceMeter(Meter):
 
     def _place(self, dtype: np.dtype) -> int:
         """Where the step's row begins."""
-        from ..cuda import array, backend
-
         width = 1 + len(self._on_device)
         if self._journal is None:
-            self._journal = array.Array(backend.empty((ROWS * width,), dtype))
+            self._journal = devices.empty_on_device((ROWS * width,), dtype)
         return len(self._sizes) * width
 
     def _read(self) -> None:
@@ -219,7 +212,8 @@ class _Running(MutableMapping[str, float]):
         return len(self._names)
 
 
-_PER_ROW = ("categorical", "sparse", "top_k", "sparse_top_k")  # one value per row of outputs, not per sample
+#: One value per row of outputs, not per sample, by which of them are larger than others.
+_PER_ROW = ("categorical", "sparse", "top_k", "sparse_top_k")
 
 
 def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> tuple[str, float] | None:
@@ -233,7 +227,7 @@ def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> t
     if function not in SCORES:
         return None
     kind, name = SCORES[function]
-    return kind, 0.0 if name is None else given.get(name, NUMBERS[name])
+    return kind, 0.0 if name is None else given.get(name, DEFAULTS[name])
 
 
 def check_class_numbers(metrics: Sequence[Metric], y: np.ndarray, outputs: tuple[Any, ...]) -> None:

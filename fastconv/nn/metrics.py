@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
-from .arrays import aligned, as_numbers, as_plain, matched
-from .names import find
+from .arrays import aligned, as_numbers, host_pair, matched, same_length
+from .names import by_snake_case, find, snake_case
 from .utils import class_numbers
 
 
@@ -99,15 +99,14 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     if num_classes is not None:
         num_classes = arguments.size("confusion_matrix", "num_classes", num_classes)
     true, pred = _classes(y_true, "y_true", num_classes), _classes(y_pred, "y_pred", num_classes)
-    if len(true) != len(pred):
-        raise InvalidArgument(f"y_true has {len(true)} samples but y_pred has {len(pred)}")
+    same_length(true, pred)
     K = num_classes or int(max(true.max(initial=-1), pred.max(initial=-1))) + 1
     check_room(8 * K * K, f"a matrix of {K:,} by {K:,} classes")
     return np.bincount(true * K + pred, minlength=K * K).reshape(K, K)
 
 
 def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
-    y = as_plain(y, name)
+    y = arguments.host_array(None, name, y)
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)
     return class_numbers(y.reshape(-1), num_classes, name)
@@ -115,7 +114,7 @@ def _classes(y: Any, name: str, num_classes: int | None) -> np.ndarray:
 
 def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
     """Class numbers, one for each row of outputs."""
-    labels = as_plain(y_true, "y_true")
+    labels = arguments.host_array(None, "y_true", y_true)
     if labels.shape == (*y_pred.shape[:-1], 1):
         labels = labels[..., 0]
     if labels.shape != y_pred.shape[:-1]:
@@ -127,7 +126,7 @@ def _labels(y_true: Any, y_pred: np.ndarray) -> np.ndarray:
 
 
 def _rows_of_classes(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    y_true, y_pred = as_plain(y_true, "y_true"), _classes_of(y_pred)
+    y_true, y_pred = arguments.host_array(None, "y_true", y_true), _classes_of(y_pred)
     if y_true.shape != y_pred.shape:
         raise InvalidArgument(
             f"{what} needs a number for each class: y_true has shape {y_true.shape} but y_pred has {y_pred.shape}; for "
@@ -176,7 +175,8 @@ class Metric:
 
     def update_state(self, y_true: Any, y_pred: Any) -> None:
         """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
-        function = self.function_for(*(as_plain(y, n).shape for y, n in ((y_true, "y_true"), (y_pred, "y_pred"))))
+        y_true, y_pred = host_pair(y_true, y_pred)
+        function = self.function_for(y_true.shape, y_pred.shape)
         y_true, y_pred = aligned(y_true, y_pred)
         values = arguments.result_of(self, "function", function, y_true, y_pred)
         values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
@@ -217,7 +217,7 @@ class Mean(Metric):
         super().__init__(np.mean, name)
 
     def update_state(self, values: Any, y_pred: Any = None) -> None:
-        array = np.asarray(as_plain(values, "values"), np.float64)
+        array = np.asarray(arguments.host_array(None, "values", values), np.float64)
         self.total += float(array.sum())
         self.count += array.size
 
@@ -246,8 +246,8 @@ def _are_numbers(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> bool:
 NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": arguments.real}
 
 
-def _metric(class_name: str, function: Callable[..., Any], name: str, **parameters: Any) -> type[Metric]:
-    def __init__(self: Metric, *values: Any, name: str = name, **keywords: Any) -> None:
+def _metric(class_name: str, function: Callable[..., Any], **parameters: Any) -> type[Metric]:
+    def __init__(self: Metric, *values: Any, name: str = snake_case(class_name), **keywords: Any) -> None:
         given = {**parameters, **dict(zip(parameters, values, strict=False)), **keywords}
         if set(given) != set(parameters) or len(values) > len(parameters):
             raise InvalidArgument(
@@ -260,30 +260,19 @@ def _metric(class_name: str, function: Callable[..., Any], name: str, **paramete
     return type(class_name, (Metric,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
 
 
-CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy, "categorical_accuracy")
-SparseCategoricalAccuracy = _metric(
-    "SparseCategoricalAccuracy", sparse_categorical_accuracy, "sparse_categorical_accuracy"
-)
-BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, "binary_accuracy", threshold=0.5)
-TopKCategoricalAccuracy = _metric(
-    "TopKCategoricalAccuracy", top_k_categorical_accuracy, "top_k_categorical_accuracy", k=5
-)
-SparseTopKCategoricalAccuracy = _metric(
-    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, "sparse_top_k_categorical_accuracy", k=5
-)
-MeanSquaredError = _metric("MeanSquaredError", squared_error, "mean_squared_error")
-MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error, "mean_absolute_error")
+CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy)
+SparseCategoricalAccuracy = _metric("SparseCategoricalAccuracy", sparse_categorical_accuracy)
+BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, threshold=0.5)
+TopKCategoricalAccuracy = _metric("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
+SparseTopKCategoricalAccuracy = _metric("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
+MeanSquaredError = _metric("MeanSquaredError", squared_error)
+MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error)
 
 KNOWN: dict[str, Any] = {
-    "categorical_accuracy": categorical_accuracy,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy,
-    "binary_accuracy": binary_accuracy,
-    "top_k_categorical_accuracy": top_k_categorical_accuracy,
-    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
-    "mse": squared_error,
-    "mean_squared_error": squared_error,
-    "mae": absolute_error,
-    "mean_absolute_error": absolute_error,
+    **by_snake_case(categorical_accuracy, sparse_categorical_accuracy, binary_accuracy),
+    **by_snake_case(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
+    **dict.fromkeys(("mse", "mean_squared_error"), squared_error),
+    **dict.fromkeys(("mae", "mean_absolute_error"), absolute_error),
 }
 BY_SHAPE = {"accuracy": accuracy_for, "acc": accuracy_for, "top_k_accuracy": top_k_accuracy_for}
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..errors import InvalidArgument, shown
+from ..errors import InvalidArgument, nearest, shown
 from . import arguments, seeding
 from .checkpoints import load_state, load_weights, save_state, weight_arrays
 from .layers import Layer
-from .layers.base import check_weight
 from .layers.custom import invoke, is_training
-from .names import suggestion
-from .placing import carrier, check_device, is_on_host, place, put
+from .placing import carrier, check_device, place
 from .saving import checked_path, save_arrays
-from .stack import Stack
 from .summary import summary_lines
-from .tracking import owned_weights
 from .training import Trainer
 
 
-class Sequential(Stack, Trainer):
+class Sequential(Trainer):
     """A stack of layers.
 
     Parameters
@@ -52,12 +48,6 @@ class Sequential(Stack, Trainer):
     >>> model.predict(x).shape
     (8, 2)
     """
-
-    def __init__(
-        self, layers: Sequence[Layer] | None = None, name: str = "sequential", seed: int | None = None
-    ) -> None:
-        self._metrics = []
-        super().__init__(layers, name, seed)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -108,7 +98,7 @@ class Sequential(Stack, Trainer):
         """Apply the model to one batch, differentiably; `training` is as for a layer."""
         x = x if isinstance(x, Tensor) else self._as_tensor(x)
         self.build((None, *x.shape[1:]))
-        return self.plan.run(x, is_training() if training is None else arguments.flag(self, "training", training))
+        return self.passes.run(x, is_training() if training is None else arguments.flag(self, "training", training))
 
     def _as_tensor(self, x: Any) -> Tensor:
         """A batch in the model's dtype and on its device."""
@@ -130,7 +120,7 @@ class Sequential(Stack, Trainer):
         maps: dict[str, np.ndarray] = {}
         tensor = self._as_tensor(x)
         self.build((None, *tensor.shape[1:]))
-        self.plan  # noqa: B018  the layers are where they belong
+        self.passes  # noqa: B018  the layers are where they belong
         with no_grad(), seeding.drawing(self.generator()):
             for layer in self.layers:
                 if layer.name in maps:
@@ -155,8 +145,8 @@ class Sequential(Stack, Trainer):
             )
         if named:
             return named[0]
-        known = dict.fromkeys(layer.name for layer in self.layers)
-        hint = suggestion(name, known).rstrip(".")
+        known = [layer.name for layer in self.layers]
+        hint = nearest(name, known)
         raise InvalidArgument(f"no layer named {shown(name)}{hint}; there are {', '.join(known) or 'none'}")
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
@@ -167,22 +157,6 @@ class Sequential(Stack, Trainer):
             self.build()
         for line in summary_lines(self.name, self.layers, width):
             arguments.result_of("summary", "print_fn", print_fn, line)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, layer by layer."""
-        return [w.data.copy() if is_on_host(w.data) else w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights; number and shapes must agree."""
-        expected = [(layer, weight) for _, layer, weight in owned_weights(self.layers)]
-        weights = arguments.items("set_weights", "weights", weights, "a list of arrays")
-        if len(weights) != len(expected):
-            raise InvalidArgument(f"the model has {len(expected)} weights but {len(weights)} were given")
-        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(expected, weights, strict=True)]
-        for (layer, weight), array in zip(expected, arrays, strict=True):
-            check_weight(layer, weight, array, "was given")
-        for (_, weight), array in zip(expected, arrays, strict=True):
-            put(weight.data, array)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write all weights to a .npz or .safetensors file, complete or not at all.
@@ -251,4 +225,4 @@ class Sequential(Stack, Trainer):
     def _must_be_built(self) -> None:
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
-        self.plan  # noqa: B018  the layers have their names
+        self.passes  # noqa: B018  the layers have their names

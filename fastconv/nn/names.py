@@ -1,14 +1,12 @@
-"""How names given as text are looked up: one message for every kind of thing that can be named."""
+"""The names of things in `fastconv.nn`: looked up with one message for every kind, and made of names of classes."""
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidArgument, shown
-
-LONGEST = 60  # characters of a name that is compared with those that are known
+from ..errors import InvalidArgument, nearest, shown
 
 
 def find(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
@@ -23,12 +21,20 @@ def find(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
     """
     if isinstance(name, str) and name in known:
         return known[name]
-    raise InvalidArgument(f"unknown {kind} {shown(name)}{suggestion(name, known)} Known: {', '.join(sorted(known))}")
+    hint = nearest(name, known) or "."
+    raise InvalidArgument(f"unknown {kind} {shown(name)}{hint} Known: {', '.join(sorted(known))}")
 
 
-def suggestion(name: Any, known: Mapping[str, Any]) -> str:
-    """``; did you mean ...?`` for the nearest known name, else a full stop."""
-    if not isinstance(name, str) or len(name) > LONGEST:
-        return "."
-    near = difflib.get_close_matches(name.lower(), {key.lower(): key for key in known}, 1)
-    return f"; did you mean {next(key for key in known if key.lower() == near[0])!r}?" if near else "."
+def snake_case(name: str) -> str:
+    """Keras's name for what a class makes.
+
+    >>> snake_case("MaxPooling2D"), snake_case("Conv2DTranspose"), snake_case("TopKCategoricalAccuracy")
+    ('max_pooling2d', 'conv2d_transpose', 'top_k_categorical_accuracy')
+    """
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def by_snake_case(*kinds: Any) -> dict[str, Any]:
+    """Classes by their names in snake case, functions by their own."""
+    return {snake_case(kind.__name__): kind for kind in kinds}

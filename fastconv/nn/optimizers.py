@@ -302,12 +302,7 @@ class RMSprop(Optimizer):
 
 
 KNOWN: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "rmsprop": RMSprop,
-    "SGD": SGD,
-    "Adam": Adam,
-    "RMSprop": RMSprop,
+    name: kind for kind in (SGD, Adam, RMSprop) for name in (kind.__name__.lower(), kind.__name__)
 }
 
 

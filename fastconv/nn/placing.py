@@ -9,19 +9,17 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
+from ..dispatch import DEVICES
+from ..ops.devices import require_device
 from . import arguments
 from .tracking import Holder, walk
-
-DEVICES = ("cpu", "cuda")
 
 
 def check_device(device: Any) -> str:
     """The name of a device that can be used here."""
     arguments.choice(None, "device", device, DEVICES)
     if device == "cuda":
-        from ..cuda import backend
-
-        backend.require()
+        require_device()
     return device
 
 
@@ -65,8 +63,3 @@ def place(holders: Iterable[Holder], device: str) -> None:
             tensor.grad = None
     for holder in inside:
         holder.note_device(device)
-
-
-def put(target: Any, values: Any) -> None:
-    """Replace the elements of a weight, wherever it lies."""
-    target[...] = values if is_on_host(target) else ops.to_device(values)

@@ -14,6 +14,7 @@ from ..files import brief, write_file
 from . import arguments
 from .unpacking import Header, Lie, read_npz, read_safetensors
 
+Arrays = dict[str, np.ndarray]
 SUFFIXES = (".npz", ".safetensors")
 
 

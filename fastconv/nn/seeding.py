@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from ..within import Block, Within
 from . import arguments
 
 _generator = np.random.default_rng()
-_local = threading.local()
+
+
+class _Drawing(Within):
+    source: np.random.Generator | None = None
+
+
+_drawing = _Drawing()
 
 
 def generator() -> np.random.Generator:
     """The generator of the model that this thread is building or running, or else the common one."""
-    return getattr(_local, "drawn", None) or _generator
+    return _drawing.source or _generator
 
 
-@contextmanager
-def drawing(source: np.random.Generator) -> Iterator[None]:
+def drawing(source: np.random.Generator) -> Block:
     """Let everything in this block, in this thread, draw from one generator, however deep in layers it lies."""
-    outer = getattr(_local, "drawn", None)
-    _local.drawn = source
-    try:
-        yield
-    finally:
-        _local.drawn = outer
+    return _drawing.set(source=source)
 
 
 def set_random_seed(seed: int) -> None:

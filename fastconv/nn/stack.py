@@ -1,4 +1,4 @@
-"""Layers one upon the other: their names, shapes, place and plan, always those of the layers as they are now."""
+"""Layers one upon the other: their names, shapes, place and passes, always those of the layers as they are now."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 from ..errors import InvalidArgument, shown
 from . import arguments, seeding
 from .layers import Input, Layer
-from .layers.base import parse_shape
+from .layers.base import Shape, image_shape
+from .passes import Passes
 from .placing import device_of, place
-from .plan import Plan
-from .tracking import Holder, Parameter, Path, owned_weights
+from .tracking import Holder, Parameter, Way, owned_weights
 
-Shape = tuple[int | None, ...]
-TRANSIENT = ("_plan", "_meter")  # what a copy does without: made when it is needed, or of the batch at hand
+TRANSIENT = ("_passes", "_meter")  # what a copy does without: made when it is needed, or of the batch at hand
 
 
 class Stack(Holder):
@@ -31,7 +30,7 @@ class Stack(Holder):
         For `generator`.
     """
 
-    _plan: Plan | None = None
+    _passes: Passes | None = None
     device = "cpu"
     """Where the weights lie and training runs: "cpu" or "cuda"."""
 
@@ -55,7 +54,7 @@ class Stack(Holder):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has a list of layers of its own, and makes its own plan."""
+        """A copy has a list of layers of its own, and makes its own passes."""
         self._adopt()
         kept = {name: value for name, value in vars(self).items() if name not in TRANSIENT}
         return {**kept, "layers": list(self.layers)}
@@ -69,11 +68,15 @@ class Stack(Holder):
         """Where initial weights, shuffling and dropout get their random numbers."""
         return self._rng if self._rng is not None else seeding.generator()
 
-    def held(self) -> Iterator[tuple[Path, Holder]]:
+    def held(self) -> Iterator[tuple[Way, Holder]]:
         return (((layer.name,), layer) for layer in self.layers)
 
     def note_device(self, device: str) -> None:
         self.device = device
+
+    @property
+    def _title(self) -> str:
+        return "the model"
 
     def add(self, layer: Layer) -> None:
         """Put a layer on top; it is built at once if the input's shape is known.
@@ -151,25 +154,24 @@ class Stack(Holder):
         """Shape of a batch's result, starting with None; None while it is not known."""
         if not self.built:
             return None
-        self.plan  # noqa: B018  shapes are those of the layers as they are now
+        self.passes  # noqa: B018  shapes are those of the layers as they are now
         return self.layers[-1].output_shape
 
-    @property
-    def weights(self) -> list[Parameter]:
-        return [w for _, _, w in owned_weights(self.layers)]
+    def _owned(self) -> list[tuple[Way, Holder, Parameter]]:
+        return owned_weights(self.layers)
 
     @property
-    def plan(self) -> Plan:
+    def passes(self) -> Passes:
         """How the layers are run; made anew when they have changed."""
-        if self._plan is None or not self._plan.fits(self.layers):
+        if self._passes is None or not self._passes.fits(self.layers):
             self._adopt()
             self._refit()
-            self._plan = Plan(self.layers, self.generator)
+            self._passes = Passes(self.layers, self.generator)
         for layer in self.layers:
             weights = layer.own_weights if layer.is_builtin else layer.weights
             if any(device_of(w.data) != self.device for w in weights):
                 place([layer], self.device)  # it came by itself, or is in another model too
-        return self._plan
+        return self._passes
 
     def _adopt(self) -> None:
         """Name layers that were put into the list by hand as `add` would have."""
@@ -227,4 +229,4 @@ class Stack(Holder):
 def _batch_shape(shape: Any) -> Shape:
     """The shape of a batch, (None, ...), of what `Stack.build` was given."""
     sizes = arguments.items("build", "input_shape", shape, "the shape of a batch, such as (None, 28, 28, 1)")
-    return (None, *parse_shape("build", "input_shape", sizes[1:]))
+    return (None, *image_shape("build", "input_shape", sizes[1:]))

@@ -12,8 +12,7 @@ from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
 from .placing import carrier, device_of
-
-Arrays = dict[str, np.ndarray]
+from .saving import Arrays
 
 
 class State:
@@ -47,7 +46,7 @@ class States:
         """The states of these weights, on their devices; zeros for a weight that is new."""
         known = {id(state.weight): state for state in self.all}
         if self.loose and self.all and not any(id(w) in known for w in weights):
-            self.all = matched(self.all, weights)
+            self.all = assigned(self.all, weights)
             known = {id(state.weight): state for state in self.all}
         self.loose = False
         return [self._current(known.get(id(w)), w, slots) for w in weights]
@@ -85,7 +84,7 @@ class States:
         return arrays
 
 
-def matched(states: Sequence[State], weights: Sequence[Tensor]) -> list[State]:
+def assigned(states: Sequence[State], weights: Sequence[Tensor]) -> list[State]:
     """States that belong to no weight, given to weights one by one."""
     shapes = [s.arrays[0].shape if s.arrays else w.shape for s, w in zip(states, weights, strict=False)]
     if len(states) != len(weights) or shapes != [w.shape for w in weights]:
@@ -134,7 +133,7 @@ def fitting(states: Mapping[str, State], names: Mapping[str, Tensor], trainable:
     """States with the weights they belong to, or an error: by name, or by place as older files have them."""
     placed = by_place(states)
     if placed is not None:
-        pairs = matched(placed, trainable) if placed else []
+        pairs = assigned(placed, trainable) if placed else []
     else:
         strange = next((name for name in states if name not in names), None)
         if strange is not None:

@@ -5,7 +5,7 @@ A model of your own may override `train_step`, `test_step` and `predict_step`, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -15,53 +15,25 @@ from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from ..memory import recycled
-from . import arguments, losses, regularizers
+from . import activations, arguments, constraints, losses, regularizers
 from .callbacks import CallbackList
+from .callbacks.base import Logs
 from .feeding import Feed
 from .inference import fixed_weights
 from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
-from .plan import Plan
-
-Logs = MutableMapping[str, float]
+from .stack import Stack
 
 
-class Steps:
+class Steps(Stack):
     """What a model does with a batch."""
 
-    layers: list[Layer]
-    loss: Any
-    device: str
-    _metrics: list[Metric]
+    optimizer: Any = None
+    loss: Any = None
+    _metrics: Sequence[Metric] = ()
     _loss_tracker: Mean
     _meter: Meter | None = None
-
-    @property
-    def plan(self) -> Plan:
-        """How the layers are run."""
-        raise NotImplementedError
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        raise NotImplementedError
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, starting with None."""
-        raise NotImplementedError
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch's result, starting with None."""
-        raise NotImplementedError
-
-    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        raise NotImplementedError
-
-    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        raise NotImplementedError
 
     def train_step(self, data: Any) -> Logs:
         """Train on one batch.
@@ -96,7 +68,7 @@ class Steps:
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
             with undisturbed(self._is_ours()):
-                loss = self._train_on(x, _bare(y), meter)
+                loss = self._train_on(x, y.values, meter)
             meter.add(loss, len(x))
             return meter.logs()
 
@@ -104,13 +76,13 @@ class Steps:
         """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(self._test_on(x, _bare(y), meter), len(x))
+            meter.add(self._test_on(x, y.values, meter), len(x))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
         """The model's result for one batch ``(x,)`` of tensors."""
         x = data[0] if isinstance(data, (tuple, list)) and data else data
-        return self.plan.run(Tensor(self._batch(x)), False)
+        return self.passes.run(Tensor(self._batch(x)), False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -160,6 +132,59 @@ class Steps:
         """What samples are converted to: float64 where the first layer with weights counts in it, else float32."""
         dtypes = [layer.dtype for layer in self.layers if type(layer).build is not Layer.build][:1]
         return np.result_type(np.float32, *(dtypes or [layer.dtype for layer in self.layers]))
+
+    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward, backward, update; returns the loss, where it was computed."""
+        folded, loss_function = self._folded()
+        result = self.passes.run(Tensor(x), True, without_last=folded)
+        weights = self.trainable_weights
+        for w in weights:
+            w.grad = None
+        if self._is_overridden("compute_loss"):
+            loss = self._own_loss(x, y, result, True)
+        else:
+            loss = self._regularized(loss_function.tensor(result, y))
+        self._score(meter, y, result, folded)
+        if weights:
+            loss.backward()
+            self.optimizer.apply(weights)
+        for w in weights:
+            w.grad = None
+        self._constrain(weights)
+        return loss.values
+
+    def _constrain(self, weights: list[Parameter]) -> None:
+        for w in weights:
+            if w.constraint is not None:
+                w.put(constraints.constrained(w.constraint, w.data))
+
+    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
+        """Forward; returns the loss, where it was computed."""
+        folded, loss_function = self._folded()
+        result = self.passes.run(Tensor(x), False, without_last=folded)
+        own = self._is_overridden("compute_loss")
+        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
+        self._score(meter, y, result, folded)
+        return loss.values
+
+    def _folded(self) -> tuple[bool, losses.Loss]:
+        """Whether the loss is taken of what goes into the last activation, and that loss."""
+        activation = self.loss.activation
+        if self._is_overridden("compute_loss"):
+            return False, self.loss
+        if activation is not None and activation == self.passes.last_activation:
+            return True, self.loss.on_logits()
+        return False, self.loss
+
+    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
+        """Let the meter see what the model made of a batch."""
+        if not self._metrics:
+            return
+        outputs = Tensor(result.values)
+        if folded and not meter.by_order:
+            with no_grad():
+                outputs = activations.get(self.loss.activation)(outputs)
+        meter.score(y, outputs.values)
 
     def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
         """What an overridden `compute_loss` says."""
@@ -241,13 +266,13 @@ class Steps:
         return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
 
 
-class Rows:
+class Results:
     """The results of batches as one array, of the dtype and shape that the first has.
 
     Parameters
     ----------
     count : int
-        Rows of all batches.
+        Results of all batches.
     """
 
     array: np.ndarray
@@ -273,10 +298,6 @@ def _inference() -> Iterator[None]:
         for context in (no_grad(), recycled(), fixed_weights()):
             stack.enter_context(context)
         yield
-
-
-def _bare(y: Any) -> Any:
-    return y.values if isinstance(y, Tensor) else y
 
 
 def _number(value: Any, name: str) -> float:

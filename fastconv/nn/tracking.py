@@ -5,16 +5,17 @@ Nothing is registered: lists may grow and attributes may be replaced at any time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..autograd import Tensor
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, shown
 from . import arguments
 
-Path = tuple[str, ...]
+Way = tuple[str, ...]
 
 
 class Parameter(Tensor):
@@ -31,6 +32,10 @@ class Parameter(Tensor):
         )
         self.name = arguments.text("Parameter", "name", name)
         self.regularizer, self.constraint = regularizer, constraint
+
+    def put(self, values: Any) -> None:
+        """Replace the elements, wherever they lie."""
+        self.values[...] = values if isinstance(self.values, np.ndarray) else ops.to_device(values)
 
 
 class Holder:
@@ -54,9 +59,13 @@ class Holder:
         """The weights without those of layers inside."""
         return []
 
-    def held(self) -> Iterator[tuple[Path, Holder]]:
+    def held(self) -> Iterator[tuple[Way, Holder]]:
         """The layers and models directly inside, each with the way to it."""
         return iter(())
+
+    def _owned(self) -> list[tuple[Way, Holder, Parameter]]:
+        """All weights, each once, with the layer that has it and the way there."""
+        return owned_weights([self])
 
     def note_device(self, device: str) -> None:
         """The weights were brought to a device."""
@@ -64,7 +73,7 @@ class Holder:
     @property
     def weights(self) -> list[Parameter]:
         """All weights, those of layers inside included, each once."""
-        return [w for _, _, w in owned_weights([self])]
+        return [w for _, _, w in self._owned()]
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -79,12 +88,33 @@ class Holder:
         changed = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in changed]
 
+    @property
+    def _title(self) -> str:
+        """What messages call it."""
+        return f"layer {shown(self.name)}"
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights."""
+        return [w.data.copy() if isinstance(w.data, np.ndarray) else w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights; number and shapes must agree."""
+        owned = [(holder, weight) for _, holder, weight in self._owned()]
+        given = arguments.items("set_weights", "weights", weights, "a list of arrays")
+        if len(given) != len(owned):
+            raise InvalidArgument(f"{self._title} has {len(owned)} weights but {len(given)} were given")
+        arrays = [arguments.host_array("set_weights", w.name, a) for (_, w), a in zip(owned, given, strict=True)]
+        for (holder, weight), array in zip(owned, arrays, strict=True):
+            check_weight(holder, weight, array, "was given")
+        for (_, weight), array in zip(owned, arrays, strict=True):
+            weight.put(array)
+
     def count_params(self) -> int:
         """Number of weights, trainable or not."""
         return sum(w.size for w in self.weights)
 
 
-def walk(*roots: Holder) -> Iterator[tuple[Path, Holder]]:
+def walk(*roots: Holder) -> Iterator[tuple[Way, Holder]]:
     """The roots and all that is inside of them, each once, from the outside in; a root is never found inside another.
 
     The way to a root is its name.
@@ -94,7 +124,7 @@ def walk(*roots: Holder) -> Iterator[tuple[Path, Holder]]:
         yield from _descend((root.name,), root, seen)
 
 
-def _descend(path: Path, holder: Holder, seen: set[int]) -> Iterator[tuple[Path, Holder]]:
+def _descend(path: Way, holder: Holder, seen: set[int]) -> Iterator[tuple[Way, Holder]]:
     yield path, holder
     for way, inner in holder.held():
         if id(inner) not in seen:
@@ -102,10 +132,10 @@ def _descend(path: Path, holder: Holder, seen: set[int]) -> Iterator[tuple[Path,
             yield from _descend((*path, *way), inner, seen)
 
 
-def owned_weights(roots: Iterable[Holder]) -> list[tuple[Path, Holder, Parameter]]:
+def owned_weights(roots: Iterable[Holder]) -> list[tuple[Way, Holder, Parameter]]:
     """All weights of layers or models, each once, with the layer that has it and the way there."""
     found = ((path, holder, w) for path, holder in walk(*roots) for w in holder.own_weights)
-    unique: dict[int, tuple[Path, Holder, Parameter]] = {}
+    unique: dict[int, tuple[Way, Holder, Parameter]] = {}
     for path, holder, weight in found:
         unique.setdefault(id(weight), (path, holder, weight))
     return list(unique.values())
@@ -131,13 +161,22 @@ def named_weights(roots: Iterable[Holder]) -> dict[str, tuple[Holder, Parameter]
     return found
 
 
-def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Path, Any]]:
+def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
+    """`array` must be able to replace `weight`."""
+    if array.shape != weight.shape or array.dtype.kind not in "fiub":
+        raise InvalidArgument(
+            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
+            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
+        )
+
+
+def found_in(values: Mapping[str, Any], kind: type) -> Iterator[tuple[Way, Any]]:
     """The objects of a kind among attributes, and in their lists, tuples and dicts, with the way to each."""
     for name, value in values.items():
         yield from _search((name,), value, kind, ())
 
 
-def _search(path: Path, value: Any, kind: type, outer: tuple[Any, ...]) -> Iterator[tuple[Path, Any]]:
+def _search(path: Way, value: Any, kind: type, outer: tuple[Any, ...]) -> Iterator[tuple[Way, Any]]:
     if isinstance(value, kind):
         yield path, value
         return

@@ -7,51 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
 from ..errors import InvalidArgument
+from ..interrupts import deferred_interrupt
 from ..memory import recycled
-from ..streams import say
-from . import activations, arguments, constraints, losses, optimizers
-from .batches import as_samples, check_batch_size, check_lengths, split
+from ..streams import print_line
+from . import arguments, losses, optimizers
+from .batches import as_samples, check_batch_size, check_lengths, split_off
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .feeding import DeviceFeed, Feed
-from .interrupts import deferred_interrupt
-from .layers import Layer, Parameter
-from .meters import Meter, check_class_numbers
+from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .placing import put
-from .steps import Logs, Rows, Steps
+from .steps import Logs, Results, Steps
 
 TRAIN_BATCH = 32
 PREDICT_BATCH = 128
 
 
 class Trainer(Steps):
-    """What a model needs to be trained; `fastconv.nn.models.Sequential` has the layers."""
+    """A stack of layers that can be trained."""
 
-    layers: list[Layer]
-    optimizer: Any = None
-    loss: Any = None
     history: History | None = None
     stop_training = False
-    device = "cpu"
-    """Where the weights lie and training runs: "cpu" or "cuda"."""
-
-    _metrics: list[Metric]
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, starting with None."""
-        raise NotImplementedError
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights."""
-        raise NotImplementedError
-
-    def generator(self) -> np.random.Generator:
-        """Where shuffling and dropout get their random numbers."""
-        raise NotImplementedError
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
         """Say how the model is trained.
@@ -144,7 +122,7 @@ class Trainer(Steps):
         validation = None if validation_data is None else self._validation(validation_data)
         share = arguments.real("fit", "validation_split", validation_split, 0, below=1)
         if validation is None and share:
-            (x, y), validation = split(x, y, share)
+            (x, y), validation = split_off(x, y, share)
         batch_size = check_batch_size("fit", batch_size, TRAIN_BATCH)
         validation_size = check_batch_size("fit", validation_batch_size, PREDICT_BATCH, "validation_batch_size")
         epochs = arguments.whole("fit", "epochs", epochs, 0)
@@ -178,8 +156,7 @@ class Trainer(Steps):
         with self._measuring(y) as meter:
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
-            values = list((dict(logs) if self._is_overridden("train_step") else meter.results()).values())
-        return values if len(values) != 1 else values[0]
+            return _one_or_all(dict(logs) if self._is_overridden("train_step") else meter.results())
 
     def evaluate(
         self,
@@ -203,11 +180,8 @@ class Trainer(Steps):
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
         values = self._measure(self._feed(x, y), size, listeners)
         if verbose:
-            say(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
-        if return_dict:
-            return values
-        results = list(values.values())
-        return results if len(results) != 1 else results[0]
+            print_line(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
+        return values if return_dict else _one_or_all(values)
 
     def predict(
         self,
@@ -222,7 +196,7 @@ class Trainer(Steps):
         verbose = _verbosity("predict", verbose)
         self._ensure_built(x)
         listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
-        rows = Rows(len(x))
+        rows = Results(len(x))
 
         def take(xb: Any, _: Any) -> dict[str, Any]:
             return {"outputs": rows.add(self.predict_step((Tensor(xb),)), len(xb))}
@@ -268,78 +242,22 @@ class Trainer(Steps):
             self._constrain(self.trainable_weights)
         return logs
 
-    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        """Forward, backward, update; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), True, without_last=folded)
-        weights = self.trainable_weights
-        for w in weights:
-            w.grad = None
-        if self._is_overridden("compute_loss"):
-            loss = self._own_loss(x, y, result, True)
-        else:
-            loss = self._regularized(loss_function.tensor(result, y))
-        self._score(meter, y, result, folded)
-        if weights:
-            loss.backward()
-            self.optimizer.apply(weights)
-        for w in weights:
-            w.grad = None
-        self._constrain(weights)
-        return loss.values
-
-    def _constrain(self, weights: list[Parameter]) -> None:
-        for w in weights:
-            if w.constraint is not None:
-                put(w.data, constraints.constrained(w.constraint, w.data))
-
-    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
-        """Forward; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.plan.run(Tensor(x), False, without_last=folded)
-        own = self._is_overridden("compute_loss")
-        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
-        self._score(meter, y, result, folded)
-        return loss.values
-
-    def _folded(self) -> tuple[bool, losses.Loss]:
-        """Whether the loss is taken of what goes into the last activation, and that loss."""
-        activation = self.loss.activation
-        if self._is_overridden("compute_loss"):
-            return False, self.loss
-        if activation is not None and activation == self.plan.last_activation:
-            return True, self.loss.on_logits()
-        return False, self.loss
-
-    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
-        """Let the meter see what the model made of a batch."""
-        if not self._metrics:
-            return
-        outputs = Tensor(result.values)
-        if folded and not meter.by_order:
-            with no_grad():
-                outputs = activations.get(self.loss.activation)(outputs)
-        meter.score(y, outputs.values)
-
-    def _samples(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _samples(self, x: Any, y: Any, x_name: str = "x", y_name: str = "y") -> tuple[np.ndarray, np.ndarray]:
         """Samples and labels, checked."""
         self._compiled()
-        x = as_samples(x, self.input_shape)
+        x = as_samples(x, self.input_shape, x_name)
         self._ensure_built(x)
         if y is None:
-            raise InvalidArgument("y is missing: pass the labels")
-        shape = self.output_shape or ()
-        y = self.loss.prepare(y, shape)
-        check_lengths(x, y)
+            raise InvalidArgument(f"{y_name} is missing: pass the labels")
+        y = self.loss.prepare(y, self.output_shape or (), y_name)
+        check_lengths(x, y, x_name)
         return x, y
 
     def _validation(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise InvalidArgument("validation_data must be a pair (x, y)")
-        x = as_samples(data[0], self.input_shape, "the x of validation_data")
-        y = self.loss.prepare(data[1], self.output_shape or (), "the y of validation_data")
-        check_lengths(x, y, "the x of validation_data", "its y")
-        return x, y
+        x, y = data
+        return self._samples(x, y, "the x of validation_data", "the y of validation_data")
 
     def _compiled(self) -> Trainer:
         if self.loss is None:
@@ -358,6 +276,11 @@ def _listed(owner: str, name: str, value: Any) -> list[Any]:
     if isinstance(value, (str, Callback, Metric, type)) or callable(value):
         return [value]
     return arguments.items(owner, name, value, "a list")
+
+
+def _one_or_all(values: dict[str, float]) -> Any:
+    """The loss alone where there are no metrics, as Keras gives it."""
+    return list(values.values()) if len(values) != 1 else next(iter(values.values()))
 
 
 def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..memory import check_room
 from . import arguments
-from .arrays import as_plain
 from .seeding import set_random_seed
 
 __all__ = ["set_random_seed", "to_categorical"]
@@ -42,7 +41,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """
     if num_classes is not None:
         num_classes = arguments.size("to_categorical", "num_classes", num_classes)
-    labels = class_numbers(as_plain(x, "x"), num_classes, "x")
+    labels = class_numbers(arguments.host_array(None, "x", x), num_classes, "x")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1

@@ -1,5 +1,19 @@
 """The functional API: each function checks its arguments once, finds its kernel in the dispatch table, and runs it."""
 
+from .adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_avg_pool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+)
 from .choice import choose_method
 from .convolution import (
     conv1d,
@@ -16,40 +30,30 @@ from .gradients import (
     conv3d_weight_grad,
 )
 from .plans import ConvPlan, plan_conv1d, plan_conv2d, plan_conv3d
-from .pooling import (
-    adaptive_avg_pool1d,
+from .pool_gradients import (
     adaptive_avg_pool1d_grad,
-    adaptive_avg_pool2d,
     adaptive_avg_pool2d_grad,
-    adaptive_avg_pool3d,
     adaptive_avg_pool3d_grad,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
     avg_pool1d_grad,
-    avg_pool2d,
     avg_pool2d_grad,
-    avg_pool3d,
     avg_pool3d_grad,
-    global_avg_pool1d,
-    global_avg_pool2d,
-    global_avg_pool3d,
-    global_max_pool1d,
-    global_max_pool2d,
-    global_max_pool3d,
-    lp_pool1d,
     lp_pool1d_grad,
-    lp_pool2d,
     lp_pool2d_grad,
-    lp_pool3d,
     lp_pool3d_grad,
-    max_pool1d,
     max_pool1d_grad,
-    max_pool2d,
     max_pool2d_grad,
-    max_pool3d,
     max_pool3d_grad,
+)
+from .pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
 )
 from .product import matmul
 from .transposed import (

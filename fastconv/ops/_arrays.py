@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..cuda.runtime import interop
 from ..errors import InvalidArgument, TooLarge, shown
+from ..foreign import is_device_array
 from ._reading import as_array, check_out
 
 FLOATS = ("float32", "float64")
+HALVES = ("float16", "bfloat16")
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "bias")  # operands that may be None, where they are the last
 
@@ -35,13 +36,20 @@ class Operands:
         Dtype the caller gets back: float16 and bfloat16 are computed in float32.
     device : {"cpu", "cuda"}
 
-    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32.
+    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32. An array that
+    is `moved` and not computed with keeps whatever dtype it has.
     """
 
     _halves = False
 
     def __init__(
-        self, names: str, *values: Any, device: str | None = None, integers: bool = False, halves: bool = False
+        self,
+        names: str,
+        *values: Any,
+        device: str | None = None,
+        integers: bool = False,
+        halves: bool = False,
+        moved: bool = False,
     ) -> None:
         self.arrays: Sequence[Any]
         absent = values[-1] is None and names.endswith(OPTIONAL)
@@ -64,21 +72,24 @@ class Operands:
             None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)
         ]
         dtypes = [_dtype_of(v if a is None else a) for v, a in zip(values, arrays, strict=True) if v is not None]
-        self.result, self.compute = computing_dtype(dtypes, self.names, integers)
+        if moved:
+            self.result = self.compute = dtypes[0].newbyteorder("=")
+        else:
+            self.result, self.compute = computing_dtype(dtypes, self.names, integers)
         if self.device == "cpu":
             self.arrays = [None if a is None else contiguous(a, self.compute) for a in arrays]
         else:
-            from ..cuda import backend
+            from ..cuda import backend, exchange
 
             backend.require()
-            self._halves = halves and self.result != self.compute
+            self._halves = halves and self.result.name in HALVES
             if self._halves:
                 self.arrays = self._as_halves(values, arrays)
                 return
             self.arrays = [
                 None
                 if v is None
-                else backend.as_device(v, self.compute)
+                else exchange.as_device(v, self.compute)
                 if a is None
                 else backend.to_device(contiguous(a, self.compute))
                 for v, a in zip(values, arrays, strict=True)
@@ -86,7 +97,7 @@ class Operands:
 
     def _as_halves(self, values: tuple[Any, ...], arrays: list[np.ndarray | None]) -> list[Any]:
         """On the device in 16 bits; a bias in float32, for it is added to sums in float32."""
-        from ..cuda import backend, halves
+        from ..cuda import backend, exchange, halves
 
         given = [v if a is None else a for v, a in zip(values, arrays, strict=True)]
         result = []
@@ -96,7 +107,7 @@ class Operands:
             elif isinstance(value, np.ndarray):
                 result.append(backend.to_device(contiguous(value, self.compute)))
             else:
-                result.append(backend.as_device(value, self.compute))
+                result.append(exchange.as_device(value, self.compute))
         return result
 
     def _is_bias(self, name: str) -> bool:
@@ -139,11 +150,11 @@ class Operands:
     def finish(self, y: Any, out: Any = None) -> Any:
         """The caller's result: in the caller's dtype, on the caller's device, in `out` if given."""
         if self.device == "cuda":
-            from ..cuda import backend, halves
+            from ..cuda import backend, exchange, halves
 
             if self._given is not None and out is None:
                 dtype = self.result if y.dtype == self.compute or self._halves else None  # indices stay what they are
-                return backend.like(y.array if self._halves else y, self._given, dtype)
+                return exchange.like(y.array if self._halves else y, self._given, dtype)
             y = halves.to_host(y) if self._halves else backend.to_host(y)
         if out is None:
             return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
@@ -215,7 +226,7 @@ def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) ->
     for dtype in dtypes[1:]:
         result = np.result_type(result, dtype)
     result = result.newbyteorder("=")
-    if result.name in ("float16", "bfloat16"):
+    if result.name in HALVES:
         return result, np.dtype(np.float32)
     if result.kind in "biu":
         if integers and result.kind != "b":
@@ -230,17 +241,10 @@ def computing_dtype(dtypes: list[np.dtype], names: list[str], integers: bool) ->
     return result, result
 
 
-def is_device_array(value: Any) -> bool:
-    """True for arrays that live on a CUDA device (CuPy, PyTorch, Numba, DLPack); loads no CUDA library."""
-    if value is None or isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
-        return False
-    return interop.is_device_array(value)
-
-
 def _dtype_of(value: Any) -> np.dtype:
     if isinstance(value, np.ndarray):
         return value.dtype
-    from ..cuda import backend
+    from ..cuda import backend, exchange
 
     backend.require()
-    return np.dtype(backend.as_device(value).dtype)
+    return np.dtype(exchange.as_device(value).dtype)

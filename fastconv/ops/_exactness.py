@@ -30,12 +30,17 @@ class Judged(NamedTuple):
 ZEROS = Judged(0, True)
 
 
-def suits(problem: ConvProblem, method: str, first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether `method`, a transform, serves these operands of `op` about as well as the direct method."""
+def suits(problem: ConvProblem, method: str, first: np.ndarray, second: np.ndarray | Judged) -> bool:
+    """Whether `method`, a transform, serves these operands about as well as the direct method.
+
+    The second may have been judged before, as the filters of a plan.
+    """
     a = judge_images(problem, method, first, dy=problem.op == "conv_input_grad")
     if not a.even:
         return False
-    if problem.op == "conv_weight_grad":
+    if isinstance(second, Judged):
+        b = second
+    elif problem.op == "conv_weight_grad":
         b = judge_images(problem, method, second, dy=True)
     else:
         b = judge_filters(problem, method, second)

@@ -13,30 +13,46 @@ from .. import dispatch, memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
 from ._arrays import Operands
+from ._complex import by_parts, is_complex
 from ._exactness import suits
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 
 
 class Bound(NamedTuple):
-    """A problem and the method that serves it."""
+    """A problem and the method that serves it: what a call looks up, and a plan keeps."""
 
     problem: ConvProblem
     row: dispatch.Row
     operator: Callable[..., Any]
 
-    def run(self, first: Any, second: Any, *results: Any, **options: Any) -> None:
-        """Call the operator on arrays in the caller's shape."""
+    def run(self, first: Any, second: Any, b: Any, result: Any, activation: Any = None) -> None:
+        """Call the operator on arrays in the caller's shape; a gradient with a bias is a transposed convolution."""
         p = self.problem
-        first = first.reshape(p.y_shape3 if p.op == "conv_input_grad" else p.x_shape3)
-        if not p.prepared:
-            second = second.reshape(p.y_shape3 if p.op == "conv_weight_grad" else p.w_shape3)
-        result = results[-1].reshape({"conv": p.y_shape3, "conv_input_grad": p.x_shape3}.get(p.op, p.w_shape3))
-        self.operator(p, first, second, *results[:-1], result, **options)
+        if p.op == "conv":
+            w = second if p.prepared else second.reshape(p.w_shape3)
+            self.operator(p, first.reshape(p.x_shape3), w, b, result.reshape(p.y_shape3), activation=activation)
+        elif p.op == "conv_weight_grad":
+            self.operator(p, first.reshape(p.x_shape3), second.reshape(p.y_shape3), result.reshape(p.w_shape3))
+        else:
+            self.operator(p, first.reshape(p.y_shape3), second.reshape(p.w_shape3), result.reshape(p.x_shape3))
+            finish_output(result, b, activation, p.channels_last, self.row.device)
 
     def prepare(self, w: Any) -> Any:
         """The weights as the operator takes them where the problem is prepared."""
         return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
+
+
+def compute(
+    problem: ConvProblem, method: str, operands: Operands, first: Any, second: Any, b: Any, result: Any,
+    activation: Any = None,
+) -> None:  # fmt: skip
+    """A convolution or a gradient, from checked arrays to `result`; complex ones by their parts."""
+    bound = bind(problem, method, operands, first, second)
+    if is_complex(operands):
+        by_parts(bound.run, (first, second), result, b, activation)
+    else:
+        bound.run(first, second, b, result, activation)
 
 
 def bind(problem: ConvProblem, method: str, operands: Operands, *inputs: Any) -> Bound:

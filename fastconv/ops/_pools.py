@@ -10,10 +10,11 @@ import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
+from ..foreign import is_device_array
 from ..problem import PoolProblem
-from ..spec import adaptive_problem, parse_flag, parse_real, pool_problem
+from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
-from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._arrays import Operands, as_array, contiguous
 
 
 def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:
@@ -42,7 +43,7 @@ def problem_of(
 ) -> PoolProblem:
     """`pool_problem`, which remembers what it was asked where the question is plain enough to be recognised."""
     ceil_mode = parse_flag(ceil_mode, "ceil_mode")
-    ask = _remembered if _is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_problem
+    ask = _remembered if is_plain((x_shape, size, stride, padding, dilation, layout)) else pool_problem
     return ask(
         x_shape,
         size,
@@ -60,7 +61,7 @@ def problem_of(
 
 def adaptive_of(op: str, rank: int, x_shape: Any, size: Any, layout: Any, dtype: Any) -> PoolProblem:
     """`adaptive_problem` with a memory, as `problem_of`."""
-    ask = _remembered_adaptive if _is_plain((x_shape, size, layout)) else adaptive_problem
+    ask = _remembered_adaptive if is_plain((x_shape, size, layout)) else adaptive_problem
     return ask(x_shape, size, rank=rank, layout=layout, dtype=dtype, op=op)
 
 
@@ -68,19 +69,23 @@ _remembered = lru_cache(maxsize=1024)(pool_problem)
 _remembered_adaptive = lru_cache(maxsize=1024)(adaptive_problem)
 
 
-_PLAIN = frozenset((int, str, type(None)))
+def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:
+    """A new array of `shape` that the operator of a pool has written."""
+    result = operands.empty(shape)
+    _run(problem, operands, *arrays, result, **options)
+    return operands.finish(result)
 
 
-def _is_plain(values: tuple[Any, ...]) -> bool:
-    """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
-    for value in values:
-        kind = type(value)
-        if kind not in _PLAIN and not (kind is tuple and _is_plain(value)):
-            return False
-    return True
+def maxima(problem: PoolProblem, operands: Operands, return_indices: bool) -> Any:
+    """The largest elements of all windows, and where they are if that is asked for."""
+    wanted = parse_flag(return_indices, "return_indices")
+    y = operands.empty(problem.y_shape)
+    indices = operands.empty(problem.y_shape, np.int64) if wanted else None
+    _run(problem, operands, operands.arrays[0], y, indices)
+    return (operands.finish(y), operands.finish(indices)) if wanted else operands.finish(y)
 
 
-def run(problem: PoolProblem, operands: Operands, *arrays: Any, **options: Any) -> None:
+def _run(problem: PoolProblem, operands: Operands, *arrays: Any, **options: Any) -> None:
     """Run the operator of a pool on arrays in the caller's shape; None stays None."""
     first = 1 if problem.channels_last else 2
     ones = (1,) * (3 - problem.rank)
@@ -136,9 +141,9 @@ def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
         if operands.device == "cpu":
             raise InvalidArgument("indices is a CUDA array but dy is not; bring both to one device")
         _check_shape_of_indices(indices, dy)
-        from ..cuda import backend
+        from ..cuda import exchange
 
-        return backend.as_device(indices, np.dtype(np.int64))
+        return exchange.as_device(indices, np.dtype(np.int64))
     array = as_array(indices, "indices")
     _check_shape_of_indices(array, dy)
     if array.dtype.kind not in "iu":

@@ -6,11 +6,13 @@ from typing import Any
 
 from ..spec import known_problem
 from ._arrays import Operands
-from ._complex import by_parts, is_complex
-from ._kernels import bind, check_activation
+from ._kernels import check_activation, compute
+from ._ranks import ranked
 
 
-def conv2d(
+@ranked("conv{}d")
+def _conv(
+    rank: int,
     x: Any,
     w: Any,
     b: Any = None,
@@ -104,75 +106,14 @@ def conv2d(
     >>> fc.conv2d(x, w, stride=2)
     array([[[[-5., -5.],
              [-5., -5.]]]])
-    """
-    return _conv(2, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
 
-
-def conv1d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    activation: Any = None,
-    method: str = "auto",
-    device: str | None = None,
-    out: Any = None,
-) -> Any:
-    """Slide each filter over a batch of signals and sum the products (cross-correlation: filters are not flipped).
-
-    x is (N, C, W) and w (O, C/groups, KW), or with ``layout="NWC"`` (N, W, C) and (KW, C/groups, O).
-    Everything else is as for `conv2d`.
-
-    Examples
-    --------
-    >>> import fastconv as fc
     >>> fc.conv1d([[[1.0, 2.0, 4.0, 8.0]]], [[[1.0, -1.0]]])
     array([[[-1., -2., -4.]]])
-    """
-    return _conv(1, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
 
-
-def conv3d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    activation: Any = None,
-    method: str = "auto",
-    device: str | None = None,
-    out: Any = None,
-) -> Any:
-    """Slide each filter over a batch of volumes and sum the products (cross-correlation: filters are not flipped).
-
-    x is (N, C, D, H, W) and w (O, C/groups, KD, KH, KW), or with ``layout="NDHWC"`` (N, D, H, W, C) and
-    (KD, KH, KW, C/groups, O). Everything else is as for `conv2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.conv3d(np.ones((1, 1, 2, 3, 3)), np.ones((1, 1, 2, 2, 2)))
     array([[[[[8., 8.],
               [8., 8.]]]]])
     """
-    return _conv(3, x, w, b, stride, padding, dilation, groups, layout, padding_mode, activation, method, device, out)
-
-
-def _conv(
-    rank: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, layout: str | None,
-    padding_mode: str, activation: Any, method: str, device: str | None, out: Any,
-) -> Any:  # fmt: skip
     operands = Operands("x w b", x, w, b, device=device, halves=True)
     x, w, b = operands.arrays
     b_shape = None if b is None else b.shape
@@ -182,9 +123,8 @@ def _conv(
     )  # fmt: skip
     activation = check_activation(activation, operands.compute)
     y = operands.output(problem.y_shape, out)
-    bound = bind(problem, method, operands, x, w)
-    if is_complex(operands):
-        by_parts(bound.run, (x, w), y, b, activation)
-    else:
-        bound.run(x, w, b, y, activation=activation)
+    compute(problem, method, operands, x, w, b, y, activation)
     return operands.finish(y, out)
+
+
+conv1d, conv2d, conv3d = _conv

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import as_array, is_device_array
+from ..foreign import is_device_array
+from ._arrays import as_array
 
 
 def to_device(x: Any) -> Any:
@@ -46,6 +47,66 @@ def to_device(x: Any) -> Any:
     return asarray(x if is_device_array(x) else as_array(x, "x"))
 
 
+def require_device() -> str:
+    """The name of the GPU; DeviceMissing says what was looked for where there is none that can be used."""
+    from ..cuda import backend
+
+    return backend.require()
+
+
+def as_device(x: Any, dtype: Any = None) -> Any:
+    """`to_device` of what is known to be an array, in a dtype."""
+    from ..cuda.array import asarray
+
+    return asarray(x, dtype)
+
+
+def empty_on_device(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A new device array whose elements are not set."""
+    from ..cuda import array, backend
+
+    return array.Array(backend.empty(shape, dtype))
+
+
+def rows_on_device(order: np.ndarray) -> Any:
+    """The numbers of rows, as `gather` takes them."""
+    from ..cuda import samples
+
+    return to_device(order.astype(samples.order_dtype(len(order))))
+
+
+def gather(x: Any, rows: Any, start: int, stop: int, dtype: Any) -> Any:
+    """The rows of a device array that rows[start:stop] name, in a dtype."""
+    from ..cuda import samples
+
+    y = empty_on_device((stop - start, *x.shape[1:]), dtype)
+    samples.gather(x.handle, rows.handle, y.handle, start)
+    return y
+
+
+def one_hot(labels: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Class numbers on the device as rows with a single 1."""
+    from ..cuda import samples
+
+    y = empty_on_device(shape, dtype)
+    samples.one_hot(labels.handle, y.handle)
+    return y
+
+
+def note(x: Any, journal: Any, place: int) -> None:
+    """journal[place] = the only element of x; nothing waits for it."""
+    from ..cuda import samples
+
+    samples.note(x.handle, journal.handle, place)
+
+
+def note_score(labels: Any, outputs: Any, journal: Any, place: int, kind: str, number: float) -> None:
+    """journal[place] = the sum of a metric's scores over the rows of `outputs`; `number` is its k or its threshold."""
+    from ..cuda import samples
+
+    samples.add_scores(labels.handle, outputs.handle, journal.handle, place, kind=kind, number=number)
+
+
 def to_host(x: Any) -> np.ndarray:
     """A device array of any library as a NumPy array; waits until it is computed.
 
@@ -72,6 +133,6 @@ def to_host(x: Any) -> np.ndarray:
     """
     if not is_device_array(x):
         return as_array(x, "x")
-    from ..cuda import backend
+    from ..cuda import backend, exchange
 
-    return backend.to_host(backend.as_device(x))
+    return backend.to_host(exchange.as_device(x))

@@ -9,11 +9,13 @@ from ..problem import ConvProblem
 from ..spec import known_problem, parse_shape
 from ..spec.shapes import missing_axes
 from ._arrays import Operands
-from ._complex import by_parts, is_complex
-from ._kernels import bind
+from ._kernels import compute
+from ._ranks import ranked
 
 
-def conv2d_input_grad(
+@ranked("conv{}d_input_grad")
+def _input_grad(
+    rank: int,
     dy: Any,
     w: Any,
     x_shape: tuple[int, ...],
@@ -27,7 +29,7 @@ def conv2d_input_grad(
     method: str = "auto",
     device: str | None = None,
 ) -> Any:
-    """Gradient of `conv2d` to its input: what each pixel of x adds to the sum of y*dy.
+    """Gradient of `conv2d` to its input: what each element of x adds to the sum of y*dy.
 
     dx[n,c,h,k] = sum over o,u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k of dy[n,o,i,j] * w[o,c,u,v];
     pixels copied into the border (`padding_mode`) gather from all their copies.
@@ -67,61 +69,31 @@ def conv2d_input_grad(
     >>> fc.conv2d_input_grad(np.ones((1, 1, 1, 2)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), (1, 1, 2, 3))
     array([[[[1., 3., 2.],
              [3., 7., 4.]]]])
-    """
-    return _input_grad(2, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
 
-
-def conv1d_input_grad(
-    dy: Any,
-    w: Any,
-    x_shape: tuple[int, ...],
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    method: str = "auto",
-    device: str | None = None,
-) -> Any:
-    """Gradient of `conv1d` to its input; see `conv2d_input_grad`.
-
-    Examples
-    --------
-    >>> import fastconv as fc
     >>> fc.conv1d_input_grad([[[1.0, 10.0]]], [[[1.0, 2.0]]], (1, 1, 3))
     array([[[ 1., 12., 20.]]])
-    """
-    return _input_grad(1, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
 
-
-def conv3d_input_grad(
-    dy: Any,
-    w: Any,
-    x_shape: tuple[int, ...],
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    method: str = "auto",
-    device: str | None = None,
-) -> Any:
-    """Gradient of `conv3d` to its input; see `conv2d_input_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.conv3d_input_grad(np.ones((1, 1, 1, 1, 1)), np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2)).sum()
     np.float64(8.0)
     """
-    return _input_grad(3, dy, w, x_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
+    operands = Operands("dy w", dy, w, device=device, halves=True)
+    dy, w = operands.arrays
+    problem = known_problem(
+        "conv_input_grad", parse_shape(x_shape, "x"), w.shape, None, rank, stride, padding, dilation, groups, layout,
+        padding_mode, operands.compute,
+    )  # fmt: skip
+    _check_gradient(dy, problem)
+    dx = operands.empty(problem.x_shape)
+    compute(problem, method, operands, dy, w, None, dx)
+    return operands.finish(dx)
 
 
-def conv2d_weight_grad(
+conv1d_input_grad, conv2d_input_grad, conv3d_input_grad = _input_grad
+
+
+@ranked("conv{}d_weight_grad")
+def _weight_grad(
+    rank: int,
     x: Any,
     dy: Any,
     w_shape: tuple[int, ...],
@@ -176,98 +148,31 @@ def conv2d_weight_grad(
     >>> fc.conv2d_weight_grad(x, np.ones((1, 1, 2, 2)), (1, 1, 2, 2))
     array([[[[ 8., 12.],
              [20., 24.]]]])
-    """
-    return _weight_grad(2, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
 
-
-def conv1d_weight_grad(
-    x: Any,
-    dy: Any,
-    w_shape: tuple[int, ...],
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    method: str = "auto",
-    device: str | None = None,
-) -> Any:
-    """Gradient of `conv1d` to its weights; see `conv2d_weight_grad`.
-
-    Examples
-    --------
-    >>> import fastconv as fc
     >>> fc.conv1d_weight_grad([[[1.0, 2.0, 4.0]]], [[[1.0, 10.0]]], (1, 1, 2))
     array([[[21., 42.]]])
-    """
-    return _weight_grad(1, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
 
-
-def conv3d_weight_grad(
-    x: Any,
-    dy: Any,
-    w_shape: tuple[int, ...],
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    method: str = "auto",
-    device: str | None = None,
-) -> Any:
-    """Gradient of `conv3d` to its weights; see `conv2d_weight_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.conv3d_weight_grad(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 1, 1, 1)), (1, 1, 2, 2, 2)).shape
     (1, 1, 2, 2, 2)
     """
-    return _weight_grad(3, x, dy, w_shape, stride, padding, dilation, groups, layout, padding_mode, method, device)
-
-
-def _input_grad(
-    rank: int, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
-    layout: str | None, padding_mode: str, method: str, device: str | None,
-) -> Any:  # fmt: skip
-    operands = Operands("dy w", dy, w, device=device, halves=True)
-    dy, w = operands.arrays
-    problem = known_problem(
-        "conv_input_grad", parse_shape(x_shape, "x"), w.shape, None, rank, stride, padding, dilation, groups, layout,
-        padding_mode, operands.compute,
-    )  # fmt: skip
-    return _gradient(problem, method, operands, dy, w, dy, problem.x_shape)
-
-
-def _weight_grad(
-    rank: int, x: Any, dy: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int,
-    layout: str | None, padding_mode: str, method: str, device: str | None,
-) -> Any:  # fmt: skip
     operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
     problem = known_problem(
         "conv_weight_grad", x.shape, parse_shape(w_shape, "w"), None, rank, stride, padding, dilation, groups, layout,
         padding_mode, operands.compute,
     )  # fmt: skip
-    return _gradient(problem, method, operands, x, dy, dy, problem.w_shape)
+    _check_gradient(dy, problem)
+    dw = operands.empty(problem.w_shape)
+    compute(problem, method, operands, x, dy, None, dw)
+    return operands.finish(dw)
 
 
-def _gradient(
-    problem: ConvProblem, method: str, operands: Operands, first: Any, second: Any, dy: Any, shape: tuple[int, ...]
-) -> Any:
+conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = _weight_grad
+
+
+def _check_gradient(dy: Any, problem: ConvProblem) -> None:
     if tuple(dy.shape) != problem.y_shape:
         raise InvalidArgument(
             f"dy has shape {shown(tuple(dy.shape))} but the output of this convolution ({problem}) has shape "
             f"{problem.y_shape}{missing_axes('dy', len(dy.shape), problem.rank, problem.channels_last)}"
         )
-    result = operands.empty(shape)
-    bound = bind(problem, method, operands, first, second)
-    if is_complex(operands):
-        by_parts(lambda p, q, _, part: bound.run(p, q, part), (first, second), result)
-    else:
-        bound.run(first, second, result)
-    return operands.finish(result)

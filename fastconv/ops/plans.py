@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ..foreign import is_device_array
 from ..problem import ConvProblem
 from ..spec import LAYOUTS, known_problem, parse_shape
-from ._arrays import Operands, as_array, is_device_array
+from ._arrays import Operands, as_array
 from ._complex import is_complex
-from ._exactness import ZEROS, in_range, judge_filters, judge_images
+from ._exactness import ZEROS, in_range, judge_filters, suits
 from ._kernels import Bound, bind, check_activation, is_guarded
+from ._ranks import ranked
 
 
 class ConvPlan:
@@ -71,9 +73,9 @@ class ConvPlan:
         operands.result = self.dtype
         y = operands.output(self.y_shape, out)
         bound, ready = self._bound, self._ready
-        if not self._suits(operands.arrays[0]):
+        if self._filters is not None and not suits(self._problem, self.method, operands.arrays[0], self._filters):
             bound, ready = self._direct()
-        bound.run(operands.arrays[0], ready, self._b, y, activation=self._activation)
+        bound.run(operands.arrays[0], ready, self._b, y, self._activation)
         return operands.finish(y, out)
 
     def __repr__(self) -> str:
@@ -90,13 +92,6 @@ class ConvPlan:
             raise InvalidArgument(f"x has dtype {x.dtype}; this plan computes in {self.dtype}: cast x, or plan anew")
         return x if x.dtype == self._w.dtype else x.astype(self._w.dtype)
 
-    def _suits(self, x: np.ndarray) -> bool:
-        """Whether the method that was chosen may serve this input."""
-        if self._filters is None:
-            return True
-        images = judge_images(self._problem, self.method, x, dy=False)
-        return images.even and in_range(self._problem, images, self._filters)
-
     def _direct(self) -> tuple[Bound, Any]:
         """What serves input that is not for a transform, under "auto": made when the first such input comes."""
         if self._safe is None:
@@ -105,7 +100,9 @@ class ConvPlan:
         return self._safe
 
 
-def plan_conv2d(
+@ranked("plan_conv{}d")
+def _plan(
+    rank: int,
     w: Any,
     x_shape: tuple[int, ...],
     b: Any = None,
@@ -160,65 +157,14 @@ def plan_conv2d(
              [1., 1., 1., 1.],
              [1., 1., 1., 1.],
              [1., 1., 1., 1.]]]])
-    """
-    return _plan(2, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
 
-
-def plan_conv1d(
-    w: Any,
-    x_shape: tuple[int, ...],
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    activation: Any = None,
-    method: str = "auto",
-) -> ConvPlan:
-    """Prepare `conv1d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
-
-    Examples
-    --------
-    >>> import fastconv as fc
     >>> difference = fc.plan_conv1d([[[1.0, -1.0]]], (1, 1, 4))
     >>> difference([[[1.0, 2.0, 4.0, 8.0]]])
     array([[[-1., -2., -4.]]])
-    """
-    return _plan(1, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
 
-
-def plan_conv3d(
-    w: Any,
-    x_shape: tuple[int, ...],
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    padding_mode: str = "zeros",
-    activation: Any = None,
-    method: str = "auto",
-) -> ConvPlan:
-    """Prepare `conv3d` with weights `w` for inputs of shape `x_shape`; see `plan_conv2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.plan_conv3d(np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2))(np.ones((1, 1, 2, 2, 2)))
     array([[[[[8.]]]]])
     """
-    return _plan(3, w, x_shape, b, stride, padding, dilation, groups, layout, padding_mode, activation, method)
-
-
-def _plan(
-    rank: int, w: Any, x_shape: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, layout: str | None,
-    padding_mode: str, activation: Any, method: str,
-) -> ConvPlan:  # fmt: skip
     if is_device_array(w) or is_device_array(b):
         raise InvalidArgument("w or b is a CUDA array; plans serve NumPy arrays: call the function itself")
     operands = Operands("w b", w, b)
@@ -233,6 +179,9 @@ def _plan(
     )  # fmt: skip
     problem = replace(problem, prepared=True)
     return ConvPlan(problem, method, operands, check_activation(activation, operands.compute))
+
+
+plan_conv1d, plan_conv2d, plan_conv3d = _plan
 
 
 def _nbytes(item: Any) -> int:

@@ -1,4 +1,4 @@
-"""Gradients of max and average pooling in one, two and three dimensions."""
+"""Gradients of pooling in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from ..spec import parse_flag
 from ._pools import (
     check_divisor,
     check_gradient,
+    check_p,
     indices_for,
     operands_of,
     problem_of,
     problem_of_gradient,
-    run,
+    result_of,
 )
+from ._ranks import ranked
 
 
-def max_pool2d_grad(
-    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
+@ranked("max_pool{}d_grad")
+def _max_pool_grad(
+    rank: int, dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
 ) -> Any:
-    """The gradient of max pooling, windowed, adaptive or global: every element of dy goes to where its maximum was.
+    """Gradient of max pooling of images, windowed, adaptive or global: elements of dy go to where their maxima were.
 
     dx[n,c,k] = sum over the windows i, j with indices[n,c,i,j] = k of dy[n,c,i,j], k = h*W + w
 
@@ -57,45 +60,26 @@ def max_pool2d_grad(
     >>> fc.max_pool2d_grad(np.array([[[[10.0, 20.0]]]]), np.array([[[[4, 3]]]]), (1, 1, 2, 4))
     array([[[[ 0.,  0.,  0., 20.],
              [10.,  0.,  0.,  0.]]]])
-    """
-    return _max_pool_grad(2, dy, indices, x_shape, layout, device)
 
-
-def max_pool1d_grad(
-    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
-) -> Any:
-    """The gradient of max pooling of signals: every element of dy goes to where its maximum was.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `max_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.max_pool1d_grad(np.array([[[10.0, 20.0]]]), np.array([[[1, 2]]]), (1, 1, 4))
     array([[[ 0., 10., 20.,  0.]]])
-    """
-    return _max_pool_grad(1, dy, indices, x_shape, layout, device)
 
-
-def max_pool3d_grad(
-    dy: Any, indices: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
-) -> Any:
-    """The gradient of max pooling of volumes: every element of dy goes to where its maximum was.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `max_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.max_pool3d_grad(np.array([[[[[10.0]]]]]), np.array([[[[[3]]]]]), (1, 1, 1, 2, 2))
     array([[[[[ 0.,  0.],
               [ 0., 10.]]]]])
     """
-    return _max_pool_grad(3, dy, indices, x_shape, layout, device)
+    operands = operands_of("dy", dy, device=device)
+    dy = operands.arrays[0]
+    problem = problem_of_gradient("max_pool_grad", dy, x_shape, rank, layout, operands.compute)
+    return result_of(problem, operands, problem.x_shape, dy, indices_for(indices, dy, operands))
 
 
-def avg_pool2d_grad(
+max_pool1d_grad, max_pool2d_grad, max_pool3d_grad = _max_pool_grad
+
+
+@ranked("avg_pool{}d_grad")
+def _avg_pool_grad(
+    rank: int,
     dy: Any,
     x_shape: Any,
     size: Any,
@@ -109,7 +93,7 @@ def avg_pool2d_grad(
     layout: str | None = None,
     device: str | None = None,
 ) -> Any:
-    """The gradient of average pooling: every element of dy goes in equal shares to its window's elements.
+    """Gradient of average pooling of images: every element of dy goes in equal shares to its window's elements.
 
     dx[n,c,h,w] = sum over the windows i, j that hold h, w of dy[n,c,i,j] / K
 
@@ -149,63 +133,10 @@ def avg_pool2d_grad(
     >>> fc.avg_pool2d_grad(np.array([[[[4.0, 8.0]]]]), (1, 1, 2, 4), 2)
     array([[[[1., 1., 2., 2.],
              [1., 1., 2., 2.]]]])
-    """
-    return _avg_pool_grad(
-        2, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
-    )
 
-
-def avg_pool1d_grad(
-    dy: Any,
-    x_shape: Any,
-    size: Any,
-    *,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor: float | None = None,
-    layout: str | None = None,
-    device: str | None = None,
-) -> Any:
-    """The gradient of average pooling of signals.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `avg_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.avg_pool1d_grad(np.array([[[4.0, 8.0]]]), (1, 1, 5), 2)
     array([[[2., 2., 4., 4., 0.]]])
-    """
-    return _avg_pool_grad(
-        1, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
-    )
 
-
-def avg_pool3d_grad(
-    dy: Any,
-    x_shape: Any,
-    size: Any,
-    *,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor: float | None = None,
-    layout: str | None = None,
-    device: str | None = None,
-) -> Any:
-    """The gradient of average pooling of volumes.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `avg_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.avg_pool3d_grad(np.array([[[[[8.0]]]]]), (1, 1, 2, 2, 2), 2)
     array([[[[[1., 1.],
               [1., 1.]],
@@ -213,13 +144,106 @@ def avg_pool3d_grad(
              [[1., 1.],
               [1., 1.]]]]])
     """
-    return _avg_pool_grad(
-        3, dy, x_shape, size, stride, padding, dilation, ceil_mode, count_include_pad, divisor, layout, device
+    divisor = check_divisor(divisor)
+    include = parse_flag(count_include_pad, "count_include_pad")
+    operands = operands_of("dy", dy, device=device)
+    problem = problem_of(
+        "avg_pool_grad", rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute, include
     )
+    check_gradient(operands.arrays[0], problem)
+    return result_of(problem, operands, problem.x_shape, *operands.arrays, divisor=divisor)
 
 
-def adaptive_avg_pool2d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The gradient of adaptive and of global average pooling; the pool's output size is dy's.
+avg_pool1d_grad, avg_pool2d_grad, avg_pool3d_grad = _avg_pool_grad
+
+
+@ranked("lp_pool{}d_grad")
+def _lp_pool_grad(
+    rank: int,
+    dy: Any,
+    x: Any,
+    y: Any,
+    size: Any,
+    *,
+    p: float = 2,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    layout: str | None = None,
+    device: str | None = None,
+) -> Any:
+    """Gradient of l^p pooling of images.
+
+    dx[n,c,h,w] = sum over the windows i, j that hold h, w of dy[n,c,i,j] * sign(x) * (|x| / y[n,c,i,j])^(p-1)
+
+    Parameters
+    ----------
+    dy : array_like, (N, C, OH, OW), or (N, OH, OW, C) with ``layout="NHWC"``
+        Gradient of the output.
+    x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
+        What was pooled.
+    y : array_like, dy's shape
+        What `lp_pool2d` returned.
+    size, p, stride, padding, dilation, ceil_mode
+        As they were given to `lp_pool2d`.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes; None means "NCHW".
+    device : {None, "cpu", "cuda"}
+        None follows the arrays; "cuda" copies NumPy arrays to the GPU and back.
+
+    Returns
+    -------
+    dx : ndarray, x's shape
+        dtype by NumPy's promotion of dy, x and y. 0 where x or its window's y is 0; with p = inf every largest |x| of a
+        window gets its dy.
+
+    Raises
+    ------
+    InvalidArgument
+        Shapes, dtypes or values that do not fit together.
+
+    Notes
+    -----
+    p = 1 and 2 cost about as much as the gradient of an average; other p a power for every element and window that
+    holds it. Summed in float64 (p = 1: in the dtype of the result), with the same bits for any number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv as fc
+    >>> x = np.array([[[[3.0, 0.0, -1.0, 2.0], [4.0, 0.0, 2.0, 0.0]]]])
+    >>> y = fc.lp_pool2d(x, 2)
+    >>> fc.lp_pool2d_grad(np.array([[[[5.0, 3.0]]]]), x, y, 2)
+    array([[[[ 3.,  0., -1.,  2.],
+             [ 4.,  0.,  2.,  0.]]]])
+
+    >>> x = np.array([[[3.0, -4.0]]])
+    >>> fc.lp_pool1d_grad(np.array([[[5.0]]]), x, fc.lp_pool1d(x, 2), 2)
+    array([[[ 3., -4.]]])
+
+    >>> x = np.array([[[[[3.0, -4.0]]]]])
+    >>> fc.lp_pool3d_grad(np.array([[[[[5.0]]]]]), x, fc.lp_pool3d(x, (1, 1, 2)), (1, 1, 2))
+    array([[[[[ 3., -4.]]]]])
+    """
+    p = check_p(p)
+    operands = operands_of("dy x y", dy, x, y, device=device)
+    dy, x, y = operands.arrays
+    problem = problem_of(
+        "lp_pool_grad", rank, x.shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute
+    )
+    check_gradient(dy, problem)
+    check_gradient(y, problem, "y")
+    return result_of(problem, operands, problem.x_shape, dy, x, y, p=p)
+
+
+lp_pool1d_grad, lp_pool2d_grad, lp_pool3d_grad = _lp_pool_grad
+
+
+@ranked("adaptive_avg_pool{}d_grad")
+def _adaptive_avg_pool_grad(
+    rank: int, dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None
+) -> Any:
+    """Gradient of adaptive and of global average pooling of images; the pool's output size is dy's.
 
     Parameters
     ----------
@@ -252,71 +276,18 @@ def adaptive_avg_pool2d_grad(dy: Any, x_shape: Any, *, layout: str | None = None
     >>> fc.adaptive_avg_pool2d_grad(np.array([[[[6.0]]]]), (1, 1, 2, 3))
     array([[[[1., 1., 1.],
              [1., 1., 1.]]]])
-    """
-    return _adaptive_avg_pool_grad(2, dy, x_shape, layout, device)
 
-
-def adaptive_avg_pool1d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The gradient of adaptive and of global average pooling of signals.
-
-    dy is (N, C, OW), or (N, OW, C) with ``layout="NWC"``. Everything else is as for `adaptive_avg_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.adaptive_avg_pool1d_grad(np.array([[[6.0, 3.0]]]), (1, 1, 5))
     array([[[2., 2., 3., 1., 1.]]])
-    """
-    return _adaptive_avg_pool_grad(1, dy, x_shape, layout, device)
 
-
-def adaptive_avg_pool3d_grad(dy: Any, x_shape: Any, *, layout: str | None = None, device: str | None = None) -> Any:
-    """The gradient of adaptive and of global average pooling of volumes.
-
-    dy is (N, C, OD, OH, OW), or (N, OD, OH, OW, C) with ``layout="NDHWC"``. Everything else is as for
-    `adaptive_avg_pool2d_grad`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.adaptive_avg_pool3d_grad(np.array([[[[[4.0]]]]]), (1, 1, 1, 2, 2))
     array([[[[[1., 1.],
               [1., 1.]]]]])
     """
-    return _adaptive_avg_pool_grad(3, dy, x_shape, layout, device)
-
-
-def _max_pool_grad(rank: int, dy: Any, indices: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
-    operands = operands_of("dy", dy, device=device)
-    dy = operands.arrays[0]
-    problem = problem_of_gradient("max_pool_grad", dy, x_shape, rank, layout, operands.compute)
-    indices = indices_for(indices, dy, operands)
-    dx = operands.empty(problem.x_shape)
-    run(problem, operands, dy, indices, dx)
-    return operands.finish(dx)
-
-
-def _avg_pool_grad(
-    rank: int, dy: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-    count_include_pad: bool, divisor: float | None, layout: str | None, device: str | None,
-) -> Any:  # fmt: skip
-    divisor = check_divisor(divisor)
-    include = parse_flag(count_include_pad, "count_include_pad")
-    operands = operands_of("dy", dy, device=device)
-    dy = operands.arrays[0]
-    problem = problem_of(
-        "avg_pool_grad", rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute, include
-    )
-    check_gradient(dy, problem)
-    dx = operands.empty(problem.x_shape)
-    run(problem, operands, dy, dx, divisor=divisor)
-    return operands.finish(dx)
-
-
-def _adaptive_avg_pool_grad(rank: int, dy: Any, x_shape: Any, layout: str | None, device: str | None) -> Any:
     operands = operands_of("dy", dy, device=device)
     dy = operands.arrays[0]
     problem = problem_of_gradient("avg_pool_grad", dy, x_shape, rank, layout, operands.compute)
-    dx = operands.empty(problem.x_shape)
-    run(problem, operands, dy, dx, divisor=None)
-    return operands.finish(dx)
+    return result_of(problem, operands, problem.x_shape, dy, divisor=None)
+
+
+adaptive_avg_pool1d_grad, adaptive_avg_pool2d_grad, adaptive_avg_pool3d_grad = _adaptive_avg_pool_grad

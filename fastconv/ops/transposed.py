@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from ..spec import transposed_problem
+from ..spec import is_plain, transposed_problem
 from ._arrays import Operands
-from ._complex import by_parts, is_complex
-from ._kernels import bind, check_activation, finish_output
+from ._kernels import check_activation, compute
+from ._ranks import ranked
+
+_remembered = lru_cache(maxsize=1024)(transposed_problem)
 
 
-def conv_transpose2d(
+@ranked("conv_transpose{}d")
+def _transposed(
+    rank: int,
     x: Any,
     w: Any,
     b: Any = None,
@@ -26,7 +31,7 @@ def conv_transpose2d(
     device: str | None = None,
     out: Any = None,
 ) -> Any:
-    """Spread each pixel over a window weighted by the filter, and add up where windows meet.
+    """Transposed convolution of images: spread each element over a window of weights, and add up where windows meet.
 
     y[n,o,h,k] = act(b[o] + sum over c and all u,v,i,j with i*SH + u*DH - PH = h and j*SW + v*DW - PW = k
                         of x[n,c,i,j] * w[c,o,u,v])
@@ -70,95 +75,25 @@ def conv_transpose2d(
     >>> import numpy as np, fastconv as fc
     >>> fc.conv_transpose2d(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 1, 2)), stride=2)
     array([[[[1., 1., 2., 2.]]]])
-    """
-    return _transposed(
-        2, x, w, b, stride, padding, output_padding, dilation, groups, layout, activation, method, device, out
-    )  # fmt: skip
 
-
-def conv_transpose1d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    activation: Any = None,
-    method: str = "auto",
-    device: str | None = None,
-    out: Any = None,
-) -> Any:
-    """Transposed convolution of signals; see `conv_transpose2d`.
-
-    x is (N, C, W) and w (C, O/groups, KW), or with ``layout="NWC"`` (N, W, C) and (KW, O/groups, C).
-
-    Examples
-    --------
-    >>> import fastconv as fc
     >>> fc.conv_transpose1d([[[1.0, 2.0]]], [[[1.0, 10.0, 100.0]]])
     array([[[  1.,  12., 120., 200.]]])
-    """
-    return _transposed(
-        1, x, w, b, stride, padding, output_padding, dilation, groups, layout, activation, method, device, out
-    )  # fmt: skip
 
-
-def conv_transpose3d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    activation: Any = None,
-    method: str = "auto",
-    device: str | None = None,
-    out: Any = None,
-) -> Any:
-    """Transposed convolution of volumes; see `conv_transpose2d`.
-
-    x is (N, C, D, H, W) and w (C, O/groups, KD, KH, KW), or with ``layout="NDHWC"`` (N, D, H, W, C) and
-    (KD, KH, KW, O/groups, C).
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.conv_transpose3d(np.ones((1, 1, 1, 1, 1)), np.ones((1, 2, 2, 2, 2))).shape
     (1, 2, 2, 2, 2)
     """
-    return _transposed(
-        3, x, w, b, stride, padding, output_padding, dilation, groups, layout, activation, method, device, out
-    )  # fmt: skip
-
-
-def _transposed(
-    rank: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int,
-    layout: str | None, activation: Any, method: str, device: str | None, out: Any,
-) -> Any:  # fmt: skip
     operands = Operands("x w b", x, w, b, device=device)
     x, w, b = operands.arrays
-    problem = transposed_problem(
+    plain = is_plain((stride, padding, output_padding, dilation, groups, layout))
+    parse = _remembered if plain else transposed_problem
+    problem = parse(
         x.shape, w.shape, None if b is None else b.shape, rank=rank, stride=stride, padding=padding,
         output_padding=output_padding, dilation=dilation, groups=groups, layout=layout, dtype=operands.compute,
     )  # fmt: skip
     activation = check_activation(activation, operands.compute)
     y = operands.output(problem.x_shape, out)
-    bound = bind(problem, method, operands, x, w)
-
-    def run(x: Any, w: Any, b: Any, y: Any) -> None:
-        bound.run(x, w, y)
-        finish_output(y, b, activation, problem.channels_last, operands.device)
-
-    if is_complex(operands):
-        by_parts(run, (x, w), y, b, activation)
-    else:
-        run(x, w, b, y)
+    compute(problem, method, operands, x, w, b, y, activation)
     return operands.finish(y, out)
+
+
+conv_transpose1d, conv_transpose2d, conv_transpose3d = _transposed

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from .. import memory
 from ..dispatch import operator
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
-from ..spec import LAYOUTS, conv_problem, parse_axes, parse_shape
+from ..spec import LAYOUTS, known_problem, parse_axes, parse_shape
 from ..spec.shapes import missing_axes
-from ._arrays import Operands, as_array, contiguous, is_device_array
+from ._arrays import Operands
+from ._ranks import ranked
 
-__all__ = ["fold1d", "fold2d", "fold3d", "unfold1d", "unfold2d", "unfold3d"]
 
-
-def unfold2d(
-    x: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
-    """Write the window of every output pixel as a column (im2col).
+@ranked("unfold{}d")
+def _unfold(rank: int, x: Any, size: Any, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> Any:
+    """Write the window of every output element of a batch of images as a column (im2col).
 
     cols[n, (c*KH + u)*KW + v, i*OW + j] = xp[n, c, i*SH + u*DH, j*SW + v*DW]
 
@@ -73,64 +62,33 @@ def unfold2d(
             [4, 5, 7, 8]]])
     >>> fc.unfold2d(np.zeros((1, 3, 227, 227)), 11, stride=4).shape
     (1, 363, 3025)
-    """
-    return _unfold(2, x, size, stride, padding, dilation)
 
-
-def unfold1d(
-    x: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
-    """Write the window of every output element of a batch of signals as a column.
-
-    x is (N, C, W) and the result (N, C*KW, OW). Everything else is as for `unfold2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.unfold1d(np.arange(4).reshape(1, 1, 4), 2)
     array([[[0, 1, 2],
             [1, 2, 3]]])
-    """
-    return _unfold(1, x, size, stride, padding, dilation)
 
-
-def unfold3d(
-    x: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
-    """Write the window of every output element of a batch of volumes as a column.
-
-    x is (N, C, D, H, W) and the result (N, C*KD*KH*KW, OD*OH*OW). Everything else is as for `unfold2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.unfold3d(np.arange(8).reshape(1, 1, 2, 2, 2), (1, 2, 2))
     array([[[0, 4],
             [1, 5],
             [2, 6],
             [3, 7]]])
     """
-    return _unfold(3, x, size, stride, padding, dilation)
+    operands = Operands("x", x, halves=True, moved=True)
+    (x,) = operands.arrays
+    if x.dtype.kind == "c" or x.dtype.itemsize > 8:
+        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
+    problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
+    cols = operands.empty(_matrix_shape(problem))
+    operator("unfold", operands.device)(problem, _elements(x).reshape(problem.x_shape3), _elements(cols))
+    return operands.finish(cols)
 
 
-def fold2d(
-    cols: Any,
-    x_shape: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+unfold1d, unfold2d, unfold3d = _unfold
+
+
+@ranked("fold{}d")
+def _fold(
+    rank: int, cols: Any, x_shape: Any, size: Any, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> Any:
     """Add every element of a column matrix to where `unfold2d` took it from (col2im).
 
@@ -149,7 +107,7 @@ def fold2d(
 
     Returns
     -------
-    dx : ndarray, x_shape
+    dx : ndarray, (N, C, H, W)
 
     Raises
     ------
@@ -168,90 +126,14 @@ def fold2d(
     array([[[[1., 2., 1.],
              [2., 4., 2.],
              [1., 2., 1.]]]])
-    """
-    return _fold(2, cols, x_shape, size, stride, padding, dilation)
 
-
-def fold1d(
-    cols: Any,
-    x_shape: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
-    """Add every element of a column matrix to where `unfold1d` took it from.
-
-    cols is (N, C*KW, OW) and x_shape (N, C, W). Everything else is as for `fold2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.fold1d(np.ones((1, 2, 3)), (1, 1, 4), 2)
     array([[[1., 2., 2., 1.]]])
-    """
-    return _fold(1, cols, x_shape, size, stride, padding, dilation)
 
-
-def fold3d(
-    cols: Any,
-    x_shape: Any,
-    size: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-) -> Any:
-    """Add every element of a column matrix to where `unfold3d` took it from.
-
-    cols is (N, C*KD*KH*KW, OD*OH*OW) and x_shape (N, C, D, H, W). Everything else is as for `fold2d`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastconv as fc
     >>> fc.fold3d(np.ones((1, 4, 2)), (1, 1, 1, 2, 3), (1, 2, 2))
     array([[[[[1., 2., 1.],
               [1., 2., 1.]]]]])
     """
-    return _fold(3, cols, x_shape, size, stride, padding, dilation)
-
-
-def _unfold(rank: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    if x is None:
-        raise InvalidArgument("x is None; expected an array")
-    if is_device_array(x):
-        return _unfold_on_device(rank, x, size, stride, padding, dilation)
-    x = _real(as_array(x, "x"))
-    x = contiguous(x, x.dtype.newbyteorder("="))
-    problem = _problem(rank, x.shape, "x", size, stride, padding, dilation)
-    cols = memory.empty(_matrix_shape(problem), x.dtype)
-    operator("unfold")(problem, x.reshape(problem.x_shape3), cols)
-    return cols
-
-
-def _unfold_on_device(rank: int, given: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    backend, halves = (import_module(f"fastconv.cuda.{name}") for name in ("backend", "halves"))
-    backend.require()
-    x = _real(backend.as_device(given))
-    problem = _problem(rank, tuple(x.shape), "x", size, stride, padding, dilation)
-    unfold = operator("unfold", "cuda")
-    if x.dtype != np.float16:
-        cols = backend.empty(_matrix_shape(problem), x.dtype)
-        unfold(problem, x.reshape(problem.x_shape3), cols)
-        return backend.like(cols, given)
-    half, cols = halves.half_of(x, x.dtype), halves.empty(_matrix_shape(problem), x.dtype)
-    unfold(problem, half.bits.reshape(problem.x_shape3), cols.bits)
-    return backend.like(cols.array, given)
-
-
-def _real(x: Any) -> Any:
-    if x.dtype.kind == "c" or x.dtype.itemsize > 8:
-        raise InvalidArgument(f"x has dtype {x.dtype}; expected real numbers of at most 8 bytes")
-    return x
-
-
-def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     operands = Operands("cols", cols)
     if operands.compute.kind == "c":
         raise InvalidArgument(f"cols has dtype {operands.compute}; expected real numbers")
@@ -267,6 +149,14 @@ def _fold(rank: int, cols: Any, x_shape: Any, size: Any, stride: Any, padding: A
     return operands.finish(dx)
 
 
+fold1d, fold2d, fold3d = _fold
+
+
+def _elements(array: Any) -> Any:
+    """What is copied: of 16-bit numbers on a GPU the bits."""
+    return getattr(array, "bits", array)
+
+
 def _problem(
     rank: int, shape: tuple[int, ...], name: str, size: Any, stride: Any, padding: Any, dilation: Any
 ) -> ConvProblem:
@@ -278,7 +168,7 @@ def _problem(
             f"{missing_axes('x', len(shape), rank) if name == 'x' else ''}"
         )
     w_shape = (1, shape[1], *parse_axes(size, "size", rank))
-    return conv_problem(shape, w_shape, rank=rank, stride=stride, padding=padding, dilation=dilation, op="unfold")
+    return known_problem("unfold", shape, w_shape, None, rank, stride, padding, dilation, 1, None, "zeros", "float32")
 
 
 def _matrix_shape(problem: ConvProblem) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument
-from ._arrays import is_device_array
+from ..foreign import is_device_array
 from ._floats import Floats
 
 
@@ -80,9 +80,9 @@ def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> No
 def _in_place(name: str, group: tuple[Any, ...], device: str) -> tuple[Any, ...]:
     """The arrays of a group, all of one shape and dtype, C-contiguous, and all but the gradient writable."""
     if device == "cuda":
-        from ..cuda import backend
+        from ..cuda import exchange
 
-        group = tuple(map(backend.as_device, group))
+        group = tuple(map(exchange.as_device, group))
         if any(a.shape != group[0].shape or a.dtype != group[0].dtype for a in group):
             raise InvalidArgument(f"{name} needs arrays of one shape and dtype; got {_kinds(group)}")
         return group

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding as llvm
-from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .lanes import Lanes, call, floating
-
-I32 = ir.IntType(32)
+from .emit import I32, Emitter, Lanes
+from .lanes import floating
 
 # Older LLVMs cannot lower llvm.maximum on x86.
 HAS_MAXIMUM = llvm.llvm_version_info[0] >= 19
@@ -36,7 +34,8 @@ divide = _binary("fdiv", "sdiv", "a / b, lane by lane.")
 def _unary(name: str, doc: str) -> Any:
     def function(typingctx, a):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            return call(builder, f"llvm.{name}.{a.suffix}", a.vector, args[0])
+            emit = Emitter(context, builder, a)
+            return emit.call(f"llvm.{name}.{emit.suffix}", emit.vector, args[0])
 
         return a(a), codegen
 
@@ -84,11 +83,12 @@ def _greater(builder: Any, kind: Lanes, a: Any, b: Any) -> Any:
     return builder.icmp_signed(">", a, b) if kind.dtype.signed else builder.icmp_unsigned(">", a, b)
 
 
-def _largest(builder: Any, kind: Lanes, old: Any, new: Any) -> Any:
+def _largest(emit: Emitter, old: Any, new: Any) -> Any:
+    builder, kind = emit.builder, emit.kind
     if not floating(kind):
         return builder.select(_greater(builder, kind, new, old), new, old)
     if HAS_MAXIMUM and kind.count > 1:
-        return call(builder, f"llvm.maximum.{kind.suffix}", kind.vector, new, old, flags=("nsz",))
+        return emit.call(f"llvm.maximum.{emit.suffix}", emit.vector, new, old, flags=("nsz",))
     larger = builder.select(_greater(builder, kind, new, old), new, old)
     return builder.select(builder.fcmp_unordered("uno", new, new), new, larger)
 
@@ -98,7 +98,7 @@ def largest(typingctx, best, a):  # type: ignore[no-untyped-def]
     """The larger of `best` and `a`, lane by lane; NaN where either is NaN. Of +0 and -0 either may win."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return _largest(builder, a, *args)
+        return _largest(Emitter(context, builder, a), *args)
 
     return (best(best, a), codegen) if a == best else None
 
@@ -136,7 +136,7 @@ def pair(typingctx, a, b):  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         order = [lane // 2 + a.count * (lane % 2) for lane in range(kind.count)]
-        return builder.shuffle_vector(args[0], args[1], ir.Constant(ir.VectorType(I32, kind.count), order))
+        return Emitter(context, builder, a).shuffle(*args, order)
 
     return (kind(a, b), codegen) if a == b else None
 
@@ -146,8 +146,7 @@ def _every_other(start: int, doc: str) -> Any:
         kind = Lanes(a.dtype, a.count // 2)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            order = ir.Constant(ir.VectorType(I32, kind.count), list(range(start, a.count, 2)))
-            return builder.shuffle_vector(args[0], args[0], order)
+            return Emitter(context, builder, a).shuffle(args[0], args[0], range(start, a.count, 2))
 
         return kind(a), codegen
 
@@ -164,8 +163,7 @@ def moved_up(typingctx, before, a):  # type: ignore[no-untyped-def]
     """The last lane of `before`, then all lanes of a but the last."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        order = ir.Constant(ir.VectorType(I32, a.count), list(range(a.count - 1, 2 * a.count - 1)))
-        return builder.shuffle_vector(args[0], args[1], order)
+        return Emitter(context, builder, a).shuffle(*args, range(a.count - 1, 2 * a.count - 1))
 
     return (a(before, a), codegen) if before == a else None
 
@@ -176,10 +174,8 @@ def _folded(doc: str, combine: Any) -> Any:
             value, count = args[0], a.count
             while count > 1:
                 count //= 2
-                low = ir.Constant(ir.VectorType(I32, count), list(range(count)))
-                high = ir.Constant(ir.VectorType(I32, count), list(range(count, 2 * count)))
-                halves = [builder.shuffle_vector(value, value, order) for order in (low, high)]
-                value = combine(builder, Lanes(a.dtype, count), *halves)
+                emit = Emitter(context, builder, Lanes(a.dtype, count))
+                value = combine(emit, *(emit.shuffle(value, value, range(at, at + count)) for at in (0, count)))
             return builder.extract_element(value, I32(0))
 
         return a.dtype(a), codegen
@@ -188,5 +184,5 @@ def _folded(doc: str, combine: Any) -> Any:
     return intrinsic(function)
 
 
-sum_of = _folded("The sum of the lanes, halves first.", lambda builder, kind, a, b: builder.fadd(a, b))
+sum_of = _folded("The sum of the lanes, halves first.", lambda emit, a, b: emit.builder.fadd(a, b))
 largest_of = _folded("The largest of the lanes; NaN if one is NaN.", _largest)

@@ -11,48 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from .emit import I32, I64, INTP, Emitter, Lanes, element
 from .host import host
 from .jit import jitted
-
-I32, I64 = ir.IntType(32), ir.IntType(64)
-INTP = types.intp
 
 
 def inlined(function: Any) -> Any:
     """Compile a function that takes or returns lanes into its callers, where they stay in registers."""
     return jitted(function, forceinline=True)
-
-
-class Lanes(types.Type):
-    """Numba type of `count` lanes of `dtype`; a mask has dtype boolean."""
-
-    def __init__(self, dtype: Any, count: int) -> None:
-        self.dtype, self.count = dtype, count
-        super().__init__(name=f"Lanes({dtype}, {count})")
-
-    @property
-    def vector(self) -> Any:
-        """The LLVM type."""
-        if isinstance(self.dtype, types.Float):
-            return ir.VectorType(ir.FloatType() if self.dtype.bitwidth == 32 else ir.DoubleType(), self.count)
-        return ir.VectorType(ir.IntType(1 if self.dtype == types.boolean else self.dtype.bitwidth), self.count)
-
-    @property
-    def suffix(self) -> str:
-        """How the names of LLVM's intrinsics for this type end."""
-        return f"v{self.count}{'f' if isinstance(self.dtype, types.Float) else 'i'}{self.dtype.bitwidth}"
-
-    @property
-    def align(self) -> int:
-        """Bytes that an address of such a vector is a multiple of: one element's."""
-        return self.dtype.bitwidth // 8
-
-    def constant(self, value: Any) -> Any:
-        """`value` in every lane."""
-        return ir.Constant(self.vector, [value] * self.count)
 
 
 @register_model(Lanes)
@@ -61,53 +30,11 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, fe_type.vector)
 
 
-def _spread(builder: Any, scalar: Any, count: int) -> Any:
-    empty = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
-    single = builder.insert_element(empty, scalar, I32(0))
-    return builder.shuffle_vector(single, empty, ir.Constant(ir.VectorType(I32, count), [0] * count))
-
-
-def _address(context: Any, builder: Any, array: Any, value: Any, offset: Any, kind: Lanes | None = None) -> Any:
-    data = context.make_array(array)(context, builder, value).data if isinstance(array, types.Array) else value
-    pointer = builder.gep(data, [offset])
-    return pointer if kind is None else builder.bitcast(pointer, kind.vector.as_pointer())
-
-
-def call(builder: Any, name: str, result: Any, *args: Any, flags: tuple[str, ...] = ()) -> Any:
-    kind = ir.FunctionType(result, [a.type for a in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args, fastmath=flags)
-
-
 def floating(kind: Lanes) -> bool:
     return isinstance(kind.dtype, types.Float)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
-
-
-@intrinsic
-def copy_run(typingctx, y, o, x, i, count):  # type: ignore[no-untyped-def]
-    """y[o : o+count] = x[i : i+count], places of one dtype that do not overlap there."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        target = _address(context, builder, signature.args[0], args[0], args[1])
-        source = _address(context, builder, signature.args[2], args[2], args[3])
-        cgutils.raw_memcpy(builder, target, source, args[4], x.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return (types.void(y, INTP, x, INTP, INTP), codegen) if x.dtype == y.dtype else None
-
-
-@intrinsic
-def clear_run(typingctx, y, o, count):  # type: ignore[no-untyped-def]
-    """y[o : o+count] = 0."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        target = _address(context, builder, signature.args[0], args[0], args[1])
-        cgutils.memset(builder, target, builder.mul(args[2], I64(y.dtype.bitwidth // 8)), 0)
-        return context.get_dummy_value()
-
-    return types.void(y, INTP, INTP), codegen
 
 
 @intrinsic
@@ -130,6 +57,16 @@ def address(typingctx, x):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def place(typingctx, x, at):  # type: ignore[no-untyped-def]
+    """Where x[at] lies: an address that many elements further than that of a flat array."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return element(context, builder, signature.args[0], *args)
+
+    return types.CPointer(x.dtype)(x, INTP), codegen
+
+
+@intrinsic
 def pointer(typingctx, where, like):  # type: ignore[no-untyped-def]
     """The pointer to elements of the dtype of the scalar `like` at the address `where`, an integer.
 
@@ -142,20 +79,18 @@ def pointer(typingctx, where, like):  # type: ignore[no-untyped-def]
     return types.CPointer(like)(INTP, like), codegen
 
 
+def _mask(kind: Any, value: Any) -> Any:
+    return value if isinstance(kind, Lanes) else None
+
+
 @intrinsic
 def load(typingctx, x, i, like, mask):  # type: ignore[no-untyped-def]
     """x[i + lane], as many lanes as `like` has; zero where the mask is not set."""
     kind = Lanes(x.dtype, like.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        address = _address(context, builder, signature.args[0], args[0], args[1], kind)
-        if isinstance(signature.args[3], Lanes):
-            name = f"llvm.masked.load.{kind.suffix}.p0"
-            zero = ir.Constant(kind.vector, None)
-            return call(builder, name, kind.vector, address, I32(kind.align), args[3], zero)
-        value = builder.load(address)
-        value.align = kind.align
-        return value
+        emit = Emitter(context, builder, kind)
+        return emit.load(emit.pointer(signature.args[0], args[0], args[1]), _mask(signature.args[3], args[3]))
 
     return kind(x, INTP, like, mask), codegen
 
@@ -165,13 +100,8 @@ def store(typingctx, y, i, a, mask):  # type: ignore[no-untyped-def]
     """y[i + lane] = a[lane] where the mask is set."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        kind = signature.args[2]
-        address = _address(context, builder, signature.args[0], args[0], args[1], kind)
-        if isinstance(signature.args[3], Lanes):
-            name = f"llvm.masked.store.{kind.suffix}.p0"
-            call(builder, name, ir.VoidType(), args[2], address, I32(kind.align), args[3])
-        else:
-            builder.store(args[2], address).align = kind.align
+        emit = Emitter(context, builder, signature.args[2])
+        emit.store(args[2], emit.pointer(signature.args[0], args[0], args[1]), _mask(signature.args[3], args[3]))
         return context.get_dummy_value()
 
     return types.void(y, INTP, a, mask), codegen
@@ -182,7 +112,7 @@ def peek(typingctx, x, i):  # type: ignore[no-untyped-def]
     """x[i] for an offset known to lie inside: nothing to keep LLVM from vectorising the loop around it."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.load(_address(context, builder, signature.args[0], args[0], args[1]))
+        return builder.load(element(context, builder, signature.args[0], args[0], args[1]))
 
     return x.dtype(x, INTP), codegen
 
@@ -193,7 +123,7 @@ def poke(typingctx, y, i, value):  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         value = context.cast(builder, args[2], signature.args[2], y.dtype)
-        builder.store(value, _address(context, builder, signature.args[0], args[0], args[1]))
+        builder.store(value, element(context, builder, signature.args[0], args[0], args[1]))
         return context.get_dummy_value()
 
     return types.void(y, INTP, value), codegen
@@ -238,7 +168,7 @@ def spread(typingctx, scalar, like):  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         value = context.cast(builder, args[0], signature.args[0], like.dtype)
-        return _spread(builder, value, like.count)
+        return Emitter(context, builder, like).splat(value)
 
     return like(scalar, like), codegen
 
@@ -250,39 +180,38 @@ def numbers(typingctx, start, step, like, unit):  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         order = ir.Constant(kind.vector, list(range(kind.count)))
-        first, hop = (
-            _spread(builder, context.cast(builder, value, types.int64, unit), kind.count) for value in args[:2]
-        )
+        emit = Emitter(context, builder, kind)
+        first, hop = (emit.splat(context.cast(builder, value, types.int64, unit)) for value in args[:2])
         return builder.add(builder.mul(order, hop), first)
 
     return kind(types.int64, types.int64, like, unit), codegen
 
 
-def _order(builder: Any, count: int, bound: Any) -> tuple[Any, Any]:
+def _order(emit: Emitter, bound: Any) -> tuple[Any, Any]:
     """Lane numbers, and a bound for them cut to 0..count so that it fits narrow lanes."""
+    builder, count = emit.builder, emit.lanes
     bound = builder.select(builder.icmp_signed("<", bound, I64(0)), I64(0), bound)
     bound = builder.trunc(builder.select(builder.icmp_signed(">", bound, I64(count)), I64(count), bound), I32)
-    return ir.Constant(ir.VectorType(I32, count), list(range(count))), _spread(builder, bound, count)
+    return ir.Constant(ir.VectorType(I32, count), list(range(count))), emit.splat(bound)
 
 
 @intrinsic
 def first_lanes(typingctx, count, like):  # type: ignore[no-untyped-def]
     """The mask of the first `count` of the lanes of `like`; a count outside 0..lanes means none or all."""
-    kind = Lanes(types.boolean, like.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.icmp_signed("<", *_order(builder, kind.count, args[0]))
+        return builder.icmp_signed("<", *_order(Emitter(context, builder, like), args[0]))
 
-    return kind(INTP, like), codegen
+    return Lanes(types.boolean, like.count)(INTP, like), codegen
 
 
 @intrinsic
 def lanes_between(typingctx, first, last, like):  # type: ignore[no-untyped-def]
     """The mask of lanes first..last-1 of `like`; both may lie outside."""
-    kind = Lanes(types.boolean, like.count)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        below = builder.icmp_signed("<", *_order(builder, kind.count, args[1]))
-        return builder.and_(below, builder.icmp_signed(">=", *_order(builder, kind.count, args[0])))
+        emit = Emitter(context, builder, like)
+        below = builder.icmp_signed("<", *_order(emit, args[1]))
+        return builder.and_(below, builder.icmp_signed(">=", *_order(emit, args[0])))
 
-    return kind(INTP, INTP, like), codegen
+    return Lanes(types.boolean, like.count)(INTP, INTP, like), codegen

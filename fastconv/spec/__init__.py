@@ -3,6 +3,7 @@
 from .arguments import (
     LAYOUTS,
     PADDING_MODES,
+    is_plain,
     parse_axes,
     parse_count,
     parse_dtype,
@@ -25,6 +26,7 @@ __all__ = [
     "PADDING_MODES",
     "adaptive_problem",
     "conv_problem",
+    "is_plain",
     "known_problem",
     "lift",
     "parse_axes",

@@ -25,6 +25,16 @@ COMPUTED = ("float32", "float64")
 MOST = 1 << 31  # strides, paddings and the like are below
 MOST_AXES = 64  # of an array of NumPy
 MOST_ELEMENTS = 1 << 60  # of an array: as many float64 as can be addressed
+_PLAIN = frozenset((int, str, type(None)))
+
+
+def is_plain(values: tuple[Any, ...]) -> bool:
+    """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
+    for value in values:
+        kind = type(value)
+        if kind not in _PLAIN and not (kind is tuple and is_plain(value)):
+            return False
+    return True
 
 
 def parse_layout(layout: str | None, rank: int) -> bool:
@@ -141,7 +151,10 @@ def parse_shape(shape: Any, name: str) -> tuple[int, ...]:
         if isinstance(shape, (str, bytes, bytearray, Mapping, Set)):
             raise TypeError
         len(shape)  # an iterator has no length, and need not have an end
-        numbers = tuple(map(_index, shape))
+        given = tuple(map(index_of, shape))
+        numbers = tuple(n for n in given if n is not None)
+        if len(numbers) < len(given):
+            raise TypeError
     except Exception:
         raise InvalidArgument(f"the shape of {name} is {shown(shape)}; expected a tuple of whole numbers") from None
     if any(n < 0 for n in numbers):
@@ -165,16 +178,19 @@ def _whole(value: Any, name: str, given: Any) -> int:
         raise InvalidArgument(f"{name} is {shown(given)}; expected whole numbers, not booleans")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         raise InvalidArgument(f"{name} is a 0-d array; expected whole numbers: pass int({name})")
-    try:
-        number = operator.index(value)
-    except Exception:  # whatever __index__ raises
-        raise InvalidArgument(f"{name} is {shown(given)}; expected whole numbers") from None
+    number = index_of(value)
+    if number is None:
+        raise InvalidArgument(f"{name} is {shown(given)}; expected whole numbers")
     if abs(number) >= MOST:
         raise InvalidArgument(f"{name} is {shown(given)}; expected numbers below 2**31")
     return number
 
 
-def _index(value: Any) -> int:
+def index_of(value: Any) -> int | None:
+    """A whole number as an int, None for anything else: a boolean is none."""
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError
-    return operator.index(value)
+        return None
+    try:
+        return operator.index(value)
+    except Exception:  # whatever somebody else's class raises, it is no number
+        return None

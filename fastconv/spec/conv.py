@@ -12,6 +12,7 @@ from ..errors import InvalidArgument, shown
 from ..problem import Axis, ConvProblem
 from .arguments import (
     LAYOUTS,
+    is_plain,
     parse_axes,
     parse_groups,
     parse_layout,
@@ -49,7 +50,7 @@ def known_problem(
 ) -> ConvProblem:  # fmt: skip
     """`conv_problem` for the shapes of arrays, parsed once for arguments that are plain numbers and words."""
     arguments = (stride, padding, dilation, groups, layout, padding_mode)
-    parse = _known if all(map(_is_plain, arguments)) else _parse
+    parse = _known if is_plain(arguments) else _parse
     return parse(op, x_shape, w_shape, b_shape, rank, *arguments, dtype)
 
 
@@ -113,13 +114,7 @@ def _dtype(dtype: Any) -> str:
     return f"float{4 * dtype.itemsize}" if dtype.kind == "c" else dtype.name
 
 
-def _is_plain(value: Any) -> bool:
-    """True for numbers, words, None and tuples of them: what equals such a value means the same, if of its type."""
-    kind = type(value)
-    return kind is int or kind is str or value is None or (kind is tuple and all(map(_is_plain, value)))
-
-
-_known = lru_cache(maxsize=1024, typed=True)(_parse)  # typed: True is not 1
+_known = lru_cache(maxsize=1024)(_parse)
 
 
 def transposed_problem(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...errors import FastconvError, InvalidArgument, shown
-from ...ops._arrays import is_device_array
+from ...foreign import is_device_array
 from ...ops._reading import as_array, refuse_mask
 
 Function = TypeVar("Function", bound=Callable[..., Any])

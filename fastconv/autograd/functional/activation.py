@@ -9,27 +9,30 @@ import numpy as np
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
 from ...spec import parse_real
-from ..operation import primitive
-from ._checked import checked
-
-Saved = tuple[np.ndarray, tuple[Any, ...]]
+from ..operation import Primitive, Saved
+from ._defined import defined, operation
 
 
-@primitive
-@checked
-def relu(x: Any) -> Saved:
-    """max(x, 0)."""
-    y = elementwise.relu(x)
-    return y, (y,)
+def _activation(name: str, doc: str) -> Primitive:
+    """An activation whose gradient follows from its result."""
+    compute = getattr(elementwise, name)
+
+    def forward(x: Any) -> Saved:
+        y = compute(x)
+        return y, (y,)
+
+    def vjp(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
+        return (elementwise.activation_grad(dy, y, name)[0],)
+
+    return defined(name, doc, forward, vjp)
 
 
-@relu.vjp
-def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
-    return (elementwise.activation_grad(dy, y, "relu")[0],)
+relu = _activation("relu", "max(x, 0).")
+sigmoid = _activation("sigmoid", "1/(1 + exp(-x)).")
+tanh = _activation("tanh", "Hyperbolic tangent.")
 
 
-@primitive
-@checked
+@operation
 def leaky_relu(x: Any, *, slope: float = elementwise.LEAKY_SLOPE) -> Saved:
     """x where x > 0, else ``slope*x``; the slope must be positive."""
     slope = parse_real(slope, "slope", "a positive number")
@@ -44,60 +47,23 @@ def _(dy: Any, needs: Any, y: Any, slope: float) -> tuple[Any, ...]:
     return (elementwise.activation_grad(dy, y, "leaky_relu", slope=slope)[0],)
 
 
-@primitive
-@checked
-def sigmoid(x: Any) -> Saved:
-    """1/(1 + exp(-x))."""
-    y = elementwise.sigmoid(x)
-    return y, (y,)
+def _softmax(name: str, doc: str, logarithm: bool) -> Primitive:
+    def forward(x: Any, *, axis: int = -1) -> Saved:
+        y = elementwise.softmax(np.moveaxis(x, axis, -1), logarithm=logarithm)
+        return np.moveaxis(y, -1, axis), (y, axis)
+
+    def vjp(dy: Any, needs: Any, y: Any, axis: int) -> tuple[Any, ...]:
+        dx = elementwise.softmax_grad(np.moveaxis(dy, axis, -1), y, logarithm=logarithm)
+        return (np.moveaxis(dx, -1, axis),)
+
+    return defined(name, doc, forward, vjp)
 
 
-@sigmoid.vjp
-def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
-    return (elementwise.activation_grad(dy, y, "sigmoid")[0],)
+softmax = _softmax("softmax", "exp(x) over its sum along `axis`.", False)
+log_softmax = _softmax("log_softmax", "Logarithm of `softmax`, exact where that underflows.", True)
 
 
-@primitive
-@checked
-def tanh(x: Any) -> Saved:
-    """Hyperbolic tangent."""
-    y = elementwise.tanh(x)
-    return y, (y,)
-
-
-@tanh.vjp
-def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
-    return (elementwise.activation_grad(dy, y, "tanh")[0],)
-
-
-@primitive
-@checked
-def softmax(x: Any, *, axis: int = -1) -> Saved:
-    """exp(x) over its sum along `axis`."""
-    y = elementwise.softmax(np.moveaxis(x, axis, -1))
-    return np.moveaxis(y, -1, axis), (y, axis)
-
-
-@softmax.vjp
-def _(dy: Any, needs: Any, y: Any, axis: int) -> tuple[Any, ...]:
-    return (np.moveaxis(elementwise.softmax_grad(np.moveaxis(dy, axis, -1), y), -1, axis),)
-
-
-@primitive
-@checked
-def log_softmax(x: Any, *, axis: int = -1) -> Saved:
-    """Logarithm of `softmax`, exact where that underflows."""
-    y = elementwise.softmax(np.moveaxis(x, axis, -1), logarithm=True)
-    return np.moveaxis(y, -1, axis), (y, axis)
-
-
-@log_softmax.vjp
-def _(dy: Any, needs: Any, y: Any, axis: int) -> tuple[Any, ...]:
-    return (np.moveaxis(elementwise.softmax_grad(np.moveaxis(dy, axis, -1), y, logarithm=True), -1, axis),)
-
-
-@primitive
-@checked
+@operation
 def dropout(x: Any, *, rate: float, seed: int) -> Saved:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``; the mask follows from `seed`."""
     rate = parse_real(rate, "rate", "a number from 0 up to, but not including, 1")

@@ -9,11 +9,10 @@ import numpy as np
 
 from ...memory import empty
 from ...spec import parse_flag, parse_real
-from ..operation import primitive
+from ..operation import Saved
 from ..tensor import Tensor, as_data
 from ._checked import checked
-
-Saved = tuple[np.ndarray, tuple[Any, ...]]
+from ._defined import operation
 
 
 def _kind(x: Any) -> tuple[tuple[int, ...], Any]:
@@ -29,8 +28,7 @@ def _unbroadcast(dy: np.ndarray, kind: tuple[tuple[int, ...], Any]) -> np.ndarra
     return dy.astype(dtype, copy=False)
 
 
-@primitive
-@checked
+@operation
 def add(a: Any, b: Any) -> Saved:
     """a + b."""
     return np.add(a, b), (_kind(a), _kind(b))
@@ -41,8 +39,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return tuple(_unbroadcast(dy, k) if need else None for k, need in zip((a, b), needs, strict=True))
 
 
-@primitive
-@checked
+@operation
 def subtract(a: Any, b: Any) -> Saved:
     """a - b."""
     return np.subtract(a, b), (_kind(a), _kind(b))
@@ -53,8 +50,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return _unbroadcast(dy, a) if needs[0] else None, _unbroadcast(-dy, b) if needs[1] else None
 
 
-@primitive
-@checked
+@operation
 def multiply(a: Any, b: Any) -> Saved:
     """a * b."""
     return np.multiply(a, b), (a, b)
@@ -65,8 +61,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return _unbroadcast(dy * b, _kind(a)) if needs[0] else None, _unbroadcast(dy * a, _kind(b)) if needs[1] else None
 
 
-@primitive
-@checked
+@operation
 def divide(a: Any, b: Any) -> Saved:
     """a / b."""
     y = np.divide(a, b)
@@ -79,8 +74,7 @@ def _(dy: Any, needs: Any, y: Any, b: Any, a: Any) -> tuple[Any, ...]:
     return _unbroadcast(da, a) if needs[0] else None, _unbroadcast(-da * y, _kind(b)) if needs[1] else None
 
 
-@primitive
-@checked
+@operation
 def power(x: Any, *, exponent: float) -> Saved:
     """x**exponent for a number `exponent`."""
     exponent = parse_real(exponent, "exponent", "a number")
@@ -92,8 +86,7 @@ def _(dy: Any, needs: Any, x: Any, exponent: float) -> tuple[Any, ...]:
     return (dy * (exponent * np.power(x, exponent - 1)),)
 
 
-@primitive
-@checked
+@operation
 def exp(x: Any) -> Saved:
     """Exponential function."""
     y = np.exp(x)
@@ -105,8 +98,7 @@ def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
     return (dy * y,)
 
 
-@primitive
-@checked
+@operation
 def log(x: Any) -> Saved:
     """Natural logarithm."""
     return np.log(x), (x,)
@@ -117,8 +109,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
     return (dy / x,)
 
 
-@primitive
-@checked
+@operation
 def absolute(x: Any) -> Saved:
     """Absolute value; the gradient at 0 is 0."""
     return np.abs(x), (x,)
@@ -129,8 +120,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
     return (dy * np.sign(x),)
 
 
-@primitive
-@checked
+@operation
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Sum over `axis`, or over everything."""
     keepdims = parse_flag(keepdims, "keepdims")
@@ -142,8 +132,7 @@ def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, 
     return (_repeat(dy, shape, axis, keepdims),)
 
 
-@primitive
-@checked
+@operation
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Mean over `axis`, or over everything."""
     keepdims = parse_flag(keepdims, "keepdims")
@@ -164,8 +153,7 @@ def _repeat(dy: np.ndarray, shape: tuple[int, ...], axis: Any, keepdims: bool) -
     return np.broadcast_to(dy, shape)
 
 
-@primitive
-@checked
+@operation
 def reshape(x: Any, *, shape: tuple[int, ...]) -> Saved:
     """The same elements in another shape; one size may be -1."""
     return np.reshape(x, shape), (np.shape(x),)
@@ -183,8 +171,7 @@ def flatten(x: Any) -> Tensor:
     return reshape(x, shape=(shape[0], math.prod(shape[1:])))
 
 
-@primitive
-@checked
+@operation
 def transpose(x: Any, *, axes: tuple[int, ...]) -> Saved:
     """The axes of x in another order."""
     return np.transpose(x, axes), (axes,)
@@ -195,8 +182,7 @@ def _(dy: Any, needs: Any, axes: tuple[int, ...]) -> tuple[Any, ...]:
     return (np.transpose(dy, np.argsort(axes)),)
 
 
-@primitive
-@checked
+@operation
 def pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Saved:
     """Add (before, after) elements of `value` along each axis."""
     x = as_data(x)
@@ -214,8 +200,7 @@ def _(dy: Any, needs: Any, inside: tuple[slice, ...]) -> tuple[Any, ...]:
     return (np.ascontiguousarray(dx) if isinstance(dx, np.ndarray) else dx,)
 
 
-@primitive
-@checked
+@operation
 def concatenate(*tensors: Any, axis: int = -1) -> Saved:
     """Join along an existing axis."""
     sizes = [np.shape(t)[axis] for t in tensors]
@@ -227,8 +212,7 @@ def _(dy: Any, needs: Any, cuts: Any, axis: int) -> tuple[Any, ...]:
     return tuple(np.split(dy, cuts, axis=axis))
 
 
-@primitive
-@checked
+@operation
 def getitem(x: Any, *, index: Any) -> Saved:
     """x[index]."""
     return x[index], (x.shape, index)
@@ -241,8 +225,7 @@ def _(dy: Any, needs: Any, shape: tuple[int, ...], index: Any) -> tuple[Any, ...
     return (dx,)
 
 
-@primitive
-@checked
+@operation
 def penalty(w: Any, *, l1: float = 0.0, l2: float = 0.0) -> Saved:
     """l1 * sum(abs(w)) + l2 * sum(w*w): what a regularizer adds to the loss."""
     l1, l2 = parse_real(l1, "l1", "a number"), parse_real(l2, "l2", "a number")

@@ -9,14 +9,11 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
-from ..operation import primitive
-from ._checked import checked
-
-Saved = tuple[np.ndarray, tuple[Any, ...]]
+from ..operation import Saved
+from ._defined import operation
 
 
-@primitive
-@checked
+@operation
 def matmul(a: Any, b: Any) -> Saved:
     """Product of two matrices."""
     return ops.matmul(a, b), (a, b)
@@ -28,8 +25,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return da, ops.matmul(a, dy, transpose_a=True) if needs[1] else None
 
 
-@primitive
-@checked
+@operation
 def dense(x: Any, w: Any, b: Any = None, *, activation: str | None = None) -> Saved:
     """activation(x w + b) along the last axis of x (..., C), for w (C, O) and b (O,)."""
     if x.shape[-1] != w.shape[0]:
@@ -48,8 +44,7 @@ def _(dy: Any, needs: Any, rows: Any, w: Any, y: Any, activation: Any, shape: tu
     return (dx, dw, db)[: len(needs)]
 
 
-@primitive
-@checked
+@operation
 def bias_add(x: Any, b: Any, *, axis: int = -1) -> Saved:
     """x plus one number per channel along `axis`."""
     if tuple(np.shape(b)) != (x.shape[axis],):

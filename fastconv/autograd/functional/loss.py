@@ -9,17 +9,16 @@ import numpy as np
 from ...errors import InvalidArgument
 from ...ops import elementwise
 from ...spec import parse_flag
-from ..operation import primitive
+from ..operation import Saved
 from ..tensor import Tensor, as_data
 from ._checked import checked
+from ._defined import operation
 from .arithmetic import absolute, mean, multiply, subtract
 
-Saved = tuple[np.ndarray, tuple[Any, ...]]
 EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
 
-@primitive
-@checked
+@operation
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
     loss, p = elementwise.mean_cross_entropy(z, target)
@@ -31,8 +30,7 @@ def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
     return (elementwise.mean_cross_entropy_grad(dy, p, target),)
 
 
-@primitive
-@checked
+@operation
 def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
     _must_fit(target, p)
@@ -51,8 +49,7 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
     return (((dq - (dq * q).sum(axis=-1, keepdims=True)) / total).astype(q.dtype, copy=False),)
 
 
-@primitive
-@checked
+@operation
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
     _must_fit(target, x)

@@ -8,12 +8,10 @@ import numpy as np
 
 from ...ops import normalization
 from ...spec import parse_flag, parse_real
-from ..operation import primitive
-from ._checked import checked
+from ._defined import operation
 
 
-@primitive
-@checked
+@operation
 def batch_norm(
     x: Any,
     gamma: Any,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from llvmlite import ir
-
-from ...simd.vector import Emitter
+from ...simd.emit import Emitter
 
 
 class Complex:
@@ -36,15 +34,12 @@ class Complex:
             return b.fsub(p[0], q[1]), b.fadd(p[1], q[0])
         return b.fadd(p[0], q[1]), b.fsub(p[1], q[0])
 
-    def constant(self, value: float) -> Any:
-        return ir.Constant(self.emit.vector, [value] * self.emit.lanes)
-
     def scaled(self, factor: float, q: Any) -> Any:
-        return tuple(self.builder.fmul(self.constant(factor), part) for part in q)
+        return tuple(self.builder.fmul(self.emit.constant(factor), part) for part in q)
 
     def plus_scaled(self, p: Any, factor: float, q: Any) -> Any:
         """p + factor*q."""
-        c = self.constant(factor)
+        c = self.emit.constant(factor)
         return tuple(self.emit.multiply_add(c, y, x) for x, y in zip(p, q, strict=True))
 
     def turned(self, x: Any, w: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ...simd.vector import I64, INTP, Emitter
+from ...simd.emit import I64, INTP, Emitter
 from .butterflies import Complex
 
 

@@ -11,7 +11,7 @@ reorders anything.
 
 Cost: about 4 n log2(n) flops a lane. Error: below eps * log2(n) of the largest |X|, typically a third of that.
 
-All passes are one C function per dtype, called by address (see `simd.microkernel`): their lengths and strides are
+All passes are one C function per dtype, called by address (see `simd.family`): their lengths and strides are
 arguments, so that no size needs code of its own.
 Source: Van Loan, "Computational Frameworks for the Fast Fourier Transform" (1992), sections 1.9 (decimation in
 frequency) and 2.1 (general radix); Gentleman & Sande (1966).
@@ -24,22 +24,18 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from ...borders import frozen
 from ...kept import kept
+from ...simd.emit import I64, Emitter
+from ...simd.family import Family
 from ...simd.host import host
-from ...simd.jit import c_function
 from ...simd.lanes import inlined
-from ...simd.vector import I64, INTP, Emitter, keep_rolled
 from .butterflies import Complex
 
 RADICES = (2, 3, 4, 5, 8)
 FORWARD, BACK = 0, 1
 CACHE_BYTES = 40 << 10  # points that stay in a core's first-level cache while all passes go over them
-_VOID = ir.VoidType()
 _HEAD = 3  # numbers that begin a table: its passes, how many of them go over all points at once, the parts after that
 _PASS = 4  # numbers that describe a pass: its function, its butterflies, their repetitions, where its twiddles begin
 
@@ -117,37 +113,72 @@ def frequencies(n: int) -> np.ndarray:
     return frozen(frequency)
 
 
-@intrinsic
-def transform(typingctx, address, back, table, twiddles, data, base, count, hop, step, imaginary):  # type: ignore[no-untyped-def]
+PASSES = Family(
+    "fft",
+    "data twiddles m repeats step imaginary",
+    elements="data twiddles",
+    integers="table",
+    kind=range(2 * len(RADICES)),
+    back=(FORWARD, BACK),
+)
+transform_address = PASSES.address
+
+
+@PASSES.caller
+def transform(address, back, table, twiddles, data, data0, count, hop, step, imaginary):
     """Transform `count` sets of lanes in place with the function at `address` (see `transform_address`).
 
-    Point i of set q lies at ``data[base + q*hop + i*step:]``, its imaginary parts `imaginary` elements on; `table` and
+    Point i of set q lies at ``data[data0 + q*hop + i*step:]``, its imaginary parts `imaginary` elements on; `table` and
     `twiddles` are those of `Passes`; `back` is FORWARD or BACK.
     """
-    signature = types.void(INTP, INTP, table, twiddles, data, INTP, INTP, INTP, INTP, INTP)
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        emit = Emitter(context, builder, signature.args[4])
-        kinds = signature.args
-        pointers = [
-            emit.pointer(kinds[2], args[2], I64(0)), emit.pointer(kinds[3], args[3], I64(0)),
-            emit.pointer(kinds[4], args[4], args[5]),
-        ]  # fmt: skip
-        values = [args[1], *pointers, *args[6:]]
-        function = ir.FunctionType(_VOID, [value.type for value in values])
-        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
-        return context.get_dummy_value()
-
-    return signature, codegen
 
 
-@lru_cache(maxsize=2)
-def transform_address(itemsize: int) -> int:
-    """Address of the compiled transform for float32 (4 bytes) or float64 (8), the same for all kernels."""
-    element = types.CPointer({4: types.float32, 8: types.float64}[itemsize])
-    return c_function(types.void(INTP, types.CPointer(types.int64), element, element, *[INTP] * 4), _transform).address
+@PASSES.member
+def _pass(emit: Emitter, arg: Any, kind: int, back: int) -> None:
+    """One pass: `m` different butterflies, each with its own twiddle factors, repeated along the array."""
+    b, radix, twiddled = emit.builder, RADICES[kind // 2], kind % 2
+    leg = b.mul(arg.m, arg.step)
+    whole = b.mul(I64(radix), leg)
+    legs = [b.mul(I64(q), leg) for q in range(radix)]
+
+    def butterfly(j: Any) -> None:
+        start = emit.at(arg.data, (j, arg.step))
+        factors = _factors(emit, emit.at(arg.twiddles, (j, 2 * (radix - 1))), radix) if twiddled else []
+
+        def once(_: Any, place: Any) -> None:
+            real = [emit.at(place, offset) for offset in legs]
+            other = [emit.at(p, arg.imaginary) for p in real]
+            points = [(emit.load(p), emit.load(q)) for p, q in zip(real, other, strict=True)]
+            for p, q, (x, y) in zip(real, other, _butterfly(emit, points, factors, back), strict=True):
+                emit.store(x, p)
+                emit.store(y, q)
+
+        emit.repeat(arg.repeats, [], once, along=[(start, whole)])
+
+    emit.repeat(arg.m, [], butterfly)
 
 
+def _factors(emit: Emitter, at: Any, radix: int) -> list[Any]:
+    """The twiddle factors of a butterfly, real and imaginary parts in every lane."""
+    numbers = [emit.broadcast(emit.at(at, i)) for i in range(2 * (radix - 1))]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _butterfly(emit: Emitter, points: list[Any], factors: list[Any], back: int) -> list[Any]:
+    """Forward the sums are turned by the twiddle factors, back the points are turned before they are summed."""
+    math = Complex(emit, 1 if back == BACK else -1)
+    if not factors:
+        return math.sums(points)
+    if back == BACK:
+        return math.sums([points[0], *map(math.turned_back, points[1:], factors)])
+    results = math.sums(points)
+    return [results[0], *map(math.turned, results[1:], factors)]
+
+
+_call_pass = PASSES.switch()
+
+
+@PASSES.entry
 def _transform(back, table, twiddles, data, count, hop, step, imaginary):
     number, whole, parts = table[0], table[1], table[2]
     leg = table[_HEAD + 1] * step if parts > 1 else 0
@@ -169,98 +200,4 @@ def _run_pass(i, parts, back, table, twiddles, data, base, step, imaginary):
     """Pass `i` over one of `parts` equal parts of the points."""
     at = _HEAD + _PASS * i
     repeats = table[at + 2] // parts
-    _pass(2 * table[at] + back, data, base, twiddles, table[at + 3], table[at + 1], repeats, step, imaginary)
-
-
-@intrinsic
-def _pass(typingctx, which, data, base, twiddles, first, m, repeats, step, imaginary):  # type: ignore[no-untyped-def]
-    """Call the function for one radix, direction, and with or without twiddles; all of them are emitted here."""
-    return types.void(INTP, data, INTP, twiddles, INTP, INTP, INTP, INTP, INTP), _emit_switch
-
-
-def _emit_switch(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    emit = Emitter(context, builder, signature.args[1])
-    which, data, base, twiddles, first, *rest = args
-    values = [builder.gep(data, [base]), builder.gep(twiddles, [first]), *rest]
-    done = builder.append_basic_block("pass.done")
-    switch = builder.switch(which, done)
-    for i, radix in enumerate(RADICES):
-        for twiddled in (False, True):
-            for back in (FORWARD, BACK):
-                function = _pass_function(builder.module, emit, radix, twiddled, back, [v.type for v in values])
-                with builder.goto_block(done):
-                    case = builder.append_basic_block(f"pass.{radix}.{twiddled}.{back}")
-                switch.add_case(I64(2 * (2 * i + twiddled) + back), case)
-                builder.position_at_end(case)
-                builder.call(function, values)
-                builder.branch(done)
-    builder.position_at_end(done)
-    return context.get_dummy_value()
-
-
-def _pass_function(module: Any, outer: Emitter, radix: int, twiddled: bool, back: int, kinds: list[Any]) -> Any:
-    name = f"fastconv_fft_{outer.suffix}_{radix}_{int(twiddled)}_{back}"
-    function = ir.Function(module, ir.FunctionType(_VOID, kinds), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    _Pass(outer.within(builder), radix, twiddled, back == BACK).emit(*function.args)
-    builder.ret_void()
-    return function
-
-
-class _Pass:
-    """Emits one pass: `m` different butterflies, each with its own twiddle factors, repeated along the array."""
-
-    def __init__(self, emit: Emitter, radix: int, twiddled: bool, back: bool) -> None:
-        self.emit_, self.builder, self.radix, self.twiddled, self.back = emit, emit.builder, radix, twiddled, back
-        self.math = Complex(emit, 1 if back else -1)
-
-    def emit(self, data: Any, twiddles: Any, m: Any, repeats: Any, step: Any, imaginary: Any) -> None:
-        b, emit, radix = self.builder, self.emit_, self.radix
-        leg = b.mul(m, step)
-        whole = b.mul(I64(radix), leg)
-        legs = [b.mul(I64(q), leg) for q in range(radix)]
-        before, outer, inner, latch, done = b.block, *map(b.append_basic_block, ("butterfly", "repeat", "next", "done"))
-        b.branch(outer)
-
-        b.position_at_end(outer)
-        j = b.phi(I64)
-        j.add_incoming(I64(0), before)
-        start = b.gep(data, [b.mul(j, step)])
-        factors = []
-        if self.twiddled:
-            at = b.gep(twiddles, [b.mul(j, I64(2 * (radix - 1)))])
-            numbers = [emit.splat(b.load(emit.at(at, i))) for i in range(2 * (radix - 1))]
-            factors = list(zip(numbers[::2], numbers[1::2], strict=True))
-        b.branch(inner)
-
-        b.position_at_end(inner)
-        k, place = b.phi(I64), b.phi(data.type)
-        k.add_incoming(I64(0), outer)
-        place.add_incoming(start, outer)
-        real = [b.gep(place, [offset]) for offset in legs]
-        other = [b.gep(p, [imaginary]) for p in real]
-        points = [(emit.load(p), emit.load(q)) for p, q in zip(real, other, strict=True)]
-        for p, q, (x, y) in zip(real, other, self._butterfly(points, factors), strict=True):
-            emit.store(x, p)
-            emit.store(y, q)
-        k_next = b.add(k, I64(1))
-        k.add_incoming(k_next, inner)
-        place.add_incoming(b.gep(place, [whole]), inner)
-        keep_rolled(b, b.cbranch(b.icmp_signed("<", k_next, repeats), inner, latch))
-
-        b.position_at_end(latch)
-        j_next = b.add(j, I64(1))
-        j.add_incoming(j_next, latch)
-        keep_rolled(b, b.cbranch(b.icmp_signed("<", j_next, m), outer, done))
-        b.position_at_end(done)
-
-    def _butterfly(self, points: list[Any], factors: list[Any]) -> list[Any]:
-        """Forward the sums are turned by the twiddle factors, back the points are turned before they are summed."""
-        if not factors:
-            return self.math.sums(points)
-        if self.back:
-            return self.math.sums([points[0], *map(self.math.turned_back, points[1:], factors)])
-        results = self.math.sums(points)
-        return [results[0], *map(self.math.turned, results[1:], factors)]
+    _call_pass(table[at], back, data, base, twiddles, table[at + 3], table[at + 1], repeats, step, imaginary)

@@ -17,13 +17,12 @@ import numpy as np
 
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, Shape
+from ...simd.depth_sweep import SHAPES, DepthTile
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
 from ..blocking import WANTED_TASKS
-from ..lowering import Lowered, Strides, WeightStrides
-from ..pack import Axes
+from ..lowering import Axes, Integers, Lowered, Strides, WeightStrides
 from .lanes import Lanes, even_part, known_shape, round_up
 
 LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
@@ -37,15 +36,15 @@ class Tile(NamedTuple):
     apart: int  # output rows from one to the next
     x_step: int
     x_vector: int
-    per_column: int  # lanes to store: so many for each column left, so many always, less so many per vector
-    always: int
-    per_vector: int
-    x_inner: int
-    w_inner: int
-    c_inner: int  # of channels of c and of the bias
-    lanes_inner: int  # taken from the lanes to store
     w_step: int
     w_row: int
+    w_inner: int
+    c_inner: int  # of channels of c and of the bias
+    x_inner: int = 0
+    per_column: int = 0  # lanes to store: so many for each column left, so many always, less so many per vector
+    always: int = 0
+    per_vector: int = 0
+    lanes_inner: int = 0  # taken from the lanes to store
 
 
 class Pitch(NamedTuple):
@@ -61,41 +60,33 @@ class Pitch(NamedTuple):
 class Range(NamedTuple):
     """From `first` to before `end`."""
 
-    first: int
-    end: int
+    first: int = 0
+    end: int = 0
 
 
 class Inside(NamedTuple):
     """The outputs whose inputs are neighbours in x, on each axis."""
 
-    d: Range
-    h: Range
-    w: Range
-
-
-NOWHERE = Inside(Range(0, 0), Range(0, 0), Range(0, 0))
+    d: Range = Range()
+    h: Range = Range()
+    w: Range = Range()
 
 
 class Known(NamedTuple):
     """A filter that is in the code: its number in `SHAPES`, or -1; its tile; where it may read x in place."""
 
-    number: int
-    rows: int
-    cols: int
-    inside: Inside
+    number: int = -1
+    rows: int = 0
+    cols: int = 0
+    inside: Inside = Inside()
 
 
 class Bands(NamedTuple):
     """What kernels know of the cut; behind it lie where the tables of tiles of 1, 2, ... rows begin, and the tables."""
 
+    low: Integers
     lanes: Lanes
-    C: int  # input and output channels of a group, of all groups
-    O: int  # noqa: E741 - the field's name for output channels
-    channels: int
     round: int  # input channels of a round
-    OD: int
-    OH: int
-    OW: int
     row_blocks: int
     col_blocks: int
     rows: int  # of a block
@@ -109,18 +100,11 @@ class Bands(NamedTuple):
     dilation: int  # of columns
     band_size: int
     staging: Strides
-    x: Strides
-    y_start: int
-    y: Strides
-    stride: Axes
-    span: Axes
-    left: int  # columns between left and right are neighbours in x
-    right: int
     known: Known
 
 
 @dataclass(frozen=True, eq=False)
-class BandPlan:
+class Banding:
     """The cut of one problem; a thread needs `own` elements of scratch."""
 
     lanes: Lanes
@@ -132,7 +116,7 @@ class BandPlan:
 
 
 @kept
-def plan_bands(low: Lowered, lanes: Lanes, itemsize: int) -> BandPlan:
+def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
     """Choose the blocks so that a task's rows stay in a core's own cache and every thread finds work."""
     vector, flat, pixel = host().lanes(itemsize), lanes.kind == BROADCAST, lanes.pixel
     depth, height, width = low.reach
@@ -154,14 +138,9 @@ def plan_bands(low: Lowered, lanes: Lanes, itemsize: int) -> BandPlan:
     w_channel = len(low.taps) * wide
     row_blocks, col_blocks = -(-OH // rows), -(-OW // cols)
     bands = Bands(
-        lanes=lanes,
-        C=low.C,
-        O=low.O,
-        channels=low.groups * low.O,
+        low.integers,
+        lanes,
         round=channels,
-        OD=OD,
-        OH=OH,
-        OW=OW,
         row_blocks=row_blocks,
         col_blocks=col_blocks,
         rows=rows,
@@ -177,16 +156,9 @@ def plan_bands(low: Lowered, lanes: Lanes, itemsize: int) -> BandPlan:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        x=low.x_strides,
-        y_start=low.y_start,
-        y=low.y_strides,
-        stride=Axes(*low.stride),
-        span=span,
-        left=low.interior[0],
-        right=low.interior[1],
         known=_known(low, lanes, vector),
     )
-    return BandPlan(
+    return Banding(
         lanes=lanes,
         wide=wide,
         bands=bands,
@@ -204,15 +176,12 @@ def _pixel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: int,
         apart=apart,
         x_step=width.step // common,
         x_vector=vector,
-        per_column=1,
-        always=0,
-        per_vector=vector,
-        x_inner=0,
-        w_inner=low.C * len(low.taps) * wide,
-        c_inner=wide,
-        lanes_inner=0,
         w_step=height.number * wide,
         w_row=-1 if lanes.together else shift,
+        w_inner=low.C * len(low.taps) * wide,
+        c_inner=wide,
+        per_column=1,
+        per_vector=vector,
     )
 
 
@@ -224,15 +193,15 @@ def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: in
         apart=apart,
         x_step=width.step * pixel,
         x_vector=lanes.unit * low.stride[2] * pixel,
+        w_step=wide,
+        w_row=shift * width.number * wide,
+        w_inner=vector,
+        c_inner=vector,
+        x_inner=vector,
         per_column=pixel if several else 0,
         always=0 if several else pixel,
         per_vector=lanes.unit * pixel if several else 0,
-        x_inner=vector,
-        w_inner=vector,
-        c_inner=vector,
         lanes_inner=vector,
-        w_step=wide,
-        w_row=shift * width.number * wide,
     )
 
 
@@ -240,13 +209,13 @@ def _known(low: Lowered, lanes: Lanes, vector: int) -> Known:
     """The filter of `SHAPES` that serves a problem, and the outputs that it may compute from x in place."""
     number = known_shape(low, vector)
     if number < 0 or lanes.kind != LANES or lanes.unit > 1:
-        return Known(-1, 0, 0, NOWHERE)
+        return Known()
     tile = SHAPES[number]
     in_place = tile.stride > 1 and low.x_strides.c == lanes.repeat == 1 and not lanes.staged
-    return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else NOWHERE)
+    return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else Inside())
 
 
-def _inside(low: Lowered, tile: Shape) -> Inside:
+def _inside(low: Lowered, tile: DepthTile) -> Inside:
     """What is left at either side is nothing or at least a tile."""
     ranges = []
     for axis, least in enumerate((1, tile.rows, tile.cols)):
@@ -309,18 +278,18 @@ def _tables(
 
 
 @kept
-def weight_order(low: Lowered, plan: BandPlan, at: WeightStrides) -> np.ndarray:
+def weight_order(low: Lowered, banding: Banding, at: WeightStrides) -> np.ndarray:
     """Which weight comes where tiles read: int64 offsets into w; lanes and rows that are not stored get any."""
-    lanes, (KD, KH, KW) = plan.lanes, (taps.number for taps in low.reach)
+    lanes, (KD, KH, KW) = banding.lanes, (taps.number for taps in low.reach)
     g, o, c = np.arange(low.groups) * at.group, np.arange(low.O) * at.o, np.arange(low.C) * at.c
     where = g[:, None, None, None] + o[:, None, None] + c[:, None] + low.taps * at.tap
     where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)
     if lanes.kind == LANES:
         where = where.reshape(low.groups * low.O, KD, KH, KW)
-        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * plan.wide)
+        where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * banding.wide)
         where = np.moveaxis(where.reshape(lanes.blocks, -1, KD, KH, KW), 1, -1)
     else:
-        rows, phases = max(1, lanes.together), plan.bands.phases
+        rows, phases = max(1, lanes.together), banding.bands.phases
         where = where[..., [j for p in range(phases) for j in range(p, KW, phases)]]
         where = _padded(where, 1, lanes.inner * rows).reshape(low.groups, lanes.inner, rows, low.C, KD, KH, KW)
         where = where.transpose(0, 1, 3, 4, 6, 5, 2)
@@ -328,12 +297,12 @@ def weight_order(low: Lowered, plan: BandPlan, at: WeightStrides) -> np.ndarray:
 
 
 @kept
-def bias_order(low: Lowered, plan: BandPlan) -> np.ndarray:
+def bias_order(low: Lowered, banding: Banding) -> np.ndarray:
     """Which bias comes where tiles read, as `weight_order`."""
     where = np.arange(low.groups * low.O)
-    if plan.lanes.kind == BROADCAST:
+    if banding.lanes.kind == BROADCAST:
         return where
-    return _padded(np.tile(where, plan.lanes.unit), 0, plan.lanes.blocks * plan.wide)
+    return _padded(np.tile(where, banding.lanes.unit), 0, banding.lanes.blocks * banding.wide)
 
 
 def _padded(where: np.ndarray, axis: int, length: int) -> np.ndarray:

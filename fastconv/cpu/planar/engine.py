@@ -22,11 +22,11 @@ import numpy as np
 from ...kept import kept
 from ...memory import scratch
 from ...simd.depth_sweep import depth_address
-from ...simd.filter_tile import filter_address
+from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
-from .bands import BandPlan, bias_order, plan_bands, weight_order
+from .bands import Banding, bias_order, choose_banding, weight_order
 from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
 
@@ -39,43 +39,43 @@ class PlanarEngine:
     """All that a lowered problem's calls have in common; made once by `planar_engine`."""
 
     low: Lowered
-    plan: BandPlan
+    banding: Banding
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The weights in the order in which tiles read them; they serve any number of calls."""
-        return w.reshape(-1).take(weight_order(self.low, self.plan, at))
+        return w.reshape(-1).take(weight_order(self.low, self.banding, at))
 
     @cached_property
     def _bias_order(self) -> np.ndarray:
-        return bias_order(self.low, self.plan)
+        return bias_order(self.low, self.banding)
 
     def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
         """Write the lowered problem's outputs to y."""
         if self.low.N == 0:
             return
-        members = team(self.plan.tasks, self.low.work)
+        members = team(self.banding.tasks, self.low.work)
         filter_blocks(
             members,
-            self.plan.tasks,
+            self.banding.tasks,
             x.reshape(-1),
             panels,
             NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
             y.reshape(-1),
             *self.low.index,
-            self.plan.numbers,
-            scratch((members, self.plan.own), x.dtype),
+            self.banding.numbers,
+            scratch((members, self.banding.own), x.dtype),
             relu,
             self._streams(x, y),
-            filter_address(x.itemsize),
+            filter_tile_address(x.itemsize),
             depth_address(x.itemsize),
         )
 
     def _streams(self, x: np.ndarray, y: np.ndarray) -> bool:
         """True where y is better written past the caches, which needs whole vectors at their places."""
-        if x.nbytes + y.nbytes < STREAM_BYTES or self.plan.lanes.staged:
+        if x.nbytes + y.nbytes < STREAM_BYTES or self.banding.lanes.staged:
             return False
         vector = host().vector_bytes
-        return self.plan.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
+        return self.banding.lanes.pixel * y.itemsize % vector == 0 and y.__array_interface__["data"][0] % vector == 0
 
 
 @kept
@@ -85,4 +85,4 @@ def planar_engine(low: Lowered, itemsize: int) -> PlanarEngine | None:
     if served is None or not len(low.taps):
         return None
     lanes = by_channels(low, itemsize) if served == "channels" else by_pixels(low, itemsize)
-    return PlanarEngine(low, plan_bands(low, lanes, itemsize))
+    return PlanarEngine(low, choose_banding(low, lanes, itemsize))

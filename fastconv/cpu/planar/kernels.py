@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from ...simd.depth_sweep import depth_sweep
 from ...simd.fields import behind, fields
-from ...simd.filter_tile import ACCUMULATE, BIAS, BROADCAST, FIELDS, ZERO, filter_tiles, filter_vectors
+from ...simd.filter_tile import BROADCAST, FIELDS, filter_tiles, filter_vectors
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, peek, poke
+from ...simd.lanes import address, peek, poke
+from ...simd.microkernel import ACCUMULATE, BIAS, ZERO
+from ...simd.vector import clear, copy
 from ..items import Block
-from ..pack import Axes, pack_strip, unpack_rows
+from ..lowering import Axes
+from ..pack import pack_strip, unpack_rows
 from .bands import Bands
 
 VECTORS = filter_vectors()
@@ -31,24 +34,24 @@ def filter_blocks(
     by_pixel, pixel = n.lanes.kind == BROADCAST, n.lanes.pixel
     step_in, step_out = pixel, pixel
     if by_pixel:
-        step_in, step_out = n.C, n.O
+        step_in, step_out = n.low.C, n.low.O
     for task in range(first, last):
         block, here = locate_block(n, task)
-        x0 = here.image * n.x.n + block * step_in * n.x.c
-        y0 = n.y_start + here.image * n.y.n + block * step_out * n.y.c
-        y0 += here.plane * n.y.d + here.row0 * n.y.h + here.col0 * n.y.w
-        c, c0, c_strides = address(y), y0, n.y
+        x0 = here.image * n.low.x.n + block * step_in * n.low.x.c
+        y0 = n.low.y_start + here.image * n.low.y.n + block * step_out * n.low.y.c
+        y0 += here.plane * n.low.y.d + here.row0 * n.low.y.h + here.col0 * n.low.y.w
+        c, c0, c_strides = address(y), y0, n.low.y
         if n.lanes.staged:
             c, c0, c_strides = address(mine), n.band_size, n.staging
-        count = min(pixel, n.channels - block * pixel)
+        count = min(pixel, n.low.groups * n.low.O - block * pixel)
         start, w0, bias0 = BIAS if bias.size else ZERO, block * n.w_block, block * n.bias_block
         if by_pixel:
-            for c_in in range(0, n.C, n.round):
-                depth, x_in = min(n.round, n.C - c_in), x0 + c_in * n.x.c
+            for c_in in range(0, n.low.C, n.round):
+                depth, x_in = min(n.round, n.low.C - c_in), x0 + c_in * n.low.x.c
                 pack_rows(n, address(x), x_in, places, cols_at.size, here, depth, address(mine), False)
                 _rows(
                     n, depth, here, address(w), w0 + c_in * n.w_channel, address(mine), c, c0, c_strides,
-                    ACCUMULATE if c_in else start, address(bias), bias0, relu and c_in + depth == n.C, tile,
+                    ACCUMULATE if c_in else start, address(bias), bias0, relu and c_in + depth == n.low.C, tile,
                 )  # fmt: skip
         else:
             _parts(
@@ -89,16 +92,16 @@ def _parts(n, x, x0, index, here, count, mine, w, w0, c, c0, c_strides, start, b
         at = c0 + (r0 - top) * c_strides.h + (q0 - left) * c_strides.w
         band, band0, band_h = address(mine), 0, n.band.h
         if row1 < row2 and r0 == row1 and q0 == col1 and q1 == col2:
-            band, band_h = address(x), n.x.h
-            band0 = x0 + index[0][here.plane * n.stride.d] * n.x.d
-            band0 += index[1][r0 * n.stride.h] * band_h + index[2][q0 * n.stride.w] * n.x.w
+            band, band_h = address(x), n.low.x.h
+            band0 = x0 + index[0][here.plane * n.low.stride.d] * n.low.x.d
+            band0 += index[1][r0 * n.low.stride.h] * band_h + index[2][q0 * n.low.stride.w] * n.low.x.w
         else:
             pack_pixels(n, x, x0, index, part, count, mine)
         if n.known.number < 0 or part.rows < n.known.rows or part.cols < n.known.cols:
             _rows(n, 1, part, w, w0, address(mine), c, at, c_strides, start, bias, bias0, relu, tile)
         else:
             depth_sweep(
-                known, n.known.number, n.stride.w, n.known.rows, n.known.cols, part.rows, part.cols, n.lanes.pixel,
+                known, n.known.number, n.low.stride.w, n.known.rows, n.known.cols, part.rows, part.cols, n.lanes.pixel,
                 band, band0, band_h, n.lanes.pixel, w, w0, n.tile.w_step, c, at, c_strides.h, c_strides.w,
                 bias, bias0, start == BIAS, relu, stream,
             )  # fmt: skip
@@ -116,9 +119,9 @@ def locate_block(n, task):
     """Block of channels and block of pixels of a task."""
     column, rest = task % n.col_blocks, task // n.col_blocks
     row0, plane = rest % n.row_blocks * n.rows, rest // n.row_blocks
-    col0, block = column * n.cols, plane // n.OD
-    rows, cols = min(n.rows, n.OH - row0), min(n.cols, n.OW - col0)
-    return block % n.lanes.blocks, Block(block // n.lanes.blocks, plane % n.OD, row0, rows, col0, cols)
+    col0, block = column * n.cols, plane // n.low.out.d
+    rows, cols = min(n.rows, n.low.out.h - row0), min(n.cols, n.low.out.w - col0)
+    return block % n.lanes.blocks, Block(block // n.lanes.blocks, plane % n.low.out.d, row0, rows, col0, cols)
 
 
 @kernel
@@ -128,34 +131,34 @@ def pack_rows(n, x, x0, places, columns, here, depth, dst, fill):
     With `fill` the rest of a run, which vectors at the end of a row read, is zero.
     """
     planes_at, rows_at, cols_at = places
-    sh, sw, xd, xh, band_d, band_h = n.stride.h, n.stride.w, n.x.d, n.x.h, n.band.d, n.band.h
-    reads = _round(here.cols, n.lanes.unit) + n.span.w // sw
-    planes, rows = n.span.d + 1, (here.rows - 1) * sh + n.span.h + 1
+    sh, sw, xd, xh, band_d, band_h = n.low.stride.h, n.low.stride.w, n.low.x.d, n.low.x.h, n.band.d, n.band.h
+    reads = _round(here.cols, n.lanes.unit) + n.low.span.w // sw
+    planes, rows = n.low.span.d + 1, (here.rows - 1) * sh + n.low.span.h + 1
     for phase in range(n.phases):
         begin = here.col0 * sw + phase * n.dilation % sw
         end = min(columns, begin + reads * sw)
-        left = min(begin + -(-max(0, n.left - begin) // sw) * sw, end)
-        inner = max(0, (min(end, n.right) - left + sw - 1) // sw)
+        left = min(begin + -(-max(0, n.low.left - begin) // sw) * sw, end)
+        inner = max(0, (min(end, n.low.right) - left + sw - 1) // sw)
         right = left + inner * sw
         shift, count = (left - begin) // sw, (end - begin + sw - 1) // sw
         rest = reads - count if fill else 0
         middle = peek(cols_at, left) if inner else 0
         for c in range(depth):
             for p in range(planes):
-                plane = peek(planes_at, here.plane * n.stride.d + p)
+                plane = peek(planes_at, here.plane * n.low.stride.d + p)
                 at = c * n.band.c + p * band_d + phase * n.band.phase
-                base = x0 + c * n.x.c + plane * xd
+                base = x0 + c * n.low.x.c + plane * xd
                 for r in range(rows):
                     row = peek(rows_at, here.row0 * sh + r)
                     if plane < 0 or row < 0:
-                        clear_run(dst, at, count)
+                        clear(dst, at, count)
                     else:
                         line = base + row * xh
                         _pack_border(x, line, cols_at, begin, left, sw, dst, at)
                         _pack_inner(x, line + middle, sw, inner, dst, at + shift)
                         _pack_border(x, line, cols_at, right, end, sw, dst, at + shift + inner)
                     if rest > 0:
-                        clear_run(dst, at + count, rest)
+                        clear(dst, at + count, rest)
                     at += band_h
 
 
@@ -175,7 +178,7 @@ def _pack_border(x, line, cols_at, first, end, sw, dst, at):
 @kernel
 def _pack_inner(x, line, sw, count, dst, at):
     if sw == 1:
-        copy_run(dst, at, x, line, count)
+        copy(dst, at, x, line, count)
     elif sw == 2:  # a step that the compiler knows becomes shuffles
         for i in range(count):
             poke(dst, at + i, peek(x, line + 2 * i))
@@ -187,11 +190,11 @@ def _pack_inner(x, line, sw, count, dst, at):
 @kernel
 def pack_pixels(n, x, x0, index, here, count, dst):
     """Pack the pixels of a block, each channel as often as it has filters."""
-    repeat, stride, pitch = n.lanes.repeat, n.stride, Axes(n.band.d, n.band.h, n.lanes.pixel)
+    repeat, stride, pitch = n.lanes.repeat, n.low.stride, Axes(n.band.d, n.band.h, n.lanes.pixel)
     corner = Axes(here.plane * stride.d, here.row0 * stride.h, here.col0 * stride.w)
-    height, width = (here.rows - 1) * stride.h + n.span.h + 1, (here.cols - 1) * stride.w + n.span.w + 1
-    size = Axes(n.span.d + 1, height, width)
-    pack_strip(x, x0, n.x, count // repeat, index, corner, size, (n.left, n.right), dst, 0, pitch)
+    height, width = (here.rows - 1) * stride.h + n.low.span.h + 1, (here.cols - 1) * stride.w + n.low.span.w + 1
+    size = Axes(n.low.span.d + 1, height, width)
+    pack_strip(x, x0, n.low.x, count // repeat, index, corner, size, (n.low.left, n.low.right), dst, 0, pitch)
     if repeat > 1:
         for p in range(size.d):
             for r in range(size.h):
@@ -244,9 +247,9 @@ def _columns(n, tables, table, entries, cols, row, rows, w, w0, band, c, c0, c_s
         columns = (cols - q) * t.per_column + t.always
         for group in range(groups):
             if together:
-                rows = min(together, n.O - group * together)
+                rows = min(together, n.low.O - group * together)
             filter_tiles(
-                tile, n.lanes.kind, wide, entries, tables, table, band, row * n.stride.h * n.band.h + q * hop,
+                tile, n.lanes.kind, wide, entries, tables, table, band, row * n.low.stride.h * n.band.h + q * hop,
                 t.x_step, t.x_vector, w, w0 + group * t.w_inner, t.w_step, t.w_row,
                 c, c0 + row * c_strides.h + q * c_strides.w + group * c_inner, c_row, unit * c_strides.w,
                 rows, columns, t.per_vector, start, bias, bias0 + group * t.c_inner, bias_row, relu,
@@ -260,11 +263,11 @@ def _unstage(n, memory, count, here, y, y0):
     """A block's results from the staging to y."""
     rows, cols, staging = here.rows, here.cols, n.staging
     if n.lanes.kind != BROADCAST:
-        unpack_rows(memory, n.band_size, staging.h, staging.w, count, rows, cols, y, y0, n.y)
+        unpack_rows(memory, n.band_size, staging.h, staging.w, count, rows, cols, y, y0, n.low.y)
         return
     source, target = address(memory), address(y)
-    for o in range(n.O):
+    for o in range(n.low.O):
         for r in range(rows):
-            at, to = n.band_size + o * staging.c + r * staging.h, y0 + o * n.y.c + r * n.y.h
+            at, to = n.band_size + o * staging.c + r * staging.h, y0 + o * n.low.y.c + r * n.low.y.h
             for q in range(cols):
-                poke(target, to + q * n.y.w, peek(source, at + q))
+                poke(target, to + q * n.low.y.w, peek(source, at + q))

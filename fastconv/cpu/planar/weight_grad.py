@@ -25,27 +25,19 @@ from ...borders import counting_index
 from ...kept import kept
 from ...memory import scratch
 from ...simd.fields import fields, packed
-from ...simd.filter_tile import (
-    ACCUMULATE,
-    BROADCAST,
-    FIELDS,
-    FILTER_ROWS,
-    LANES,
-    ZERO,
-    filter_address,
-    filter_tiles,
-    filter_vectors,
-)  # fmt: skip
+from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_tile_address, filter_tiles, filter_vectors
 from ...simd.host import host
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lanes import address, clear_run, copy_run, poke
+from ...simd.lanes import address, poke
+from ...simd.microkernel import ACCUMULATE, ZERO
+from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS
-from ..lowering import Lowered, WeightStrides
-from ..pack import Axes, pack_strip
-from .bands import BandPlan, Bands, plan_bands
+from ..lowering import Axes, Lowered, WeightStrides
+from ..pack import pack_strip
+from .bands import Banding, Bands, choose_banding
 from .kernels import locate_block, pack_pixels, pack_rows
-from .lanes import Lanes, OutputRow, round_up, serves
+from .lanes import OutputRow, by_channels, by_pixels, round_up, serves
 
 
 class Correlations(NamedTuple):
@@ -78,7 +70,7 @@ class PlanarWeights:
     """How a problem's gradient is cut: planar blocks, partial copies, and the tiles of the filter."""
 
     low: Lowered
-    plan: BandPlan
+    banding: Banding
     parts: int
     wide: int
     numbers: np.ndarray
@@ -91,7 +83,7 @@ class PlanarWeights:
 
         Vectors at the end of a row of dy are filled up with zeros, which meet elements of x that belong to other taps.
         """
-        low, lanes, taps = self.low, self.plan.lanes, len(self.low.taps)
+        low, lanes, taps = self.low, self.banding.lanes, len(self.low.taps)
         tasks = self.parts * lanes.blocks
         members = team(tasks, low.work)
         partial = scratch((self.parts, lanes.blocks, taps, self.wide), x.dtype)
@@ -100,7 +92,7 @@ class PlanarWeights:
         _accumulate(
             members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), self.numbers,
             self.tiles, partial.reshape(-1), np.empty((members, self.table + 8), np.int64),
-            scratch((members, self.own), x.dtype), filter_address(x.itemsize),
+            scratch((members, self.own), x.dtype), filter_tile_address(x.itemsize),
         )  # fmt: skip
         with np.errstate(all="ignore"):  # as silent as the compiled kernels
             if lanes.kind == BROADCAST:
@@ -122,10 +114,13 @@ def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | None:
     if served is None or (served == "pixels" and low.y_strides.w != 1):
         return None
     flat, vector = served == "pixels", host().lanes(itemsize)
-    plan = plan_bands(low, _lanes(low, flat, vector), itemsize)
-    lanes, bands, (KD, KH, KW) = plan.lanes, plan.bands, low.reach
+    lanes = by_pixels(low, itemsize) if flat else by_channels(low, itemsize)
+    if not flat:  # a pixel at a time: sums run over pixels
+        lanes = lanes._replace(unit=1, inner=-(-lanes.pixel // vector), staged=False)
+    banding = choose_banding(low, lanes, itemsize)
+    bands, (KD, KH, KW) = banding.bands, low.reach
     (_, sh, sw), rows, cols = low.stride, bands.rows, bands.cols
-    items = low.N * bands.OD * bands.row_blocks * bands.col_blocks
+    items = low.N * low.out[0] * bands.row_blocks * bands.col_blocks
     parts = min(items, -(-WANTED_TASKS // lanes.blocks))
     wide = vector if flat else round_up(lanes.pixel, vector)
     dy_pitch = round_up(cols, vector) if flat else cols * lanes.pixel
@@ -153,15 +148,9 @@ def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | None:
                 tiles.append(FilterTile(x_at, ((d * KH.number + u) * KW.number + v) * wide, height, width))
     own = bands.band_size + rows * dy_pitch + vector * (1 if flat else wide)
     table = FIELDS * (rows + shift * FILTER_ROWS)
-    return PlanarWeights(low, plan, parts, wide, packed(numbers), np.array(tiles, np.int64), round_up(own, 64), table)
-
-
-def _lanes(low: Lowered, flat: bool, vector: int) -> Lanes:
-    if flat:
-        return Lanes(BROADCAST, vector, 1, 1, 1, 0, low.groups, False)
-    together = low.x_strides.c == 1 and low.y_strides.c == 1
-    pixel = low.groups if together else min(4, -(-low.groups // vector)) * vector
-    return Lanes(LANES, 1, pixel, 1, -(-pixel // vector), 0, -(-low.groups // pixel), False)
+    return PlanarWeights(
+        low, banding, parts, wide, packed(numbers), np.array(tiles, np.int64), round_up(own, 64), table
+    )
 
 
 def _chunks(count: int, classes: int, most: int) -> list[tuple[int, int]]:
@@ -184,17 +173,17 @@ def _accumulate(
     n, index, dy_index = p.bands, (planes_at, rows_at, cols_at), (dy_planes, dy_rows, dy_cols)
     places = address(planes_at), address(rows_at), address(cols_at)
     blocks, pixel, flat, vector = n.lanes.blocks, n.lanes.pixel, n.lanes.kind == BROADCAST, p.vector
-    each, size = n.OD * n.row_blocks * n.col_blocks, partial.size // (p.parts * blocks)
+    each, size = n.low.out.d * n.row_blocks * n.col_blocks, partial.size // (p.parts * blocks)
     for task in range(first, last):
         part, block = task // blocks, task % blocks
         item0, item1 = p.items * part // p.parts, p.items * (part + 1) // p.parts
-        count = min(pixel, n.channels - block * pixel)
+        count = min(pixel, n.low.groups * n.low.O - block * pixel)
         for item in range(item0, item1):
             _, here = locate_block(n, (item // each * blocks + block) * each + item % each)
-            x0 = here.image * n.x.n + block * pixel * n.x.c
-            dy0 = here.image * n.y.n + block * pixel * n.y.c
+            x0 = here.image * n.low.x.n + block * pixel * n.low.x.c
+            dy0 = here.image * n.low.y.n + block * pixel * n.low.y.c
             if flat:
-                pack_rows(n, address(x), x0, places, cols_at.size, here, n.C, address(mine), True)
+                pack_rows(n, address(x), x0, places, cols_at.size, here, n.low.C, address(mine), True)
                 _pack_dy_rows(n, address(dy), dy0, here, p.dy_pitch, address(mine))
             else:
                 pack_pixels(n, x, x0, index, here, count, mine)
@@ -216,7 +205,7 @@ def _accumulate(
 @kernel
 def _entries(n, rows, pixels, height, shift, pitch, table):
     """The rows of the input that a block's rows of dy meet, for `height` rows of the filter."""
-    step, found = n.stride.h * n.band.h, 0
+    step, found = n.low.stride.h * n.band.h, 0
     for i in range(rows + (height - 1) * shift):
         first, end = max(0, -(-(i - rows + 1) // shift)), min(height, i // shift + 1)
         if first < end:
@@ -231,11 +220,11 @@ def _entries(n, rows, pixels, height, shift, pitch, table):
 @kernel
 def _pack_dy_rows(n, dy, dy0, here, pitch, dst):
     """The rows of a block, each filled up with zeros to whole vectors."""
-    start = dy0 + here.plane * n.y.d + here.row0 * n.y.h + here.col0
+    start = dy0 + here.plane * n.low.y.d + here.row0 * n.low.y.h + here.col0
     for r in range(here.rows):
         at = n.band_size + r * pitch
-        copy_run(dst, at, dy, start + r * n.y.h, here.cols)
-        clear_run(dst, at + here.cols, pitch - here.cols)
+        copy(dst, at, dy, start + r * n.low.y.h, here.cols)
+        clear(dst, at + here.cols, pitch - here.cols)
 
 
 @kernel
@@ -243,4 +232,4 @@ def _pack_dy_pixels(n, dy, dy0, index, here, count, row, dst):
     """The pixels of a block, its rows `row` apart: the last block of a line may be narrower."""
     corner, size = Axes(here.plane, here.row0, here.col0), Axes(np.int64(1), here.rows, here.cols)
     pitch, whole = Axes(here.rows * row, row, n.lanes.pixel), (0, index[2].size)
-    pack_strip(dy, dy0, n.y, count, index, corner, size, whole, dst, n.band_size, pitch)
+    pack_strip(dy, dy0, n.low.y, count, index, corner, size, whole, dst, n.band_size, pitch)

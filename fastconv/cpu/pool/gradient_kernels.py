@@ -8,8 +8,6 @@ from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add, convert, multiply, pair
 from ...simd.lanes import (
     address,
-    clear_run,
-    copy_run,
     first_lanes,
     inlined,
     lane_count,
@@ -21,7 +19,7 @@ from ...simd.lanes import (
     zero,
     zeros,
 )
-from ...simd.vector import lanes_of
+from ...simd.vector import clear, copy, lanes_of
 from .windows import next_row
 
 
@@ -47,7 +45,7 @@ def _clear_block(dx, at, plane, begin, end, C):  # type: ignore[no-untyped-def]
     """Zero channels begin..end-1 of an image."""
     rows, length = (1, plane * C) if end - begin == C else (plane, end - begin)
     for _ in range(rows):
-        clear_run(dx, at + begin, length)
+        clear(dx, at + begin, length)
         at += C
 
 
@@ -98,11 +96,11 @@ def avg_grad_last(  # type: ignore[no-untyped-def]
         row, begin = task // parts, task % parts * block
         d, h, image = row // H % D, row % H, row // (H * D)
         if parts == 1 and task > first and h > 0 and _same(start_h, owners[1], h):
-            copy_run(px, row * W * C, px, (row - 1) * W * C, W * C)
+            copy(px, row * W * C, px, (row - 1) * W * C, W * C)
             continue
         width = min(C, begin + block) - begin
         if start_d[d] == start_d[d + 1] or start_h[h] == start_h[h + 1]:
-            clear_run(ps, sum_row, out[2] * C)
+            clear(ps, sum_row, out[2] * C)
         for a in range(start_d[d], start_d[d + 1]):
             for u in range(start_h[h], start_h[h + 1]):
                 od, oh = owners[0][a], owners[1][u]
@@ -192,7 +190,7 @@ def avg_grad_first(  # type: ignore[no-untyped-def]
                     _add_row(py, at, pf, scales[0][od] * scales[1][oh], ps, row + line[1], out[2], fresh)
                     fresh = False
             if fresh:
-                clear_run(ps, row, line[2])
+                clear(ps, row, line[2])
             if line[0] == 0:
                 _spread_each(ps, row, px, task * W, W, address(start_w), address(owners[2]))
             else:
@@ -283,7 +281,7 @@ def lp_grad(thread, first, last, dy, x, y, dx, starts, owners, sizes, out, p):  
     px, py, pg, pd = address(x), address(y), address(dy), address(dx)
     for task in range(first, last):
         d, h, image = task // H % D, task % H, task // (H * D)
-        clear_run(pd, task * W * C, W * C)
+        clear(pd, task * W * C, W * C)
         for a in range(start_d[d], start_d[d + 1]):
             for u in range(start_h[h], start_h[h + 1]):
                 line = ((image * out[0] + owners[0][a]) * out[1] + owners[1][u]) * out[2]

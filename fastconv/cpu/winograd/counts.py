@@ -112,7 +112,7 @@ def _idle(size: TileProblem, rows: int) -> float:
 
 
 class _Counter:
-    """Stands in for `simd.vector.Emitter` and its builder: counts operations instead of emitting them."""
+    """Stands in for `simd.emit.Emitter` and its builder: counts operations instead of emitting them."""
 
     lanes = 1
     vector = ir.VectorType(ir.FloatType(), 1)

@@ -12,15 +12,17 @@ import numpy as np
 
 from ...memory import scratch
 from ...problem import ConvProblem
+from ...simd.family import invoke
 from ...simd.fields import fields, packed
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import place
 from ...simd.vector import copy
 from ...threads import team
 from ..lowering import weight_strides
 from ..pack import pack_planar
 from .forward_cut import ForwardCut
 from .tiling import TAPS
-from .transforms import filter_address, invoke, place
+from .transforms import filter_address
 
 
 class Line(NamedTuple):

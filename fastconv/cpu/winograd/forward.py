@@ -13,13 +13,15 @@ import numpy as np
 from ...kept import kept
 from ...memory import scratch
 from ...problem import ConvProblem
+from ...simd.family import invoke
 from ...simd.fields import fields, packed
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import place
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ...simd.vector import clear
 from ...threads import team
 from ..items import locate_item
-from ..lowering import Lowered, Strides
+from ..lowering import Integers, Lowered
 from ..pack import pack_bias, unpack_rows
 from .filters import Filters, given_filters, packed_filters, transform_chunk
 from .forward_cut import ForwardCut, cut_forward
@@ -27,19 +29,18 @@ from .phases import phases
 from .products import multiply_planes
 from .sides import Side, input_side, tiles_before, transform_block
 from .tiling import TileProblem
-from .transforms import filter_address, invoke, output_address, place
+from .transforms import filter_address, output_address
 
 
 class ForwardJob(NamedTuple):
     """What the kernels of a sweep know, beside the `Side` of its inputs."""
 
+    low: Integers
     cut: ForwardCut
     filters: Filters
     transform_filters: int  # addresses of functions
     multiply: int
     transform_products: int
-    y_start: int
-    y: Strides
 
 
 class ForwardPlan(NamedTuple):
@@ -63,13 +64,12 @@ def _plan(problem: ConvProblem, low: Lowered) -> ForwardPlan:
     size, itemsize = TileProblem.of(problem, low.out), problem.itemsize
     cut = cut_forward(size, problem.prepared)
     job = ForwardJob(
+        low=low.integers,
         cut=cut,
         filters=packed_filters(cut) if problem.prepared and cut.streamed else given_filters(problem, cut.lanes),
         transform_filters=filter_address(itemsize),
         multiply=tile_address(itemsize),
         transform_products=output_address(itemsize),
-        y_start=low.y_start,
-        y=low.y_strides,
     )
     side = input_side(low, size, cut.m, cut.grid)
     return ForwardPlan(low, cut, cut.tasks, problem.prepared and not cut.streamed, side, packed(job))
@@ -174,10 +174,10 @@ def _finish_item(job, group, panel, item, mine, p_at, bias, y, relu):
         min(here.cols * m, cut.size.out.w - here.col0 * m),
     )
     columns = min(lanes, cut.size.O - panel * lanes)
-    y0 = job.y_start + here.image * job.y.n + (group * cut.size.O + panel * lanes) * job.y.c
-    y0 += here.plane * job.y.d + here.row0 * m * job.y.h + here.col0 * m * job.y.w
+    y0 = job.low.y_start + here.image * job.low.y.n + (group * cut.size.O + panel * lanes) * job.low.y.c
+    y0 += here.plane * job.low.y.d + here.row0 * m * job.low.y.h + here.col0 * m * job.low.y.w
     offset = place(bias, (group * cut.grid.all_panels + panel) * lanes)
-    row, col = (width * lanes, lanes) if cut.size.staged else (job.y.h, job.y.w)
+    row, col = (width * lanes, lanes) if cut.size.staged else (job.low.y.h, job.low.y.w)
     for r in range(here.rows):
         products = place(mine, p_at + r * here.cols * lanes)
         out = place(mine, at.staging + r * m * row) if cut.size.staged else place(y, y0 + r * m * row)
@@ -187,4 +187,4 @@ def _finish_item(job, group, panel, item, mine, p_at, bias, y, relu):
              place(mine, at.dump)),
         )  # fmt: skip
     if cut.size.staged:
-        unpack_rows(mine, at.staging, width * lanes, lanes, columns, height, width, y, y0, job.y)
+        unpack_rows(mine, at.staging, width * lanes, lanes, columns, height, width, y, y0, job.low.y)

@@ -12,14 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...borders import counting_index
+from ...simd.family import invoke
 from ...simd.fields import behind, packed
 from ...simd.jit import kernel
-from ...simd.lanes import peek
+from ...simd.lanes import peek, place
 from ..items import Grid, locate_item
-from ..lowering import Lowered, Strides
-from ..pack import Axes, pack_strip
+from ..lowering import Axes, Lowered, Strides
+from ..pack import pack_strip
 from .tiling import TileProblem
-from .transforms import NOWHERE, gradient_address, input_address, invoke, place
+from .transforms import NOWHERE, gradient_address, input_address
 
 MOST_POINTS = 6  # rows of the largest tile
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -15,7 +15,7 @@ from ...problem import ConvProblem, Triple
 from ...simd.host import host, tile_rows
 from ..blocking import panel_lanes
 from ..items import Grid
-from ..pack import Axes
+from ..lowering import Axes
 
 LINE = 64  # bytes of a cache line
 TAPS = 9

@@ -16,10 +16,11 @@ import numpy as np
 from ...kept import kept
 from ...memory import scratch
 from ...problem import ConvProblem
+from ...simd.family import invoke
 from ...simd.fields import fields, packed
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add
-from ...simd.lanes import load, store, zeros
+from ...simd.lanes import load, place, store, zeros
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ...simd.vector import clear, copy, lanes_of
 from ...threads import team
@@ -31,7 +32,7 @@ from .phases import phases
 from .products import multiply_planes
 from .sides import Side, input_side, output_side, tiles_before, transform_block, transform_item
 from .tiling import TAPS, TileProblem
-from .transforms import invoke, place, weights_address
+from .transforms import weights_address
 
 
 class GradJob(NamedTuple):

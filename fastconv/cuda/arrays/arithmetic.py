@@ -147,7 +147,7 @@ def _storer(T: Any) -> Any:
     return numba.njit((lambda v: v) if T is numba.boolean else (lambda v: T(v)))
 
 
-class Plan(NamedTuple):
+class Mapping(NamedTuple):
     """What a call needs beside its arrays, found once for operands of the same shapes, steps and dtypes."""
 
     constants: tuple[Any, ...]
@@ -158,7 +158,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def plan(name: str, computed: tuple[np.dtype, ...], y: Layout, inputs: tuple[Layout | None, ...]) -> Plan:
+def mapping(name: str, computed: tuple[np.dtype, ...], y: Layout, inputs: tuple[Layout | None, ...]) -> Mapping:
     """How ``y = name(*inputs)`` is computed; None stands for a number."""
     shape = y[0]
     windows = [None if i is None else broadcast(Window(None, i[0], i[1]), shape) for i in inputs]
@@ -171,7 +171,7 @@ def plan(name: str, computed: tuple[np.dtype, ...], y: Layout, inputs: tuple[Lay
     constants = name, tuple(d.name for d in wider), stored
     places += [none] * (3 - len(inputs))
     in_a_row = all(place == steps[0] for place in real) and (steps[0] == (1,) or sizes == (1,))
-    return Plan(constants, tuple(d.type for d in wider), len(sizes) == 1 and in_a_row, sizes, (steps[0], *places))
+    return Mapping(constants, tuple(d.type for d in wider), len(sizes) == 1 and in_a_row, sizes, (steps[0], *places))
 
 
 def apply(name: str, inputs: tuple[Operand, ...], computed: tuple[np.dtype, ...], y: Window) -> None:
@@ -181,7 +181,7 @@ def apply(name: str, inputs: tuple[Operand, ...], computed: tuple[np.dtype, ...]
     """
     if y.size == 0:
         return
-    how = plan(name, computed, _layout(y), tuple(_layout(i) if isinstance(i, Window) else None for i in inputs))
+    how = mapping(name, computed, _layout(y), tuple(_layout(i) if isinstance(i, Window) else None for i in inputs))
     windows = [y, *(i for i in inputs if isinstance(i, Window))]
     values = [flat_of(i.handle) if isinstance(i, Window) else t(i) for i, t in zip(inputs, how.types, strict=True)]
     items = MOST_ITEMS if y.size >= LARGE else 1

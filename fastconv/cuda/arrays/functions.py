@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import Unsupported
+from ...foreign import is_device_array
 from .. import backend
-from ..array import Array, asarray
+from ..exchange import as_device, from_host
 from . import ufuncs
+from .base import Wrapper
 from .windows import Window, broadcast, indexed, whole
 
 REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min", "logical_or": "any", "logical_and": "all"}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+Array = Any  # `array.Array`, whose module stands above this one: results are made of the operands' class
 
 
 def served(function: Any) -> Callable[..., Any]:
@@ -37,7 +40,8 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[Any, ...], options: dic
     out = out[0] if isinstance(out, tuple) else out
     unknown = set(options) - ({"dtype", "axis", "keepdims"} if method == "reduce" else {"dtype"})
     if method == "__call__" and not unknown:
-        return ufuncs.call(function, inputs, out, options.get("dtype"))
+        y = ufuncs.call(function, inputs, out, options.get("dtype"))
+        return _like(inputs, y) if out is None else out
     if method == "reduce" and function.__name__ in REDUCTIONS and not unknown:
         options = {"axis": 0, "keepdims": False, "dtype": None, **options}
         name = REDUCTIONS[function.__name__]
@@ -50,8 +54,12 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[Any, ...], options: dic
 
 def _at(function: np.ufunc, x: Array, index: Any, *values: Any) -> None:
     """``function.at``: an index of integers and slices names no element twice, so it is ``x[index] = f(x[index])``."""
-    target = indexed(whole(x.handle), index)
-    x[index] = ufuncs.call(function, (ufuncs.contiguous(target), *values))
+    x[index] = function(x[index], *values)
+
+
+def _like(operands: Sequence[Any], handle: Any) -> Array:
+    """An executor's array as the device arrays among the operands are."""
+    return type(next(o for o in operands if isinstance(o, Wrapper)))(handle)
 
 
 def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -136,14 +144,14 @@ def _squeeze(a: Array, axis: Any = None) -> Array:
 def _broadcast_to(a: Array, shape: Any) -> Array:
     """A copy: device arrays are C-contiguous."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    return a if shape == a.shape else ufuncs.contiguous(broadcast(whole(a.handle), shape))
+    return a if shape == a.shape else type(a)(ufuncs.contiguous(broadcast(whole(a.handle), shape)))
 
 
 @_implements(np.empty_like)
 def _empty_like(a: Array, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
     shape = a.shape if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
     with backend.scope(a.handle):
-        return Array(backend.empty(shape, a.dtype if dtype is None else dtype))
+        return type(a)(backend.empty(shape, a.dtype if dtype is None else dtype))
 
 
 @_implements(np.full_like)
@@ -172,18 +180,19 @@ def _where(condition: Any, x: Any, y: Any) -> Array:
     result = np.result_type(*kinds)
     if not isinstance(operands[0], Window) or operands[0].handle.dtype != np.bool_:
         operands[0] = ufuncs.truth(operands[0])
-    return ufuncs.evaluate("where", operands, [np.dtype(bool), result, result, result])
+    return _like((condition, x, y), ufuncs.evaluate("where", operands, [np.dtype(bool), result, result, result]))
 
 
 @_implements(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Array | None = None) -> Array:
     if a_min is None or a_max is None:
         bound, function = (a_max, np.minimum) if a_min is None else (a_min, np.maximum)
-        return a.copy() if bound is None else ufuncs.call(function, (a, bound), out)
+        return a.copy() if bound is None else function(a, bound, out=out)
     operands = [ufuncs.operand(v) for v in (a, a_min, a_max)]
     kinds = [np.zeros(1, ufuncs.kind_of(o)) if isinstance(o, Window) else o for o in operands]
     result = np.result_type(*kinds)
-    return ufuncs.evaluate("clip", operands, [result] * 4, out)
+    y = ufuncs.evaluate("clip", operands, [result] * 4, out)
+    return _like((a, a_min, a_max), y) if out is None else out
 
 
 @_implements(np.concatenate)
@@ -207,7 +216,7 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Array:
         end = at + o.shape[axis]
         ufuncs.copy_to(o, indexed(whole(y), (*(slice(None),) * axis, slice(at, end))))
         at = end
-    return Array(y)
+    return _like(arrays, y)
 
 
 @_implements(np.stack)
@@ -243,10 +252,10 @@ def _pad(array: Array, pad_width: Any, mode: str = "constant", constant_values: 
 
 @_implements(np.array_equal)
 def _array_equal(a1: Any, a2: Any) -> bool:
-    a1, a2 = asarray(a1), asarray(a2)
+    a1, a2 = (_like((a1, a2), as_device(a) if is_device_array(a) else from_host(a)) for a in (a1, a2))
     return a1.shape == a2.shape and bool(np.equal(a1, a2).all())
 
 
 @_implements(np.may_share_memory, np.shares_memory)
 def _may_share_memory(a: Any, b: Any) -> bool:
-    return isinstance(a, Array) and isinstance(b, Array) and ufuncs.overlap(a.handle, b.handle)
+    return isinstance(a, Wrapper) and isinstance(b, Wrapper) and ufuncs.overlap(a.handle, b.handle)

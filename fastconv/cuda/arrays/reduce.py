@@ -34,7 +34,7 @@ ENOUGH_BLOCKS = 1024
 LARGE = 1 << 18
 
 
-class Cut(NamedTuple):
+class Sharing(NamedTuple):
     """How a reduction is shared out."""
 
     lanes: int  # threads for one result of one part
@@ -42,7 +42,7 @@ class Cut(NamedTuple):
     part: int  # elements along R of a part
 
 
-def cut(outer: int, R: int, inner: int, whole: bool = False) -> Cut:
+def sharing(outer: int, R: int, inner: int, whole: bool = False) -> Sharing:
     """Lanes and parts by the shape; `whole`: one part."""
     columns = BLOCK
     if inner > 1:  # neighbours along `inner` are loaded together: at least a sector of 32 bytes
@@ -54,7 +54,7 @@ def cut(outer: int, R: int, inner: int, whole: bool = False) -> Cut:
         parts = 1
     parts = 1 if whole else max(parts, -(-R // (lanes * MOST_TURNS)))
     part = -(-R // (parts * lanes)) * lanes
-    return Cut(lanes, -(-R // part), part)
+    return Sharing(lanes, -(-R // part), part)
 
 
 def _power(n: int) -> int:
@@ -196,7 +196,7 @@ def reduced(name: str, x: Any, axis: Any = None, keepdims: bool = False, dtype: 
 def _run(kind: str, x: Any, sizes: tuple[int, int, int], loop: np.dtype, result: np.dtype, count: int) -> Any:
     """Reduce (outer, R, inner) along R, part by part until one number is left; divide by `count` unless it is 0."""
     outer, R, inner = sizes
-    lanes, parts, part = cut(outer, R, inner)
+    lanes, parts, part = sharing(outer, R, inner)
     y = backend.empty((outer * parts * inner,), loop if parts > 1 else result)
     blocks = blocks_for(outer * inner, BLOCK // lanes)
     constants = kind, loop.name, lanes, inner == 1, bool(count and parts == 1)
@@ -217,7 +217,7 @@ def _argmax(x: Any, axis: Any, axes: tuple[int, ...]) -> Any:
     y = backend.empty((outer * inner,), np.int64)
     if y.size == 0:
         return y
-    lanes = cut(outer, R, inner, whole=True).lanes
+    lanes = sharing(outer, R, inner, whole=True).lanes
     blocks = blocks_for(outer * inner, BLOCK // lanes)
     constants = np.dtype(x.dtype).name, lanes, inner == 1
     with backend.scope(x, y):

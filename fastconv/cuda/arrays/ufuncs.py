@@ -1,4 +1,4 @@
-"""NumPy's ufuncs on device arrays: which dtypes, which shape, which kernel."""
+"""NumPy's ufuncs on device arrays: which dtypes, which shape, which kernel; results are the executor's arrays."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidArgument, Unsupported
+from ...foreign import is_device_array
 from .. import backend
-from ..array import Array
+from ..exchange import as_device
 from .arithmetic import apply
+from .base import Wrapper
 from .elementary import FUNCTIONS
 from .windows import Window, broadcast, whole
 
@@ -25,7 +27,7 @@ ONLY_BOOL = {"invert", "bitwise_not", "bitwise_xor", "logical_and", "logical_or"
 ONLY_FLOAT = {"power", "reciprocal"}
 
 
-def call(ufunc: np.ufunc, inputs: tuple[Any, ...], out: Array | None = None, dtype: Any = None) -> Array:
+def call(ufunc: np.ufunc, inputs: tuple[Any, ...], out: Wrapper | None = None, dtype: Any = None) -> Any:
     """``ufunc(*inputs, out=out)``; Python numbers take the arrays' dtype (NEP 50)."""
     operands = [operand(i) for i in inputs]
     name, *loop, result = _resolved(ufunc, tuple(map(kind_of, operands)), None if dtype is None else np.dtype(dtype))
@@ -37,25 +39,25 @@ def call(ufunc: np.ufunc, inputs: tuple[Any, ...], out: Array | None = None, dty
     return evaluate(name, operands, [*loop, result], out)
 
 
-def evaluate(name: str, operands: list[Any], dtypes: list[np.dtype], out: Array | None = None) -> Array:
-    """The function `name` of windows and NumPy scalars, computed in ``dtypes[:-1]``, as an array of ``dtypes[-1]``."""
+def evaluate(name: str, operands: list[Any], dtypes: list[np.dtype], out: Wrapper | None = None) -> Any:
+    """The function `name` of windows and NumPy scalars, computed in ``dtypes[:-1]``, its result in ``dtypes[-1]``."""
     windows = [o for o in operands if isinstance(o, Window)]
     shape = np.broadcast_shapes(*(w.shape for w in windows))
     result = dtypes[-1]
     if out is None:
         y = _new(shape, result, windows[0])
-    elif not isinstance(out, Array):
+    elif not isinstance(out, Wrapper):
         raise InvalidArgument(f"out is a {type(out).__name__}; expected a device array, as the operands are")
     else:
         if not np.can_cast(result, out.dtype, "same_kind"):
             raise TypeError(f"{name}: cannot cast the result from {result} to out's {out.dtype}")
         broadcast(Window(None, shape, (0,) * len(shape)), out.shape)
-        y = out
+        y = out.handle
         operands = [apart(o, y) for o in operands]
     if result == np.bool_ and y.dtype != np.bool_:
-        y[...] = evaluate(name, operands, dtypes)
+        copy_to(whole(evaluate(name, operands, dtypes)), whole(y))
     else:
-        apply(name, tuple(operands), tuple(dtypes), whole(y.handle))
+        apply(name, tuple(operands), tuple(dtypes), whole(y))
     return y
 
 
@@ -67,19 +69,19 @@ def copy_to(source: Any, target: Window) -> None:
     apply(name, (source,), (computed, dtype), target)
 
 
-def contiguous(window: Window, dtype: Any = None) -> Array:
-    """A new array with a window's elements."""
+def contiguous(window: Window, dtype: Any = None) -> Any:
+    """A new array of the executor with a window's elements."""
     y = _new(window.shape, np.dtype(dtype or window.handle.dtype), window)
-    copy_to(window, whole(y.handle))
+    copy_to(window, whole(y))
     return y
 
 
-def apart(source: Any, y: Array) -> Any:
-    """`source`, or a copy of it where other elements of it than a thread's own lie in y."""
-    if not isinstance(source, Window) or source == whole(y.handle):
+def apart(source: Any, y: Any) -> Any:
+    """`source`, or a copy of it where other elements of it than a thread's own lie in the executor's array y."""
+    if not isinstance(source, Window) or source == whole(y):
         return source
-    same = _address(source.handle) == _address(y.handle) and source.shape == y.shape and source.contiguous
-    return whole(contiguous(source).handle) if overlap(source.handle, y.handle) and not same else source
+    same = _address(source.handle) == _address(y) and source.shape == tuple(y.shape) and source.contiguous
+    return whole(contiguous(source)) if overlap(source.handle, y) and not same else source
 
 
 def overlap(a: Any, b: Any) -> bool:
@@ -94,12 +96,12 @@ def _address(handle: Any) -> int:
 
 def operand(value: Any) -> Any:
     """A device array as a window; a number as it is; a host array is refused."""
-    if isinstance(value, Array):
+    if isinstance(value, Wrapper):
         return whole(value.handle)
     if isinstance(value, (bool, int, float, np.generic)):
         return value
-    if backend.is_device_array(value):
-        return whole(backend.as_device(value))
+    if is_device_array(value):
+        return whole(as_device(value))
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value[()]
     raise InvalidArgument(
@@ -108,9 +110,9 @@ def operand(value: Any) -> Any:
     )
 
 
-def _new(shape: tuple[int, ...], dtype: np.dtype, near: Window) -> Array:
+def _new(shape: tuple[int, ...], dtype: np.dtype, near: Window) -> Any:
     with backend.scope(near.handle):
-        return Array(backend.empty(shape, dtype))
+        return backend.empty(shape, dtype)
 
 
 @lru_cache(maxsize=1024)
@@ -136,7 +138,7 @@ def truth(value: Any) -> Any:
     """An operand as truth values."""
     if not isinstance(value, Window):
         return np.bool_(value)
-    return value if value.handle.dtype == np.bool_ else whole(contiguous(value, bool).handle)
+    return value if value.handle.dtype == np.bool_ else whole(contiguous(value, bool))
 
 
 def _name(name: str, loop: list[np.dtype]) -> str:

@@ -15,22 +15,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...problem import ConvProblem, Triple
 from .. import border
 from ..backend import cuda
 from ..filters import ENOUGH_BLOCKS, filters_of
-from ..gemm.gemm import L
 from ..halves import Half, elements, make_loader
+from ..indexing import L, Strides, strides_xy
 from ..launch import BLOCK, blocks_for, launch, needs_wide
-from ..lowering import Triple, kernel_of, split, strides_of
 from ..runtime.source import inlined, known, unrolled
 from .register_rows import (
-    MOST_STRIDE,
-    Axis,
     Line,
-    backward_axis,
-    forward_axis,
+    Span,
+    is_small,
     lanes_for,
-    line,
+    lines_of,
     make_load_row,
     make_multiply,
     make_store_row,
@@ -44,7 +42,7 @@ TALL = 32  # rows of an image from which a thread may own 16 of them
 
 
 class Places(NamedTuple):
-    """Where things lie: channels of the result, groups of lanes, which channels of the source meet a channel.
+    """Channels of the result, groups of lanes, which channels of the source meet a channel, strides of w.
 
     Result channel c meets the source's c // share * several + m, m = 0..several-1, through filter c * several + m.
     """
@@ -54,14 +52,6 @@ class Places(NamedTuple):
     groups: int
     share: int
     several: int
-    source_n: int
-    source_c: int
-    source_h: int
-    source_w: int
-    result_n: int
-    result_c: int
-    result_h: int
-    result_w: int
     tap: int
     filter: int
 
@@ -101,7 +91,9 @@ def make_depthwise(
     position, load = make_position(U, lanes, channels_last), make_loader(numbers)
     store_row = make_store_row(T, U, columns, channels_last, activation, numbers)
 
-    def depthwise(x: Any, w: Any, b: Any, y: Any, down: Axis, across: Axis, p: Places) -> None:
+    def depthwise(
+        x: Any, w: Any, b: Any, y: Any, down: Span, across: Span, p: Places, xs: Strides, ys: Strides
+    ) -> None:
         acc, row, taps = cuda.local.array(SUMS, T), cuda.local.array(COLUMNS, T), cuda.local.array(TAPS, T)
         n, c, th, tw = position(U(cuda.blockIdx.x), U(cuda.threadIdx.x), p, down, across)
         if n < U(p.images) and c < U(p.channels) and tw < U(across.tiles):
@@ -114,94 +106,72 @@ def make_depthwise(
                     source, filters = U(U(c // U(p.share)) * U(p.several) + U(m)), U(c * U(p.several) + U(m))
                 for k in unrolled(TAPS):
                     taps[k] = load(w[U(filters * U(p.filter) + U(k) * U(p.tap))])
-                between = L(p.source_w) if channels_last else L(1)
-                at = L(n * U(p.source_n) + source * U(p.source_c)) + L(h0) * L(p.source_h) + L(w0) * between
+                between = L(xs.w) if channels_last else L(1)
+                at = L(n * U(xs.n) + source * U(xs.c)) + L(h0) * L(xs.h) + L(w0) * between
                 for r in unrolled(ROWS):
                     inside, place = (
                         U(h0 + known(OFFSETS[r])) < U(down.source),
-                        at + L(known(OFFSETS[r])) * L(p.source_h),
+                        at + L(known(OFFSETS[r])) * L(xs.h),
                     )
-                    load_row(x, place, inside, w0, across.source, p.source_w, row)
+                    load_row(x, place, inside, w0, across.source, xs.w, row)
                     for i in unrolled(R):
                         if known(MEETS[r][i] >= 0):
                             multiply(row, taps, known(MEETS[r][i] * WIDTH), acc, i * P)
             oh, ow = S(S(th) * R + down.first), S(S(tw) * P + across.first)
-            at, extra = U(n * U(p.result_n) + c * U(p.result_c)), T(0)
+            at, extra = U(n * U(ys.n) + c * U(ys.c)), T(0)
             if bias:
                 extra = b[c]
             for i in unrolled(R):
                 if U(oh + i) < U(down.result):
-                    row_at = U(at + U(oh + i) * U(p.result_h))
-                    store_row(acc, i * P, extra, y, row_at, ow, across.result, p.result_w)
+                    row_at = U(at + U(oh + i) * U(ys.h))
+                    store_row(acc, i * P, extra, y, row_at, ow, across.result, ys.w)
 
     return depthwise
 
 
-def serves(
-    w_shape: tuple[int, ...], size: Triple, out: Triple, stride: Triple, padding: Any, channels_last: bool
-) -> bool:
+def serves(p: ConvProblem) -> bool:
     """True if these kernels can compute a problem; their conv, input gradient and weight gradient serve the same."""
-    kernel, inner = kernel_of(w_shape, channels_last), w_shape[3 if channels_last else 1]
-    flat = size[0] == out[0] == kernel[0] == 1 and padding[0] == (0, 0)
-    small = kernel[1] * kernel[2] <= MOST_TAPS and kernel[2] <= MOST_COLUMNS and max(stride) <= MOST_STRIDE
-    return inner == 1 and flat and small
+    return p.inputs == 1 and is_small(p, MOST_TAPS, MOST_COLUMNS)
 
 
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, activation: Any) -> None:
     """y = activation(b + conv(x, w)) for what `serves` allows; b and activation may be None."""
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    _, C, size = split(x.shape, channels_last)
-    N, O, out = split(y.shape, channels_last)
-    kernel = kernel_of(w.shape, channels_last)
-    results = tile(kernel, stride, N * O, out, channels_last and max(C, O) > 1, False)
-    lines, axes = [], []
-    for k in (1, 2):
-        lines.append(line(kernel[k], stride[k], dilation[k], results[k - 1], False))
-        axes.append(forward_axis(lines[-1], size[k], out[k], before[k]))
-    run(x, w, b, y, lines, axes, (O // C, 1), channels_last, activation)
+    p, x = border.padded(p, x)
+    _run(p, x, w, b, y, tile(p, p.N * p.O, p.out), activation)
 
 
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx for what `serves` allows."""
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    N, C, size = split(target.shape, channels_last)
-    _, O, out = split(dy.shape, channels_last)
-    kernel = kernel_of(w.shape, channels_last)
-    results = tile(kernel, stride, N * C, size, channels_last and max(C, O) > 1, True)
-    lines, axes = [], []
-    for k in (1, 2):
-        lines.append(line(kernel[k], stride[k], dilation[k], results[k - 1], True))
-        axes.append(backward_axis(lines[-1], size[k], out[k], before[k], stride[k]))
-    run(dy, w, None, target, lines, axes, (1, O // C), channels_last, None)
-    border.fold(target, dx, padding, padding_mode, channels_last)
+    inner, target = border.unfolded(p, dx)
+    _run(inner, dy, w, None, target, tile(inner, p.N * p.C, inner.size), None)
+    border.fold(p, target, dx)
 
 
-def tile(
-    kernel: Triple, stride: Triple, planes: int, size: Triple, channels_last: bool, backward: bool
-) -> tuple[int, int]:
+def tile(p: ConvProblem, planes: int, size: Triple) -> tuple[int, int]:
     """Rows and columns of results that a thread owns; `planes` and `size` are the result's images times channels.
 
     Few loads for a result need a large tile, all multiprocessors at work many tiles: rows are halved until there are
     enough. With neighbouring columns in neighbouring threads a tile has one column, which keeps loads side by side.
     """
-    _, SH, SW = stride
-    if kernel[1] == 1 and size[1] == 1:
-        return multiple(1, SH if backward else 1), multiple(8 if channels_last else 4, SW if backward else 1)
-    across = multiple((4 if SW == 1 or backward else 2) if channels_last else 1, SW if backward else 1)
+    backward, channels_last = p.op == "conv_input_grad", lies_last(p)
+    _, SH, SW = p.stride
+    of_h, of_w = (SH, SW) if backward else (1, 1)
+    if p.kernel[1] == 1 and size[1] == 1:
+        return multiple(1, of_h), multiple(8 if channels_last else 4, of_w)
+    across = multiple((4 if SW == 1 or backward else 2) if channels_last else 1, of_w)
     down = 16 if not channels_last and size[1] >= TALL else 8
     if SH > 1 and not backward:
         down //= 2
     while down > 2 and (down >= 2 * size[1] or planes * size[1] * size[2] < down * across * BLOCK * 4 * ENOUGH_BLOCKS):
         down //= 2
-    if kernel[1] * kernel[2] > FEW_TAPS:
+    if p.taps > FEW_TAPS:
         down = min(down, 4 if channels_last else 8)
-    return multiple(down, SH if backward else 1), across
+    return multiple(down, of_h), across
+
+
+def lies_last(p: ConvProblem) -> bool:
+    """True if neighbouring channels lie side by side; one channel lies like a plane."""
+    return p.channels_last and max(p.C, p.O) > 1
 
 
 def resident(lines: list[Line], itemsize: int, wide: bool, single: bool = True) -> int:
@@ -212,36 +182,24 @@ def resident(lines: list[Line], itemsize: int, wide: bool, single: bool = True) 
     return 1 if wide or words > 66 else 2 if words > 36 else 3
 
 
-def run(
-    x: Any, w: Any, b: Any, y: Any, lines: list[Line], axes: list[Axis], share: tuple[int, int], channels_last: bool,
-    activation: Any,
-) -> None:  # fmt: skip
-    """Start the kernel on source x and result y; `share` is (share, several) of `Places`."""
-    N, O, out = split(y.shape, channels_last)
-    _, C, size = split(x.shape, channels_last)
-    f = filters_of(w.shape, 1, channels_last)
-    channels_last = channels_last and max(C, O) > 1  # one channel lies like a plane
-    xs, ys = strides_of(C, size, channels_last), strides_of(O, out, channels_last)
+def _run(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, results: tuple[int, int], activation: Any) -> None:
+    """Start the kernel on source x and result y, whose threads own so many `results`."""
+    backward, channels_last, several = p.op == "conv_input_grad", lies_last(p), p.O // p.C
+    lines, axes = lines_of(p, results)
+    O, share = (p.C, (1, several)) if backward else (p.O, (several, 1))
     lanes = lanes_for(O if channels_last else axes[1].tiles)
     groups = blocks_for(O if channels_last else axes[1].tiles, lanes)
-    tasks = N * axes[0].tiles * (axes[1].tiles if channels_last else O * groups)
+    tasks = p.N * axes[0].tiles * (axes[1].tiles if channels_last else O * groups)
     blocks = blocks_for(tasks, BLOCK // lanes) * (groups if channels_last else 1)
-    places = Places(N, O, groups, *share, xs.n, xs.c, xs.h, xs.w, ys.n, ys.c, ys.h, ys.w, f.tap, f.o)
+    f, strides = filters_of(p), strides_xy(p)[:: -1 if backward else 1]
     wide = needs_wide(x.size, w.size, y.size)
     arrays = (elements(a) for a in (x, w, w if b is None else b, y))
+    numbers = y.numbers if isinstance(y, Half) else None
     launch(
         make_depthwise,
-        (
-            *lines,
-            lanes,
-            channels_last,
-            share == (1, 1),
-            b is not None,
-            activation,
-            y.numbers if isinstance(y, Half) else None,
-        ),
+        (*lines, lanes, channels_last, share == (1, 1), b is not None, activation, numbers),
         blocks,
-        (*arrays, *axes, places),
+        (*arrays, *axes, Places(p.N, O, groups, *share, f.tap, f.o), *strides),
         dtype=np.float32 if isinstance(y, Half) else y.dtype,
         wide=wide,
         resident=resident(lines, y.dtype.itemsize, wide, share == (1, 1)),

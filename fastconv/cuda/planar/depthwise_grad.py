@@ -13,21 +13,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ...problem import ConvProblem
 from .. import backend, border
 from ..backend import cuda
-from ..filters import cut, filters_of, sum_parts
-from ..gemm.gemm import L
+from ..filters import count_parts, filters_of, sum_parts
+from ..indexing import L, Strides, strides_xy
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import Triple, kernel_of, split, strides_of
 from ..runtime.source import inlined, known, unrolled
-from .depthwise import resident
-from .register_rows import Axis, Line, forward_axis, lanes_for, line, make_load_row
+from .depthwise import lies_last, resident
+from .register_rows import Line, Span, lanes_for, lines_of, make_load_row
 
 LARGE = 25  # taps from which a thread's sums leave room for small tiles only
 
 
 class Work(NamedTuple):
-    """Which tiles a block sums, and where things lie.
+    """Which tiles a block sums.
 
     A block goes through `steps` times as many tasks as it has rows of lanes; a task is a tile, or a row of tiles.
     """
@@ -38,14 +38,6 @@ class Work(NamedTuple):
     steps: int
     share: int  # outputs of an input channel
     parts_step: int  # numbers of one part
-    x_n: int
-    x_c: int
-    x_h: int
-    x_w: int
-    y_n: int
-    y_c: int
-    y_h: int
-    y_w: int
 
 
 def make_accumulate(columns: Line) -> Any:
@@ -88,7 +80,9 @@ def make_depthwise_grad(
     load_row, accumulate = make_load_row(T, U, columns, channels_last, None), make_accumulate(columns)
     add_up = make_add_up(T, U, columns.kernel, CHANNELS)
 
-    def depthwise_grad(x: Any, dy: Any, parts: Any, down: Axis, across: Axis, p: Work) -> None:
+    def depthwise_grad(
+        x: Any, dy: Any, parts: Any, down: Span, across: Span, p: Work, xs: Strides, ys: Strides
+    ) -> None:
         memory = cuda.shared.array(SIZE, T)
         sums, row, g = cuda.local.array(TAPS, T), cuda.local.array(COLUMNS, T), cuda.local.array(TILE, T)
         t, part = U(cuda.threadIdx.x), U(U(cuda.blockIdx.x) // U(p.groups))
@@ -98,7 +92,7 @@ def make_depthwise_grad(
         wide = U(across.tiles) if channels_last else U(U(across.tiles + lanes - 1) // U(lanes))
         for k in unrolled(TAPS):
             sums[k] = T(0)
-        x_plane, y_plane = U(U(c // U(p.share)) * U(p.x_c)), U(c * U(p.y_c))
+        x_plane, y_plane = U(U(c // U(p.share)) * U(xs.c)), U(c * U(ys.c))
         task = U(part * U(p.steps) * U(TASKS) + t // U(lanes))
         for _ in range(p.steps):
             q = U(task // wide)
@@ -107,20 +101,20 @@ def make_depthwise_grad(
             if not channels_last:
                 tw = U(tw * U(lanes) + lane)
             if n < U(p.images) and c < U(p.channels) and tw < U(across.tiles):
-                at = U(n * U(p.y_n) + y_plane)
+                at = U(n * U(ys.n) + y_plane)
                 for i in unrolled(R):
                     for j in unrolled(P):
                         oh, ow = U(th * U(R) + U(i)), U(tw * U(P) + U(j))
                         v = T(0)
                         if oh < U(down.result) and ow < U(across.result):
-                            v = dy[U(at + oh * U(p.y_h) + ow * U(p.y_w))]
+                            v = dy[U(at + oh * U(ys.h) + ow * U(ys.w))]
                         g[i * P + j] = v
                 h0, w0 = S(S(th) * DOWN + down.origin), S(S(tw) * ACROSS + across.origin)
-                between = L(p.x_w) if channels_last else L(1)
-                start = L(n * U(p.x_n) + x_plane) + L(h0) * L(p.x_h) + L(w0) * between
+                between = L(xs.w) if channels_last else L(1)
+                start = L(n * U(xs.n) + x_plane) + L(h0) * L(xs.h) + L(w0) * between
                 for r in unrolled(ROWS):
-                    inside, place = U(h0 + known(OFFSETS[r])) < U(down.source), start + L(known(OFFSETS[r])) * L(p.x_h)
-                    load_row(x, place, inside, w0, across.source, p.x_w, row)
+                    inside, place = U(h0 + known(OFFSETS[r])) < U(down.source), start + L(known(OFFSETS[r])) * L(xs.h)
+                    load_row(x, place, inside, w0, across.source, xs.w, row)
                     for i in unrolled(R):
                         if known(MEETS[r][i] >= 0):
                             accumulate(row, g, i * P, sums, known(MEETS[r][i] * WIDTH))
@@ -138,48 +132,37 @@ def make_depthwise_grad(
     return depthwise_grad
 
 
-def conv_weight_grad(
-    x: Any, dy: Any, dw: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_weight_grad(p: ConvProblem, x: Any, dy: Any, dw: Any) -> None:
     """dw for what ``depthwise.serves`` allows."""
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    N, C, size = split(x.shape, channels_last)
-    _, O, out = split(dy.shape, channels_last)
-    kernel, f = kernel_of(dw.shape, channels_last), filters_of(dw.shape, groups, channels_last)
-    channels_last = channels_last and max(C, O) > 1  # one channel lies like a plane
-    results = _tile(kernel, stride, out, channels_last)
-    lines, axes = [], []
-    for k in (1, 2):
-        lines.append(line(kernel[k], stride[k], dilation[k], results[k - 1], False))
-        axes.append(forward_axis(lines[-1], size[k], out[k], before[k]))
+    p, x = border.padded(p, x)
+    channels_last, O = lies_last(p), p.O
+    results = _tile(p, channels_last)
+    lines, axes = lines_of(p, results)
     lanes = lanes_for(O if channels_last else axes[1].tiles)
     blocks = blocks_for(O, lanes) if channels_last else O
     across = axes[1].tiles if channels_last else blocks_for(axes[1].tiles, lanes)
-    rounds = blocks_for(N * axes[0].tiles * across, BLOCK // lanes)
+    rounds = blocks_for(p.N * axes[0].tiles * across, BLOCK // lanes)
     pixels = BLOCK // lanes * results[0] * results[1] * (1 if channels_last else lanes)
-    parts, steps = cut(rounds, pixels, blocks, dw.size * dw.dtype.itemsize)
+    parts, steps = count_parts(rounds, pixels, blocks, dw.size * dw.dtype.itemsize)
     partial = backend.scratch("parts", parts * dw.size, dw.dtype)
-    xs, ys = strides_of(C, size, channels_last), strides_of(O, out, channels_last)
     wide = needs_wide(x.size, dy.size, parts * dw.size)
-    places = xs.n, xs.c, xs.h, xs.w, ys.n, ys.c, ys.h, ys.w
     launch(
         make_depthwise_grad,
         (*lines, lanes, channels_last),
         blocks * parts,
-        (flat(x), flat(dy), partial, *axes, Work(N, O, blocks, steps, O // C, dw.size, *places)),
+        (flat(x), flat(dy), partial, *axes, Work(p.N, O, blocks, steps, O // p.C, dw.size), *strides_xy(p)),
         dtype=dw.dtype,
         wide=wide,
         resident=resident(lines, dw.dtype.itemsize, wide),
     )
-    sum_parts(partial, dw, f, parts)
+    sum_parts(partial, dw, filters_of(p), parts)
 
 
-def _tile(kernel: Triple, stride: Triple, out: Triple, channels_last: bool) -> tuple[int, int]:
+def _tile(p: ConvProblem, channels_last: bool) -> tuple[int, int]:
     """Rows and columns of outputs that a thread takes at a time."""
-    small = stride[1:] == (1, 1) and kernel[1] * kernel[2] < LARGE
-    if out[1] == kernel[1] == 1:
+    small = p.stride[1:] == (1, 1) and p.taps < LARGE
+    if p.out[1] == p.kernel[1] == 1:
         return 1, 4
     if not channels_last:
         return (8 if small else 4), 1
-    return (4, 4) if small else (2, 4) if stride[2] == 1 else (2, 2)
+    return (4, 4) if small else (2, 4) if p.stride[2] == 1 else (2, 2)

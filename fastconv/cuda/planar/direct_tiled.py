@@ -14,21 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ...problem import ConvProblem, Triple
 from .. import border
 from ..backend import cuda
-from ..filters import ENOUGH_BLOCKS, Filters, filters_of
-from ..gemm.gemm import L
+from ..filters import ENOUGH_BLOCKS, filters_of
+from ..indexing import L, Strides, strides_xy
 from ..launch import BLOCK, blocks_for, flat, launch, needs_wide
-from ..lowering import Strides, Triple, kernel_of, split, strides_of
 from ..runtime.source import known, unrolled
 from .register_rows import (
-    MOST_STRIDE,
-    Axis,
     Line,
-    backward_axis,
-    forward_axis,
+    Span,
+    is_small,
     lanes_for,
-    line,
+    lines_of,
     make_load_row,
     make_multiply,
     make_store_row,
@@ -74,7 +72,7 @@ def make_direct_tiled(
     store_row = make_store_row(T, U, columns, channels_last, activation, None)
 
     def direct_tiled(
-        x: Any, w: Any, b: Any, y: Any, down: Axis, across: Axis, p: Channels, xs: Strides, ys: Strides
+        x: Any, w: Any, b: Any, y: Any, down: Span, across: Span, p: Channels, xs: Strides, ys: Strides
     ) -> None:
         acc, row, taps = cuda.local.array(SUMS, T), cuda.local.array(COLUMNS, T), cuda.local.array(WEIGHTS, T)
         t, task = U(cuda.threadIdx.x), U(U(cuda.blockIdx.x) * U(TASKS))
@@ -123,82 +121,64 @@ def make_direct_tiled(
     return direct_tiled
 
 
-def serves(kernel: Triple, size: Triple, out: Triple, stride: Triple, padding: Any, outputs: int) -> bool:
-    """True if this kernel can compute a problem with so many results a group, and was made for it."""
-    planar = size[0] == out[0] == kernel[0] == 1 and padding[0] == (0, 0)
-    small = kernel[1] * kernel[2] <= MOST_TAPS and kernel[2] <= MOST_COLUMNS and max(stride) <= MOST_STRIDE
-    return planar and small and outputs <= MOST_OUTPUTS
+def serves(p: ConvProblem) -> bool:
+    """True if this kernel can compute a problem and was made for it: for so many results a group."""
+    return results_of(p) <= MOST_OUTPUTS and is_small(p, MOST_TAPS, MOST_COLUMNS)
 
 
-def conv(
-    x: Any, w: Any, b: Any, y: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool, activation: Any,
-) -> None:  # fmt: skip
+def results_of(p: ConvProblem) -> int:
+    """Channels of the result in a group."""
+    return p.inputs if p.op == "conv_input_grad" else p.outputs
+
+
+def conv(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, activation: Any) -> None:
     """y = activation(b + conv(x, w)) for what `serves` allows; b and activation may be None."""
-    x, before = border.padded(x, padding, padding_mode, channels_last)
-    size, out = split(x.shape, channels_last)[2], split(y.shape, channels_last)[2]
-    kernel, f = kernel_of(w.shape, channels_last), filters_of(w.shape, groups, channels_last)
-    results = tile(kernel, stride, y.size, out, f.outputs, False)
-    lines = [line(kernel[k], stride[k], dilation[k], results[k - 1], False) for k in (1, 2)]
-    axes = [forward_axis(lines[k - 1], size[k], out[k], before[k]) for k in (1, 2)]
-    _run(x, w, b, y, lines, axes, f, groups, channels_last, activation)
+    p, x = border.padded(p, x)
+    _run(p, x, w, b, y, tile(p, y.size, p.out), activation)
 
 
-def conv_input_grad(
-    dy: Any, w: Any, dx: Any, *, stride: Triple, dilation: Triple, padding: Any, padding_mode: str, groups: int,
-    channels_last: bool,
-) -> None:  # fmt: skip
+def conv_input_grad(p: ConvProblem, dy: Any, w: Any, dx: Any) -> None:
     """dx for what `serves` allows."""
-    target, before = border.unfolded(dx, padding, padding_mode, channels_last)
-    size, out = split(target.shape, channels_last)[2], split(dy.shape, channels_last)[2]
-    kernel, f = kernel_of(w.shape, channels_last), filters_of(w.shape, groups, channels_last)
-    results = tile(kernel, stride, target.size, size, f.channels, True)
-    lines = [line(kernel[k], stride[k], dilation[k], results[k - 1], True) for k in (1, 2)]
-    axes = [backward_axis(lines[k - 1], size[k], out[k], before[k], stride[k]) for k in (1, 2)]
-    exchanged = Filters(f.taps, f.outputs, f.channels, f.group, f.tap, f.o, f.c)
-    _run(dy, w, None, target, lines, axes, exchanged, groups, channels_last, None)
-    border.fold(target, dx, padding, padding_mode, channels_last)
+    inner, target = border.unfolded(p, dx)
+    _run(inner, dy, w, None, target, tile(inner, target.size, inner.size), None)
+    border.fold(p, target, dx)
 
 
-def owned(kernel: Triple, outputs: int) -> int:
+def owned(p: ConvProblem) -> int:
     """Results of a pixel that a thread owns."""
     channels = CHANNELS
-    while channels > 1 and (channels >= 2 * outputs or channels * kernel[1] * kernel[2] > MOST_WEIGHTS):
+    while channels > 1 and (channels >= 2 * results_of(p) or channels * p.taps > MOST_WEIGHTS):
         channels //= 2
     return channels
 
 
-def tile(kernel: Triple, stride: Triple, elements: int, size: Triple, outputs: int, backward: bool) -> tuple[int, int]:
+def tile(p: ConvProblem, elements: int, size: Triple) -> tuple[int, int]:
     """Rows and columns of results that a thread owns; rows are halved until there are threads enough."""
-    across = multiple(4 if kernel[1] == size[1] == 1 else 1, stride[2] if backward else 1)
-    few = owned(kernel, outputs) == 1 and kernel[1] * kernel[2] <= 9  # there are registers for more rows
-    down = (8 if few else 4) // (1 if stride[1] == 1 or backward else 2)
-    threads = elements // (owned(kernel, outputs) * across)
+    backward, (_, SH, SW) = p.op == "conv_input_grad", p.stride
+    across = multiple(4 if p.kernel[1] == size[1] == 1 else 1, SW if backward else 1)
+    few = owned(p) == 1 and p.taps <= 9  # there are registers for more rows
+    down = (8 if few else 4) // (1 if SH == 1 or backward else 2)
+    threads = elements // (owned(p) * across)
     while down > 1 and (down >= 2 * size[1] or threads < down * BLOCK * 4 * ENOUGH_BLOCKS):
         down //= 2
-    return multiple(down, stride[1] if backward else 1), across
+    return multiple(down, SH if backward else 1), across
 
 
-def _run(
-    x: Any, w: Any, b: Any, y: Any, lines: list[Line], axes: list[Axis], f: Filters, groups: int, channels_last: bool,
-    activation: Any,
-) -> None:  # fmt: skip
-    N, C, size = split(x.shape, channels_last)
-    _, O, out = split(y.shape, channels_last)
-    channels = owned((1, lines[0].kernel, lines[1].kernel), f.outputs)
+def _run(p: ConvProblem, x: Any, w: Any, b: Any, y: Any, results: tuple[int, int], activation: Any) -> None:
+    """Start the kernel on source x and result y, whose threads own so many `results`."""
+    backward, channels = p.op == "conv_input_grad", owned(p)
+    lines, axes = lines_of(p, results)
+    f = filters_of(p).exchanged if backward else filters_of(p)
     lanes, parts = lanes_for(axes[1].tiles), blocks_for(f.outputs, channels)
-    places = Channels(
-        N, blocks_for(axes[1].tiles, lanes), parts, groups, f.channels, f.outputs, f.group, f.tap, f.c, f.o
-    )
-    tasks = N * groups * parts * axes[0].tiles * places.lanes
+    row = blocks_for(axes[1].tiles, lanes)
+    places = Channels(p.N, row, parts, p.groups, f.channels, f.outputs, f.group, f.tap, f.c, f.o)
     arrays = (flat(a) for a in (x, w, w if b is None else b, y))
-    strides = strides_of(C, size, channels_last), strides_of(O, out, channels_last)
     wide = needs_wide(x.size, w.size, y.size)
     launch(
         make_direct_tiled,
-        (*lines, lanes, channels, channels_last, b is not None, activation),
-        blocks_for(tasks, BLOCK // lanes),
-        (*arrays, *axes, places, *strides),
+        (*lines, lanes, channels, p.channels_last, b is not None, activation),
+        blocks_for(p.N * p.groups * parts * axes[0].tiles * row, BLOCK // lanes),
+        (*arrays, *axes, places, *strides_xy(p)[:: -1 if backward else 1]),
         dtype=y.dtype,
         wide=wide,
         resident=1 if wide or y.dtype.itemsize == 8 else 2,

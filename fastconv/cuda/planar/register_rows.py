@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ...problem import Axis, ConvProblem
 from ..activation import device_function
-from ..gemm.gemm import L
 from ..halves import make_loader, make_storer
+from ..indexing import L
 from ..launch import blocks_for
 from ..runtime.source import inlined, known, unrolled
 
@@ -35,7 +36,7 @@ class Line(NamedTuple):
     taps: tuple[tuple[int, ...], ...]
 
 
-class Axis(NamedTuple):
+class Span(NamedTuple):
     """One axis of a problem: elements of source and result, threads along it, the first places of thread 0."""
 
     source: int
@@ -62,15 +63,23 @@ def line(kernel: int, stride: int, dilation: int, results: int, backward: bool) 
     return Line(results, kernel, results // stride if backward else results * stride, places[0], offsets, taps)
 
 
-def forward_axis(line: Line, size: int, out: int, before: int) -> Axis:
-    """From `size` elements with `before` zeros before them to `out` results."""
-    return Axis(size, out, blocks_for(out, line.results), line.first - before, 0)
+def lines_of(p: ConvProblem, results: tuple[int, int]) -> tuple[list[Line], list[Span]]:
+    """Rows and columns of a problem's result whose threads own so many `results` of each."""
+    backward, axes = p.op == "conv_input_grad", p.axes[1:]
+    lines = [line(a.kernel, a.stride, a.dilation, n, backward) for a, n in zip(axes, results, strict=True)]
+    make = backward_axis if backward else forward_axis
+    return lines, [make(some, axis) for some, axis in zip(lines, axes, strict=True)]
 
 
-def backward_axis(line: Line, size: int, out: int, before: int, stride: int) -> Axis:
-    """From `out` gradients of results to those of `size` elements."""
-    whole, rest = divmod(before, stride)
-    return Axis(out, size, blocks_for(size + rest, line.results), whole + line.first, -rest)
+def forward_axis(line: Line, axis: Axis) -> Span:
+    """From elements with zeros before them to results."""
+    return Span(axis.size, axis.out, blocks_for(axis.out, line.results), line.first - axis.before, 0)
+
+
+def backward_axis(line: Line, axis: Axis) -> Span:
+    """From gradients of results to those of elements."""
+    whole, rest = divmod(axis.before, axis.stride)
+    return Span(axis.out, axis.size, blocks_for(axis.size + rest, line.results), whole + line.first, -rest)
 
 
 def make_load_row(T: Any, U: Any, columns: Line, channels_last: bool, numbers: str | None) -> Any:
@@ -120,6 +129,14 @@ def make_store_row(T: Any, U: Any, columns: Line, channels_last: bool, activatio
                 y[U(at + U(first + j) * between)] = store(v)
 
     return inlined(store_row)
+
+
+def is_small(p: ConvProblem, taps: int, columns: int) -> bool:
+    """True for images (no depth) and filters of so many taps and columns at most, with strides that are served."""
+    depth, height, width = p.axes
+    planar = depth.size == depth.out == depth.kernel == 1 and depth.before == depth.after == 0
+    small = height.kernel * width.kernel <= taps and width.kernel <= columns
+    return planar and small and max(p.stride) <= MOST_STRIDE
 
 
 def multiple(n: int, of: int) -> int:

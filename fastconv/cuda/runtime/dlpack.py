@@ -7,13 +7,11 @@ the consumer calls the deleter, or until a capsule that nobody consumed is destr
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
 
-from ..arrays.windows import c_steps
-
-CUDA = 2  # kDLCUDA
 NO_STREAM = -1  # the consumer synchronises by itself
 NAME = b"dltensor"  # a consumer renames the capsule
 CODES = {"i": 0, "u": 1, "f": 2, "b": 6}  # kDLInt, kDLUInt, kDLFloat, kDLBool
@@ -74,7 +72,7 @@ for _callback in (_delete, _destroy):  # consumers may call them while the inter
 def capsule(owner: Any, address: int, shape: tuple[int, ...], dtype: np.dtype, device: tuple[int, int]) -> Any:
     """A DLPack capsule of C-contiguous elements at `address`; `owner` lives as long as the consumer uses them."""
     sizes = (ctypes.c_int64 * len(shape))(*shape)
-    steps = (ctypes.c_int64 * len(shape))(*c_steps(shape))
+    steps = (ctypes.c_int64 * len(shape))(*(math.prod(shape[k + 1 :]) for k in range(len(shape))))
     managed = ManagedTensor(
         Tensor(
             address, Device(*device), len(shape), DataType(CODES[dtype.kind], dtype.itemsize * 8, 1), sizes, steps, 0

@@ -21,6 +21,7 @@ from types import FunctionType
 from typing import Any
 
 from ...errors import DeviceMissing
+from .targets import target
 
 
 def unrolled(n: int) -> range:
@@ -104,8 +105,7 @@ class _Replace(ast.NodeTransformer):
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel as a device function that is always inlined, so that arrays it gets stay in registers."""
-    from ..backend import cuda
-
+    cuda = target()
     written = specialise(function, True)
     if getattr(cuda, "implementation", "") == "NVIDIA" and not hasattr(cuda, "simulator"):
         return cuda.jit(device=True, forceinline=True)(written)

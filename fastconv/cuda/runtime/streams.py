@@ -1,4 +1,4 @@
-"""Streams: which one kernels start on, which one an array was last used on, and how one waits for another.
+"""Streams: which one kernels start on, and which one an array was last used on.
 
 A device array remembers its device and stream, in its memory object or, where the memory is the pool's, in its lease,
 so that views remember the same.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from .memory import Lease, lease_of
@@ -17,49 +17,8 @@ _local = threading.local()
 
 
 def is_usual() -> bool:
-    """True where `scope` changes nothing: so far no array has come from another device or stream than the usual."""
+    """True where no array has come from another device or stream than the usual: `backend.scope` does nothing."""
     return not Lease.elsewhere
-
-
-class scope:  # noqa: N801 - used like a function
-    """Run kernels on the device and stream that `arrays` remember, and let all of them remember it.
-
-    The stream first waits for those that other arrays among them come from. If none remembers one (scratch, new
-    arrays), kernels go on where those before them run.
-    """
-
-    __slots__ = ("_arrays", "_inner")
-
-    def __init__(self, *arrays: Any) -> None:
-        self._arrays = arrays
-        self._inner: AbstractContextManager[None] | None = None
-
-    def __enter__(self) -> None:
-        if is_usual():
-            return
-        origins = [memory_of(array) for array in self._arrays]
-        if current_stream() == 0 and all(origin == (None, 0) for origin in origins):
-            return  # the usual case: there is nothing to do
-        self._inner = _working_for(self._arrays, origins)
-        self._inner.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._inner is not None:
-            self._inner.__exit__(*error)
-
-
-@contextmanager
-def _working_for(arrays: tuple[Any, ...], origins: list[tuple[int | None, int]]) -> Iterator[None]:
-    device, stream = next((origin for origin in origins if origin != (None, 0)), (None, current_stream()))
-    from ..backend import executor
-
-    with executor().on(device), working_on(stream):
-        for other in {own for _, own in origins} - {stream}:
-            executor().wait(stream, other)
-        if (device, stream) != (None, 0):
-            for array in arrays:
-                remember(array, device, stream)
-        yield
 
 
 def current_stream() -> int:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from functools import partial
 from typing import Any
 
 from ...errors import InvalidArgument, shown
-from ...streams import say
+from ...streams import print_line
 from .. import arguments
 from ..inference import changing_weights
 from ..names import find
 
-Logs = dict[str, Any]
+Logs = MutableMapping[str, Any]
 
 
 class Callback:
@@ -149,5 +149,5 @@ class TerminateOnNaN(Callback):
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
-            say(f"Batch {batch}: the loss is not finite, training stops")
+            print_line(f"Batch {batch}: the loss is not finite, training stops")
             self.model.stop_training = True

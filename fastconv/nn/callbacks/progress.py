@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ...streams import Tolerant, say
+from ...streams import Tolerant, print_line
 from .. import arguments
 from .base import Callback, Logs
 
@@ -23,7 +23,7 @@ class ProgressLines(Callback):
         self.width = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        say(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        print_line(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self.start = self.drawn = time.perf_counter()
         self.done = 0
 
@@ -46,7 +46,7 @@ class ProgressLines(Callback):
         return f"{self.done}/{steps} - {elapsed:.0f}s - {duration(elapsed / max(1, self.done))}/step - {values}"
 
     def _draw(self, line: str, end: str) -> None:
-        say(("\r" if self.live else "") + line.ljust(self.width), end)
+        print_line(("\r" if self.live else "") + line.ljust(self.width), end)
         self.width = len(line)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, Any
 
 from ...errors import MissingExtra
-from ...files import unwritable
+from ...files import csv_text, writing
 from .. import arguments
 from .base import Callback, Logs
 
@@ -49,7 +48,7 @@ class CSVLogger(Callback):
         self.filename = arguments.path(self, "filename", filename)
         self.separator, self.append = separator, arguments.flag(self, "append", append)
         try:
-            csv.writer(io.StringIO(), delimiter=separator)
+            csv_text((), separator)
         except (TypeError, ValueError):
             raise arguments.wrong(self, "separator", separator, "one character, such as ','") from None
 
@@ -69,21 +68,19 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         with self._open("w" if self.keys is None else "a") as file:
-            writer = csv.writer(file, delimiter=self.separator)
-            if self.keys is None:
-                self.keys = list(logs)
-                writer.writerow(["epoch", *self.keys])
-            writer.writerow([epoch, *(logs.get(key, "") for key in self.keys)])
+            header = [] if self.keys is not None else [("epoch", *logs)]
+            self.keys = list(logs) if self.keys is None else self.keys
+            row = (epoch, *(logs.get(key, "") for key in self.keys))
+            file.write(csv_text([*header, row], self.separator))
 
     @contextmanager
     def _open(self, mode: str) -> Iterator[IO[str]]:
         """The file; what is wrong with it is a `DataUnavailable`."""
-        try:
-            with open(self.filename, mode, newline="", encoding="utf-8") as file:
-                yield file
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or error
-            raise unwritable(self.filename, reason) from error
+        with (
+            writing(self.filename, UnicodeDecodeError, csv.Error),
+            open(self.filename, mode, newline="", encoding="utf-8") as file,
+        ):
+            yield file
 
 
 class TensorBoard(Callback):

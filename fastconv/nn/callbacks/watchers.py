@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from ...errors import InvalidArgument, shown
 from ...files import display
-from ...streams import say
+from ...streams import print_line
 from .. import arguments
 from ..names import find
 from ..saving import checked_path
@@ -106,7 +105,7 @@ class EarlyStopping(_Watcher):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch and self.verbose:
-            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print_line(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
@@ -160,7 +159,7 @@ class ModelCheckpoint(_Watcher):
             raise InvalidArgument(f"filepath {shown(self.filepath)} cannot be filled in: {error}") from None
         self.model.save_weights(path)
         if self.verbose:
-            say(f"Epoch {epoch + 1}: saved {display(path)}")
+            print_line(f"Epoch {epoch + 1}: saved {display(path)}")
 
 
 class ReduceLROnPlateau(_Watcher):
@@ -217,7 +216,7 @@ class ReduceLROnPlateau(_Watcher):
                 optimizer.learning_rate = max(rate * self.factor, self.min_lr)
                 self.wait, self.resting = 0, self.cooldown
                 if self.verbose:
-                    say(f"Epoch {epoch + 1}: learning rate reduced to {optimizer.learning_rate:.6g}")
+                    print_line(f"Epoch {epoch + 1}: learning rate reduced to {optimizer.learning_rate:.6g}")
 
 
 class LearningRateScheduler(Callback):
@@ -237,11 +236,11 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
-        given = (epoch, _plain_rate(optimizer)) if _takes_two(self.schedule) else (epoch,)
+        given = (epoch, _plain_rate(optimizer)) if arguments.takes(self.schedule, 2, if_unknown=False) else (epoch,)
         rate = arguments.result_of(self, "schedule", self.schedule, *given)
         optimizer.learning_rate = arguments.real(self, f"schedule({epoch})", rate, 0)
         if self.verbose:
-            say(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
+            print_line(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.6g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -252,17 +251,3 @@ def _plain_rate(optimizer: Any) -> float:
     if callable(optimizer.learning_rate):
         raise InvalidArgument("the optimizer's learning_rate is a function; a callback can only change a number")
     return optimizer.learning_rate
-
-
-def _takes_two(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # some built-in functions do not tell
-        return False
-    kinds = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.VAR_POSITIONAL,
-    )
-    places = [p for p in parameters if p.kind in kinds]
-    return len(places) > 1 or any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in places)

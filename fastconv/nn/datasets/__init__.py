@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ...errors import InvalidArgument, shown
-from ..names import suggestion
+from ...errors import InvalidArgument, nearest, shown
 from . import car_truck, fashion_mnist, fashion_sketch, mnist
 
 __all__ = ["BY_NAME", "by_name", "car_truck", "fashion_mnist", "fashion_sketch", "mnist"]
@@ -29,5 +28,5 @@ def by_name(name: str) -> ModuleType:
     """
     if isinstance(name, str) and name in BY_NAME:
         return BY_NAME[name]
-    hint = suggestion(name, BY_NAME).rstrip(".")
+    hint = nearest(name, BY_NAME)
     raise InvalidArgument(f"data set {shown(name)} is not known; expected one of {', '.join(BY_NAME)}{hint}")

@@ -7,7 +7,7 @@ The upper garments differ in what a convolution sees best: sleeves, neck, front 
 
 from __future__ import annotations
 
-from .sketch import Canvas, Field, Number, cut, ellipse, polygon, stroke, union
+from .sketch import Canvas, Field, Number, ellipse, polygon, stroke, union, without
 
 FAR = -20.0
 
@@ -45,8 +45,8 @@ def t_shirt(canvas: Canvas) -> None:
     body = _torso(canvas, top, bottom, shoulder, shoulder + canvas.draw(-1.2, 0.8))
     sleeve = _short_sleeves(canvas, top, shoulder)
     neck = ellipse(canvas.m, canvas.y, (0.0, top), (canvas.draw(2.2, 3.6), canvas.draw(1.6, 3.6)))
-    canvas.paint(cut(union(body, sleeve), neck))
-    canvas.outline(cut(body, neck))
+    canvas.paint(without(union(body, sleeve), neck))
+    canvas.outline(without(body, neck))
     logo = ellipse(
         canvas.x, canvas.y, (0.0, top + canvas.draw(6.0, 9.0)), (canvas.draw(1.5, 3.5), canvas.draw(1.0, 3.0))
     )
@@ -73,9 +73,9 @@ def pullover(canvas: Canvas) -> None:
     body = _torso(canvas, top, bottom, shoulder, hem)
     sleeve, cuff = _long_sleeves(canvas, top, shoulder, bottom)
     neck = ellipse(canvas.m, canvas.y, (0.0, top - 0.2), (canvas.draw(2.0, 3.0), canvas.draw(1.0, 2.2)))
-    canvas.paint(cut(union(body, sleeve), neck))
-    canvas.outline(cut(body, neck))
-    canvas.mark(cut(cuff, -sleeve), 0.35)
+    canvas.paint(without(union(body, sleeve), neck))
+    canvas.outline(without(body, neck))
+    canvas.mark(without(cuff, -sleeve), 0.35)
     canvas.mark(
         polygon(canvas.m, canvas.y, (FAR, bottom - 2.0), (hem, bottom - 2.0), (hem, bottom), (FAR, bottom)), 0.2
     )
@@ -91,7 +91,7 @@ def dress(canvas: Canvas) -> None:
     skirt = polygon(canvas.m, canvas.y, (FAR, middle - 0.5), (waist, middle - 0.5), (hem, bottom), (FAR, bottom))
     neck = ellipse(canvas.m, canvas.y, (0.0, top), (canvas.draw(1.2, 2.6), canvas.draw(1.5, 4.5)))
     sleeve = _short_sleeves(canvas, top, shoulder + 0.6) + 30.0 * (1.0 - canvas.chance(0.3))
-    canvas.paint(cut(union(bodice, skirt, sleeve), neck))
+    canvas.paint(without(union(bodice, skirt, sleeve), neck))
     belt = polygon(
         canvas.m, canvas.y, (FAR, middle - 0.7), (20.0, middle - 0.7), (20.0, middle + 0.5), (FAR, middle + 0.5)
     )
@@ -148,7 +148,7 @@ def shirt(canvas: Canvas) -> None:
     )
     canvas.paint(union(body, sleeve))
     canvas.outline(body)
-    canvas.mark(cut(cuff, -sleeve), 0.35 * is_long)
+    canvas.mark(without(cuff, -sleeve), 0.35 * is_long)
     canvas.paint(collar, canvas.draw(1.05, 1.3))
     canvas.outline(collar, 0.45)
     placket = stroke(canvas.x, canvas.y, (0.0, top + 2.0), (0.0, bottom), 1.9)
@@ -169,7 +169,7 @@ def sneaker(canvas: Canvas) -> None:
     )
     ankle = ellipse(x, y, (tongue - 4.5, collar - 0.3), (3.6, canvas.draw(1.2, 2.4)))
     box = ellipse(x, y, (toe - 6.0, floor - 0.5), (6.0, canvas.draw(3.6, 4.8)))
-    upper = cut(union(back, box), ankle, floor - y)
+    upper = without(union(back, box), ankle, floor - y)
     canvas.paint(upper)
     canvas.outline(upper)
     sole = polygon(x, y, (-11.6, floor - 1.6), (toe, floor - 1.6), (toe + 0.4, floor + 0.2), (-11.6, floor + 0.2))
@@ -189,7 +189,7 @@ def bag(canvas: Canvas) -> None:
     reach, rise, width = canvas.draw(3.0, 6.5), canvas.draw(3.0, 9.0), canvas.draw(0.8, 1.6)
     arch = ellipse(canvas.x, canvas.y, (0.0, top + 0.5), (reach, rise))
     inner = ellipse(canvas.x, canvas.y, (0.0, top + 0.5), (reach - width, rise - width))
-    canvas.paint(cut(arch, inner), 0.8)
+    canvas.paint(without(arch, inner), 0.8)
     canvas.paint(body)
     canvas.outline(body, 0.35)
     flap = canvas.draw(2.0, 6.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..unpacking import DEFLATE_RATIO
 from . import locate
 from .files import Bytes, Split, damaged, opened, read_up_to
 from .sources import IDX_FILES, KNOWN_CONTENT, Source
@@ -26,20 +27,19 @@ TYPES = {
     0x0E: "64-bit floats",
 }
 KINDS = {1: "labels", 3: "images"}
-DEFLATE_RATIO = 1032  # gzip cannot do better
 MOST_UNPACKED = 2 << 30  # bytes; the largest set in this format, EMNIST, has 0.64 GB
 SPARE = 1 << 16  # bytes read beyond the announced ones, to tell how many too many there are
 
 
 def parse_idx(data: bytes, rank: int, path: Path) -> Bytes:
     """The array of unsigned bytes with `rank` axes that an unpacked IDX file holds; `path` is for messages only."""
-    shape = parse_shape(data, rank, path)
+    shape = shape_in(data, rank, path)
     start = 4 + 4 * rank
     _check_length(len(data), start + math.prod(shape), shape, path)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
 
-def parse_shape(data: bytes, rank: int, path: Path) -> tuple[int, ...]:
+def shape_in(data: bytes, rank: int, path: Path) -> tuple[int, ...]:
     """The shape in the header of an IDX file, of which `data` need not be more."""
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES:
         raise damaged(path, f"it starts with {data[:4].hex(' ') or 'nothing'}", f"an IDX file (00 00 08 {rank:02x})")
@@ -72,7 +72,7 @@ def read_idx_bytes(path: Path, rank: int) -> bytes:
     """
     with opened(path) as stream:
         header = stream.read(4 + 4 * rank)
-        shape = parse_shape(header, rank, path)
+        shape = shape_in(header, rank, path)
         size = len(header) + math.prod(shape)
         room = os.stat(path).st_size
         if path.suffix != ".gz":

@@ -86,7 +86,7 @@ def union(*distances: Field) -> Field:
     return out
 
 
-def cut(distance: Field, *holes: Field) -> Field:
+def without(distance: Field, *holes: Field) -> Field:
     """Distance to a shape with `holes` taken out."""
     for hole in holes:
         distance = np.maximum(distance, -hole)

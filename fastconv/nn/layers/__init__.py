@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..names import suggestion
+from ...errors import nearest
 from .base import Layer, Parameter
 from .convolution import (
     Conv1D,
@@ -97,7 +97,5 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    known = dict.fromkeys(__all__)
-    raise AttributeError(
-        f"fastconv.nn.layers has no layer {name!r}{suggestion(name, known)} Known: {', '.join(sorted(known))}"
-    )
+    hint = nearest(name, __all__) or "."
+    raise AttributeError(f"fastconv.nn.layers has no layer {name!r}{hint} Known: {', '.join(sorted(__all__))}")

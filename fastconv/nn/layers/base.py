@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
-from ..placing import carrier, device_of, place, put
-from ..tracking import Holder, Parameter, Path, found_in, walk
+from ..names import snake_case
+from ..placing import carrier, device_of, place
+from ..tracking import Holder, Parameter, Way, found_in, walk
 from .custom import described, invoke, is_training, once
 
 Shape = tuple[int | None, ...]
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 class Layer(Holder):
@@ -67,7 +66,7 @@ class Layer(Holder):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        self.name = default_name(type(self)) if name is None else arguments.text(self, "name", name)
+        self.name = snake_case(type(self).__name__) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
         self._own: list[Parameter] = vars(self).get("_own", [])
         self._trainable = arguments.flag(self, "trainable", trainable)
@@ -75,7 +74,7 @@ class Layer(Holder):
         if batch_input_shape is not None and input_shape is None:
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
             input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
-        self.declared_shape = None if input_shape is None else parse_shape(self, "input_shape", input_shape)
+        self.declared_shape = None if input_shape is None else image_shape(self, "input_shape", input_shape)
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
 
@@ -242,7 +241,7 @@ class Layer(Holder):
         listed.update((id(w), w) for _, w in found_in(self._attributes(), Parameter))
         return list(listed.values())
 
-    def held(self) -> Iterator[tuple[Path, Holder]]:
+    def held(self) -> Iterator[tuple[Way, Holder]]:
         if not self.is_builtin:
             return found_in(self._attributes(), Holder)
         activation = vars(self).get("activation")  # which may be a layer
@@ -254,23 +253,6 @@ class Layer(Holder):
     def live(self, weight: Tensor) -> Tensor:
         """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
         return weight if self.trainable else weight.detach()
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights."""
-        return [w.data.copy() if isinstance(w.data, np.ndarray) else w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace the weights; shapes must agree."""
-        weights = arguments.items(self, "weights", weights, "a list of arrays")
-        if len(weights) != len(self.weights):
-            raise InvalidArgument(
-                f"layer {shown(self.name)} has {len(self.weights)} weights but {len(weights)} were given"
-            )
-        arrays = [arguments.host_array(self, w.name, a) for w, a in zip(self.weights, weights, strict=True)]
-        for weight, array in zip(self.weights, arrays, strict=True):
-            check_weight(self, weight, array, "was given")
-        for weight, array in zip(self.weights, arrays, strict=True):
-            put(weight.data, array)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
@@ -285,41 +267,10 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
     }
 
 
-def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
-    """`array` must be able to replace `weight`."""
-    if array.shape != weight.shape or array.dtype.kind not in "fiub":
-        raise InvalidArgument(
-            f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
-            f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"
-        )
-
-
-def default_name(kind: type) -> str:
-    """Keras's name for a layer: its class in snake case.
-
-    >>> default_name(type("MaxPooling2D", (), {})), default_name(type("Conv2DTranspose", (), {}))
-    ('max_pooling2d', 'conv2d_transpose')
-    """
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind.__name__)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def parse_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
+def image_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image as a tuple of whole numbers."""
     expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
     return arguments.shape(owner, name, shape, expected)
-
-
-def parse_data_format(layer: Layer, data_format: Any) -> bool:
-    """True for channels-last, which None means too."""
-    if data_format is None:
-        return True
-    return arguments.choice(layer, "data_format", data_format, DATA_FORMATS) == "channels_last"
-
-
-def parse_border(layer: Layer, padding: Any, known: Sequence[str]) -> str:
-    """A border by its name, in whatever case."""
-    return arguments.choice(layer, "padding", padding.lower() if isinstance(padding, str) else padding, known)
 
 
 def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
@@ -333,16 +284,6 @@ def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[
 def _missing_batch(input_shape: Shape, ndim: int) -> str:
     """What to do about one sample that is given by itself."""
     return "; a sample by itself needs a batch axis: x[None]" if len(input_shape) == ndim - 1 else ""
-
-
-def spatial_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
-    """The spatial axes of one image's shape."""
-    return shape[:-1] if channels_last else shape[1:]
-
-
-def arrange(channels: int, size: Sequence[int], channels_last: bool) -> Shape:
-    """A batch's shape from channels and spatial size."""
-    return (None, *size, channels) if channels_last else (None, channels, *size)
 
 
 def elements(shape: Shape) -> int:

@@ -13,16 +13,16 @@ from ...autograd import functional as F
 from ...dispatch import METHODS
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan
-from ...spec import LAYOUTS, conv_problem
+from ...spec import conv_problem
 from .. import activations, arguments
 from ..inference import plan_for
-from .base import Layer, Shape, known_size, parse_border, parse_data_format, weight_options
+from .base import Shape, weight_options
+from .spatial import Spatial, parse_border
 
 
-class Conv(Layer):
+class Conv(Spatial):
     """What convolution layers of any rank share."""
 
-    rank = 2
     paddings: tuple[str, ...] = ("valid", "same")
 
     def __init__(
@@ -45,24 +45,18 @@ class Conv(Layer):
         method: str = "auto",
         **keywords: Any,
     ) -> None:
-        super().__init__(**keywords)
+        super().__init__(data_format, **keywords)
         self.filters = arguments.size(self, "filters", filters)
         self.kernel_size = arguments.per_axis(self, "kernel_size", kernel_size, self.rank)
         self.strides = arguments.per_axis(self, "strides", strides, self.rank)
         self.dilation_rate = arguments.per_axis(self, "dilation_rate", dilation_rate, self.rank)
         self.padding = parse_border(self, padding, self.paddings)
-        self.channels_last = parse_data_format(self, data_format)
         self.groups = arguments.size(self, "groups", groups)
         self.activation = activations.get(activation)
         self.use_bias = arguments.flag(self, "use_bias", use_bias)
         self.kernel_options = weight_options(kernel_initializer, kernel_regularizer, kernel_constraint)
         self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
         self.method = arguments.choice(self, "method", method, METHODS)
-
-    @property
-    def layout(self) -> str:
-        """The layout's name in `fastconv`'s functions."""
-        return LAYOUTS[self.rank][self.channels_last]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,14 +79,18 @@ class Conv(Layer):
         return (*self.kernel_size, channels // self.groups, self.filters)
 
     def build(self, input_shape: Shape) -> None:
-        shape = self._image(input_shape)
-        kernel_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
+        kernel_shape = self.kernel_shape(self._channels(input_shape))
         taps = math.prod(self.kernel_size)
         fans = (float(taps * kernel_shape[-2]), float(taps * kernel_shape[-1]))
         self.compute_output_shape(input_shape)
         self.kernel = self.add_weight("kernel", kernel_shape, fans=fans, **self.kernel_options)
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.bias_size(kernel_shape),), **self.bias_options)
+
+    def _takes(self) -> str:
+        axes = ("depth", "height", "width")[3 - self.rank :]
+        axes = (*axes, "channels") if self.channels_last else ("channels", *axes)
+        return f"images ({', '.join(('batch', *axes))})"
 
     def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
         """Number of output channels."""
@@ -130,9 +128,8 @@ class Conv(Layer):
         return self.live(self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = self._image(input_shape)
-        w_shape = self.kernel_shape(shape[-1 if self.channels_last else 0])
-        problem = conv_problem((1, *shape), self._in_layout(w_shape), rank=self.rank, **self.options)
+        w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
+        problem = conv_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
         return (None, *problem.y_shape[1:])
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -143,24 +140,12 @@ class Conv(Layer):
             return ((self.dilation_rate[0] * (self.kernel_size[0] - 1), 0),)
         return self.padding
 
-    def _image(self, input_shape: Shape) -> tuple[int, ...]:
-        axes = ", ".join(["batch", *("depth", "height", "width")[3 - self.rank :]])
-        what = (
-            f"images ({axes}, channels)"
-            if self.channels_last
-            else f"images ({axes.replace('batch', 'batch, channels')})"
-        )
-        return known_size(self, input_shape, self.rank + 2, what)
 
-
-class Conv1D(Conv):
+class Conv1D(Conv, rank=1, paddings=("valid", "same", "causal")):
     """Convolution of signals (N, W, C); `padding` may also be "causal"."""
 
-    rank = 1
-    paddings = ("valid", "same", "causal")
 
-
-class Conv2D(Conv):
+class Conv2D(Conv, rank=2):
     """Convolution of images.
 
     Parameters
@@ -195,16 +180,12 @@ class Conv2D(Conv):
     [(3, 3, 1, 32), (32,)]
     """
 
-    rank = 2
 
-
-class Conv3D(Conv):
+class Conv3D(Conv, rank=3):
     """Convolution of volumes (N, D, H, W, C); arguments as for `Conv2D`, with three entries per axis."""
 
-    rank = 3
 
-
-class DepthwiseConv2D(Conv):
+class DepthwiseConv2D(Conv, rank=2):
     """One or more filters for each channel by itself; kernel (KH, KW, C, depth_multiplier).
 
     Parameters
@@ -217,8 +198,6 @@ class DepthwiseConv2D(Conv):
     depthwise_initializer, depthwise_regularizer, depthwise_constraint
         For the kernel; further keywords as for `Conv2D`.
     """
-
-    rank = 2
 
     def __init__(
         self,
@@ -237,7 +216,7 @@ class DepthwiseConv2D(Conv):
         self.kernel_options = weight_options(depthwise_initializer, depthwise_regularizer, depthwise_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        self.groups = self._image(input_shape)[-1 if self.channels_last else 0]
+        self.groups = self._channels(input_shape)
         super().build(input_shape)
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
@@ -247,8 +226,7 @@ class DepthwiseConv2D(Conv):
         return kernel_shape[-1] * kernel_shape[-2]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        channels = self._image(input_shape)[-1 if self.channels_last else 0]
-        self.groups = channels
+        self.groups = self._channels(input_shape)
         return super().compute_output_shape(input_shape)
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,18 +10,8 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from .. import activations, arguments, seeding
-from .base import (
-    Elementwise,
-    Layer,
-    Shape,
-    arrange,
-    elements,
-    known_size,
-    parse_data_format,
-    parse_shape,
-    spatial_size,
-    weight_options,
-)
+from .base import Elementwise, Layer, Shape, elements, image_shape, known_size, weight_options
+from .spatial import Spatial, parse_data_format
 
 
 class Input(Elementwise):
@@ -219,7 +209,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.dims = parse_shape(self, "dims", dims)
+        self.dims = image_shape(self, "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise arguments.wrong(self, "dims", dims, f"each of 1 to {len(self.dims)} once")
 
@@ -231,13 +221,11 @@ class Permute(Layer):
         return (None, *(input_shape[d] for d in self.dims))
 
 
-class ZeroPadding(Layer):
+class ZeroPadding(Spatial):
     """What zero padding of any rank shares."""
 
-    rank = 2
-
     def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any) -> None:
-        super().__init__(**keywords)
+        super().__init__(data_format, **keywords)
         items = padding if isinstance(padding, (tuple, list)) else (padding,) * self.rank
         if self.rank == 1 and len(items) == 2 and not isinstance(items[0], (tuple, list)):
             items = (tuple(items),)
@@ -245,7 +233,6 @@ class ZeroPadding(Layer):
             raise arguments.wrong(self, "padding", padding, f"one int, or {self.rank} ints or (before, after) pairs")
         pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
         self.padding = tuple(arguments.per_axis(self, "padding", pair, 2, least=0) for pair in pairs)
-        self.channels_last = parse_data_format(self, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         none = ((0, 0),)
@@ -253,24 +240,19 @@ class ZeroPadding(Layer):
         return F.pad(x, widths=widths)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = known_size(self, input_shape, self.rank + 2, f"{self.rank} spatial axes beside batch and channels")
-        size = [n + sum(p) for n, p in zip(spatial_size(shape, self.channels_last), self.padding, strict=True)]
-        return arrange(shape[-1 if self.channels_last else 0], size, self.channels_last)
+        shape = self._image(input_shape)
+        size = shape[:-1] if self.channels_last else shape[1:]
+        padded = [n + sum(pair) for n, pair in zip(size, self.padding, strict=True)]
+        return self._arranged(self._channels(input_shape), padded)
 
 
-class ZeroPadding1D(ZeroPadding):
+class ZeroPadding1D(ZeroPadding, rank=1):
     """A border of zeros round signals."""
 
-    rank = 1
 
-
-class ZeroPadding2D(ZeroPadding):
+class ZeroPadding2D(ZeroPadding, rank=2):
     """A border of zeros round images: an int, (rows, columns), or ((top, bottom), (left, right))."""
 
-    rank = 2
 
-
-class ZeroPadding3D(ZeroPadding):
+class ZeroPadding3D(ZeroPadding, rank=3):
     """A border of zeros round volumes."""
-
-    rank = 3

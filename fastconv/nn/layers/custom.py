@@ -6,34 +6,32 @@ A layer that is called without `training` does as the layer or model does that c
 from __future__ import annotations
 
 import inspect
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
 
 from ...autograd import Tensor
 from ...errors import InvalidArgument, shown
+from ...within import Block, Within
 from .. import arguments
 from ..inference import changing_weights
 
-_local = threading.local()
+
+class _Mode(Within):
+    training = False
+
+
+_mode = _Mode()
 
 
 def is_training() -> bool:
     """Whether the model or layer that this thread is running is in training."""
-    return getattr(_local, "training", False)
+    return _mode.training
 
 
-@contextmanager
-def training_as(training: bool) -> Iterator[None]:
+def training_as(training: bool) -> Block:
     """Let layers called in this block without `training` get this."""
-    outer = is_training()
-    _local.training = training
-    try:
-        yield
-    finally:
-        _local.training = outer
+    return _mode.set(training=training)
 
 
 def invoke(layer: Any, x: Tensor, training: bool) -> Tensor:

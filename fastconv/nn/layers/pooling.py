@@ -7,12 +7,13 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
-from ...spec import LAYOUTS, pool_problem
+from ...spec import pool_problem
 from .. import arguments
-from .base import Layer, Shape, arrange, known_size, parse_border, parse_data_format
+from .base import Shape
+from .spatial import Spatial, parse_border
 
 
-class Pooling(Layer):
+class Pooling(Spatial):
     """What pools by window share.
 
     Parameters
@@ -27,7 +28,6 @@ class Pooling(Layer):
         `name`, `input_shape` of every layer.
     """
 
-    rank = 2
     operation = "max"
 
     def __init__(
@@ -38,60 +38,48 @@ class Pooling(Layer):
         data_format: str | None = None,
         **keywords: Any,
     ) -> None:
-        super().__init__(**keywords)
+        super().__init__(data_format, **keywords)
         self.pool_size = arguments.per_axis(self, "pool_size", pool_size, self.rank)
         self.strides = self.pool_size if strides is None else arguments.per_axis(self, "strides", strides, self.rank)
-        self.padding = parse_border(self, padding, ("valid", "same"))
-        self.channels_last = parse_data_format(self, data_format)
+        self.padding = parse_border(self, padding)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         options: dict[str, Any] = {"count_include_pad": False} if self.operation == "avg" else {}
-        layout = LAYOUTS[self.rank][self.channels_last]
         pool = getattr(F, f"{self.operation}_pool{self.rank}d")
-        return pool(x, size=self.pool_size, stride=self.strides, padding=self.padding, layout=layout, **options)
+        return pool(x, size=self.pool_size, **self._window, **options)
+
+    @property
+    def _window(self) -> dict[str, Any]:
+        return {"stride": self.strides, "padding": self.padding, "layout": self.layout}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = known_size(self, input_shape, self.rank + 2, f"{self.rank} spatial axes beside batch and channels")
-        layout = LAYOUTS[self.rank][self.channels_last]
-        problem = pool_problem(
-            (1, *shape),
-            self.pool_size,
-            rank=self.rank,
-            stride=self.strides,
-            padding=self.padding,
-            layout=layout,
-        )
+        problem = pool_problem((1, *self._image(input_shape)), self.pool_size, rank=self.rank, **self._window)
         return (None, *problem.y_shape[1:])
 
 
-class GlobalPooling(Layer):
+class GlobalPooling(Spatial):
     """What global pools share: one number per image and channel; `keepdims` keeps the spatial axes with size 1."""
 
-    rank = 2
     operation = "avg"
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.channels_last = parse_data_format(self, data_format)
+        super().__init__(data_format, **keywords)
         self.keepdims = arguments.flag(self, "keepdims", keepdims)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        y = getattr(F, f"global_{self.operation}_pool{self.rank}d")(x, layout=LAYOUTS[self.rank][self.channels_last])
+        y = getattr(F, f"global_{self.operation}_pool{self.rank}d")(x, layout=self.layout)
         return y if self.keepdims else F.reshape(y, shape=(y.shape[0], math.prod(y.shape[1:])))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = known_size(self, input_shape, self.rank + 2, f"{self.rank} spatial axes beside batch and channels")
-        channels = shape[-1 if self.channels_last else 0]
-        return arrange(channels, (1,) * self.rank, self.channels_last) if self.keepdims else (None, channels)
+        channels = self._channels(input_shape)
+        return self._arranged(channels, (1,) * self.rank) if self.keepdims else (None, channels)
 
 
-class MaxPooling1D(Pooling):
+class MaxPooling1D(Pooling, rank=1, operation="max"):
     """Largest element of each window of signals (N, W, C)."""
 
-    rank = 1
 
-
-class MaxPooling2D(Pooling):
+class MaxPooling2D(Pooling, rank=2, operation="max"):
     """Largest element of each window of images (N, H, W, C).
 
     Examples
@@ -103,70 +91,42 @@ class MaxPooling2D(Pooling):
            [13., 15.]], dtype=float32)
     """
 
-    rank = 2
 
-
-class MaxPooling3D(Pooling):
+class MaxPooling3D(Pooling, rank=3, operation="max"):
     """Largest element of each window of volumes (N, D, H, W, C)."""
 
-    rank = 3
 
-
-class AveragePooling1D(Pooling):
+class AveragePooling1D(Pooling, rank=1, operation="avg"):
     """Mean of each window of signals (N, W, C)."""
 
-    rank = 1
-    operation = "avg"
 
-
-class AveragePooling2D(Pooling):
+class AveragePooling2D(Pooling, rank=2, operation="avg"):
     """Mean of each window of images (N, H, W, C)."""
 
-    rank = 2
-    operation = "avg"
 
-
-class AveragePooling3D(Pooling):
+class AveragePooling3D(Pooling, rank=3, operation="avg"):
     """Mean of each window of volumes (N, D, H, W, C)."""
 
-    rank = 3
-    operation = "avg"
 
-
-class GlobalAveragePooling1D(GlobalPooling):
+class GlobalAveragePooling1D(GlobalPooling, rank=1, operation="avg"):
     """Mean of each channel of signals (N, W, C)."""
 
-    rank = 1
 
-
-class GlobalAveragePooling2D(GlobalPooling):
+class GlobalAveragePooling2D(GlobalPooling, rank=2, operation="avg"):
     """Mean of each channel of images (N, H, W, C)."""
 
-    rank = 2
 
-
-class GlobalAveragePooling3D(GlobalPooling):
+class GlobalAveragePooling3D(GlobalPooling, rank=3, operation="avg"):
     """Mean of each channel of volumes (N, D, H, W, C)."""
 
-    rank = 3
 
-
-class GlobalMaxPooling1D(GlobalPooling):
+class GlobalMaxPooling1D(GlobalPooling, rank=1, operation="max"):
     """Largest element of each channel of signals (N, W, C)."""
 
-    rank = 1
-    operation = "max"
 
-
-class GlobalMaxPooling2D(GlobalPooling):
+class GlobalMaxPooling2D(GlobalPooling, rank=2, operation="max"):
     """Largest element of each channel of images (N, H, W, C)."""
 
-    rank = 2
-    operation = "max"
 
-
-class GlobalMaxPooling3D(GlobalPooling):
+class GlobalMaxPooling3D(GlobalPooling, rank=3, operation="max"):
     """Largest element of each channel of volumes (N, D, H, W, C)."""
-
-    rank = 3
-    operation = "max"

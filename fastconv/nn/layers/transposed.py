@@ -8,7 +8,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...spec import transposed_problem
 from .. import arguments
-from .base import Shape, arrange
+from .base import Shape
 from .convolution import Conv
 
 
@@ -51,22 +51,19 @@ class ConvTranspose(Conv):
         return self.filters
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = self._image(input_shape)
-        w_shape = self._in_layout(self.kernel_shape(shape[-1 if self.channels_last else 0]))
-        problem = transposed_problem((1, *shape), w_shape, rank=self.rank, **self.options)
-        return arrange(self.filters, problem.size[3 - self.rank :], self.channels_last)
+        w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
+        problem = transposed_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
+        return self._arranged(self.filters, problem.size[3 - self.rank :])
 
     def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
         return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation)
 
 
-class Conv1DTranspose(ConvTranspose):
+class Conv1DTranspose(ConvTranspose, rank=1):
     """Transposed convolution of signals (N, W, C)."""
 
-    rank = 1
 
-
-class Conv2DTranspose(ConvTranspose):
+class Conv2DTranspose(ConvTranspose, rank=2):
     """Transposed convolution of images: the gradient of a convolution used as a layer, to make images larger.
 
     Parameters
@@ -87,10 +84,6 @@ class Conv2DTranspose(ConvTranspose):
     (1, 14, 14, 4)
     """
 
-    rank = 2
 
-
-class Conv3DTranspose(ConvTranspose):
+class Conv3DTranspose(ConvTranspose, rank=3):
     """Transposed convolution of volumes (N, D, H, W, C)."""
-
-    rank = 3

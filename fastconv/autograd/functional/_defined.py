@@ -1,0 +1,31 @@
+"""How operations are made: of a forward function by itself, or a family of them by the functions of its maker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..operation import Primitive
+from ._checked import checked
+
+Pair = tuple[Callable[..., Any], Callable[..., tuple[Any, ...]]]
+
+
+def operation(forward: Callable[..., Any]) -> Primitive:
+    """Make an operation of a forward function, which then sees arrays and numbers only; use as a decorator."""
+    return Primitive(checked(forward))
+
+
+def defined(name: str, doc: str, forward: Callable[..., Any], vjp: Callable[..., tuple[Any, ...]]) -> Primitive:
+    """The operation of this name and docstring."""
+    forward.__doc__ = doc
+    made = Primitive(checked(forward), name)
+    made.vjp(vjp)
+    return made
+
+
+def of_ranks(stem: str, note: str, make: Callable[[str, int], Pair]) -> Iterator[Primitive]:
+    """``fastconv``'s function ``stem`` for signals, images and volumes; `make` gets its name and rank."""
+    for rank in (1, 2, 3):
+        name = f"{stem}{rank}d"
+        yield defined(name, f"``fastconv.{name}``{note}.", *make(name, rank))

@@ -1,1 +1,0 @@
-"""Convolution by Fourier transforms: how images are cut, products of spectra, and the transforms themselves."""

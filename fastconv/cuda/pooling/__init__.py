@@ -1,1 +1,0 @@
-"""Windows of pools as tables, and the gradients of pools."""

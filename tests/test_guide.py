@@ -1,0 +1,49 @@
+"""What the guide says is there, and its pictures are those that their script draws."""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GUIDE = ROOT / "docs" / "guide"
+PAGES = sorted(GUIDE.glob("*.md"))
+#: `cpu/direct.py`, `cpu/direct.py::conv`, `cpu/planar/`
+NAMED = re.compile(r"`([a-z_0-9/]+(?:\.py|/))(?:::(\w+))?`")
+
+
+def named():
+    found = {match.groups() for page in PAGES for match in NAMED.finditer(page.read_text(encoding="utf-8"))}
+    return sorted((path, name or "") for path, name in found)
+
+
+def names_in(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize(("path", "name"), named(), ids=str)
+def test_what_a_page_names_is_there(path, name):
+    file = ROOT / "fastconv" / path
+    assert file.exists()
+    if name:
+        assert name in names_in(file)
+
+
+def test_pages_name_files():
+    assert len(named()) > 10
+
+
+def test_pictures_are_current():
+    spec = importlib.util.spec_from_file_location("draw_direct", GUIDE / "draw_direct.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, draw in module.PICTURES.items():
+        assert (GUIDE / name).read_text(encoding="utf-8") == draw(), "run python docs/guide/draw_direct.py"
+        assert f"({name})" in (GUIDE / "how-direct-works.md").read_text(encoding="utf-8")
