@@ -6,12 +6,10 @@ import itertools
 from dataclasses import replace
 
 from ...borders import frozen
-from ...kept import kept
 from ...problem import ConvProblem
 from ..lowering import Lowered, lower_conv, lower_input_grad
 
 
-@kept
 def phases(problem: ConvProblem) -> tuple[Lowered, ...]:
     """A problem as lowered ones whose filters are not dilated; elements of dx that no tap meets are in none."""
     if problem.op == "conv_input_grad":
