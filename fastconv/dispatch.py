@@ -6,6 +6,7 @@ A method is one module and one row. The module owns what is the method's own, un
 * the operators, each named as its operation: ``conv(problem, x, w, b, y, activation=...)``, ``conv_input_grad(problem,
   dy, w, dx)``, ``conv_weight_grad(problem, x, dy, dw)``, ``max_pool(problem, x, y, indices)``, ...;
 * ``prepare(problem, w)``: the weights as ``conv`` takes them where ``problem.prepared``;
+* ``describe(problem)``, if there is one, names the kernel that serves and what it is for;
 * ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose.
 
 Modules are named as text and imported on first use. The rows of one operation and device stand in order of preference;
@@ -181,14 +182,20 @@ def rate(op: str, row: Row) -> Any:
     return rates.tuned().get(key) or row.load().RATES[key[0]]
 
 
-def work(problem: ConvProblem, method: str) -> Any:
+def work(problem: Problem, method: str) -> Any:
     """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
     count = row_of(problem.op, method).operator("work")
-    if problem.op != "conv_input_grad" or not problem.bordered:
+    if problem.op != "conv_input_grad" or not isinstance(problem, ConvProblem) or not problem.bordered:
         return count(problem)
     inside = problem.inside()  # methods write the gradient of x with its border, and fold it
     counted = count(inside)
     return counted._replace(extra=counted.extra + inside.N * inside.C * math.prod(inside.size) * inside.itemsize)
+
+
+def describe(problem: Problem, method: str, device: str = "cpu") -> str | None:
+    """The kernel that a method serves a problem with, in words, where its module tells."""
+    tell = getattr(row_of(problem.op, method, device).load(), "describe", None)
+    return None if tell is None else tell(problem)
 
 
 def forget() -> None:

@@ -252,7 +252,13 @@ def test_explain_bad_problem(run):
     result = run("explain", "n1c3h4w4_o4k9")
     assert result.exit_code == 2
     assert "the output would be empty" in result.stderr
-    assert run("explain", "max_pool:n1c3h4w4_k2").exit_code == 2
+    assert run("explain", "max_pool:n1c3h4w4_k5").exit_code == 2
+
+
+def test_explain_a_pool(run):
+    result = run("explain", "max_pool:n8c64h112w112_k2s2p0", "--predict", "--layout", "NCHW")
+    assert result.exit_code == 0, result.output
+    assert "reduce_pairs: windows of 2" in result.stdout
 
 
 def test_warmup_tune(run, monkeypatch, tmp_path):

@@ -43,7 +43,8 @@ def problem_of(case, op="conv", dtype="float32", prepared=False):
 @pytest.mark.parametrize(("row", "op"), [pair for pair in CPU if pair[1] in PARAMETERS], ids=name_of)
 def test_row_leads_to_an_operator_with_the_contracts_parameters(row, op):
     operator = row.operator(op)
-    assert list(inspect.signature(operator).parameters) == PARAMETERS[op]
+    own = {"unfold"}  # direct's, which im2col sets
+    assert [name for name in inspect.signature(operator).parameters if name not in own] == PARAMETERS[op]
     assert operator.__doc__
 
 

@@ -9,7 +9,7 @@ from fastconv.cpu import direct, lowering, stretches
 from fastconv.cpu.pool import strips
 from fastconv.kept import Kept, kept, nbytes
 from fastconv.spec import conv_problem
-from fastconv.windows import Adaptive, Sliding
+from fastconv.windows import Adaptive, Sliding, cover_of
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 
@@ -108,16 +108,16 @@ def rules():
 @pytest.mark.parametrize("rule", list(rules()), ids=repr)
 def test_rules_of_parts_tell_the_same_windows(rule):
     """Element by element: what a part's table says, moved to its place, is what the whole one says."""
-    step = getattr(rule, "dilation", 1)
+    step = rule.dilation
 
     def taps(table, shift=0):
         return [({first + shift + t * step for t in range(count)}, share) for first, count, share in table]
 
     whole = taps(rule.table())
-    for first in range(0, rule.length, 5):
-        last = min(rule.length, first + 5)
+    for first in range(0, rule.out, 5):
+        last = min(rule.out, first + 5)
         part, low, high = rule.outputs(first, last)
-        assert 0 <= low < high <= rule.size and part.length == last - first
+        assert 0 <= low < high <= rule.size and part.out == last - first
         assert taps(part.table(), low) == whole[first:last]
     for low in range(0, rule.size, 7):
         high = min(rule.size, low + 7)
@@ -125,6 +125,39 @@ def test_rules_of_parts_tell_the_same_windows(rule):
         inside = set(range(low, high))
         assert taps(part.table(), low) == [(held & inside, share) for held, share in whole[first:last]]
         assert not any(held & inside for held, _ in whole[:first] + whole[last:])
+
+
+def test_adaptive_windows_that_lie_as_sliding_ones_do():
+    """Wherever `spacing` tells how, and for all of the remainders 0, 1 and parts - 1."""
+    for size in range(1, 30):
+        for out in range(1, 30):
+            rule = Adaptive(out, 0, size, out, size, 0)
+            table, lie, run = rule.table(), rule.spacing(), rule.inner()
+            assert rule.kernel == table[:, 1].max()
+            assert lie is not None or out > size or size % out not in (0, 1, out - 1)
+            if lie is not None:
+                like = Sliding(out, -lie.before, lie.stride, lie.kernel, 1, size, 0, size)
+                assert (like.table()[:, :2] == table[:, :2]).all()
+            inside = table[run.first : run.last]
+            assert len(inside) and (inside[:, 1:] == inside[0, 1:]).all()
+            assert (np.diff(inside[:, 0]) == run.stride).all()
+
+
+@pytest.mark.parametrize("rule", list(rules())[:4], ids=repr)
+def test_windows_that_no_border_cuts(rule):
+    run, table = rule.inner(), rule.table()
+    whole = (table[:, 1] == rule.kernel) & (table[:, 2] == rule.kernel)
+    assert np.flatnonzero(whole).tolist() == list(range(run.first, run.last))
+
+
+def test_which_windows_hold_an_element():
+    for rule in rules():
+        cover, table = cover_of(rule), rule.table()
+        for h in range(rule.size):
+            first, count = table[:, 0], table[:, 1]
+            tap, between = np.divmod(h - first, rule.dilation)
+            holders = np.flatnonzero((between == 0) & (tap >= 0) & (tap < count))
+            assert cover[cover[h] : cover[h + 1]].tolist() == holders.tolist()
 
 
 def test_inner_strips_share_their_tables():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import fastconv as fc
 from fastconv import dispatch, measure, rates
 from fastconv.errors import DataUnavailable, InvalidArgument
 from fastconv.measure import tuning
-from fastconv.measure.problems import conv, pool
+from fastconv.measure.problems import conv
 from fastconv.rates import Rate
+from fastconv.simd.jit import ParallelKernel
 from fastconv.spec import conv_problem
 
 ROWS = [(row, op) for row in dispatch.TABLE for op in row.ops if op in OPS and row.device == "cpu" and row.by_auto]
@@ -152,6 +154,10 @@ def test_explain_with_prepared_weights():
         ({"x_shape": (3, 3)}, "three to five axes"),
         ({"w_shape": (4, 3, 1, 1)}, "3 input channels"),
         ({"op": "conv_weight_grad", "prepared": True}, "prepared goes with op 'conv'"),
+        ({"op": "max_pool", "w_shape": 2, "prepared": True}, "prepared goes with op 'conv'"),
+        ({"op": "avg_pool", "w_shape": 2, "groups": 2}, "groups is 2 .* avg_pool has neither"),
+        ({"op": "max_pool", "w_shape": 9}, "output would be empty"),
+        ({"op": "max_pool", "w_shape": 2, "x_shape": (3, 3)}, "three to five axes"),
     ],
 )
 def test_explain_on_bad_input(change, message):
@@ -159,6 +165,61 @@ def test_explain_on_bad_input(change, message):
         fc.explain(**{"x_shape": (1, 4, 8, 8), "w_shape": (4, 4, 3, 3), "seconds": 0, **change})
 
 
-def test_explain_of_a_pool():
-    with pytest.raises(InvalidArgument, match="nothing is chosen"):
-        measure.explain_problem(pool("max_pool", 1, 3, 8, 2))
+@pytest.mark.parametrize(
+    ("op", "size", "options", "kernel"),
+    [
+        ("max_pool", 2, {}, "reduce_pairs"),
+        ("max_pool", 3, {"stride": 2, "padding": 1}, "reduce_pairs"),
+        ("max_pool", (1, 33), {}, "reduce_regions"),
+        ("avg_pool", 5, {"stride": 3}, "reduce_rows"),
+        ("max_pool", 2, {"layout": "NHWC"}, "reduce_last"),
+        ("max_pool_grad", 2, {}, "max_grad"),
+        ("avg_pool_grad", 2, {}, "avg_grad_pairs"),
+        ("avg_pool_grad", 3, {"stride": 1, "dilation": 2}, "avg_grad_first"),
+        ("avg_pool_grad", 2, {"layout": "NHWC"}, "avg_grad_last"),
+    ],
+)
+def test_explain_names_the_kernel_that_pools(op, size, options, kernel, monkeypatch):
+    """The one that runs when the call is made, and no other."""
+    ran = []
+    plain = ParallelKernel.__call__
+    monkeypatch.setattr(ParallelKernel, "__call__", lambda self, *args: (ran.append(self.__name__), plain(self, *args)))
+    report = fc.explain((2, 3, 40, 40), size, op=op, seconds=0.01, **options)
+    (candidate,) = report.candidates
+    assert candidate.kernel.partition(":")[0] == kernel
+    assert set(ran) - {"argmax_rows", "argmax_last"} == {kernel}
+    assert candidate.measured > 0 and candidate.extra >= 0 and candidate.predicted is None
+    assert report.chosen == "direct" and kernel in str(report)
+
+
+def test_explain_a_pool_of_a_long_axis():
+    report = fc.explain((1, 1, 2_000_000), 2, op="max_pool", seconds=0)
+    assert report.candidates[0].kernel.endswith("in strips")
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("op", ["max_pool", "avg_pool", "max_pool_grad", "avg_pool_grad"])
+def test_memory_of_a_pool(op, layout):
+    """What is counted is what NumPy is asked for."""
+    problem = measure.parse_problem(f"{op}:n2c3h40w4000_k7s3p0", layout=layout)
+    with fc.threads(1):
+        counted = dispatch.work(problem.spec, "direct").extra
+        call = measure.our_call(problem, measure.make_arrays(problem))
+        call()
+        tracemalloc.start()
+        try:
+            result = call()
+            peak = tracemalloc.get_traced_memory()[1] - result.nbytes
+        finally:
+            tracemalloc.stop()
+    assert counted <= peak < counted + 8000
+
+
+def test_explain_names_the_engines_of_convolutions():
+    report = fc.explain((1, 32, 16, 16), (32, 32, 3, 3), seconds=0)
+    kernels = {c.method: c.kernel for c in report.candidates}
+    assert kernels["winograd"].startswith("F(") and kernels["fft"].startswith("tiles of ")
+    assert kernels["direct"].startswith("panels: ")
+    assert fc.explain((1, 1, 64, 64), (1, 1, 3, 3), seconds=0).candidates[-1].kernel.startswith("planar: ")
+    for op in ("conv_input_grad", "conv_weight_grad"):
+        assert all(c.kernel for c in fc.explain((1, 8, 16, 16), (8, 8, 3, 3), op=op, seconds=0).candidates[:2])

@@ -34,8 +34,9 @@ def explain(
 ) -> None:
     """Show each method's predicted and measured time for PROBLEM, such as conv:n8c64h56w56_o64k3s1p1.
 
-    A method that cannot serve the problem says why. Times are those of a call from Python, memory is what the method
-    needs beside the operands and the result.
+    PROBLEM may be a pool, such as max_pool:n8c64h112w112_k2s2p0. A method that cannot serve the problem says why, the
+    others which kernel serves it. Times are those of a call from Python, memory is what the method needs beside the
+    operands and the result.
     """
     from .. import measure
 

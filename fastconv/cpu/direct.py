@@ -104,6 +104,13 @@ def conv_weight_grad(
             dw += part
 
 
+def describe(problem: ConvProblem) -> str:
+    """Which engine serves, in words."""
+    if planar_work(problem):
+        return "planar: lanes are pixels, or channels with a filter each"
+    return "panels: lanes are output channels"
+
+
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
     return planar_work(problem) or panels_work(problem, unfold=False)

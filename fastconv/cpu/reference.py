@@ -21,7 +21,7 @@ from ..borders import border_index, fold_border
 from ..problem import ConvProblem, PoolProblem
 from ..simd.jit import kernel, parallel_kernel
 from ..threads import team
-from ..windows import tables
+from ..windows import table_of
 from . import activation as activations
 
 
@@ -201,7 +201,7 @@ def max_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.nda
     places = np.empty(y.shape, np.int64) if indices is None else indices
     with _ChannelsFirst(problem.channels_last, y) as out, _ChannelsFirst(problem.channels_last, places) as where:
         tasks = problem.N * problem.C
-        windows = *tables(problem.axes), problem.dilation
+        windows = *map(table_of, problem.axes), problem.dilation
         _max_pool(team(tasks, problem.flops), tasks, _first(problem, x), out, where, lowest, *windows)
 
 
@@ -209,7 +209,7 @@ def avg_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, *, divisor: flo
     """Write each window's sum over its divisor (or over `divisor`) to y; an empty window gives 0."""
     with _ChannelsFirst(problem.channels_last, y) as out:
         tasks = problem.N * problem.C
-        windows = *tables(problem.axes), problem.dilation
+        windows = *map(table_of, problem.axes), problem.dilation
         _avg_pool(team(tasks, problem.flops), tasks, _first(problem, x), out, *windows, float(divisor or 0))
 
 

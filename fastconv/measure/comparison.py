@@ -71,8 +71,6 @@ def _window(problem: Problem) -> dict[str, Any]:
     spec = problem.spec
     first = 3 - spec.rank
     options = {"stride": spec.stride, "padding": spec.padding, "dilation": spec.dilation}
-    if problem.op.startswith("avg"):
-        del options["dilation"]
     return {**{name: value[first:] for name, value in options.items()}, "layout": problem.layout}
 
 

@@ -179,10 +179,11 @@ def pool(
     layout: str | None = None,
     **window: Any,
 ) -> Problem:
-    """A pooling; an int for `size` and `kernel` means a square."""
+    """A pooling, an average with its border counted; an int for `size` and `kernel` means a square."""
     size, kernel = _square(size), _square(kernel)
     layout = layout or LAYOUTS[len(size)][True]
     x_shape = (N, *size, C) if layout[-1] == "C" else (N, C, *size)
+    window["count_include_pad"] = op.startswith("avg")
     return Problem(op, pool_problem(x_shape, kernel, rank=len(size), layout=layout, op=op, **window))
 
 

@@ -77,7 +77,7 @@ def _backward() -> list[Problem]:
     """Input and weight gradients of layers as a training step meets them (the first layer needs no input gradient)."""
     problems = []
     for op in ("input_grad", "weight_grad"):
-        problems += [replace(problem, op=op) for problem in _squares()]
+        problems += [Problem(op, replace(problem.spec, op=f"conv_{op}")) for problem in _squares()]
         problems += [
             conv(op, 8, 256, 64, 56, 1),
             conv(op, 8, 64, 128, 56, 3, stride=2, padding=1),

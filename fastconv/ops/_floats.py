@@ -22,8 +22,10 @@ class Floats(Operands):
         self.names = names.split()
         if self.compute.name not in FLOATS:
             raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
-        if self.device == "cpu":
-            self.result = self.compute
+
+    def finish(self, y: Any, out: Any = None) -> Any:
+        """A result as the caller gets it: on the CPU as it is, sums in double precision too."""
+        return y if self.device == "cpu" else super().finish(y, out)
 
     def alike(self, first: int = 0, stop: int | None = None) -> None:
         """Some of the arrays must have one shape."""

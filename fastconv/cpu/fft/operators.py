@@ -15,7 +15,7 @@ from .channels_plan import ChannelsPlan
 from .counts import ENGINE, RATES, work
 from .problem import Tiled, convolution, transposed
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "describe", "prepare", "work"]
 
 
 def conv(
@@ -58,6 +58,14 @@ def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
     """The spectra of the filters, for `conv` to use again and again."""
     tiled = convolution(problem, settings.scratch_bytes)
     return _runner(tiled).filter_spectra(tiled, w)  # type: ignore[no-any-return]
+
+
+def describe(problem: ConvProblem) -> str:
+    """Which kernels serve, in words."""
+    inside = problem.inside() if problem.op == "conv_input_grad" else problem
+    tiled = (transposed if problem.op == "conv_input_grad" else convolution)(inside, settings.scratch_bytes)
+    lanes = "channels" if isinstance(tiled.plan, ChannelsPlan) else "columns of planes"
+    return f"tiles of {'x'.join(map(str, tiled.plan.tile.lengths[3 - problem.rank :]))}, lanes are {lanes}"
 
 
 def _runner(tiled: Tiled) -> Any:

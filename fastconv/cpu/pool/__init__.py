@@ -7,35 +7,21 @@ ceil_mode, global and adaptive pools.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
 from ...problem import PoolProblem
-from ...simd.host import host
-from ...threads import team
-from ...windows import tables
-from . import strips
-from .channels_first import reduce_regions, reduce_rows
-from .channels_last import reduce_last
+from ...threads import get_num_threads
+from ..work import Work
+from . import channels_first, channels_last, gradients, pairs, places, strips
 from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
+from .kinds import MAGNITUDES, MAX, SQUARES, SUM, Way, is_exact, side_by_side
 from .norms import scale_where
-from .pairs import reduce_pairs
-from .pairs import serves as serves_pairs
-from .places import argmax
-from .windows import (
-    CHEAPER,
-    MAGNITUDES,
-    MAX,
-    SHORT_SUM,
-    SQUARES,
-    SUM,
-    channel_block,
-    deal_plan,
-    longest_run,
-    shape_of,
-    taps_of,
-)
 
-__all__ = ["avg_pool", "avg_pool_grad", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad"]
+__all__ = ["avg_pool", "avg_pool_grad", "describe", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad", "work"]
 
 # Windows wider than this are reduced with lanes along the window instead of across windows.
 _WIDE = 32
@@ -56,12 +42,11 @@ def max_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.nda
 def _maxima(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray | None) -> None:
     if y.size == 0:
         return
-    if indices is None:
-        if x.dtype.kind == "f":
-            _reduce(problem, x, y, MAX, 0.0)
-            return
-        indices = np.empty(y.shape, np.int64)
-    argmax(x, y, indices, problem.axes, step=problem.dilation, channels_last=problem.channels_last)
+    if indices is None and x.dtype.kind == "f":
+        _reduce(problem, x, y, MAX, 0.0)
+        return
+    indices = np.empty(y.shape, np.int64) if indices is None else indices
+    way_of_places(problem).run(problem, x.reshape(-1), y.reshape(-1), indices.reshape(-1))
 
 
 def avg_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, *, divisor: float | None) -> None:
@@ -78,50 +63,73 @@ def lp_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, *, p: float) -> 
 
 
 def _norms(problem: PoolProblem, x: np.ndarray, y: np.ndarray, p: float) -> None:
-    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
     if p == 1 or p == 2:
         _reduce(problem, x, y, MAGNITUDES if p == 1 else SQUARES, 0.0)
         if p == 2 and x.dtype == np.float64:  # squares of float32 stay in float64
-            scale_where(ROOTS, y, x, y, windows, step, channels_last, 2.0)
+            scale_where(problem, ROOTS, y, x, y, 2.0)
         return
-    lifted = np.abs(x)
+    sizes = np.abs(x)
     if p == np.inf:
-        _reduce(problem, lifted, y, MAX, 0.0)
+        _reduce(problem, sizes, y, MAX, 0.0)
         np.maximum(y, 0, out=y)  # an empty window
         return
     sums = np.empty(y.shape)
     with np.errstate(all="ignore"):  # as silent as the compiled kernels
-        lifted = np.power(lifted, p, dtype=np.float64)
-        _reduce(problem, lifted, sums, MAGNITUDES, 0.0)
+        powers = np.power(sizes, p, dtype=np.float64)
+        _reduce(problem, powers, sums, MAGNITUDES, 0.0)
         np.power(sums, 1 / p, out=y, casting="same_kind")
-    scale_where(POWERS, sums, x, y, windows, step, channels_last, float(p))
+    scale_where(problem, POWERS, sums, x, y, float(p))
 
 
 def _reduce(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
-    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
-    if y.size == 0:
-        return
-    C, sizes, channels_last = shape_of(x, channels_last)
-    xf, yf, taps = x.reshape(-1), y.reshape(-1), taps_of(windows)
-    rows, work, table = y.size // (C * windows[2].out), y.size * taps, tables(windows)
-    if channels_last:
-        block = channel_block(rows, C)
-        tasks, run = rows * -(-C // block), longest_run(table[2])
-        reduce_last(team(tasks, work // CHEAPER), tasks, xf, yf, table, run, (*sizes, C), step, block, code, divisor)
-        return
-    tasks = rows * C
-    members = team(tasks, work)
-    exact = code in (MAGNITUDES, SQUARES) or (code == SUM and taps > SHORT_SUM)
-    sums = np.dtype(np.float64 if exact else x.dtype)
-    plan = deal_plan(windows, step[2], sizes[2], host().lanes(sums.itemsize))
-    if plan is None or len(plan.taps) > _WIDE:
-        reduce_regions(members, tasks, xf, yf, table, np.empty(0, sums), sizes, step, code, divisor)
-        return
-    columns = plan.columns if divisor == 0 else np.ones_like(plan.columns)
-    td, th, _ = table
-    if not exact and code in (MAX, SUM) and serves_pairs(plan, table, step[2]):
-        three, columns = len(plan.taps) == 3, columns.astype(x.dtype)
-        reduce_pairs(members, tasks, xf, yf, td, th, columns, sizes, step, plan.line[4], three, code, divisor)
-        return
-    scratch = np.empty(members * 2 * plan.length, sums)
-    reduce_rows(members, tasks, xf, yf, td, th, scratch, plan.taps, columns, sizes, step, plan.line, code, divisor)
+    if y.size:
+        way_of(problem, code, x.dtype).run(problem, x.reshape(-1), y.reshape(-1), code, divisor)
+
+
+@lru_cache(maxsize=512)
+def way_of(problem: PoolProblem, code: int, dtype: np.dtype) -> Way:
+    """Which kernel reduces windows of x's dtype to one number each."""
+    if side_by_side(problem) > 1:
+        return channels_last.REDUCE
+    along = problem.axes[2].spacing()
+    if along is None or along.kernel > _WIDE:
+        return channels_first.BY_REGIONS
+    quick = not is_exact(problem, code) and pairs.serves(problem)
+    return pairs.BY_PAIRS if quick else channels_first.BY_ROWS
+
+
+@lru_cache(maxsize=512)
+def way_of_places(problem: PoolProblem) -> Way:
+    """Which kernel finds maxima and their places."""
+    if side_by_side(problem) > 1:
+        return places.BY_CHANNELS
+    along = problem.axes[2].spacing()
+    return places.BY_REGIONS if along is None or along.kernel > places.LARGEST else places.BY_ROWS
+
+
+def describe(problem: PoolProblem) -> str:
+    """Which kernel serves a pool or its gradient, in words; for maxima of floats that of a call without places."""
+    strip, way, _ = _served(problem)
+    text = f"{way}{'' if strip is problem else ', in strips'}"
+    return text + (" (p = 1 and 2; others: lp_grad, element by element)" if problem.op == "lp_pool_grad" else "")
+
+
+def work(problem: PoolProblem) -> Work:
+    """What a call has to do: elements read, bytes of x and y, and scratch."""
+    strip, way, known = _served(problem)
+    elements = math.prod(problem.x_shape3) + math.prod(problem.y_shape3)
+    extra = get_num_threads() * way.scratch(strip, *known)
+    return Work(0.0, float(problem.flops), 0.0, float(elements * problem.itemsize), regions=1, extra=extra)
+
+
+def _served(problem: PoolProblem) -> tuple[PoolProblem, Way, tuple[Any, ...]]:
+    """A problem, or one strip of a long axis; the way it goes, and what else the scratch of that depends on."""
+    op, dtype, strip = problem.op, np.dtype(problem.dtype), strips.typical(problem)
+    if op == "max_pool_grad":
+        return problem, gradients.SCATTER, ()
+    if op.endswith("_grad"):
+        return strip, gradients.mean_way(strip, op == "avg_pool_grad"), (dtype,)
+    if op == "max_pool" and dtype.kind != "f":
+        return strip, way_of_places(strip), (dtype,)
+    code = {"max_pool": MAX, "avg_pool": SUM, "lp_pool": MAGNITUDES}[op]
+    return strip, way_of(strip, code, dtype), (code, dtype)

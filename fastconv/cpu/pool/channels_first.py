@@ -1,17 +1,21 @@
 """Pooling of channels-first arrays: lanes are columns of one plane (twin: channels_last, where lanes are channels).
 
 `reduce_rows` serves windows that lie a stride apart. The rows of a window are reduced to one row, lane by lane; its
-columns are dealt out by their remainder modulo the stride, which makes every tap of all windows one contiguous load;
-then the taps are reduced. A border needs no tests: the row lies in a longer one, elsewhere of the neutral element.
-`reduce_regions` serves wide windows and those of varying size: one at a time, with lanes along their rows.
+columns are dealt to phases, which makes every tap of all windows one contiguous load; then the taps are reduced. A
+border needs no tests: the row lies in a longer one, elsewhere of the neutral element. `reduce_regions` serves wide
+windows and those of varying size: one at a time, with lanes along their rows.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from ...problem import PoolProblem
+from ...simd.fields import behind, fields
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lane_math import add, convert, divide, evens, largest, largest_of, multiply, odds, pick, root, sum_of
+from ...simd.lane_math import add, convert, divide, largest, largest_of, multiply, pick, root, sum_of
 from ...simd.lanes import (
     address,
     first_lanes,
@@ -21,118 +25,114 @@ from ...simd.lanes import (
     load,
     lowest,
     peek,
-    poke,
     spread,
     store,
     zero,
     zeros,
 )
 from ...simd.vector import lanes_of
-from .windows import MAX, SQUARES, SUM, larger, lifted, next_row, with_reciprocal
+from ...windows import table_of
+from .kinds import (
+    MAX,
+    SQUARES,
+    SUM,
+    Planes,
+    Way,
+    larger,
+    lifted,
+    next_row,
+    planes_of,
+    share_of,
+    shared_rows,
+    sums_of,
+    tables_of,
+)
+from .phases import Phases, clear_row, deal, deal_for, deal_rest
+
+
+def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
+    """Write one number per window to y, for windows that are alike; `divisor` 0 means that of the tables."""
+    (members, tasks), sums = shared_rows(problem, y), sums_of(problem, code, x.dtype)
+    dealt = deal_for(problem, sums)
+    scratch = np.empty(members * 2 * dealt.row, sums)
+    divisors = dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)
+    td, th, planes = table_of(problem.axes[0]), table_of(problem.axes[1]), planes_of(problem)
+    reduce_rows(members, tasks, x, y, td, th, scratch, divisors, planes, dealt.numbers, code, divisor)
+
+
+def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
+    """Write one number per window to y, for windows of any shape."""
+    shared, sums = shared_rows(problem, y), np.empty(0, sums_of(problem, code, x.dtype))
+    reduce_regions(*shared, x, y, sums, tables_of(problem), planes_of(problem), code, divisor)
 
 
 @parallel_kernel
 def reduce_rows(  # type: ignore[no-untyped-def]
-    thread, first, last, x, y, td, th, scratch, taps, columns, sizes, step, line, code, divisor
+    thread, first, last, x, y, td, th, scratch, divisors, planes, dealing, code, divisor
 ):
-    """One number per window: a task is an output row.
-
-    `line` is (stride, leading padding, columns of x in use, columns of a phase, output columns). `scratch` has for
-    each thread a row of stride * phase columns and the same dealt out in phases, in the dtype of the sums; `taps` tells
-    where the first window finds its taps there. `columns` has the row's divisors, then their reciprocals, or zeros if
-    these are not exact.
-    """
-    D, H, W = sizes
-    px, py, ps, pt, pc = address(x), address(y), address(scratch), address(taps), address(columns)
-    length, OW = line[0] * line[3], line[4]
+    """A task is an output row. `scratch` has for each thread a row and the same dealt to phases, as sums are."""
+    p, phases = fields(Planes, planes), fields(Phases, dealing)
+    px, py, ps, pt, pc = address(x), address(y), address(scratch), behind(phases), address(divisors)
+    length, OD, OH, OW = phases.stride * phases.length, p.OD, p.OH, p.OW
     row = thread * 2 * length
-    phases = row if line[0] == 1 else row + length
+    dealt = row if phases.stride == 1 else row + length
     clear_row(ps, row, 2 * length, code == MAX)
-    OD, OH = td.shape[0], th.shape[0]
-    plane, od, oh = first // (OH * OD) * D * H * W, first // OH % OD, first % OH
+    plane, od, oh = first // (OH * OD) * p.D * p.H * p.W, first // OH % OD, first % OH
     for task in range(first, last):
-        at = plane + (td[od, 0] * H + th[oh, 0]) * W
-        _stack_rows(px, at, ps, row, phases, line, (td[od, 1], th[oh, 1]), (step[0] * H * W, step[1] * W), code)
-        share = with_reciprocal(float(td[od, 2] * th[oh, 2]) if divisor == 0.0 else divisor)
-        _reduce_taps(ps, phases, pt, taps.size, py, task * OW, OW, pc, columns.size // 2, code, share)
+        at = plane + (td[od, 0] * p.H + th[oh, 0]) * p.W
+        _stack_rows(px, at, ps, row, dealt, phases, (td[od, 1], th[oh, 1]), (p.hop_d, p.hop_h), code)
+        share = share_of(float(td[od, 2] * th[oh, 2]) if divisor == 0.0 else divisor)
+        _reduce_taps(ps, dealt, pt, phases.taps, py, task * OW, OW, pc, divisors.size // 2, code, share)
         od, oh = next_row(od, oh, OD, OH)
-        plane += D * H * W if od == 0 and oh == 0 else 0
+        plane += p.D * p.H * p.W if od == 0 and oh == 0 else 0
 
 
 @kernel
-def clear_row(row, at, length, to_lowest):  # type: ignore[no-untyped-def]
-    """The neutral element of a sum or maximum in row[at : at+length]; the length is a multiple of the lanes."""
-    like = zeros(row, 1)
-    for c in range(0, length, lanes_of(row)):
-        store(row, at + c, lowest(like) if to_lowest else zero(like), None)
-
-
-@kernel
-def _stack_rows(x, at, scratch, row, phases, line, count, stride, code):  # type: ignore[no-untyped-def]
+def _stack_rows(x, at, scratch, row, dealt, phases, count, hops, code):  # type: ignore[no-untyped-def]
     """Reduce count[0]*count[1] rows of x to one and deal it; columns are visited from the leading padding on."""
-    like, c = zeros(scratch, 2), -line[1]
-    while c < line[2]:
-        if c >= 0 and c + lane_count(like) <= line[2]:
-            value = _stack(like, None, x, at + c, count, stride, code)
+    like, c = zeros(scratch, 2), -phases.before
+    while c < phases.used:
+        if c >= 0 and c + lane_count(like) <= phases.used:
+            value = _stack(like, None, x, at + c, count, hops, code)
         else:
-            mask = lanes_between(-c, line[2] - c, like)
-            value = _stack(like, mask, x, at + c, count, stride, code)
+            mask = lanes_between(-c, phases.used - c, like)
+            value = _stack(like, mask, x, at + c, count, hops, code)
             if code == MAX:
                 value = pick(mask, value, lowest(like))
-        deal(value, scratch, row, phases, line, c + line[1])
+        deal(value, scratch, row, dealt, phases, c + phases.before)
         c += lane_count(like)
-    deal_all(scratch, row, phases, line)
+    deal_rest(scratch, row, dealt, phases)
 
 
 @inlined
-def _stack(like, mask, x, at, count, stride, code):  # type: ignore[no-untyped-def]
+def _stack(like, mask, x, at, count, hops, code):  # type: ignore[no-untyped-def]
     if code == MAX:
         best = lowest(like)
         for a in range(count[0]):
             for u in range(count[1]):
-                best = largest(best, convert(load(x, at + a * stride[0] + u * stride[1], like, mask), like))
+                best = largest(best, convert(load(x, at + a * hops[0] + u * hops[1], like, mask), like))
         return best
     total = zero(like)
     for a in range(count[0]):
         for u in range(count[1]):
-            total = add(total, lifted(convert(load(x, at + a * stride[0] + u * stride[1], like, mask), like), code))
+            total = add(total, lifted(convert(load(x, at + a * hops[0] + u * hops[1], like, mask), like), code))
     return total
 
 
 @inlined
-def deal(value, scratch, row, phases, line, c):  # type: ignore[no-untyped-def]
-    """Store columns c, c + 1, ... in their phases: column c goes to phase c % stride."""
-    if line[0] == 2:
-        store(scratch, phases + c // 2, evens(value), None)
-        store(scratch, phases + line[3] + c // 2, odds(value), None)
-    else:
-        store(scratch, row + c, value, None)
-
-
-@kernel
-def deal_all(scratch, row, phases, line):  # type: ignore[no-untyped-def]
-    """What `deal` left to do for strides above 2, whose phases are dealt column by column."""
-    stride, phase = line[0], line[3]
-    if stride > 2:
-        for r in range(stride):
-            for c in range(phase):
-                poke(scratch, phases + r * phase + c, peek(scratch, row + c * stride + r))
-
-
-@inlined
-def _reduce_taps(phases, at, taps, count, y, o, OW, columns, places, code, share):  # type: ignore[no-untyped-def]
+def _reduce_taps(row, dealt, taps, count, y, o, OW, divisors, places, code, share):  # type: ignore[no-untyped-def]
     """Write y[o : o+OW], each the reduction of `count` taps."""
-    one, lanes = zeros(phases, 1), lanes_of(phases)
+    one, lanes = zeros(row, 1), lanes_of(row)
     for j in range(0, OW, lanes):
         if code == MAX:
             total = lowest(one)
             for v in range(count):
-                total = largest(total, load(phases, at + peek(taps, v) + j, one, None))
+                total = largest(total, load(row, dealt + peek(taps, v) + j, one, None))
         else:
             total = zero(one)
             for v in range(count):
-                total = add(total, load(phases, at + peek(taps, v) + j, one, None))
-            total = lowered_columns(total, columns, places, j, code, share)
+                total = add(total, load(row, dealt + peek(taps, v) + j, one, None))
+            total = lowered_columns(total, divisors, places, j, code, share)
         if j + lanes <= OW:
             store(y, o + j, convert(total, y), None)
         else:
@@ -140,59 +140,56 @@ def _reduce_taps(phases, at, taps, count, y, o, OW, columns, places, code, share
 
 
 @inlined
-def lowered_columns(total, columns, places, j, code, share):  # type: ignore[no-untyped-def]
-    """What lanes of sums become, by divisors that differ from lane to lane."""
+def lowered_columns(total, divisors, places, j, code, share):  # type: ignore[no-untyped-def]
+    """What lanes of sums become, by divisors that differ from lane to lane; reciprocals lie `places` behind them."""
     if code == SUM:
-        if share[1] != 0.0 and peek(columns, places) != 0.0:
-            scale = convert(load(columns, places + j, total, None), total)
-            return multiply(total, multiply(scale, spread(share[1], total)))
-        return divide(total, multiply(convert(load(columns, j, total, None), total), spread(share[0], total)))
+        if share.reciprocal != 0.0 and peek(divisors, places) != 0.0:
+            scale = convert(load(divisors, places + j, total, None), total)
+            return multiply(total, multiply(scale, spread(share.reciprocal, total)))
+        return divide(total, multiply(convert(load(divisors, j, total, None), total), spread(share.divisor, total)))
     if code == SQUARES:
         return root(total)
     return total
 
 
 @parallel_kernel
-def reduce_regions(thread, first, last, x, y, tables, sums, sizes, step, code, divisor):  # type: ignore[no-untyped-def]
-    """One number per window, windows of any shape: a task is an output row. `sums` is any array of the sums' dtype."""
-    D, H, W = sizes
+def reduce_regions(thread, first, last, x, y, sums, tables, planes, code, divisor):  # type: ignore[no-untyped-def]
+    """A task is an output row. `sums` is any array of the sums' dtype."""
+    p = fields(Planes, planes)
     td, th, tw = tables
-    OD, OH, OW = td.shape[0], th.shape[0], tw.shape[0]
-    px, ps = address(x), address(sums)
+    px, ps, OD, OH, OW = address(x), address(sums), p.OD, p.OH, p.OW
     for task in range(first, last):
         od, oh = task // OH % OD, task % OH
-        corner = ((task // (OH * OD) * D + td[od, 0]) * H + th[oh, 0]) * W
+        corner = ((task // (OH * OD) * p.D + td[od, 0]) * p.H + th[oh, 0]) * p.W
         for ow in range(OW):
             a, b, c = td[od, 1], th[oh, 1], tw[ow, 1]
-            if c == W and step[1] == 1 and step[2] == 1:  # whole rows that follow each other are one
-                b, c = 1, b * W
-            share = float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor
-            stride = step[0] * H * W, step[1] * W, step[2]
-            value = _region(ps, px, corner + tw[ow, 0], (a, b, c), stride, code)
+            if c == p.W and p.hop_h == c and p.hop_w == 1:  # whole rows that follow each other are one
+                b, c = 1, b * c
+            value = _region(ps, px, corner + tw[ow, 0], (a, b, c), (p.hop_d, p.hop_h, p.hop_w), code)
             if code == SUM:
-                value /= with_reciprocal(share)[0]
+                value /= share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor).divisor
             elif code == SQUARES:
                 value = math.sqrt(value)
             y[task * OW + ow] = value
 
 
 @kernel
-def _region(sums, x, at, count, stride, code):  # type: ignore[no-untyped-def]
+def _region(sums, x, at, count, hops, code):  # type: ignore[no-untyped-def]
     """Reduce one window, its rows in four vectors of partial results, their ends in one."""
     many, one, lanes = zeros(sums, 4), zeros(sums, 1), lanes_of(sums)
     if code == MAX:
         many, one = lowest(many), lowest(one)
     for a in range(count[0]):
         for u in range(count[1]):
-            i, rest = at + a * stride[0] + u * stride[1], count[2]
-            while rest >= 4 * lanes and stride[2] == 1:
+            i, rest = at + a * hops[0] + u * hops[1], count[2]
+            while rest >= 4 * lanes and hops[2] == 1:
                 many = _joined(many, None, x, i, code)
                 i += 4 * lanes
                 rest -= 4 * lanes
             while rest > 0:
-                part = min(rest, lanes) if stride[2] == 1 else 1
+                part = min(rest, lanes) if hops[2] == 1 else 1
                 one = _joined(one, first_lanes(part, one), x, i, code)
-                i += part * stride[2]
+                i += part * hops[2]
                 rest -= part
     if code == MAX:
         return larger(largest_of(many), largest_of(one))
@@ -205,3 +202,12 @@ def _joined(total, mask, x, i, code):  # type: ignore[no-untyped-def]
     if code == MAX:
         return largest(total, pick(mask, value, total))
     return add(total, lifted(value, code))
+
+
+def _scratch(problem: PoolProblem, code: int, dtype: np.dtype) -> int:
+    sums = sums_of(problem, code, dtype)
+    return 2 * deal_for(problem, sums).row * sums.itemsize
+
+
+BY_ROWS = Way(reduce_rows, by_rows, "lanes are columns, the rows of a window are summed first", _scratch)
+BY_REGIONS = Way(reduce_regions, by_regions, "windows that are wide or unlike, one at a time, lanes along their rows")

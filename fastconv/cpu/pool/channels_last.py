@@ -6,80 +6,138 @@ are columns). Most windows of a row are alike: they form one run, and only those
 
 from __future__ import annotations
 
+import numpy as np
+
+from ...problem import PoolProblem
+from ...simd.fields import fields
 from ...simd.jit import kernel, parallel_kernel
-from ...simd.lane_math import convert
-from ...simd.lanes import address, first_lanes, inlined, store, zeros
+from ...simd.lane_math import add, convert, divide, doubles, largest, multiply, root
+from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
 from ...simd.vector import lanes_of
-from .windows import MAX, SHORT_SUM, SUM, exact_taps, largest_tap, lowered, quotient, sum_of_taps, with_reciprocal
+from .kinds import (
+    MAGNITUDES,
+    MAX,
+    SHORT_SUM,
+    SUM,
+    Planes,
+    Way,
+    lifted,
+    planes_of,
+    share_of,
+    shared_blocks,
+    tables_of,
+)
+
+
+def reduce(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
+    """Write one number per window and channel to y; `divisor` 0 means that of the tables."""
+    members, tasks, block = shared_blocks(problem, y)
+    reduce_last(members, tasks, x, y, tables_of(problem), planes_of(problem), block, code, divisor)
 
 
 @parallel_kernel
-def reduce_last(thread, first, last, x, y, tables, run, sizes, step, block, code, divisor):  # type: ignore[no-untyped-def]
-    """One number per window and channel: tasks are output rows times blocks of `block` channels.
-
-    `run` is the `longest_run` of the last table; `divisor` 0 means that of the tables.
-    """
-    D, H, W, C = sizes
+def reduce_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
+    """Tasks are output rows times blocks of `block` channels."""
+    p = fields(Planes, planes)
+    C, OD, OH, OW = p.C, p.OD, p.OH, p.OW
     td, th, tw = tables
     px, py = address(x), address(y)
-    OD, OH, OW = td.shape[0], th.shape[0], tw.shape[0]
     parts = (C + block - 1) // block
-    stride = step[0] * H * W * C, step[1] * W * C, step[2] * C
+    hops = p.hop_d * C, p.hop_h * C, p.hop_w * C
     for task in range(first, last):
         row = task // parts
         od, oh, n = row // OH % OD, row % OH, row // (OH * OD)
         channels = task % parts * block, min(C, (task % parts + 1) * block)
-        corner = ((n * D + td[od, 0]) * H + th[oh, 0]) * W
+        corner = ((n * p.D + td[od, 0]) * p.H + th[oh, 0]) * p.W
         ow = 0
         while ow < OW:
-            pixels = run[1] - run[0] if ow == run[0] else 1
+            pixels = p.run.last - p.run.first if ow == p.run.first else 1
             count = td[od, 1], th[oh, 1], tw[ow, 1]
-            share = float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor
-            at, o, hop = (corner + tw[ow, 0]) * C, (row * OW + ow) * C, run[2] * C
-            _reduce_run(px, py, at, o, pixels, hop, C, channels, count, stride, code, with_reciprocal(share))
+            share = share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor)
+            at, o = (corner + tw[ow, 0]) * C, (row * OW + ow) * C
+            _reduce_run(px, py, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
             ow += pixels
 
 
 @kernel
-def _reduce_run(x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    """A row of windows `hop` apart; what is done to a window is chosen here, outside the loops."""
+def _reduce_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """A row of windows `stride` apart; what is done to a window is chosen here, outside the loops."""
     if code == MAX:
-        _each_pixel(_largest, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+        _each_pixel(_largest, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
-        _each_pixel(_mean, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+        _each_pixel(_mean, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
     else:
-        _each_pixel(_exact, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor)
+        _each_pixel(_exact, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
 
 
 @inlined
-def _each_pixel(window, x, y, at, o, pixels, hop, C, channels, count, stride, code, divisor):  # type: ignore[no-untyped-def]
+def _each_pixel(window, x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
     """Channels four vectors at a time, then two, then part of two."""
     many, two, lanes = zeros(x, 4), zeros(x, 2), lanes_of(x)
     mask = first_lanes((channels[1] - channels[0]) % (2 * lanes), two)
     for _ in range(pixels):
         c = channels[0]
         while c + 4 * lanes <= channels[1]:
-            store(y, o + c, window(many, None, x, at + c, count, stride, code, divisor), None)
+            store(y, o + c, window(many, None, x, at + c, count, hops, code, share), None)
             c += 4 * lanes
         while c + 2 * lanes <= channels[1]:
-            store(y, o + c, window(two, None, x, at + c, count, stride, code, divisor), None)
+            store(y, o + c, window(two, None, x, at + c, count, hops, code, share), None)
             c += 2 * lanes
         if c < channels[1]:
-            store(y, o + c, window(two, mask, x, at + c, count, stride, code, divisor), mask)
-        at += hop
+            store(y, o + c, window(two, mask, x, at + c, count, hops, code, share), mask)
+        at += stride
         o += C
 
 
 @inlined
-def _largest(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    return largest_tap(like, mask, x, at, count, stride)
+def _largest(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """The largest of the lanes at `at` and at the other taps; count and hops are (D, H, W)."""
+    best = lowest(like)
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            for _ in range(count[2]):
+                best = largest(best, load(x, i, like, mask))
+                i += hops[2]
+    return best
 
 
 @inlined
-def _mean(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    return quotient(sum_of_taps(like, mask, x, at, count, stride), divisor)
+def _mean(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """The share of the sum over all taps, in x's dtype."""
+    total = zero(like)
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            for _ in range(count[2]):
+                total = add(total, load(x, i, like, mask))
+                i += hops[2]
+    return _quotient(total, share)
 
 
 @inlined
-def _exact(like, mask, x, at, count, stride, code, divisor):  # type: ignore[no-untyped-def]
-    return convert(lowered(exact_taps(like, mask, x, at, count, stride, code), code, divisor), like)
+def _exact(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """What lifted lanes sum up to in float64; each row of a window has a partial sum of its own."""
+    total = doubles(zero(like))
+    for a in range(count[0]):
+        for u in range(count[1]):
+            i = at + a * hops[0] + u * hops[1]
+            row = zero(total)
+            for _ in range(count[2]):
+                row = add(row, lifted(doubles(load(x, i, like, mask)), code))
+                i += hops[2]
+            total = add(total, row)
+    if code == SUM:
+        return convert(_quotient(total, share), like)
+    return convert(total if code == MAGNITUDES else root(total), like)
+
+
+@inlined
+def _quotient(total, share):  # type: ignore[no-untyped-def]
+    """The sum over its share's divisor; where the reciprocal is exact a product is much cheaper."""
+    if share.reciprocal != 0.0:
+        return multiply(total, spread(share.reciprocal, total))
+    return divide(total, spread(share.divisor, total))
+
+
+REDUCE = Way(reduce_last, reduce, "lanes are channels, windows one after the other")

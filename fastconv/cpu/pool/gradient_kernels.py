@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from ...simd.fields import behind, fields
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add, convert, multiply, pair
 from ...simd.lanes import (
@@ -20,7 +23,7 @@ from ...simd.lanes import (
     zeros,
 )
 from ...simd.vector import clear, copy, lanes_of
-from .windows import next_row
+from .kinds import Planes, next_row
 
 
 @parallel_kernel
@@ -80,42 +83,46 @@ def _scatter_plane(dy, indices, o, dx, at, plane, outputs):  # type: ignore[no-u
 
 @parallel_kernel
 def avg_grad_last(  # type: ignore[no-untyped-def]
-    thread, first, last, dy, dx, starts, owners, scales, sums, sizes, out, block, alike
+    thread, first, last, dy, dx, covers, factors, sums, planes, block, alike
 ):
     """Average gradient, lanes are channels: a task is a row of dx, or `block` channels of it.
 
-    The rows of dy that reach it are summed to one, which then is spread over the columns. `starts` and `owners` tell
-    the windows that hold an element, for each axis (see `covers`), and `scales` their factors; `sums` has a row for
-    every thread; `alike` means that all factors along a row are one number.
+    The rows of dy that reach it are summed to one, which then is spread over the columns. `covers` tell the windows
+    that hold an element, for each axis (see `cover_of`), and `factors` what their dy is multiplied by; `sums` has a row
+    for every thread; `alike` means that all factors along a row are one number.
     """
-    D, H, W, C = sizes
-    start_d, start_h, start_w = starts
-    py, px, ps, pf = address(dy), address(dx), address(sums), address(scales[2])
-    parts, sum_row = (C + block - 1) // block, thread * out[2] * C
+    p = fields(Planes, planes)
+    H, W, C, OD, OH, OW = p.H, p.W, p.C, p.OD, p.OH, p.OW
+    deep, high, wide = covers
+    factors_d, factors_h, factors_w = factors
+    py, px, ps, pf = address(dy), address(dx), address(sums), address(factors_w)
+    parts, sum_row = (C + block - 1) // block, thread * OW * C
     for task in range(first, last):
         row, begin = task // parts, task % parts * block
-        d, h, image = row // H % D, row % H, row // (H * D)
-        if parts == 1 and task > first and h > 0 and _same(start_h, owners[1], h):
+        d, h, image = row // H % p.D, row % H, row // (H * p.D)
+        if parts == 1 and task > first and h > 0 and _same(high, h):
             copy(px, row * W * C, px, (row - 1) * W * C, W * C)
             continue
         width = min(C, begin + block) - begin
-        if start_d[d] == start_d[d + 1] or start_h[h] == start_h[h + 1]:
-            clear(ps, sum_row, out[2] * C)
-        for a in range(start_d[d], start_d[d + 1]):
-            for u in range(start_h[h], start_h[h + 1]):
-                od, oh = owners[0][a], owners[1][u]
-                at = ((image * out[0] + od) * out[1] + oh) * out[2] * C + begin
-                fresh, factor = a == start_d[d] and u == start_h[h], scales[0][od] * scales[1][oh]
-                runs = (1, out[2] * C, 0) if alike and parts == 1 else (out[2], width, C)
-                _add_pixels(py, at, pf, factor, ps, sum_row, runs, fresh)
-        _spread_pixels(ps, sum_row, px, row * W * C + begin, W, width, C, address(start_w), address(owners[2]))
+        fresh = True
+        for a in range(deep[d], deep[d + 1]):
+            for u in range(high[h], high[h + 1]):
+                od, oh = deep[a], high[u]
+                at, factor = ((image * OD + od) * OH + oh) * OW * C + begin, factors_d[od] * factors_h[oh]
+                if alike and parts == 1:
+                    _add_pixels(py, at, pf, factor, ps, sum_row, 1, OW * C, 0, fresh)
+                else:
+                    _add_pixels(py, at, pf, factor, ps, sum_row, OW, width, C, fresh)
+                fresh = False
+        if fresh:
+            clear(ps, sum_row, OW * C)
+        _spread_pixels(ps, sum_row, px, row * W * C + begin, W, width, C, address(wide))
 
 
 @kernel
-def _add_pixels(dy, at, scale, factor, sums, row, runs, fresh):  # type: ignore[no-untyped-def]
-    """Add dy times the pixels' factors to a row of sums, or set it if `fresh`; runs are (count, length, hop)."""
+def _add_pixels(dy, at, scale, factor, sums, row, count, length, hop, fresh):  # type: ignore[no-untyped-def]
+    """Add dy times the pixels' factors to a row of sums, or set it if `fresh`: `count` runs `hop` apart."""
     many, one, lanes = zeros(dy, 4), zeros(dy, 1), lanes_of(dy)
-    count, length, hop = runs
     mask = first_lanes(length % lanes, one)
     for i in range(count):
         share, c = peek(scale, i) * factor, 0
@@ -138,88 +145,91 @@ def _add_scaled(like, mask, dy, at, share, sums, row, fresh):  # type: ignore[no
 
 
 @kernel
-def _spread_pixels(sums, row, dx, at, W, length, hop, start, owners):  # type: ignore[no-untyped-def]
+def _spread_pixels(sums, row, dx, at, W, length, hop, cover):  # type: ignore[no-untyped-def]
     """Pixels of dx from a row of sums: each adds up those of the windows that hold it."""
     many, one, lanes = zeros(dx, 4), zeros(dx, 1), lanes_of(dx)
     mask = first_lanes(length % lanes, one)
     for w in range(W):
-        span, c = (peek(start, w), peek(start, w + 1)), 0
+        span, c = (peek(cover, w), peek(cover, w + 1)), 0
         while c + 4 * lanes <= length:
-            store(dx, at + c, _gathered(many, None, sums, row + c, hop, span, owners), None)
+            store(dx, at + c, _gathered(many, None, sums, row + c, hop, span, cover), None)
             c += 4 * lanes
         while c + lanes <= length:
-            store(dx, at + c, _gathered(one, None, sums, row + c, hop, span, owners), None)
+            store(dx, at + c, _gathered(one, None, sums, row + c, hop, span, cover), None)
             c += lanes
         if c < length:
-            store(dx, at + c, _gathered(one, mask, sums, row + c, hop, span, owners), mask)
+            store(dx, at + c, _gathered(one, mask, sums, row + c, hop, span, cover), mask)
         at += hop
 
 
 @inlined
-def _gathered(like, mask, sums, row, hop, span, owners):  # type: ignore[no-untyped-def]
+def _gathered(like, mask, sums, row, hop, span, cover):  # type: ignore[no-untyped-def]
     total = zero(like)
     for v in range(span[0], span[1]):
-        total = add(total, load(sums, row + peek(owners, v) * hop, like, mask))
+        total = add(total, load(sums, row + peek(cover, v) * hop, like, mask))
     return total
+
+
+class Spread(NamedTuple):
+    """How a row of sums is spread over the columns of dx where windows lie 1 or 2 apart; behind it lie the offsets.
+
+    Columns of even numbers, or all for stride 1, sum the row shifted by each of the first `even` offsets; those of odd
+    numbers by each of the others. Stride 0: column by column, by the cover.
+    """
+
+    stride: int
+    margin: int  # zeros in front of the sums
+    length: int  # of a row of sums
+    even: int
+    all: int
 
 
 @parallel_kernel
 def avg_grad_first(  # type: ignore[no-untyped-def]
-    thread, first, last, dy, dx, starts, owners, scales, scale, sums, offsets, phases, sizes, out, line
+    thread, first, last, dy, dx, covers, factors, sums, planes, spreading
 ):
     """Average gradient, lanes are columns: a task is a row of dx.
 
-    The rows of dy that reach it are summed to one, with a margin of zeros, which then is spread over the columns.
-    `line` is (stride, margin, length of a row of `sums`); for stride 1 and 2 the columns of remainder r sum the row
-    shifted by offsets[phases[r] : phases[r + 1]], for others (stride 0) column by column. `scale` has the factors of
-    the columns, then zeros.
+    The rows of dy that reach it are summed to one, with a margin of zeros, which then is spread over the columns. The
+    factors along the row are followed by zeros, up to a whole vector.
     """
-    D, H, W = sizes
-    start_d, start_h, start_w = starts
-    py, px, ps, pf = address(dy), address(dx), address(sums), address(scale)
-    row, d, h, plane = thread * line[2], first // H % D, first % H, first // (H * D)
+    p, way = fields(Planes, planes), fields(Spread, spreading)
+    H, W, OD, OH, OW = p.H, p.W, p.OD, p.OH, p.OW
+    deep, high, wide = covers
+    factors_d, factors_h, factors_w = factors
+    py, px, ps, pf = address(dy), address(dx), address(sums), address(factors_w)
+    row, d, h, plane = thread * way.length, first // H % p.D, first % H, first // (H * p.D)
     for task in range(first, last):
-        if task > first and h > 0 and _same(start_h, owners[1], h):
-            _copy_row(px, (task - 1) * W, task * W, W)
+        if task > first and h > 0 and _same(high, h):
+            copy(px, task * W, px, (task - 1) * W, W)
         else:
             fresh = True
-            for a in range(start_d[d], start_d[d + 1]):
-                for u in range(start_h[h], start_h[h + 1]):
-                    od, oh = owners[0][a], owners[1][u]
-                    at = ((plane * out[0] + od) * out[1] + oh) * out[2]
-                    _add_row(py, at, pf, scales[0][od] * scales[1][oh], ps, row + line[1], out[2], fresh)
+            for a in range(deep[d], deep[d + 1]):
+                for u in range(high[h], high[h + 1]):
+                    od, oh = deep[a], high[u]
+                    at = ((plane * OD + od) * OH + oh) * OW
+                    _add_row(py, at, pf, factors_d[od] * factors_h[oh], ps, row + way.margin, OW, fresh)
                     fresh = False
             if fresh:
-                clear(ps, row, line[2])
-            if line[0] == 0:
-                _spread_each(ps, row, px, task * W, W, address(start_w), address(owners[2]))
+                clear(ps, row, way.length)
+            if way.stride == 0:
+                _spread_each(ps, row, px, task * W, W, address(wide))
             else:
-                _spread_row(ps, row, px, task * W, W, line[0], address(offsets), address(phases))
-        d, h = next_row(d, h, D, H)
+                _spread_row(ps, row, px, task * W, W, way)
+        d, h = next_row(d, h, p.D, H)
         plane += 1 if d == 0 and h == 0 else 0
 
 
 @kernel
-def _same(start, owners, h):  # type: ignore[no-untyped-def]
+def _same(cover, h):  # type: ignore[no-untyped-def]
     """True if elements h - 1 and h of an axis are held by the same windows."""
-    count = start[h + 1] - start[h]
-    if start[h] - start[h - 1] != count:
+    count = cover[h + 1] - cover[h]
+    if cover[h] - cover[h - 1] != count:
         return False
     different = 0
     for i in range(count):
-        different += owners[start[h] + i] != owners[start[h - 1] + i]
+        different += cover[cover[h] + i] != cover[cover[h - 1] + i]
     return different == 0
-
-
-@kernel
-def _copy_row(x, source, target, length):  # type: ignore[no-untyped-def]
-    like, lanes = zeros(x, 1), lanes_of(x)
-    for c in range(0, length, lanes):
-        if c + lanes <= length:
-            store(x, target + c, load(x, source + c, like, None), None)
-        else:
-            mask = first_lanes(length - c, like)
-            store(x, target + c, load(x, source + c, like, mask), mask)
 
 
 @kernel
@@ -234,15 +244,15 @@ def _add_row(dy, at, scale, factor, sums, row, OW, fresh):  # type: ignore[no-un
 
 
 @kernel
-def _spread_row(sums, row, dx, at, W, stride, offsets, phases):  # type: ignore[no-untyped-def]
+def _spread_row(sums, row, dx, at, W, way):  # type: ignore[no-untyped-def]
     """Columns of dx from a row of sums, for stride 1 or 2, a vector of each remainder at a time."""
-    like, lanes = zeros(dx, 1), lanes_of(dx)
+    like, lanes, stride, offsets = zeros(dx, 1), lanes_of(dx), way.stride, behind(way)
     for j in range(0, (W + stride - 1) // stride, lanes):
-        even = _shifted_sum(like, sums, row + j, offsets, peek(phases, 0), peek(phases, 1))
+        even = _shifted_sum(like, sums, row + j, offsets, 0, way.even)
         if stride == 1:
             _store_some(dx, at + j, even, W - j)
         else:
-            odd = _shifted_sum(like, sums, row + j, offsets, peek(phases, 1), peek(phases, 2))
+            odd = _shifted_sum(like, sums, row + j, offsets, way.even, way.all)
             _store_some(dx, at + 2 * j, pair(even, odd), W - 2 * j)
 
 
@@ -263,40 +273,40 @@ def _store_some(y, i, a, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _spread_each(sums, row, dx, at, W, start, owners):  # type: ignore[no-untyped-def]
+def _spread_each(sums, row, dx, at, W, cover):  # type: ignore[no-untyped-def]
     """Columns of dx from a row of sums, one by one."""
     for w in range(W):
         total = 0.0
-        for i in range(peek(start, w), peek(start, w + 1)):
-            total += peek(sums, row + peek(owners, i))
+        for i in range(peek(cover, w), peek(cover, w + 1)):
+            total += peek(sums, row + peek(cover, i))
         poke(dx, at + w, total)
 
 
 @parallel_kernel
-def lp_grad(thread, first, last, dy, x, y, dx, starts, owners, sizes, out, p):  # type: ignore[no-untyped-def]
-    """l^p gradient, element by element, for any p: a task is a row of dx. Summed in float64."""
-    D, H, W, C = sizes
-    start_d, start_h, start_w = starts
-    pw, po = address(start_w), address(owners[2])
+def lp_grad(thread, first, last, dy, x, y, dx, covers, planes, power):  # type: ignore[no-untyped-def]
+    """l^p gradient, element by element, for any power p: a task is a row of dx. Summed in float64."""
+    p = fields(Planes, planes)
+    H, row = p.H, p.W * p.C
+    deep, high, wide = covers
     px, py, pg, pd = address(x), address(y), address(dy), address(dx)
     for task in range(first, last):
-        d, h, image = task // H % D, task % H, task // (H * D)
-        clear(pd, task * W * C, W * C)
-        for a in range(start_d[d], start_d[d + 1]):
-            for u in range(start_h[h], start_h[h + 1]):
-                line = ((image * out[0] + owners[0][a]) * out[1] + owners[1][u]) * out[2]
-                _add_slopes(px, py, pg, pd, task * W, line, W, C, pw, po, p)
+        d, h, image = task // H % p.D, task % H, task // (H * p.D)
+        clear(pd, task * row, row)
+        for a in range(deep[d], deep[d + 1]):
+            for u in range(high[h], high[h + 1]):
+                line = ((image * p.OD + deep[a]) * p.OH + high[u]) * p.OW
+                _add_slopes(px, py, pg, pd, task * p.W, line, p.W, p.C, address(wide), power)
 
 
 @kernel
-def _add_slopes(x, y, dy, dx, at, line, W, C, start, owners, p):  # type: ignore[no-untyped-def]
+def _add_slopes(x, y, dy, dx, at, line, W, C, cover, p):  # type: ignore[no-untyped-def]
     """Add dy times the slopes of one row of windows to a row of dx."""
     for w in range(W):
         for c in range(C):
             i, total = (at + w) * C + c, 0.0
             size = np.float64(abs(peek(x, i)))
-            for v in range(peek(start, w), peek(start, w + 1)):
-                o = (line + peek(owners, v)) * C + c
+            for v in range(peek(cover, w), peek(cover, w + 1)):
+                o = (line + peek(cover, v)) * C + c
                 if size != 0.0 and peek(y, o) != 0.0:
                     total += peek(dy, o) * _slope(size, np.float64(peek(y, o)), p)
             poke(dx, i, peek(dx, i) + (-total if peek(x, i) < 0 else total))

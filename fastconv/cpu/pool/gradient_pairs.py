@@ -6,32 +6,34 @@ both, for windows of 2; and R[j] and R[j] + R[j+1] for windows of 3.
 
 from __future__ import annotations
 
+from ...simd.fields import fields
 from ...simd.jit import parallel_kernel
 from ...simd.lane_math import add, multiply, pair
 from ...simd.lanes import address, first_lanes, inlined, load, spread, store, zero, zeros
 from ...simd.vector import lanes_of
-from .windows import next_row
+from .kinds import Planes, next_row
 
 
 @parallel_kernel
-def avg_grad_pairs(  # type: ignore[no-untyped-def]
-    thread, first, last, dy, dx, start_d, start_h, owners_d, owners_h, scale_d, scale_h, share, sizes, out, three
-):
-    """A task is a row of dx; `share` is the factor of all columns, the other arguments are as for `avg_grad_first`."""
-    D, H, W = sizes
-    py, px, lanes, like = address(dy), address(dx), lanes_of(dx), zeros(dx, 1)
+def avg_grad_pairs(thread, first, last, dy, dx, covers, factors, planes, three):  # type: ignore[no-untyped-def]
+    """A task is a row of dx; the arguments are as for `avg_grad_first`, the factors along a row all the same."""
+    p = fields(Planes, planes)
+    D, H, W, OD, OH, OW = p.D, p.H, p.W, p.OD, p.OH, p.OW
+    deep, high = covers
+    factors_d, factors_h, factors_w = factors
+    py, px, lanes, like, share = address(dy), address(dx), lanes_of(dx), zeros(dx, 1), factors_w[0]
     d, h, plane = first // H % D, first % H, first // (H * D)
-    whole = min(W // (2 * lanes), max(0, out[2] - 1) // lanes) * lanes
+    whole = min(W // (2 * lanes), max(0, OW - 1) // lanes) * lanes
     for task in range(first, last):
-        rows = start_d[d], start_d[d + 1], start_h[h], start_h[h + 1]
+        rows = deep[d], deep[d + 1], high[h], high[h + 1]
         for j in range(0, (W + 1) // 2, lanes):
             here, behind = zero(like), zero(like)
-            mask, next_mask = first_lanes(out[2] - j, like), first_lanes(out[2] - j - 1, like)
+            mask, next_mask = first_lanes(OW - j, like), first_lanes(OW - j - 1, like)
             for a in range(rows[0], rows[1]):
                 for u in range(rows[2], rows[3]):
-                    od, oh = owners_d[a], owners_h[u]
-                    at = ((plane * out[0] + od) * out[1] + oh) * out[2] + j
-                    factor = spread(scale_d[od] * scale_h[oh] * share, like)
+                    od, oh = deep[a], high[u]
+                    at = ((plane * OD + od) * OH + oh) * OW + j
+                    factor = spread(factors_d[od] * factors_h[oh] * share, like)
                     if j < whole:
                         here = _summed(here, py, at, None, factor)
                         behind = _summed(behind, py, at + 1, None, factor) if three else here

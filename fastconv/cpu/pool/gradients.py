@@ -6,23 +6,28 @@ once, by one thread, in a fixed order of summation. The max gradient scatters wi
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from ...errors import InvalidArgument
 from ...kept import kept
-from ...problem import PoolProblem, Triple
+from ...problem import PoolProblem
+from ...simd.fields import packed
 from ...simd.host import host
 from ...threads import team
-from ...windows import Windows, tables
+from ...windows import Rule, cover_of, table_of
 from . import strips
-from .gradient_kernels import avg_grad_first, avg_grad_last, lp_grad, max_grad
+from .gradient_kernels import Spread, avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .gradient_pairs import avg_grad_pairs
-from .windows import channel_block, covers, spacing
+from .kinds import Way, channel_block, planes_of, side_by_side
+from .pairs import PAIRS, THREES
 
-_NONE = np.zeros(1, np.int64), np.zeros(0, np.int64)
-PAIRS = ((2, 0, 2), (2, 1, 3))  # stride, padding and window of rows that `gradient_pairs` serves
+Tables = tuple[np.ndarray, ...]
+
+_NONE = np.zeros(0, np.int64)
 
 
 def max_pool_grad(problem: PoolProblem, dy: np.ndarray, indices: np.ndarray, dx: np.ndarray) -> None:
@@ -32,8 +37,8 @@ def max_pool_grad(problem: PoolProblem, dy: np.ndarray, indices: np.ndarray, dx:
     """
     if dx.size == 0:
         return
-    images, D, H, W, C = _split(dx, problem.channels_last)
-    plane, outputs = D * H * W, dy.size // (images * C)
+    C, plane, outputs = side_by_side(problem), math.prod(problem.size), math.prod(problem.out)
+    images = dx.size // (plane * C)
     block = channel_block(images, C)
     tasks = images * -(-C // block)
     wrong = np.zeros(1, np.int64)
@@ -53,40 +58,48 @@ def avg_pool_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, *, divis
 
 
 def _mean_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
-    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
-    _, D, H, W, C = _split(dx, channels_last)
-    if dx.size == 0:
-        return
-    scales = _factors(windows, divisor)
-    alike = bool(scales[2].min() == scales[2].max())
-    rows, work = dx.size // (W * C), dx.size + dy.size
-    flat, out = (dy.reshape(-1), dx.reshape(-1)), tuple(rule.out for rule in windows)
-    if C > 1:
-        block = channel_block(rows, C)
-        tasks = rows * -(-C // block)
-        members = team(tasks, work)
-        sums = np.empty(members * out[2] * C, dx.dtype)
-        held = _held(windows, step, (D, H, W))
-        avg_grad_last(members, tasks, *flat, *held, scales, sums, (D, H, W, C), out, block, alike)
-        return
-    (start_d, owners_d), (start_h, owners_h) = (_axis(windows, a, step[a], n) for a, n in enumerate((D, H)))
-    if alike and step[2] == 1 and _spacing(windows, W) in PAIRS:
-        scale_d, scale_h, scale_w = scales
-        three = _spacing(windows, W) == PAIRS[1]
-        avg_grad_pairs(
-            team(rows, work), rows, *flat, start_d, start_h, owners_d, owners_h, scale_d, scale_h, scale_w[0],
-            (D, H, W), out, three,
-        )  # fmt: skip
-        return
+    if dx.size:
+        mean_way(problem, divisor is None).run(problem, dy.reshape(-1), dx.reshape(-1), divisor)
+
+
+@lru_cache(maxsize=512)
+def mean_way(problem: PoolProblem, own: bool) -> Way:
+    """Which kernel serves an average gradient; `own` where each window has the divisor of its table."""
+    third = problem.axes[2]
+    if side_by_side(problem) > 1:
+        return BY_CHANNELS
+    if third.dilation > 1 or not _alike(third, own):
+        return BY_ROWS
+    lie = third.spacing()
+    return BY_PAIRS if lie == PAIRS else BY_THREES if lie == THREES else BY_ROWS
+
+
+def _by_channels(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
+    C, width = problem.C, problem.size[2]
+    rows = dx.size // (width * C)
+    block = channel_block(rows, C)
+    tasks = rows * -(-C // block)
+    members = team(tasks, dx.size + dy.size)
+    sums = np.empty(members * problem.out[2] * C, dx.dtype)
+    covers, factors, alike = _covers(problem), _factors(problem, divisor), _alike(problem.axes[2], divisor is None)
+    avg_grad_last(members, tasks, dy, dx, covers, factors, sums, planes_of(problem), block, alike)
+
+
+def _by_pairs(three: bool, problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
+    rows, factors = dx.size // problem.size[2], _factors(problem, divisor)
+    covers = cover_of(problem.axes[0]), cover_of(problem.axes[1])
+    avg_grad_pairs(team(rows, dx.size + dy.size), rows, dy, dx, covers, factors, planes_of(problem), three)
+
+
+def _by_rows(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
     lanes = host().lanes(dx.itemsize)
-    line, offsets, phases = _spread_line(windows, step[2], W, lanes)
-    start_w, owners_w = _NONE if line[0] else _axis(windows, 2, step[2], W)  # told by `offsets` for strides 1 and 2
-    held = (start_d, start_h, start_w), (owners_d, owners_h, owners_w)
-    members = team(rows, work)
-    sums = np.zeros(members * line[2], dx.dtype)
-    scale = np.zeros(-(-out[2] // lanes) * lanes)
-    scale[: out[2]] = scales[2]
-    avg_grad_first(members, rows, *flat, *held, scales, scale, sums, offsets, phases, (D, H, W), out, line)
+    rows, (spread, numbers) = dx.size // problem.size[2], _spread(problem.axes[2], lanes)
+    members = team(rows, dx.size + dy.size)
+    sums = np.zeros(members * spread.length, dx.dtype)
+    covers = _covers(problem, wide=spread.stride == 0)
+    avg_grad_first(
+        members, rows, dy, dx, covers, _factors(problem, divisor, lanes), sums, planes_of(problem), numbers
+    )  # fmt: skip
 
 
 def lp_pool_grad(
@@ -100,16 +113,13 @@ def lp_pool_grad(
 
 
 def _norm_grad(problem: PoolProblem, dy: np.ndarray, x: np.ndarray, y: np.ndarray, dx: np.ndarray, p: float) -> None:
-    windows, step, channels_last = problem.axes, problem.dilation, problem.channels_last
     if dx.size == 0:
         return
     if (p == 1 or p == 2) and _simple_norm_grad(problem, dy, x, y, dx, int(p)):
         return
-    _, D, H, W, C = _split(dx, channels_last)
     flat = tuple(a.reshape(-1) for a in (dy, x, y, dx))
-    rows = dx.size // (W * C)
-    held = _held(windows, step, (D, H, W))
-    lp_grad(team(rows, 8 * dx.size), rows, *flat, *held, (D, H, W, C), problem.out, float(p))
+    rows = dx.size // (problem.size[2] * side_by_side(problem))
+    lp_grad(team(rows, 8 * dx.size), rows, *flat, _covers(problem), planes_of(problem), float(p))
 
 
 def _simple_norm_grad(
@@ -140,8 +150,7 @@ def _simple_norm_grad(
 
 def _met(problem: PoolProblem, dx: np.ndarray) -> Any:
     """Where a product with x counts: anywhere (True), or not at elements that no window holds, be they NaN or Inf."""
-    starts, _ = _held(problem.axes, problem.dilation, problem.size)
-    d, h, w = (start[1:] > start[:-1] for start in starts)
+    d, h, w = (np.diff(cover[: cover[0]]) > 0 for cover in _covers(problem))
     if d.all() and h.all() and w.all():
         return True
     met = d[:, None, None] & h[:, None] & w
@@ -154,57 +163,62 @@ def _keeps(shares: np.ndarray) -> bool:
     return bool(smallest > 1e-280 and np.max(shares) < 1e280)
 
 
-def _split(dx: np.ndarray, channels_last: bool) -> tuple[int, int, int, int, int]:
-    """dx as (planes or images, D, H, W, channels that lie side by side)."""
-    if channels_last:
-        return dx.shape  # type: ignore[return-value]
-    return dx.shape[0] * dx.shape[1], dx.shape[2], dx.shape[3], dx.shape[4], 1
-
-
-def _factors(windows: Windows, divisor: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _factors(problem: PoolProblem, divisor: float | None, lanes: int = 1) -> Tables:
     """For the three axes the factors of the windows: what a window's dy is multiplied by is their product."""
-    first, second, third = (_shares(windows, axis, divisor is None) for axis in range(3))
-    return first if divisor is None else first / divisor, second, third
+    own = divisor is None
+    first, second, third = problem.axes
+    deep = _shares(first, own, 1)
+    return deep if divisor is None else deep / divisor, _shares(second, own, 1), _shares(third, own, lanes)
 
 
 @kept
-def _shares(windows: Windows, axis: int, by_table: bool) -> np.ndarray:
-    """The reciprocals of the divisors of an axis, or ones."""
-    table = tables(windows)[axis]
-    return 1.0 / np.maximum(table[:, 2], 1) if by_table else np.ones(len(table))
-
-
-def _held(windows: Windows, step: Triple, size: Triple) -> tuple[Any, Any]:
-    """For the three axes the starts, and the owners: see `covers`."""
-    starts, owners = zip(*(_axis(windows, a, step[a], size[a]) for a in range(3)), strict=True)
-    return starts, owners
+def _shares(rule: Rule, own: bool, lanes: int) -> np.ndarray:
+    """The reciprocals of the divisors of an axis, or ones; then zeros, up to a multiple of the lanes."""
+    shares = np.zeros(-(-rule.out // lanes) * lanes)
+    shares[: rule.out] = 1.0 / np.maximum(table_of(rule)[:, 2], 1) if own else 1.0
+    return shares
 
 
 @kept
-def _axis(windows: Windows, axis: int, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    return covers(tables(windows)[axis], step, size)  # type: ignore[no-any-return]
+def _alike(rule: Rule, own: bool) -> bool:
+    """Whether all windows of an axis have one factor."""
+    shares = _shares(rule, own, 1)
+    return bool(shares.min() == shares.max())
+
+
+def _covers(problem: PoolProblem, wide: bool = True) -> Tables:
+    """For the three axes which windows hold an element; for the last, if not `wide`, nothing that is looked at."""
+    first, second, third = problem.axes
+    return cover_of(first), cover_of(second), cover_of(third) if wide else _NONE
 
 
 @kept
-def _spacing(windows: Windows, width: int) -> tuple[int, int, int]:
-    """`spacing` of an axis without dilation."""
-    return spacing(tables(windows)[2], 1, width)
-
-
-@kept
-def _spread_line(windows: Windows, step: int, width: int, lanes: int) -> tuple[Any, np.ndarray, np.ndarray]:
-    """How `avg_grad_first` spreads a row of sums: (line, offsets, phases), see there."""
-    table = tables(windows)[2]
-    rounded = -(-len(table) // lanes) * lanes
-    stride, before, window = spacing(table, step, width)
-    if stride not in (1, 2):
-        return (0, 0, rounded), np.zeros(0, np.int64), np.zeros(1, np.int64)
-    lists = []
-    for r in range(stride):
-        places = r + before - step * np.arange(window - 1, -1, -1, dtype=np.int64)
-        lists.append(places[places % stride == 0] // stride)
+def _spread(rule: Rule, lanes: int) -> tuple[Spread, np.ndarray]:
+    """How `avg_grad_first` spreads a row of sums, also as numbers with the offsets behind."""
+    rounded, lie = -(-rule.out // lanes) * lanes, rule.spacing()
+    if lie is None or lie.stride > 2:
+        spread = Spread(stride=0, margin=0, length=rounded, even=0, all=0)
+        return spread, packed(spread)
+    places = lie.before - rule.dilation * np.arange(lie.kernel - 1, -1, -1, dtype=np.int64)
+    lists = [(r + places)[(r + places) % lie.stride == 0] // lie.stride for r in range(lie.stride)]
     offsets = np.concatenate(lists)
     margin = max(0, -int(offsets.min()))
-    blocks = -(-width // (stride * lanes)) * lanes
+    blocks = -(-rule.size // (lie.stride * lanes)) * lanes
     length = margin + max(rounded, blocks + max(0, int(offsets.max())))
-    return (stride, margin, length), offsets + margin, np.cumsum([0, *map(len, lists)])
+    spread = Spread(lie.stride, margin, length, len(lists[0]), len(offsets))
+    return spread, packed(spread, offsets + margin)
+
+
+BY_CHANNELS = Way(
+    avg_grad_last, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
+    lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
+)  # fmt: skip
+BY_PAIRS = Way(avg_grad_pairs, partial(_by_pairs, False), "windows of 2 columns, everything in registers")
+BY_THREES = Way(
+    avg_grad_pairs, partial(_by_pairs, True), "windows of 3 around every other column, everything in registers"
+)
+BY_ROWS = Way(
+    avg_grad_first, _by_rows, "lanes are columns, the rows of dy that meet are summed first",
+    lambda problem, dtype: _spread(problem.axes[2], host().lanes(dtype.itemsize))[0].length * dtype.itemsize,
+)  # fmt: skip
+SCATTER = Way(max_grad, max_pool_grad, "every dy is added to the element that won, one plane a thread")

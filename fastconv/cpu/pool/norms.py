@@ -11,61 +11,57 @@ import math
 
 import numpy as np
 
+from ...problem import PoolProblem
+from ...simd.fields import fields
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lanes import address, peek, poke
 from ...threads import team
-from ...windows import Windows, tables
-from .windows import shape_of, taps_of
-
-Triple = tuple[int, int, int]
+from .kinds import Planes, planes_of, side_by_side, tables_of, taps_of
 
 
 def scale_where(
-    outside: tuple[float, float], known: np.ndarray, x: np.ndarray, y: np.ndarray, windows: Windows, step: Triple,
-    channels_last: bool, p: float,
-) -> None:  # fmt: skip
+    problem: PoolProblem, outside: tuple[float, float], known: np.ndarray, x: np.ndarray, y: np.ndarray, p: float
+) -> None:
     """Write the norm of each window anew whose `known` number lies outside of two bounds; NaN is right as it is."""
     low, high = outside
     if y.size == 0 or (np.fmin.reduce(known, axis=None) >= low and np.fmax.reduce(known, axis=None) <= high):
         return
-    C, sizes, channels_last = shape_of(x, channels_last)
-    side = C if channels_last else 1  # channels that lie side by side
-    tasks = y.size // (side * windows[2].out)
-    flat = known.reshape(-1), x.reshape(-1), y.reshape(-1)
-    _scale(team(tasks, y.size * taps_of(windows)), tasks, *flat, tables(windows), (*sizes, side), step, p, low, high)
+    tasks = problem.N * problem.C // side_by_side(problem) * problem.out[0] * problem.out[1]
+    flat, members = (known.reshape(-1), x.reshape(-1), y.reshape(-1)), team(tasks, y.size * taps_of(problem))
+    _scale(members, tasks, *flat, tables_of(problem), planes_of(problem), p, low, high)
 
 
 @parallel_kernel
-def _scale(thread, first, last, known, x, y, tables, sizes, step, p, low, high):  # type: ignore[no-untyped-def]
+def _scale(thread, first, last, known, x, y, tables, planes, power, low, high):  # type: ignore[no-untyped-def]
     """Each task: a row of windows."""
-    D, H, W, C = sizes
+    p = fields(Planes, planes)
     td, th, tw = tables
-    numbers, px, py, OW = address(known), address(x), address(y), tw.shape[0]
-    steps = step[0] * H * W * C, step[1] * W * C, step[2] * C
+    numbers, px, py, C, OD, OH, OW = address(known), address(x), address(y), p.C, p.OD, p.OH, p.OW
+    hops = p.hop_d * C, p.hop_h * C, p.hop_w * C
     for task in range(first, last):
-        od, oh, image = task // th.shape[0] % td.shape[0], task % th.shape[0], task // (th.shape[0] * td.shape[0])
-        corner = ((image * D + td[od, 0]) * H + th[oh, 0]) * W
+        od, oh, image = task // OH % OD, task % OH, task // (OH * OD)
+        corner = ((image * p.D + td[od, 0]) * p.H + th[oh, 0]) * p.W
         for ow in range(OW):
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             for c in range(C):
                 o = (task * OW + ow) * C + c
                 if peek(numbers, o) < low or peek(numbers, o) > high:
-                    poke(py, o, _norm(px, (corner + tw[ow, 0]) * C + c, count, steps, p))
+                    poke(py, o, _norm(px, (corner + tw[ow, 0]) * C + c, count, hops, power))
 
 
 @kernel
-def _norm(x, at, count, steps, p):  # type: ignore[no-untyped-def]
+def _norm(x, at, count, hops, p):  # type: ignore[no-untyped-def]
     """The norm of one window that holds no NaN."""
     largest, total = 0.0, 0.0
     for a in range(count[0]):
         for u in range(count[1]):
             for v in range(count[2]):
-                largest = max(largest, np.float64(abs(peek(x, at + a * steps[0] + u * steps[1] + v * steps[2]))))
+                largest = max(largest, np.float64(abs(peek(x, at + a * hops[0] + u * hops[1] + v * hops[2]))))
     if largest == 0.0 or largest == math.inf:
         return largest
     for a in range(count[0]):
         for u in range(count[1]):
             for v in range(count[2]):
-                size = np.float64(abs(peek(x, at + a * steps[0] + u * steps[1] + v * steps[2])))
+                size = np.float64(abs(peek(x, at + a * hops[0] + u * hops[1] + v * hops[2])))
                 total += (size / largest) ** p
     return largest * total ** (1.0 / p)

@@ -12,7 +12,8 @@ import math
 import numpy as np
 
 from ...kept import kept
-from ...simd.host import host
+from ...problem import PoolProblem
+from ...simd.fields import behind, fields
 from ...simd.jit import kernel, parallel_kernel
 from ...simd.lane_math import add, beats, convert, largest, pick
 from ...simd.lanes import (
@@ -30,51 +31,48 @@ from ...simd.lanes import (
     zeros,
 )
 from ...simd.vector import lanes_of
-from ...threads import team
-from ...windows import Windows, tables
-from .channels_first import clear_row, deal, deal_all
-from .windows import CHEAPER, channel_block, deal_plan, longest_run, next_row, shape_of, taps_of
+from ...windows import Rule, table_of
+from .kinds import Planes, Way, next_row, planes_of, shared_blocks, shared_rows, tables_of
+from .phases import Phases, clear_row, deal, deal_for, deal_rest
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30
 
+# Elements along the row of the largest window that is dealt: its taps have a table.
+LARGEST = 1 << 16
 
-def argmax(
-    x: np.ndarray,
-    y: np.ndarray,
-    indices: np.ndarray,
-    windows: Windows,
-    *,
-    step: tuple[int, int, int],
-    channels_last: bool,
-) -> None:
-    """Write every window's maximum to y and its place to `indices`; see `pool.max_pool`."""
-    C, sizes, channels_last = shape_of(x, channels_last)
-    flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
-    rows, work, table = y.size // (C * windows[2].out), y.size * taps_of(windows), tables(windows)
-    unit = np.int32(0) if math.prod(sizes) <= NARROW else np.int64(0)
-    if channels_last:
-        block = channel_block(rows, C)
-        tasks, run = rows * -(-C // block), longest_run(table[2])
-        argmax_last(team(tasks, work // CHEAPER), tasks, *flat, table, run, (*sizes, C), step, block, unit)
-        return
-    tasks = rows * C
-    members = team(tasks, work)
-    plan = deal_plan(windows, step[2], sizes[2], host().lanes(x.itemsize))
-    if plan is None:
-        argmax_regions(members, tasks, *flat, table, sizes, step)
-        return
-    phase = plan.line[3]
-    scratch, places = np.empty(members * (2 * plan.length + phase), x.dtype), np.empty(members * phase, unit.dtype)
-    starts = _starts(windows, phase, unit.dtype)
-    td, th, _ = table
-    argmax_rows(members, tasks, *flat, td, th, starts, scratch, places, plan.taps, sizes, step, plan.line, unit)
+
+def by_channels(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+    """Write every window's maximum to y and its place to `indices`, where channels lie side by side."""
+    members, tasks, block = shared_blocks(problem, y)
+    argmax_last(members, tasks, x, y, indices, tables_of(problem), planes_of(problem), block, unit_of(problem))
+
+
+def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+    """Write every window's maximum to y and its place to `indices`, for windows that are alike."""
+    (members, tasks), dealt, unit = shared_rows(problem, y), deal_for(problem, x.dtype), unit_of(problem)
+    length = dealt.phases.length
+    scratch, places = np.empty(members * (2 * dealt.row + length), x.dtype), np.empty(members * length, unit.dtype)
+    td, th, starts = table_of(problem.axes[0]), table_of(problem.axes[1]), _starts(problem.axes[2], length, unit.dtype)
+    argmax_rows(
+        members, tasks, x, y, indices, td, th, starts, scratch, places, planes_of(problem), dealt.numbers, unit
+    )  # fmt: skip
+
+
+def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+    """Write every window's maximum to y and its place to `indices`, for windows of any shape."""
+    argmax_regions(*shared_rows(problem, y), x, y, indices, tables_of(problem), planes_of(problem))
+
+
+def unit_of(problem: PoolProblem) -> np.generic:
+    """A number of the dtype in which places are counted."""
+    return np.int32(0) if math.prod(problem.size) <= NARROW else np.int64(0)
 
 
 @kept
-def _starts(windows: Windows, length: int, dtype: np.dtype) -> np.ndarray:
+def _starts(rule: Rule, length: int, dtype: np.dtype) -> np.ndarray:
     """The first real column of every window; far below 0 for a window without any, and beyond the last window."""
-    table = tables(windows)[2]
+    table = table_of(rule)
     starts = np.full(length, -NARROW if dtype.itemsize == 4 else -(1 << 61), dtype)
     held = np.flatnonzero(table[:, 1])
     starts[held] = table[held, 0]
@@ -82,92 +80,92 @@ def _starts(windows: Windows, length: int, dtype: np.dtype) -> np.ndarray:
 
 
 @parallel_kernel
-def argmax_last(thread, first, last, x, y, indices, tables, run, sizes, step, block, unit):  # type: ignore[no-untyped-def]
-    """Channels-last: tasks are output rows times blocks of `block` channels; `run` is the last table's longest run."""
-    D, H, W, C = sizes
+def argmax_last(thread, first, last, x, y, indices, tables, planes, block, unit):  # type: ignore[no-untyped-def]
+    """Channels-last: tasks are output rows times blocks of `block` channels."""
+    p = fields(Planes, planes)
+    H, W, C, OD, OH, OW = p.H, p.W, p.C, p.OD, p.OH, p.OW
     td, th, tw = tables
     px, py, pi = address(x), address(y), address(indices)
-    OD, OH, OW = td.shape[0], th.shape[0], tw.shape[0]
     parts = (C + block - 1) // block
-    stride = step[0] * H * W, step[1] * W, step[2]
+    hops = p.hop_d, p.hop_h, p.hop_w
     for task in range(first, last):
         row = task // parts
         od, oh, n = row // OH % OD, row % OH, row // (OH * OD)
         channels = task % parts * block, min(C, (task % parts + 1) * block)
         ow = 0
         while ow < OW:
-            pixels = run[1] - run[0] if ow == run[0] else 1
+            pixels = p.run.last - p.run.first if ow == p.run.first else 1
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             place = (td[od, 0] * H + th[oh, 0]) * W + tw[ow, 0]
             o = (row * OW + ow) * C
-            _argmax_run(px, py, pi, n * D * H * W * C, place, o, pixels, run[2], C, channels, count, stride, unit)
+            _argmax_run(px, py, pi, n * p.D * H * W * C, place, o, pixels, p.run.stride, C, channels, count, hops, unit)
             ow += pixels
 
 
 @kernel
-def _argmax_run(x, y, indices, base, place, o, pixels, hop, C, channels, count, stride, unit):  # type: ignore[no-untyped-def]
-    """A row of windows `hop` apart: channels two vectors at a time, then one, then part of one."""
+def _argmax_run(x, y, indices, base, place, o, pixels, stride, C, channels, count, hops, unit):  # type: ignore[no-untyped-def]
+    """A row of windows `stride` apart: channels two vectors at a time, then one, then part of one."""
     many, one, lanes = zeros(x, 2), zeros(x, 1), lanes_of(x)
     mask = first_lanes((channels[1] - channels[0]) % lanes, one)
     for _ in range(pixels):
         c = channels[0]
         while c + 2 * lanes <= channels[1]:
-            _argmax_window(many, None, x, y, indices, base + c, place, o + c, count, stride, C, unit)
+            _argmax_window(many, None, x, y, indices, base + c, place, o + c, count, hops, C, unit)
             c += 2 * lanes
         while c + lanes <= channels[1]:
-            _argmax_window(one, None, x, y, indices, base + c, place, o + c, count, stride, C, unit)
+            _argmax_window(one, None, x, y, indices, base + c, place, o + c, count, hops, C, unit)
             c += lanes
         if c < channels[1]:
-            _argmax_window(one, mask, x, y, indices, base + c, place, o + c, count, stride, C, unit)
-        place += hop
+            _argmax_window(one, mask, x, y, indices, base + c, place, o + c, count, hops, C, unit)
+        place += stride
         o += C
 
 
 @inlined
-def _argmax_window(like, mask, x, y, indices, base, place, o, count, stride, C, unit):  # type: ignore[no-untyped-def]
+def _argmax_window(like, mask, x, y, indices, base, place, o, count, hops, C, unit):  # type: ignore[no-untyped-def]
     best = lowest(like)
     where = numbers(place if count[0] * count[1] * count[2] > 0 else -1, 0, like, unit)
     for a in range(count[0]):
         for u in range(count[1]):
-            i = place + a * stride[0] + u * stride[1]
+            i = place + a * hops[0] + u * hops[1]
             for _ in range(count[2]):
                 value = load(x, base + i * C, like, mask)
                 wins = beats(value, best)
                 best = pick(wins, value, best)
                 where = pick(wins, spread(i, where), where)
-                i += stride[2]
+                i += hops[2]
     store(y, o, best, mask)
     store(indices, o, convert(where, indices), mask)
 
 
 @parallel_kernel
 def argmax_rows(  # type: ignore[no-untyped-def]
-    thread, first, last, x, y, indices, td, th, starts, scratch, places, taps, sizes, step, line, unit
+    thread, first, last, x, y, indices, td, th, starts, scratch, places, planes, dealing, unit
 ):
     """Channels-first, windows a stride apart: a task is an output row.
 
-    `scratch`, `taps` and `line` are as for `reduce_rows`, but `scratch` has one more row for each thread, the best so
-    far, and `places` a row of their places; `starts` has the first real column of each window, or a number so far below
-    0 that no place makes up for it. `unit` has the dtype of places.
+    `scratch` is as for `reduce_rows`, but has one more row for each thread, the best so far, and `places` a row of
+    their places; `starts` has the first real column of each window, or a number so far below 0 that no place makes up
+    for it. `unit` has the dtype of places.
     """
-    D, H, W = sizes
-    px, ps, pp, pt, length = address(x), address(scratch), address(places), address(taps), line[0] * line[3]
-    row = thread * (2 * length + line[3])
-    phases, best, where = row if line[0] == 1 else row + length, row + 2 * length, thread * line[3]
+    p, phases = fields(Planes, planes), fields(Phases, dealing)
+    px, ps, pp, pt = address(x), address(scratch), address(places), behind(phases)
+    length, H, W, OD, OH, OW = phases.stride * phases.length, p.H, p.W, p.OD, p.OH, p.OW
+    row = thread * (2 * length + phases.length)
+    dealt, best, where = row if phases.stride == 1 else row + length, row + 2 * length, thread * phases.length
     clear_row(ps, row, 2 * length, True)
-    OD, OH = td.shape[0], th.shape[0]
-    plane, od, oh = first // (OH * OD) * D * H * W, first // OH % OD, first % OH
+    plane, od, oh = first // (OH * OD) * p.D * H * W, first // OH % OD, first % OH
     for task in range(first, last):
         place = (td[od, 0] * H + th[oh, 0]) * W
-        _start(ps, best, address(starts), pp, where, line[4], place, td[od, 1] * th[oh, 1] == 0)
+        _start(ps, best, address(starts), pp, where, OW, place, td[od, 1] * th[oh, 1] == 0)
         for a in range(td[od, 1]):
             for u in range(th[oh, 1]):
-                at = place + a * step[0] * H * W + u * step[1] * W
-                _deal_row(px, plane + at, ps, row, phases, line)
-                _update(ps, phases, best, pp, where, pt, taps.size, line, at - line[1], step[2], unit)
-        _finish(ps, best, address(y), pp, where, address(indices), task * line[4], line[4])
+                at = place + a * p.hop_d + u * p.hop_h
+                _deal_row(px, plane + at, ps, row, dealt, phases)
+                _update(ps, dealt, best, pp, where, pt, phases, at - phases.before, p.hop_w, unit)
+        _finish(ps, best, address(y), pp, where, address(indices), task * OW, OW)
         od, oh = next_row(od, oh, OD, OH)
-        plane += D * H * W if od == 0 and oh == 0 else 0
+        plane += p.D * H * W if od == 0 and oh == 0 else 0
 
 
 @inlined
@@ -181,29 +179,29 @@ def _start(row, best, starts, places, where, OW, place, empty):  # type: ignore[
 
 
 @kernel
-def _deal_row(x, at, scratch, row, phases, line):  # type: ignore[no-untyped-def]
+def _deal_row(x, at, scratch, row, dealt, phases):  # type: ignore[no-untyped-def]
     """Deal one row of x; columns are visited from the leading padding on."""
-    like, c = zeros(scratch, 2), -line[1]
-    while c < line[2]:
-        if c >= 0 and c + lane_count(like) <= line[2]:
+    like, c = zeros(scratch, 2), -phases.before
+    while c < phases.used:
+        if c >= 0 and c + lane_count(like) <= phases.used:
             value = load(x, at + c, like, None)
         else:
-            mask = lanes_between(-c, line[2] - c, like)
+            mask = lanes_between(-c, phases.used - c, like)
             value = pick(mask, load(x, at + c, like, mask), lowest(like))
-        deal(value, scratch, row, phases, line, c + line[1])
+        deal(value, scratch, row, dealt, phases, c + phases.before)
         c += lane_count(like)
-    deal_all(scratch, row, phases, line)
+    deal_rest(scratch, row, dealt, phases)
 
 
 @inlined
-def _update(row, phases, best, places, where, taps, count, line, start, step, unit):  # type: ignore[no-untyped-def]
+def _update(row, dealt, best, places, where, taps, phases, start, step, unit):  # type: ignore[no-untyped-def]
     """Let the elements of one row compete: tap v of window i is number start + i*stride + v*step."""
     like = zeros(row, 1)
-    for j in range(0, line[4], lanes_of(row)):
+    for j in range(0, phases.out, lanes_of(row)):
         champion, home = load(row, best + j, like, None), load(places, where + j, like, None)
-        number = numbers(start + j * line[0], line[0], like, unit)
-        for v in range(count):
-            value = load(row, phases + peek(taps, v) + j, like, None)
+        number = numbers(start + j * phases.stride, phases.stride, like, unit)
+        for v in range(phases.taps):
+            value = load(row, dealt + peek(taps, v) + j, like, None)
             wins = beats(value, champion)
             champion = pick(wins, value, champion)
             home = pick(wins, add(number, spread(v * step, number)), home)
@@ -223,25 +221,34 @@ def _finish(row, best, y, places, where, indices, o, OW):  # type: ignore[no-unt
 
 
 @parallel_kernel
-def argmax_regions(thread, first, last, x, y, indices, tables, sizes, step):  # type: ignore[no-untyped-def]
+def argmax_regions(thread, first, last, x, y, indices, tables, planes):  # type: ignore[no-untyped-def]
     """Channels-first, windows of any shape, element by element: a task is an output row."""
-    D, H, W = sizes
+    p = fields(Planes, planes)
     td, th, tw = tables
-    OD, OH, OW = td.shape[0], th.shape[0], tw.shape[0]
-    px = address(x)
+    px, OD, OH, OW = address(x), p.OD, p.OH, p.OW
     neutral = lowest(px)
     for task in range(first, last):
-        od, oh, plane = task // OH % OD, task % OH, task // (OH * OD) * D * H * W
+        od, oh, plane = task // OH % OD, task % OH, task // (OH * OD) * p.D * p.H * p.W
         for ow in range(OW):
             count = td[od, 1], th[oh, 1], tw[ow, 1]
-            place = (td[od, 0] * H + th[oh, 0]) * W + tw[ow, 0]
+            place = (td[od, 0] * p.H + th[oh, 0]) * p.W + tw[ow, 0]
             best, where = neutral, place if count[0] * count[1] * count[2] > 0 else -1
             for a in range(count[0]):
                 for u in range(count[1]):
-                    i = place + (a * step[0] * H + u * step[1]) * W
+                    i = place + a * p.hop_d + u * p.hop_h
                     for _ in range(count[2]):
                         value = peek(px, plane + i)
                         if value > best or (np.isnan(value) and not np.isnan(best)):
                             best, where = value, i
-                        i += step[2]
+                        i += p.hop_w
             y[task * OW + ow], indices[task * OW + ow] = best, where
+
+
+def _scratch(problem: PoolProblem, dtype: np.dtype) -> int:
+    dealt = deal_for(problem, dtype)
+    return (2 * dealt.row + dealt.phases.length) * dtype.itemsize + dealt.phases.length * unit_of(problem).itemsize
+
+
+BY_CHANNELS = Way(argmax_last, by_channels, "lanes are channels, windows one after the other")
+BY_ROWS = Way(argmax_rows, by_rows, "lanes are columns, rows compete one after the other", _scratch)
+BY_REGIONS = Way(argmax_regions, by_regions, "windows that are unlike, element by element")

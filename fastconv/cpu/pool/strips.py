@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...problem import PoolProblem
-from ...windows import Windows
+from ...windows import Rule
 
 LONGEST = 1 << 16  # windows, or elements, of an axis that one table may describe
 LEAST = 1 << 12  # of a strip
@@ -25,12 +25,17 @@ Kernel = Callable[..., Any]
 
 
 class Strip(NamedTuple):
-    """One strip along an axis of an array: its outputs, its elements, and its windows."""
+    """One strip along an axis of an array: its outputs, its elements, and the pool of them."""
 
     axis: int  # 0, 1 or 2, the depth first
     outputs: slice
     elements: slice
-    windows: Windows
+    problem: PoolProblem
+
+    def part(self, a: np.ndarray, elements: bool) -> np.ndarray:
+        """The strip of an array with three spatial axes: of its elements, or of its outputs."""
+        before = self.axis + (1 if self.problem.channels_last else 2)
+        return a[(*(slice(None),) * before, self.elements if elements else self.outputs)]
 
 
 def pool(kernel: Kernel, problem: PoolProblem, x: Any, *results: Any, **options: Any) -> None:
@@ -38,78 +43,78 @@ def pool(kernel: Kernel, problem: PoolProblem, x: Any, *results: Any, **options:
 
     The results are y and, for maxima, their places or None.
     """
-    strips, last = _by_outputs(problem.axes, x), problem.channels_last
-    if not strips:
+    if max(problem.out) <= LONGEST:
         kernel(problem, x, *results, **options)
-    for strip in strips:
-        part = np.ascontiguousarray(_part(x, strip.axis, strip.elements, last))
-        wanted = [None if a is None else _part(a, strip.axis, strip.outputs, last) for a in results]
+        return
+    for strip in by_outputs(problem):
+        wanted = [None if a is None else strip.part(a, elements=False) for a in results]
         places = [None if a is None else _contiguous(a) for a in wanted]
-        pool(kernel, replace(problem, axes=strip.windows), part, *places, **options)
+        pool(kernel, strip.problem, np.ascontiguousarray(strip.part(x, elements=True)), *places, **options)
         for number, (target, place) in enumerate(zip(wanted, places, strict=True)):
             if target is None or place is None:
                 continue
             if number == 1:
-                _renumber(place, _size(part, last), _size(x, last), strip)
+                _renumber(place, problem, strip)
             if place is not target:
                 target[...] = place
 
 
 def gradient(kernel: Kernel, problem: PoolProblem, *arrays: Any, **options: Any) -> None:
     """``kernel(problem, *arrays, ...)`` in strips of the input: arrays are dy and dx, or dy, x, y and dx."""
-    strips, last = _by_elements(problem.axes, arrays[-1]), problem.channels_last
-    if not strips:
+    if max(problem.size) <= LONGEST:
         kernel(problem, *arrays, **options)
-    for strip in strips:
-        parts = [_part(a, strip.axis, (strip.outputs, strip.elements)[i % 2], last) for i, a in enumerate(arrays)]
+        return
+    for strip in by_elements(problem):
+        parts = [strip.part(a, elements=i % 2 == 1) for i, a in enumerate(arrays)]
         place = _contiguous(parts[-1])
-        if strip.windows[strip.axis].out == 0:
+        if strip.problem.out[strip.axis] == 0:
             place[...] = 0
         else:
             given = map(np.ascontiguousarray, parts[:-1])
-            gradient(kernel, replace(problem, axes=strip.windows), *given, place, **options)
+            gradient(kernel, strip.problem, *given, place, **options)
         if place is not parts[-1]:
             parts[-1][...] = place
 
 
-def _by_outputs(windows: Windows, x: np.ndarray) -> list[Strip]:
-    """Strips of the axis with most windows, none if these are few enough."""
-    axis = max(range(3), key=lambda a: windows[a].out)
-    rule = windows[axis]
-    if rule.out <= LONGEST:
-        return []
-    rows = x.size // rule.out  # a strip of so many outputs has about so many elements each
+def typical(problem: PoolProblem) -> PoolProblem:
+    """The pool of a strip in the middle; the problem itself if it is not cut in strips."""
+    gradient = problem.op.endswith("_grad")
+    if max(problem.size if gradient else problem.out) <= LONGEST:
+        return problem
+    strips = by_elements(problem) if gradient else by_outputs(problem)
+    return typical(strips[len(strips) // 2].problem)
+
+
+def by_outputs(problem: PoolProblem) -> list[Strip]:
+    """Strips of the axis with most windows."""
+    axis = max(range(3), key=problem.out.__getitem__)
+    rule = problem.axes[axis]
+    rows = math.prod(problem.x_shape3) // rule.out  # a strip of so many outputs has about so many elements each
     strips = []
     step = max(LEAST, min(LONGEST, TOGETHER // max(1, rows)))
     for first in range(0, rule.out, step):
         part, low, high = rule.outputs(first, min(rule.out, first + step))
-        strips.append(Strip(axis, slice(first, first + step), slice(low, high), _with(windows, axis, part)))
+        strips.append(Strip(axis, slice(first, first + step), slice(low, high), _with(problem, axis, part)))
     return strips
 
 
-def _by_elements(windows: Windows, dx: np.ndarray) -> list[Strip]:
-    """Strips of the axis with most elements, each with all windows that reach it; none if these are few enough."""
-    axis = max(range(3), key=lambda a: windows[a].size)
-    rule = windows[axis]
-    if rule.size <= LONGEST:
-        return []
+def by_elements(problem: PoolProblem) -> list[Strip]:
+    """Strips of the axis with most elements, each with all windows that reach it."""
+    axis = max(range(3), key=problem.size.__getitem__)
+    rule = problem.axes[axis]
     held = rule.kernel // rule.stride  # windows that hold an element: a table tells them all
     strips = []
-    step = max(LEAST, min(LONGEST, TOGETHER // max(1, held, dx.size // rule.size)))
+    step = max(LEAST, min(LONGEST, TOGETHER // max(1, held, math.prod(problem.x_shape3) // rule.size)))
     for low in range(0, rule.size, step):
         high = min(rule.size, low + step)
         part, first, end = rule.elements(low, high)
-        strips.append(Strip(axis, slice(first, end), slice(low, high), _with(windows, axis, part)))
+        strips.append(Strip(axis, slice(first, end), slice(low, high), _with(problem, axis, part)))
     return strips
 
 
-def _with(windows: Windows, axis: int, part: Any) -> Windows:
-    return tuple(part if a == axis else rule for a, rule in enumerate(windows))  # type: ignore[return-value]
-
-
-def _part(a: np.ndarray, axis: int, part: slice, last: bool) -> np.ndarray:
-    """A part of an array with three spatial axes along one of them."""
-    return a[(*(slice(None),) * (axis + (1 if last else 2)), part)]
+def _with(problem: PoolProblem, axis: int, part: Rule) -> PoolProblem:
+    first, second, third = (part if a == axis else rule for a, rule in enumerate(problem.axes))
+    return replace(problem, axes=(first, second, third))
 
 
 def _contiguous(a: np.ndarray) -> np.ndarray:
@@ -117,14 +122,10 @@ def _contiguous(a: np.ndarray) -> np.ndarray:
     return a if a.flags.c_contiguous else np.empty(a.shape, a.dtype)
 
 
-def _size(a: np.ndarray, last: bool) -> tuple[int, ...]:
-    return a.shape[1:4] if last else a.shape[2:]
-
-
-def _renumber(indices: np.ndarray, part: tuple[int, ...], whole: tuple[int, ...], strip: Strip) -> None:
+def _renumber(indices: np.ndarray, problem: PoolProblem, strip: Strip) -> None:
     """Places in a strip's planes become places in the whole planes; -1, of an empty window, stays."""
-    inner, length = math.prod(part[strip.axis + 1 :]), part[strip.axis]
+    inner, length = math.prod(problem.size[strip.axis + 1 :]), strip.problem.size[strip.axis]
     moved = indices + strip.elements.start * inner
-    if math.prod(part[: strip.axis]) > 1:
-        moved += indices // (length * inner) * ((whole[strip.axis] - length) * inner)
+    if math.prod(problem.size[: strip.axis]) > 1:
+        moved += indices // (length * inner) * ((problem.size[strip.axis] - length) * inner)
     np.copyto(indices, moved, where=indices >= 0)

@@ -12,9 +12,13 @@ from .. import activation as activations
 from .counts import ENGINE, RATES, work
 from .filters import prepare_filters
 from .forward import forward_plans, sweep
+from .forward_cut import cut_forward
+from .grad_cut import cut_weight_grad
+from .phases import phases
+from .tiling import TileProblem
 from .weight_grad import conv_weight_grad
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "describe", "prepare", "work"]
 
 
 def conv(
@@ -45,3 +49,18 @@ def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.
         dx[...] = 0  # no tap meets most of its planes
     for plan in forward_plans(problem):
         sweep(plan, dy, w, None, dx, relu=False)
+
+
+def describe(problem: ConvProblem) -> str:
+    """Which kernels serve, in words."""
+    if problem.op == "conv_input_grad" and problem.bordered:
+        problem = problem.inside()
+    lowered = phases(problem)
+    if not lowered:
+        return "zeros: no tap meets x"
+    size = TileProblem.of(problem, lowered[0].out)
+    if problem.op == "conv_weight_grad":
+        m = cut_weight_grad(size).m
+        return f"F({m}x{m}, 3x3) of x with dy"
+    cut = cut_forward(size, problem.prepared)
+    return f"F({cut.m}x{cut.m}, 3x3), {'filters streamed' if cut.streamed else 'fused'}"

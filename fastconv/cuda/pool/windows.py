@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from ...problem import PoolProblem
+from ...windows import cover_of
 from ..launch import table
 
 # Kinds of pooling: the mean over the divisor of the tables or over a given number; sums of |x|, x^2 and |x|^p; max |x|.
@@ -47,7 +48,7 @@ def window_tables(problem: PoolProblem, wide: bool) -> tuple[Any, ...]:
 
 def cover_tables(problem: PoolProblem, wide: bool) -> tuple[Any, ...]:
     """For each axis which windows hold an element, on the device."""
-    return tuple(table(_cover_table, (axis,), wide) for axis in problem.axes)
+    return tuple(table(cover_of, (axis,), wide) for axis in problem.axes)
 
 
 def kind_of_norm(p: float) -> int:
@@ -123,13 +124,3 @@ def _lower(kind: int, T: Any) -> Callable[..., Any]:
 
 def _window_table(axis: Any) -> np.ndarray:
     return axis.table().reshape(-1)  # type: ignore[no-any-return]
-
-
-def _cover_table(axis: Any) -> np.ndarray:
-    n, step = axis.size, axis.dilation
-    first, count, _ = axis.table().T
-    window = np.repeat(np.arange(len(first)), count)
-    tap = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
-    element = first[window] + tap * step
-    bounds = n + 1 + np.concatenate([[0], np.cumsum(np.bincount(element, minlength=n))])
-    return np.concatenate([bounds, window[np.argsort(element, kind="stable")]])
