@@ -9,7 +9,7 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.cpu import magnitude, winograd
-from fastconv.cpu.winograd import grad_plan, plan
+from fastconv.cpu.winograd import forward, forward_cut, grad_cut, weight_grad
 from fastconv.ops._exactness import LOST, Judged, in_range, suits
 from fastconv.spec import conv_problem
 
@@ -279,12 +279,18 @@ def test_what_passes_keeps_its_digits(rng):
 # Winograd's bound
 
 
+def plan_anew():
+    """The tile size has changed."""
+    for planned in (forward_cut.cut_forward, grad_cut.cut_weight_grad, forward.forward_plans, weight_grad.grad_plans):
+        planned.cache_clear()
+
+
 @pytest.mark.parametrize("m, growth", [(2, 64), (4, 752)])
 @pytest.mark.parametrize("value", [1e12, 1e30])
 def test_winograds_bound(m, growth, value, rng, monkeypatch):
     """The error is relative to the largest element of a tile: with one pixel of 1e12 among values of 80."""
-    monkeypatch.setattr(plan, "output_tile", lambda shape: m)
-    plan.cut.cache_clear()
+    monkeypatch.setattr(forward_cut, "output_tile", lambda size: m)
+    plan_anew()
     C = 24
     x, w = rng.uniform(60, 100, (1, C, 24, 24)).astype(np.float32), rng.uniform(-1, 1, (8, C, 3, 3)).astype(np.float32)
     x[0, 2, 9, 13] = value
@@ -292,7 +298,7 @@ def test_winograds_bound(m, growth, value, rng, monkeypatch):
         y = fc.conv2d(x, w, method="winograd")[0]
     finally:
         monkeypatch.undo()
-        plan.cut.cache_clear()
+        plan_anew()
     expected = naive.conv(x, w, **PLAIN)[0]
     for i in range(0, 22, m):
         for j in range(0, 22, m):
@@ -306,8 +312,8 @@ def test_winograds_bound(m, growth, value, rng, monkeypatch):
 
 @pytest.mark.parametrize("m, growth", [(2, 36), (4, 1096)])
 def test_winograds_bound_of_weight_gradients(m, growth, rng, monkeypatch):
-    monkeypatch.setattr(grad_plan, "output_tile", lambda shape: m)
-    grad_plan.cut.cache_clear()
+    monkeypatch.setattr(grad_cut, "output_tile", lambda size: m)
+    plan_anew()
     x = rng.uniform(60, 100, (2, 8, 22, 22)).astype(np.float32)
     dy = rng.uniform(-1, 1, (2, 8, 20, 20)).astype(np.float32)
     x[0, 2, 9, 13] = 1e12
@@ -315,7 +321,7 @@ def test_winograds_bound_of_weight_gradients(m, growth, rng, monkeypatch):
         dw = fc.conv2d_weight_grad(x, dy, (8, 8, 3, 3), method="winograd")
     finally:
         monkeypatch.undo()
-        grad_plan.cut.cache_clear()
+        plan_anew()
     expected = naive.conv_weight_grad(x, dy, (3, 3), **PLAIN)
     tiles, products = 0, 0.0
     for n in range(2):
@@ -328,10 +334,10 @@ def test_winograds_bound_of_weight_gradients(m, growth, rng, monkeypatch):
 
 def test_winograds_constants(monkeypatch):
     """The bounds' growth: the absolute values of the three transforms, one after the other."""
-    for m, forward, backward in ((2, 64, 36), (4, 752, 1096)):
+    for m, there, back in ((2, 64, 36), (4, 752, 1096)):
         B, G, A, D, W = (matrix(role, m) for role in ("INPUT", "FILTER", "OUTPUT", "GRADIENT", "WEIGHTS"))
-        assert np.ceil((abs(A) @ (abs(G).sum(1) * abs(B).sum(1))).max() ** 2) == forward
-        assert np.ceil((abs(W) @ (abs(D).sum(1) * abs(B).sum(1))).max() ** 2) == backward
+        assert np.ceil((abs(A) @ (abs(G).sum(1) * abs(B).sum(1))).max() ** 2) == there
+        assert np.ceil((abs(W) @ (abs(D).sum(1) * abs(B).sum(1))).max() ** 2) == back
 
 
 class Numbers:

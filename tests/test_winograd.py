@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,21 +13,18 @@ from tolerances import assert_close
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.cpu import direct, winograd
-from fastconv.cpu.winograd import forward, grad_plan, plan, points, weight_grad
+from fastconv.cpu.winograd import forward, forward_cut, grad_cut, points, tiling, weight_grad
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_problem
-
-GEOMETRY = {"stride": (1, 1, 1), "dilation": (1, 1, 1), "padding_mode": "zeros", "groups": 1, "channels_last": True}
-SAME = ((0, 0), (1, 1), (1, 1))
 
 
 @pytest.fixture(params=["fused", "streamed"])
 def way(request, monkeypatch):
     """Both ways through every problem, whatever its size."""
     limit = 0 if request.param != "fused" else 1 << 50
-    monkeypatch.setattr(plan, "OWN_FILTERS", limit)
-    monkeypatch.setattr(plan, "PREPARED_FILTERS", limit)
-    monkeypatch.setattr(grad_plan, "FUSED_PRODUCTS", limit)
+    monkeypatch.setattr(forward_cut, "OWN_FILTERS", limit)
+    monkeypatch.setattr(forward_cut, "PREPARED_FILTERS", limit)
+    monkeypatch.setattr(grad_cut, "FUSED_PRODUCTS", limit)
     forget()
     yield request.param
     monkeypatch.undo()
@@ -38,8 +36,8 @@ def force(monkeypatch):
     """A function that leaves one tile size only."""
 
     def only(m):
-        for module in (plan, grad_plan):
-            monkeypatch.setattr(module, "output_tile", lambda shape: m)
+        for module in (forward_cut, grad_cut):
+            monkeypatch.setattr(module, "output_tile", lambda size: m)
         forget()
 
     yield only
@@ -49,8 +47,30 @@ def force(monkeypatch):
 
 def forget():
     """Plan anew: a limit has changed."""
-    for planned in (plan.cut, grad_plan.cut, forward.plan, weight_grad.plan):
+    for planned in (forward_cut.cut_forward, grad_cut.cut_weight_grad, forward.forward_plans, weight_grad.grad_plans):
         planned.cache_clear()
+
+
+def layer(channels_last, N, C, O, H, W, groups=1, **options):
+    """The problem of a 3x3 convolution in one of the layouts."""
+    x, w = (N, C, H, W), (O, C // groups, 3, 3)
+    if channels_last:
+        x, w = (N, H, W, C), (3, 3, C // groups, O)
+    return conv_problem(x, w, rank=2, layout="NHWC" if channels_last else "NCHW", groups=groups, **options)
+
+
+def arrays_of(problem, rng):
+    """x, w and dy."""
+    return [rng.standard_normal(shape) for shape in (problem.x_shape3, problem.w_shape3, problem.y_shape3)]
+
+
+def result_of(module, problem, arrays, **options):
+    """What an operator writes over NaN; with inputs of the problem's dtype."""
+    shape = {"conv": problem.y_shape3, "conv_input_grad": problem.x_shape3, "conv_weight_grad": problem.w_shape3}
+    result = np.full(shape[problem.op], np.nan, problem.dtype)
+    given = [a if a is None else a.astype(problem.dtype) for a in arrays]
+    getattr(module, problem.op)(problem, *given, result, **options)
+    return result
 
 
 class Exact:
@@ -112,37 +132,29 @@ def test_the_algebra_is_exact(m, monkeypatch):
 def test_every_way_against_direct(way, N, C, O, H, W, groups, padding, dtype, channels_last, tile, rng, force):
     """Tails in every size, both tile sizes, both ways: all three operators, on outputs full of NaN."""
     force(tile)
-    out = H + sum(padding[0]) - 2, W + sum(padding[1]) - 2
-
-    def shape(channels, size):
-        return (N, 1, *size, channels) if channels_last else (N, channels, 1, *size)
-
-    w_shape = (1, 3, 3, C, O * groups) if channels_last else (O * groups, C, 1, 3, 3)
-    x, dy = rng.standard_normal(shape(C * groups, (H, W))), rng.standard_normal(shape(O * groups, out))
-    w, b = rng.standard_normal(w_shape), rng.standard_normal(O * groups)
-    geometry = {**GEOMETRY, "padding": ((0, 0), *padding), "groups": groups, "channels_last": channels_last}
-    for op, arrays, result, options, terms in (
-        ("conv", (x, w, b), dy.shape, {"activation": "relu"}, 9 * C),
-        ("conv_input_grad", (dy, w), x.shape, {}, 9 * O),
-        ("conv_weight_grad", (x, dy), w.shape, {}, N * out[0] * out[1]),
+    problem = layer(channels_last, N, C * groups, O * groups, H, W, groups, padding=padding, dtype=dtype)
+    x, w, dy, b = (a.astype(dtype) for a in (*arrays_of(problem, rng), rng.standard_normal(O * groups)))
+    for op, arrays, options, terms in (
+        ("conv", (x, w, b), {"activation": "relu"}, 9 * C),
+        ("conv_input_grad", (dy, w), {}, 9 * O),
+        ("conv_weight_grad", (x, dy), {}, N * problem.out[1] * problem.out[2]),
     ):
-        expected, actual = np.full(result, np.nan), np.full(result, np.nan, dtype)
-        rounded = [a.astype(dtype) for a in arrays]
-        getattr(direct, op)(*(a.astype(float) for a in rounded), expected, **geometry, **options)
-        getattr(winograd, op)(*rounded, actual, **geometry, **options)
-        assert_close(actual, expected, "winograd", terms)
+        wanted = replace(problem, op=op)
+        expected = result_of(direct, replace(wanted, dtype="float64"), arrays, **options)
+        assert_close(result_of(winograd, wanted, arrays, **options), expected, "winograd", terms)
 
 
 @pytest.mark.parametrize("channels_last", [False, True], ids=["first", "last"])
 def test_prepared_filters_give_the_same_bits(way, channels_last, rng):
     """And the weights themselves are not looked at any more."""
-    x = rng.standard_normal((2, 1, 9, 10, 40) if channels_last else (2, 40, 1, 9, 10)).astype("float32")
-    w = rng.standard_normal((1, 3, 3, 40, 50) if channels_last else (50, 40, 1, 3, 3)).astype("float32")
-    geometry = {**GEOMETRY, "padding": SAME, "channels_last": channels_last}
-    first, second = (np.empty((2, 1, 9, 10, 50) if channels_last else (2, 50, 1, 9, 10), "float32") for _ in range(2))
-    winograd.conv(x, w, None, first, **geometry, activation=None)
-    ready = winograd.prepare(w, x.shape, first.shape, **geometry)
-    winograd.conv(x, np.full_like(w, np.nan), None, second, **geometry, activation=None, prepared=ready)
+    problem = layer(channels_last, 2, 40, 50, 9, 10, padding=1, dilation=(1, 2))
+    x, w, _ = (a.astype("float32") for a in arrays_of(problem, rng))
+    first, second = (np.empty(problem.y_shape3, "float32") for _ in range(2))
+    winograd.conv(problem, x, w, None, first)
+    prepared = replace(problem, prepared=True)
+    ready = winograd.prepare(prepared, w)
+    w[...] = np.nan
+    winograd.conv(prepared, x, ready, None, second)
     np.testing.assert_array_equal(first, second)
 
 
@@ -164,20 +176,12 @@ def test_same_bits_for_any_number_of_threads(way, layout, rng):
 
 def errors(op, rng):
     """Root mean square errors against float64 of winograd and direct, in float32, summed over many channels."""
-    x, y = rng.standard_normal((2, 1, 16, 16, 256)), rng.standard_normal((2, 1, 16, 16, 32))
-    w = rng.standard_normal((1, 3, 3, 256, 32))
-    arrays, result, options = {
-        "conv": ((x, w, None), y.shape, {"activation": None}),
-        "conv_input_grad": ((y, w), x.shape, {}),
-        "conv_weight_grad": ((x, y), w.shape, {}),
-    }[op]
-    arrays = [None if a is None else a.astype("float32") for a in arrays]
-    exact, plain, fast = np.empty(result), np.empty(result, "float32"), np.empty(result, "float32")
-    geometry = {**GEOMETRY, "padding": SAME}
-    getattr(direct, op)(*(None if a is None else a.astype(float) for a in arrays), exact, **geometry, **options)
-    getattr(direct, op)(*arrays, plain, **geometry, **options)
-    getattr(winograd, op)(*arrays, fast, **geometry, **options)
-    return [float(np.sqrt(np.mean((a - exact) ** 2))) for a in (fast, plain)]
+    problem = replace(layer(True, 2, 256, 32, 16, 16, padding=1), op=op)
+    x, w, dy = (a.astype("float32") for a in arrays_of(problem, rng))
+    arrays = {"conv": (x, w, None), "conv_input_grad": (dy, w), "conv_weight_grad": (x, dy)}[op]
+    exact = result_of(direct, replace(problem, dtype="float64"), arrays)
+    found = (result_of(module, problem, arrays) for module in (winograd, direct))
+    return [float(np.sqrt(np.mean((a - exact) ** 2))) for a in found]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_tile_size_follows_from_the_output():
     """The fewest multiplications; of equals the more accurate."""
 
     def chosen(H, W):
-        return plan.output_tile(plan.Shape(1, 1, 8, 8, (1, H, W), 4, True, False))
+        return tiling.output_tile(tiling.TileProblem.of(layer(True, 1, 8, 8, H + 2, W + 2), (1, H, W)))
 
     assert [chosen(n, n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 14, 28)] == [2, 2, 4, 4, 2, 2, 4, 4, 4, 4]
     assert chosen(1, 100) == 2  # four rows of which one is wanted
@@ -262,10 +266,11 @@ def test_reasons(rank, kernel, stride, message):
 
 def test_counts_less_than_direct():
     """A quarter of the multiplications for whole tiles of 4x4."""
-    spec = conv_problem((8, 56, 56, 64), (3, 3, 64, 64), rank=2, layout="NHWC", padding=1)
+    problem = layer(True, 8, 64, 64, 56, 56, padding=1)
     for op in ("conv", "conv_input_grad", "conv_weight_grad"):
-        assert dispatch.work(op, spec, "winograd").tile == dispatch.work(op, spec, "direct").tile / 4
-    alone, ready = (dispatch.work("conv", spec, "winograd", prepared=p) for p in (False, True))
+        wanted = replace(problem, op=op)
+        assert dispatch.work(wanted, "winograd").tile == dispatch.work(wanted, "direct").tile / 4
+    alone, ready = (dispatch.work(replace(problem, prepared=p), "winograd") for p in (False, True))
     assert ready.vector < alone.vector
 
 
@@ -273,19 +278,16 @@ def test_counts_less_than_direct():
 @pytest.mark.parametrize("channels, size", [(32, 28), (256, 9)])
 def test_memory_is_as_counted(op, channels, size):
     """In a thread of its own, whose pool of scratch is empty."""
-    x, w = np.ones((4, 1, size, size, channels), "float32"), np.ones((1, 3, 3, channels, channels), "float32")
+    problem = replace(layer(True, 4, channels, channels, size, size, padding=1), op=op)
+    x, w = np.ones(problem.x_shape3, "float32"), np.ones(problem.w_shape3, "float32")
     arrays = {"conv": (x, w, None, x.copy()), "conv_input_grad": (x, w, x.copy()), "conv_weight_grad": (x, x, w.copy())}
-    options = {**GEOMETRY, "padding": SAME, **({"activation": None} if op == "conv" else {})}
-    getattr(winograd, op)(*arrays[op], **options)
-    spec = conv_problem(
-        (4, size, size, channels), (3, 3, channels, channels), rank=2, layout="NHWC", padding=1, dtype="float32"
-    )
-    counted = dispatch.work(op, spec, "winograd").extra
+    getattr(winograd, op)(problem, *arrays[op])
+    counted = dispatch.work(problem, "winograd").extra
     peaks = []
 
     def traced():
         tracemalloc.start()
-        getattr(winograd, op)(*arrays[op], **options)
+        getattr(winograd, op)(problem, *arrays[op])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 

@@ -4,8 +4,8 @@
 
 F(4x4, 3x3) takes 36 multiplications where direct convolution takes 144, F(2x2, 3x3) 16 for 36; which one serves a
 problem follows from how many tiles its outputs need. The sums over channels are small matrix products, one for each
-frequency, made by the same micro-kernel as everything else; see `points` for the transforms and
-`plan` for the blocks.
+frequency, made by the same micro-kernel as everything else; see `points` for the transforms,
+`tiling` for the blocks, and `forward` and `weight_grad` for what is done with them.
 
 Cost: 2*N*O*C/groups*tiles*(m + 2)^2 operations of the micro-kernel, and transforms of about 5 operations for each
 element of the planes. Extra memory: per thread the planes of a block of tiles and either transformed filters (up to 3

@@ -12,9 +12,10 @@ from ...problem import ConvProblem
 from ...simd.host import TILE_VECTORS, host, tile_rows
 from ...threads import team
 from ..work import Rate, Work
-from . import grad_plan, plan
-from .plan import TAPS, Shape
+from .forward_cut import cut_forward
+from .grad_cut import cut_weight_grad
 from .points import Role, sandwich, scheme
+from .tiling import TAPS, TileProblem
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
 
@@ -29,19 +30,11 @@ RATES = {
 
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model; a dilated filter is as many problems as it has phases."""
-    op, N, groups, itemsize = problem.op, max(1, problem.N), problem.groups, problem.itemsize
-    channels_last, prepared = problem.channels_last, problem.prepared
-    inner, outer, result = problem.inputs, problem.outputs, problem.out
-    if op == "conv_input_grad":
-        inner, outer, result = outer, inner, problem.size
-    steps = [min(d, n) for d, n in zip(problem.dilation[1:], result[1:], strict=True)]
-    result = (result[0], -(-result[1] // steps[0]), -(-result[2] // steps[1]))
-    shape = Shape(
-        N, groups, inner, outer, result, itemsize, channels_last or inner == 1, not channels_last and outer > 1
-    )
-    phases = math.prod(steps)
-    count = _weight_grad(shape) if op == "conv_weight_grad" else _forward(shape, prepared)
-    outside = float(itemsize * N * (problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)))
+    D, H, W = problem.size if problem.op == "conv_input_grad" else problem.out
+    down, across = min(problem.dilation[1], H), min(problem.dilation[2], W)
+    size, phases = TileProblem.of(problem, (D, -(-H // down), -(-W // across))), down * across
+    count = _weight_grad(size) if problem.op == "conv_weight_grad" else _forward(size, problem.prepared)
+    outside = float(size.itemsize * size.N * (problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)))
     return Work(
         count.tile * phases, count.vector * phases, count.cached * phases, count.memory * phases + outside,
         count.regions * phases, count.extra,
@@ -49,72 +42,72 @@ def work(problem: ConvProblem) -> Work:
 
 
 @lru_cache(maxsize=1024)
-def _forward(shape: Shape, prepared: bool) -> Work:
+def _forward(size: TileProblem, prepared: bool) -> Work:
     """Counts of a forward sweep, without reading x and writing y."""
-    p = plan.cut(shape, prepared)
-    tiles, filters = shape.tiles(p.m) * shape.groups, shape.groups * shape.C * shape.O
-    tasks = shape.groups * p.blocks * (p.panels if p.streamed else 1)
-    members = team(tasks, shape.operations)
-    chunks = -(-shape.C // p.chunk) if p.streamed else 1
-    made = p.blocks if p.streamed else 0 if prepared else members  # how often filters are transformed
-    v, products, u = (p.frequencies * n for n in (tiles * p.pixel, tiles * p.panels * p.lanes, filters))
-    moved = v * (1 + p.panels) + 2 * chunks * products + u * (p.blocks + made) + _edges(shape, p.m)
+    cut = cut_forward(size, prepared)
+    blocks, panels = cut.grid.item_blocks, cut.grid.all_panels
+    tiles, filters = size.tiles(cut.m) * size.groups, size.groups * size.C * size.O
+    members = team(cut.tasks, size.operations)
+    chunks = -(-size.C // cut.chunk) if cut.streamed else 1
+    made = blocks if cut.streamed else 0 if prepared else members  # how often filters are transformed
+    v, products, u = (cut.frequencies * n for n in (tiles * cut.pixel, tiles * panels * cut.lanes, filters))
+    moved = v * (1 + panels) + 2 * chunks * products + u * (blocks + made) + _edges(size, cut.m)
     return Work(
-        tile=2.0 * v / p.pixel * shape.C * _whole(shape.O, shape) * _idle(shape.O, shape, p.tiles),
+        tile=2.0 * v / cut.pixel * size.C * _whole(size) * _idle(size, cut.tiles),
         vector=float(
-            tiles * p.pixel * _operations(Role.INPUT, p.m)
-            + tiles * shape.O * _operations(Role.OUTPUT, p.m)
-            + filters * made * _operations(Role.FILTER, p.m)
+            tiles * cut.pixel * _operations(Role.INPUT, cut.m)
+            + tiles * size.O * _operations(Role.OUTPUT, cut.m)
+            + filters * made * _operations(Role.FILTER, cut.m)
         ),
-        cached=float(shape.itemsize * moved),
-        memory=float(shape.itemsize * (u if prepared and not p.streamed else TAPS * filters)),
+        cached=float(size.itemsize * moved),
+        memory=float(size.itemsize * (u if prepared and not cut.streamed else TAPS * filters)),
         regions=1,
-        extra=shape.itemsize * members * p.places[-1],
+        extra=size.itemsize * members * cut.scratch.end,
     )
 
 
 @lru_cache(maxsize=1024)
-def _weight_grad(shape: Shape) -> Work:
+def _weight_grad(size: TileProblem) -> Work:
     """Counts of a weight gradient, without reading x and dy."""
-    p = grad_plan.cut(shape)
-    tiles, filters = shape.tiles(p.m) * shape.groups, shape.groups * shape.C * p.panels * p.lanes
-    v, d = (p.frequencies * tiles * pixel for pixel in p.pixels)
-    channel_blocks = -(-shape.C // p.channels)
-    products = p.frequencies * filters * (p.parts if p.phased else p.grid[4])
-    partial = TAPS * filters * p.parts
-    moved = v * (1 + p.panels) + d * (1 + channel_blocks) + 2 * products + 2 * partial + _edges(shape, p.m)
-    whole = shape.groups * sum(p.sizes[:2]) if p.phased else 0
-    members = team(shape.groups * (p.panels * channel_blocks if p.phased else p.parts), shape.operations)
+    cut = cut_weight_grad(size)
+    blocks, panels = cut.grid.item_blocks, cut.grid.all_panels
+    tiles, filters = size.tiles(cut.m) * size.groups, size.groups * size.C * panels * cut.lanes
+    v, d = (cut.frequencies * tiles * pixel for pixel in (cut.x_pixel, cut.dy_pixel))
+    products = cut.frequencies * filters * (cut.parts if cut.phased else blocks)
+    partial = TAPS * filters * cut.parts
+    moved = v * (1 + panels) + d * (1 + cut.channel_blocks) + 2 * products + 2 * partial + _edges(size, cut.m)
+    whole = cut.planes_size if cut.phased else 0
+    members = team(cut.tasks, size.operations)
     return Work(
-        tile=2.0 * v / p.pixels[0] * shape.C * _whole(shape.O, shape) * _idle(shape.O, shape, p.channels),
+        tile=2.0 * v / cut.x_pixel * size.C * _whole(size) * _idle(size, cut.channels),
         vector=float(
-            tiles * p.pixels[0] * _operations(Role.INPUT, p.m)
-            + tiles * p.pixels[1] * _operations(Role.GRADIENT, p.m)
-            + filters * p.parts * _operations(Role.WEIGHTS, p.m)
+            tiles * cut.x_pixel * _operations(Role.INPUT, cut.m)
+            + tiles * cut.dy_pixel * _operations(Role.GRADIENT, cut.m)
+            + filters * cut.parts * _operations(Role.WEIGHTS, cut.m)
         ),
-        cached=float(shape.itemsize * moved),
-        memory=float(shape.itemsize * (filters * TAPS + (2 * (v + d) if p.phased else 0))),
-        regions=2 * p.parts + 1 if p.phased else 2,
-        extra=shape.itemsize * (whole + partial + members * max(places[-1] for places in p.places)),
+        cached=float(size.itemsize * moved),
+        memory=float(size.itemsize * (filters * TAPS + (2 * (v + d) if cut.phased else 0))),
+        regions=2 * cut.parts + 1 if cut.phased else 2,
+        extra=size.itemsize * (whole + partial + members * cut.scratch.end),
     )
 
 
-def _edges(shape: Shape, m: int) -> int:
+def _edges(size: TileProblem, m: int) -> int:
     """Elements moved for strips and staging, where channels do not lie together."""
-    tiles = shape.groups * shape.tiles(m)
-    strips = 0 if shape.in_place else 2 * tiles * (m + 1) ** 2 * shape.C
-    return strips + (2 * tiles * m * m * shape.O if shape.staged else 0)
+    tiles = size.groups * size.tiles(m)
+    strips = 0 if size.in_place else 2 * tiles * (m + 1) ** 2 * size.C
+    return strips + (2 * tiles * m * m * size.O if size.staged else 0)
 
 
-def _whole(channels: int, shape: Shape) -> int:
-    """Lanes of the vectors that `channels` output channels take."""
-    lanes = host().lanes(shape.itemsize)
-    return -(-channels // lanes) * lanes
+def _whole(size: TileProblem) -> int:
+    """Lanes of the vectors that a group's output channels take."""
+    lanes = host().lanes(size.itemsize)
+    return -(-size.O // lanes) * lanes
 
 
-def _idle(channels: int, shape: Shape, rows: int) -> float:
+def _idle(size: TileProblem, rows: int) -> float:
     """How much longer tiles take that are too small to keep the multiply-add units busy."""
-    vectors = min(TILE_VECTORS, -(-channels // host().lanes(shape.itemsize)))
+    vectors = min(TILE_VECTORS, -(-size.O // host().lanes(size.itemsize)))
     return max(1.0, IN_FLIGHT / (rows / -(-rows // tile_rows()) * vectors))
 
 

@@ -9,80 +9,84 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...kept import kept
 from ...memory import scratch
+from ...problem import ConvProblem
+from ...simd.family import invoke
+from ...simd.fields import fields, packed
 from ...simd.jit import kernel, parallel_kernel
+from ...simd.lanes import place
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
 from ...simd.vector import clear
 from ...threads import team
-from ..items import Grid
-from ..lowering import Lowered, WeightStrides
-from ..pack import pack_bias
-from .filters import Filters, as_given, pack_filters, transform_chunk, transform_filters
-from .plan import Cut, Shape, cut
-from .sides import Side, input_side
-from .tiles import ORIGIN, finish_item, multiply_block, tiles_before, transform_item
-from .transforms import filter_address, input_address, output_address
+from ..items import locate_item
+from ..lowering import Integers, Lowered
+from ..pack import pack_bias, unpack_rows
+from .filters import Filters, given_filters, packed_filters, transform_chunk
+from .forward_cut import ForwardCut, cut_forward
+from .phases import phases
+from .products import multiply_planes
+from .sides import Side, input_side, tiles_before, transform_block
+from .tiling import TileProblem
+from .transforms import filter_address, output_address
 
-Prepared = np.ndarray | Filters  # filters transformed, or packed for a streamed sweep
+
+class ForwardJob(NamedTuple):
+    """What the kernels of a sweep know, beside the `Side` of its inputs."""
+
+    low: Integers
+    cut: ForwardCut
+    filters: Filters
+    transform_filters: int  # addresses of functions
+    multiply: int
+    transform_products: int
 
 
-class Plan(NamedTuple):
-    """All that a lowered problem's calls have in common; made once by `plan`."""
+class ForwardPlan(NamedTuple):
+    """All that the calls of one phase of a problem have in common."""
 
     low: Lowered
-    cut: Cut
-    x: Side
-    # y's start and strides (5), m, O, lanes, OH, OW, staged; grid (13); planes (3), pixel, C, chunk; places
-    numbers: np.ndarray
+    cut: ForwardCut
+    tasks: int
+    transformed: bool  # filters come transformed
+    side: np.ndarray
+    job: np.ndarray
 
 
 @kept
-def plan(low: Lowered, itemsize: int, prepared: bool) -> Plan:
-    """Cut a lowered problem and make its tables."""
-    shape = Shape.of(low, itemsize)
-    p = cut(shape, prepared)
-    target = low.y_start, *low.y_strides, p.m, low.O, p.lanes, low.out[1], low.out[2], p.staging_size
-    numbers = np.array([*target, *p.grid, *p.planes, p.pixel, low.C, p.chunk, *p.places], np.int64)
-    return Plan(low, p, input_side(low, shape, p.m, p.grid[6], p.grid[7]), numbers)
+def forward_plans(problem: ConvProblem) -> tuple[ForwardPlan, ...]:
+    """Cut a problem, phase by phase, and make the tables."""
+    return tuple(_plan(problem, low) for low in phases(problem))
 
 
-def prepare_filters(low: Lowered, w: np.ndarray, at: WeightStrides) -> Prepared:
-    """Transform the filters, or where that would take too much memory, pack them."""
-    p = plan(low, w.itemsize, True).cut
-    return (pack_filters if p.streamed else transform_filters)(w, at, low, p)
+def _plan(problem: ConvProblem, low: Lowered) -> ForwardPlan:
+    size, itemsize = TileProblem.of(problem, low.out), problem.itemsize
+    cut = cut_forward(size, problem.prepared)
+    job = ForwardJob(
+        low=low.integers,
+        cut=cut,
+        filters=packed_filters(cut) if problem.prepared and cut.streamed else given_filters(problem, cut.lanes),
+        transform_filters=filter_address(itemsize),
+        multiply=tile_address(itemsize),
+        transform_products=output_address(itemsize),
+    )
+    side = input_side(low, size, cut.m, cut.grid)
+    return ForwardPlan(low, cut, cut.tasks, problem.prepared and not cut.streamed, side, packed(job))
 
 
-def sweep(
-    low: Lowered,
-    x: np.ndarray,
-    w: np.ndarray | None,
-    at: WeightStrides,
-    b: np.ndarray | None,
-    y: np.ndarray,
-    *,
-    relu: bool,
-    prepared: Prepared | None = None,
-) -> None:
-    """Write one lowered problem of an undilated 3x3 filter to y."""
+def sweep(plan: ForwardPlan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
+    """Write one phase to y; w is what `prepare_filters` made of the filters where the problem says so."""
+    low, cut, tasks, transformed, side, job = plan
     if low.N == 0:
         return
-    itemsize = x.itemsize
-    low, p, side, numbers = plan(low, itemsize, prepared is not None)
-    transformed = prepared if isinstance(prepared, np.ndarray) else _nothing(x.dtype)
-    filters = prepared if isinstance(prepared, Filters) else as_given(transformed if w is None else w, at, low, p.lanes)
-    tasks = low.groups * p.blocks * (p.panels if p.streamed else 1)
     members = team(tasks, low.work)
-    own = scratch((members, p.places[-1]), x.dtype)
-    bias = _bias(b, low, p, x.dtype)
-    functions = input_address(itemsize), filter_address(itemsize), tile_address(itemsize), output_address(itemsize)
-    arguments = *side.arguments(x), *filters, bias, y.reshape(-1), numbers, own, ORIGIN, int(relu), *functions
-    if p.streamed:
+    own, bias, w = scratch((members, cut.scratch.end), x.dtype), _bias(b, low, cut, x.dtype), w.reshape(-1)
+    arguments = x.reshape(-1), side, w, bias, y.reshape(-1), job, own, int(relu)
+    if cut.streamed:
         _streamed(members, tasks, *arguments)
     else:
-        _fused(members, tasks, transformed, *arguments)
+        _fused(members, tasks, w if transformed else _nothing(x.dtype), *arguments)
 
 
 @lru_cache(maxsize=8)
@@ -90,104 +94,97 @@ def _nothing(dtype: np.dtype) -> np.ndarray:
     return np.empty(0, dtype)
 
 
-def _bias(b: np.ndarray | None, low: Lowered, p: Cut, dtype: np.dtype) -> np.ndarray:
+def _bias(b: np.ndarray | None, low: Lowered, cut: ForwardCut, dtype: np.dtype) -> np.ndarray:
     if b is None:
-        return np.zeros(low.groups * p.panels * p.lanes, dtype)
-    return pack_bias(b, low.groups, low.O, p.lanes, dtype)
+        return np.zeros(low.groups * cut.grid.all_panels * cut.lanes, dtype)
+    return pack_bias(b, low.groups, low.O, cut.lanes, dtype)
 
 
 @parallel_kernel
-def _fused(
-    thread, first, last, shared, x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at,
-    w, w_strides, tap_rows, tap_cols, bias, y, numbers, own, origin, relu, of_inputs, of_filters, tile, to_outputs,
-):  # fmt: skip
+def _fused(thread, first, last, shared, x, x_side, w, bias, y, numbers, own, relu):
     """Each task does one block of tiles of one group with all panels, in its thread's scratch.
 
     `shared` holds transformed filters, or nothing: then the thread transforms those of a group when it comes to it.
     """
-    source, target = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at), (y, numbers)
-    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], Grid(*to_fixed_tuple(numbers[12:], 13))
-    v_plane, p_plane, u_plane, pixel, C, chunk = to_fixed_tuple(numbers[25:], 6)
-    zeros, dump, strip, staging, v, p, own_u, packed = to_fixed_tuple(numbers[31:], 8)
-    panels, blocks = grid[3], grid[4]
-    u_size = (m + 2) * (m + 2) * u_plane
-    mine, made = own[thread], -1
-    clear(mine, zeros, pixel)
+    job, side, mine, made = fields(ForwardJob, numbers), fields(Side, x_side), own[thread], -1
+    cut, grid, at, C, lanes = job.cut, job.cut.grid, job.cut.scratch, job.cut.size.C, job.cut.lanes
+    panels, blocks, u_size = grid.all_panels, grid.item_blocks, cut.frequencies * cut.planes.u
+    clear(mine, at.zeros, cut.pixel)
     for task in range(first, last):
-        group = task // blocks
+        group, block = task // blocks, task % blocks
         u, u_at = shared, group * panels * u_size
         if not shared.size:
-            u, u_at = mine, own_u
-            for i in range(panels * -(-C // chunk) if made != group else 0):
-                panel, c = i % panels, i // panels * chunk
-                transform_chunk(
-                    m, w, w_strides, tap_rows, tap_cols, group, panel, min(lanes, O - panel * lanes), c,
-                    min(chunk, C - c), lanes, mine, packed, mine, own_u + panel * u_size + c * lanes, u_plane,
-                    of_filters,
-                )  # fmt: skip
+            u, u_at = mine, at.u
+            for i in range(panels * -(-C // cut.chunk) if made != group else 0):
+                panel, c = i % panels, i // panels * cut.chunk
+                transform_chunk(job, w, group, panel, c, mine, at.packed, mine, at.u + panel * u_size + c * lanes)
             made = group
-        block = task % blocks
-        tiles = _transform_block(source, group, block, grid, mine, zeros, strip, v, v_plane, pixel, of_inputs)
+        tiles = transform_block(side, x, group, block, cut, mine, at.v, cut.planes.v)
         for panel in range(panels):
-            multiply_block(
-                m, mine, v, pixel, v_plane, tiles, C, u, u_at + panel * u_size, u_plane, lanes,
-                min(lanes, O - panel * lanes), mine, p, p_plane, ZERO, origin, tile,
-            )  # fmt: skip
-            _finish_block(
-                target, group, panel, block, grid, bias, mine, p, p_plane, lanes, staging, dump, relu, to_outputs
-            )
+            _multiply_block(job, panel, tiles, mine, at.v, C, u, u_at + panel * u_size, ZERO)
+            _finish_block(job, group, panel, block, mine, bias, y, relu)
 
 
 @parallel_kernel
-def _streamed(
-    thread, first, last, x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at,
-    w, w_strides, tap_rows, tap_cols, bias, y, numbers, own, origin, relu, of_inputs, of_filters, tile, to_outputs,
-):  # fmt: skip
+def _streamed(thread, first, last, x, x_side, w, bias, y, numbers, own, relu):
     """Each task does one block of tiles with one panel, chunk by chunk of input channels; panels of a block adjoin."""
-    source, target = (x, x_numbers, planes_at, rows_at, cols_at, row_at, col_at), (y, numbers)
-    m, O, lanes, grid = numbers[6], numbers[7], numbers[8], Grid(*to_fixed_tuple(numbers[12:], 13))
-    v_plane, p_plane, u_plane, pixel, C, chunk = to_fixed_tuple(numbers[25:], 6)
-    zeros, dump, strip, staging, v, p, u, packed = to_fixed_tuple(numbers[31:], 8)
-    panels, blocks = grid[3], grid[4]
-    mine, made, tiles = own[thread], -1, 0
-    clear(mine, zeros, pixel)
+    job, side, mine, made, tiles = fields(ForwardJob, numbers), fields(Side, x_side), own[thread], -1, 0
+    cut, grid, at, C = job.cut, job.cut.grid, job.cut.scratch, job.cut.size.C
+    panels, blocks = grid.all_panels, grid.item_blocks
+    clear(mine, at.zeros, cut.pixel)
     for task in range(first, last):
         panel, block, group = task % panels, task // panels % blocks, task // panels // blocks
         if made != task // panels:
-            tiles = _transform_block(source, group, block, grid, mine, zeros, strip, v, v_plane, pixel, of_inputs)
+            tiles = transform_block(side, x, group, block, cut, mine, at.v, cut.planes.v)
             made = task // panels
-        columns = min(lanes, O - panel * lanes)
-        for c in range(0, C, chunk):
-            depth = min(C - c, chunk)
-            transform_chunk(
-                m, w, w_strides, tap_rows, tap_cols, group, panel, columns, c, depth, lanes, mine, packed, mine, u,
-                u_plane, of_filters,
-            )  # fmt: skip
-            multiply_block(
-                m, mine, v + c, pixel, v_plane, tiles, depth, mine, u, u_plane, lanes, columns, mine, p, p_plane,
-                ACCUMULATE if c else ZERO, origin, tile,
-            )  # fmt: skip
-        _finish_block(target, group, panel, block, grid, bias, mine, p, p_plane, lanes, staging, dump, relu, to_outputs)
+        for c in range(0, C, cut.chunk):
+            transform_chunk(job, w, group, panel, c, mine, at.packed, mine, at.u)
+            depth = min(C - c, cut.chunk)
+            _multiply_block(job, panel, tiles, mine, at.v + c, depth, mine, at.u, ACCUMULATE if c else ZERO)
+        _finish_block(job, group, panel, block, mine, bias, y, relu)
 
 
 @kernel
-def _transform_block(source, group, block, grid, mine, zeros, strip, v, v_plane, pixel, of_inputs):
-    """Transform the inputs of a block to mine[v:]; returns the number of tiles."""
-    item0 = block * grid[0]
-    item1, tile0 = min(grid[2], item0 + grid[0]), tiles_before(item0, grid)
-    for item in range(item0, item1):
-        at = v + (tiles_before(item, grid) - tile0) * pixel
-        transform_item(source, group, item, grid, mine, zeros, strip, mine, at, v_plane, of_inputs)
-    return tiles_before(item1, grid) - tile0
+def _multiply_block(job, panel, tiles, mine, v_at, depth, u, u_at, start):
+    """P[f] (+)= V[f] @ U[f]: a row per tile, `depth` input channels, one panel."""
+    cut, planes, lanes = job.cut, job.cut.planes, job.cut.lanes
+    multiply_planes(
+        job.multiply, cut.frequencies, tiles, cut.size.O - panel * lanes, depth, mine, v_at, planes.v, cut.pixel, 1,
+        u, u_at, planes.u, lanes, mine, cut.scratch.p, planes.p, lanes, start,
+    )  # fmt: skip
 
 
 @kernel
-def _finish_block(
-    target, group, panel, block, grid, bias, mine, p, p_plane, lanes, staging, dump, relu, to_outputs
-):  # fmt: skip
+def _finish_block(job, group, panel, block, mine, bias, y, relu):
     """Transform the products of a block with one panel back to y."""
-    item0 = block * grid[0]
+    grid = job.cut.grid
+    item0 = block * grid.items
     tile0 = tiles_before(item0, grid)
-    for item in range(item0, min(grid[2], item0 + grid[0])):
-        at = p + (tiles_before(item, grid) - tile0) * lanes
-        finish_item(target, group, panel, item, grid, bias, mine, at, p_plane, staging, dump, relu, to_outputs)
+    for item in range(item0, min(grid.all_items, item0 + grid.items)):
+        at = job.cut.scratch.p + (tiles_before(item, grid) - tile0) * job.cut.lanes
+        _finish_item(job, group, panel, item, mine, at, bias, y, relu)
+
+
+@kernel
+def _finish_item(job, group, panel, item, mine, p_at, bias, y, relu):
+    """Transform the products of one item with one panel, mine[p_at:], back to y, if need be by way of scratch."""
+    cut, at, here, m, lanes = job.cut, job.cut.scratch, locate_item(item, job.cut.grid), job.cut.m, job.cut.lanes
+    height, width = (
+        min(here.rows * m, cut.size.out.h - here.row0 * m),
+        min(here.cols * m, cut.size.out.w - here.col0 * m),
+    )
+    columns = min(lanes, cut.size.O - panel * lanes)
+    y0 = job.low.y_start + here.image * job.low.y.n + (group * cut.size.O + panel * lanes) * job.low.y.c
+    y0 += here.plane * job.low.y.d + here.row0 * m * job.low.y.h + here.col0 * m * job.low.y.w
+    offset = place(bias, (group * cut.grid.all_panels + panel) * lanes)
+    row, col = (width * lanes, lanes) if cut.size.staged else (job.low.y.h, job.low.y.w)
+    for r in range(here.rows):
+        products = place(mine, p_at + r * here.cols * lanes)
+        out = place(mine, at.staging + r * m * row) if cut.size.staged else place(y, y0 + r * m * row)
+        invoke(
+            job.transform_products,
+            (m, products, lanes, cut.planes.p, here.cols, out, row, col, height - r * m, width, columns, offset, relu,
+             place(mine, at.dump)),
+        )  # fmt: skip
+    if cut.size.staged:
+        unpack_rows(mine, at.staging, width * lanes, lanes, columns, height, width, y, y0, job.low.y)

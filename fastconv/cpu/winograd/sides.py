@@ -6,101 +6,133 @@ alike, without a padded copy. A tile that reaches beyond the padded input reads 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from ...borders import counting_index, frozen
-from ...kept import kept
-from ..lowering import Lowered, Strides
-from .plan import Shape
-from .transforms import NOWHERE
+from ...borders import counting_index
+from ...simd.family import invoke
+from ...simd.fields import behind, packed
+from ...simd.jit import kernel
+from ...simd.lanes import peek, place
+from ..items import Grid, locate_item
+from ..lowering import Axes, Lowered, Strides
+from ..pack import pack_strip
+from .tiling import TileProblem
+from .transforms import NOWHERE, gradient_address, input_address
 
 MOST_POINTS = 6  # rows of the largest tile
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Side(NamedTuple):
-    """Inputs or output gradients, as `tiles.transform_item` reads them."""
+    """Inputs or output gradients; behind it lie the border's tables, of planes, rows and columns, and offsets."""
 
-    numbers: np.ndarray  # start, strides (5), interior (2), strip (3), m, channels, pixel, in place, plane step, halo
-    tables: Tables  # the border's, for strips
-    row_at: np.ndarray  # offsets of rows and columns, in place or in a strip
-    col_at: np.ndarray
+    m: int
+    halo: int  # rows and columns that a tile reads beyond its m
+    C: int
+    start: int
+    strides: Strides
+    left: int  # columns between left and right are neighbours
+    right: int
+    in_place: bool
+    pitch: Axes  # of a strip
+    pixel: int  # pitch of a tile's channels when it is transformed
+    transform: int  # address of the function
+    rows: int  # where the tables begin; that of planes begins at 0
+    cols: int
+    row_at: int  # offsets of rows and columns, in place or in a strip
+    col_at: int
+    nothing: int  # offsets of the rows of a tile of nothing, for planes that are border
 
-    def arguments(self, array: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `transform_item` must know, in its order."""
-        return (array.reshape(-1), self.numbers, *self.tables, self.row_at, self.col_at)
 
-
-def input_side(low: Lowered, shape: Shape, m: int, rows: int, cols: int) -> Side:
-    """How items of rows x cols tiles read x."""
+def input_side(low: Lowered, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
+    """How the items of a grid of tiles read x: a `Side`."""
     return _side(
-        shape, m, rows, cols, start=0, strides=low.x_strides, channels=low.C, plane_step=low.stride[0], halo=2,
-        index=low.index, interior=low.interior, in_place=shape.in_place,
+        size, m, grid, start=0, strides=low.x_strides, channels=low.C, halo=2, index=low.index, interior=low.interior,
+        in_place=size.in_place, transform=input_address(size.itemsize),
     )  # fmt: skip
 
 
-def output_side(low: Lowered, shape: Shape, m: int, rows: int, cols: int) -> Side:
-    """How items of rows x cols tiles read the gradient of y."""
+def output_side(low: Lowered, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
+    """How they read the gradient of y."""
     OD, OH, OW = low.out
     return _side(
-        shape, m, rows, cols, start=low.y_start, strides=low.y_strides, channels=low.O, plane_step=1, halo=0,
-        index=(counting_index(OD), counting_index(OH), counting_index(OW)), interior=(0, OW), in_place=not shape.staged,
+        size, m, grid, start=low.y_start, strides=low.y_strides, channels=low.O, halo=0,
+        index=(counting_index(OD), counting_index(OH), counting_index(OW)), interior=(0, OW),
+        in_place=not size.staged, transform=gradient_address(size.itemsize),
     )  # fmt: skip
 
 
 def _side(
-    shape: Shape, m: int, rows: int, cols: int, *, start: int, strides: tuple[int, int, int, int, int], channels: int,
-    plane_step: int, halo: int, index: Tables, interior: tuple[int, int], in_place: bool,
-) -> Side:  # fmt: skip
-    pixel = shape.pitch(channels)
-    height, width = rows * m + halo, cols * m + halo
-    planes_at, rows_at, cols_at = index
-    rows_at, cols_at = (
-        _longer(table, -(-n // m) * m + halo) for table, n in zip((rows_at, cols_at), shape.out[1:], strict=True)
-    )
-    strip = height * width * pixel, width * pixel, pixel
-    numbers = start, *strides, *interior, *strip, m, channels, pixel, in_place, plane_step, halo
-    return Side(
-        frozen(np.array(numbers, np.int64)),
-        (planes_at, rows_at, cols_at),
-        row_at=_offsets(rows_at, strides[3]) if in_place else frozen(np.arange(height) * strip[1]),
-        col_at=_offsets(cols_at, strides[4]) if in_place else frozen(np.arange(width) * pixel),
-    )
+    size: TileProblem, m: int, grid: Grid, *, start: int, strides: Strides, channels: int, halo: int, index: Tables,
+    interior: tuple[int, int], in_place: bool, transform: int,
+) -> np.ndarray:  # fmt: skip
+    pixel = size.pitch(channels)
+    height, width = grid.rows * m + halo, grid.cols * m + halo
+    pitch = Axes(height * width * pixel, width * pixel, pixel)
+    rows, cols = (_longer(table, -(-n // m) * m + halo) for table, n in zip(index[1:], size.out[1:], strict=True))
+    row_at = _offsets(rows, strides.h) if in_place else np.arange(height) * pitch.h
+    col_at = _offsets(cols, strides.w) if in_place else np.arange(width) * pixel
+    tables = index[0], rows, cols, row_at, col_at, np.full(MOST_POINTS, NOWHERE)
+    side = Side(
+        m, halo, channels, start, strides, *interior, in_place, pitch, pixel, transform,
+        *accumulate(len(table) for table in tables[:-1]),
+    )  # fmt: skip
+    return packed(side, *tables)
 
 
-def _longer(index: np.ndarray, size: int) -> np.ndarray:
+def _longer(table: np.ndarray, size: int) -> np.ndarray:
     """The border table, with zeros for what the last tile reads beyond the end."""
-    return frozen(np.concatenate([index[:size], np.full(max(0, size - len(index)), -1, np.int64)]))
+    return np.concatenate([table[:size], np.full(max(0, size - len(table)), -1, np.int64)])
 
 
-def _offsets(index: np.ndarray, stride: int) -> np.ndarray:
-    """Where each padded row or column lies; then a tile of nothing, for planes that are border."""
-    nothing = np.full(MOST_POINTS, NOWHERE, np.int64)
-    return frozen(np.concatenate([np.where(index < 0, NOWHERE, index * stride), nothing]))
+def _offsets(table: np.ndarray, stride: int) -> np.ndarray:
+    """Where each padded row or column lies."""
+    return np.where(table < 0, NOWHERE, table * stride)
 
 
-@kept
-def phases(low: Lowered) -> tuple[Lowered, ...]:
-    """A problem with a dilated filter as ordinary ones: outputs a dilation apart share the inputs they read."""
-    depth, (_, height, *_), (_, width, *_) = low.reach
-    if height == width == 1:
-        return (low,)
-    n, c, d, h, w = low.y_strides
-    found = []
-    for i in range(min(height, low.out[1])):
-        for j in range(min(width, low.out[2])):
-            out = low.out[0], -(-(low.out[1] - i) // height), -(-(low.out[2] - j) // width)
-            found.append(
-                replace(
-                    low,
-                    out=out,
-                    index=(low.index[0], frozen(low.index[1][i::height]), frozen(low.index[2][j::width])),
-                    reach=(depth, low.reach[1]._replace(step=1), low.reach[2]._replace(step=1)),
-                    y_strides=Strides(n, c, d, h * height, w * width),
-                    y_start=low.y_start + i * h + j * w,
-                )
-            )
-    return tuple(found)
+@kernel
+def tiles_before(item, grid):
+    """Tiles of all items before this one."""
+    here = locate_item(item, grid)
+    plane = here.image * grid.OD + here.plane
+    return (plane * grid.OH + here.row0) * grid.OW + here.rows * here.col0
+
+
+@kernel
+def transform_block(side, x, group, block, cut, mine, v, plane):
+    """Transform the tiles of a block to mine[v:], planes `plane` apart; returns how many they are."""
+    grid = cut.grid
+    item0 = block * grid.items
+    item1, tile0 = min(grid.all_items, item0 + grid.items), tiles_before(item0, grid)
+    for item in range(item0, item1):
+        at = v + (tiles_before(item, grid) - tile0) * side.pixel
+        transform_item(side, x, group, item, cut, mine, mine, at, plane)
+    return tiles_before(item1, grid) - tile0
+
+
+@kernel
+def transform_item(side, x, group, item, cut, mine, v, at, plane):
+    """Transform the tiles of one item to v[at:], planes `plane` apart, if need be by way of a strip in `mine`."""
+    here, m, tables = locate_item(item, cut.grid), side.m, behind(side)
+    x0 = side.start + here.image * side.strides.n + group * side.C * side.strides.c
+    depth, first, col = peek(tables, here.plane), here.row0 * m, here.col0 * m
+    if side.in_place:
+        source = place(x, x0 + max(depth, 0) * side.strides.d)
+    else:
+        index = tables, place(tables, side.rows), place(tables, side.cols)
+        corner = Axes(here.plane, first, col)
+        size = Axes(np.int64(1), here.rows * m + side.halo, here.cols * m + side.halo)
+        strip, interior = cut.scratch.strip, (side.left, side.right)
+        pack_strip(x, x0, side.strides, side.C, index, corner, size, interior, mine, strip, side.pitch)
+        source, first, col = place(mine, strip), 0, 0
+    for r in range(here.rows):
+        row = side.nothing if side.in_place and depth < 0 else side.row_at + first + r * m
+        target = place(v, at + r * here.cols * side.pixel)
+        invoke(
+            side.transform,
+            (m, source, place(tables, row), place(tables, side.col_at + col), place(mine, cut.scratch.zeros), here.cols,
+             side.C, target, side.pixel, plane),
+        )  # fmt: skip
