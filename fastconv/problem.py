@@ -15,10 +15,10 @@ many of them, from the right, the caller gave. What a kernel needs beside the re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,8 +54,93 @@ class Axis(NamedTuple):
         return self.before + self.size + self.after
 
 
+class _Spatial:
+    """What is read from three axes alike, whatever they are axes of."""
+
+    rank: int
+    N: int
+    C: int
+    axes: tuple[Any, Any, Any]
+    channels_last: bool
+    dtype: str
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # computed once: a problem is the key of every cache that a call looks into
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))  # type: ignore[arg-type]
+
+    @property
+    def results(self) -> int:
+        """Channels of y."""
+        raise NotImplementedError
+
+    def _each(self, name: str) -> Any:
+        return tuple(getattr(axis, name) for axis in self.axes)
+
+    @cached_property
+    def size(self) -> Triple:
+        """Input size (D, H, W)."""
+        return self._each("size")  # type: ignore[no-any-return]
+
+    @cached_property
+    def out(self) -> Triple:
+        """Output size (OD, OH, OW)."""
+        return self._each("out")  # type: ignore[no-any-return]
+
+    @cached_property
+    def kernel(self) -> Triple:
+        """Size (KD, KH, KW) of a filter, or of the largest window."""
+        return self._each("kernel")  # type: ignore[no-any-return]
+
+    @cached_property
+    def stride(self) -> Triple:
+        """Distance of outputs on each axis."""
+        return self._each("stride")  # type: ignore[no-any-return]
+
+    @cached_property
+    def dilation(self) -> Triple:
+        """Distance of taps on each axis."""
+        return self._each("dilation")  # type: ignore[no-any-return]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.dtype).itemsize
+
+    @cached_property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of x as the caller has it."""
+        return arrange(self.N, self.C, self.size[3 - self.rank :], self.channels_last)
+
+    @cached_property
+    def y_shape(self) -> tuple[int, ...]:
+        """Shape of y as the caller has it."""
+        return arrange(self.N, self.results, self.out[3 - self.rank :], self.channels_last)
+
+    @cached_property
+    def x_shape3(self) -> tuple[int, ...]:
+        """Shape of x with three spatial axes, as kernels have it."""
+        return arrange(self.N, self.C, self.size, self.channels_last)
+
+    @cached_property
+    def y_shape3(self) -> tuple[int, ...]:
+        """Shape of y with three spatial axes."""
+        return arrange(self.N, self.results, self.out, self.channels_last)
+
+    def _text(self, result: str, padding: Pairs) -> str:
+        """A problem string but for what one kind of problem has alone; `result` names the channels of y."""
+        names = "dhw"[3 - self.rank :]
+        size = "".join(f"{a}{n}" for a, n in zip(names, self.size[3 - self.rank :], strict=True))
+        before, after = zip(*padding, strict=True)
+        text = f"n{self.N}c{self.C}{size}_{result}k{short(self.kernel, self.rank)}s{short(self.stride, self.rank)}"
+        text += f"p{short(before, self.rank)}" + (f"-{short(after, self.rank)}" if after != before else "")
+        return text + (f"d{short(self.dilation, self.rank)}" if self.dilation != (1, 1, 1) else "")
+
+
 @dataclass(frozen=True)
-class ConvProblem:
+class ConvProblem(_Spatial):
     """A convolution, or a gradient of one.
 
     y[n,o,i] = b[o] + sum over c,u of xp[n, c, i*stride + u*dilation] * w[o,c,u]
@@ -76,38 +161,12 @@ class ConvProblem:
     dtype: str
     prepared: bool = False
 
-    def __hash__(self) -> int:
-        return self._hash
+    __hash__ = _Spatial.__hash__
 
-    @cached_property
-    def _hash(self) -> int:  # computed once: a problem is the key of every cache that a call looks into
-        sizes = (self.N, self.C, self.O, self.axes, self.rank)
-        return hash((self.op, *sizes, self.channels_last, self.dtype, self.prepared))
-
-    @cached_property
-    def size(self) -> Triple:
-        """Input size (D, H, W)."""
-        return _triple(axis.size for axis in self.axes)
-
-    @cached_property
-    def out(self) -> Triple:
-        """Output size (OD, OH, OW)."""
-        return _triple(axis.out for axis in self.axes)
-
-    @cached_property
-    def kernel(self) -> Triple:
-        """Filter size (KD, KH, KW)."""
-        return _triple(axis.kernel for axis in self.axes)
-
-    @cached_property
-    def stride(self) -> Triple:
-        """Distance of outputs on each axis."""
-        return _triple(axis.stride for axis in self.axes)
-
-    @cached_property
-    def dilation(self) -> Triple:
-        """Distance of taps on each axis."""
-        return _triple(axis.dilation for axis in self.axes)
+    @property
+    def results(self) -> int:
+        """Channels of y."""
+        return self.O
 
     @cached_property
     def padding(self) -> Pairs:
@@ -118,12 +177,12 @@ class ConvProblem:
     @cached_property
     def extent(self) -> Triple:
         """Input pixels that one output pixel's window spans, on each axis."""
-        return _triple(axis.extent for axis in self.axes)
+        return self._each("extent")  # type: ignore[no-any-return]
 
     @cached_property
     def padded(self) -> Triple:
         """Input size with its border."""
-        return _triple(axis.padded for axis in self.axes)
+        return self._each("padded")  # type: ignore[no-any-return]
 
     @property
     def taps(self) -> int:
@@ -146,40 +205,15 @@ class ConvProblem:
         return 2 * self.N * self.O * math.prod(self.out) * self.inputs * self.taps
 
     @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return np.dtype(self.dtype).itemsize
-
-    @property
     def bordered(self) -> bool:
         """True where x has a border that is not of zeros: copies of its elements."""
         return self.padding_mode != "zeros" and any(axis.before or axis.after for axis in self.axes)
-
-    @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of x as the caller has it."""
-        return arrange(self.N, self.C, self.size[3 - self.rank :], self.channels_last)
-
-    @cached_property
-    def y_shape(self) -> tuple[int, ...]:
-        """Shape of y as the caller has it."""
-        return arrange(self.N, self.O, self.out[3 - self.rank :], self.channels_last)
 
     @property
     def w_shape(self) -> tuple[int, ...]:
         """Shape of w as the caller has it."""
         kernel = self.kernel[3 - self.rank :]
         return (*kernel, self.inputs, self.O) if self.channels_last else (self.O, self.inputs, *kernel)
-
-    @cached_property
-    def x_shape3(self) -> tuple[int, ...]:
-        """Shape of x with three spatial axes, as kernels have it."""
-        return arrange(self.N, self.C, self.size, self.channels_last)
-
-    @cached_property
-    def y_shape3(self) -> tuple[int, ...]:
-        """Shape of y with three spatial axes."""
-        return arrange(self.N, self.O, self.out, self.channels_last)
 
     @cached_property
     def w_shape3(self) -> tuple[int, ...]:
@@ -193,22 +227,12 @@ class ConvProblem:
 
     def __str__(self) -> str:
         """Problem string, such as ``n8c16h32w32_o32k3s1p1``: a name for tables and the command line."""
-        names = "dhw"[3 - self.rank :]
-        size = "".join(f"{a}{n}" for a, n in zip(names, self.size[3 - self.rank :], strict=True))
-        text = f"n{self.N}c{self.C}{size}_o{self.O}k{short(self.kernel, self.rank)}s{short(self.stride, self.rank)}"
-        before, after = zip(*self.padding, strict=True)
-        text += f"p{short(before, self.rank)}" + (f"-{short(after, self.rank)}" if after != before else "")
-        if self.dilation != (1, 1, 1):
-            text += f"d{short(self.dilation, self.rank)}"
-        if self.groups != 1:
-            text += f"g{self.groups}"
-        if self.padding_mode != "zeros":
-            text += f"_{self.padding_mode}"
-        return text
+        text = self._text(f"o{self.O}", self.padding) + (f"g{self.groups}" if self.groups != 1 else "")
+        return text + (f"_{self.padding_mode}" if self.padding_mode != "zeros" else "")
 
 
 @dataclass(frozen=True)
-class PoolProblem:
+class PoolProblem(_Spatial):
     """A pool, or a gradient of one: every window's real elements are reduced to one number, channel by channel.
 
     `axes` are rules that tell where the windows of each axis lie (`fastconv.windows`); `padding` is the border that
@@ -224,76 +248,21 @@ class PoolProblem:
     channels_last: bool
     dtype: str
 
-    def __hash__(self) -> int:
-        return self._hash
+    __hash__ = _Spatial.__hash__
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.op, self.N, self.C, self.axes, self.rank, self.channels_last, self.dtype))
-
-    @cached_property
-    def size(self) -> Triple:
-        """Input size (D, H, W)."""
-        return _triple(axis.size for axis in self.axes)
-
-    @cached_property
-    def out(self) -> Triple:
-        """Output size (OD, OH, OW)."""
-        return _triple(axis.out for axis in self.axes)
-
-    @cached_property
-    def kernel(self) -> Triple:
-        """Window size (KD, KH, KW): that of the largest window."""
-        return _triple(axis.kernel for axis in self.axes)
-
-    @cached_property
-    def stride(self) -> Triple:
-        """Distance of windows on each axis."""
-        return _triple(axis.stride for axis in self.axes)
-
-    @cached_property
-    def dilation(self) -> Triple:
-        """Distance of a window's elements on each axis."""
-        return _triple(axis.dilation for axis in self.axes)
-
-    @cached_property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of x as the caller has it."""
-        return arrange(self.N, self.C, self.size[3 - self.rank :], self.channels_last)
-
-    @cached_property
-    def y_shape(self) -> tuple[int, ...]:
-        """Shape of y as the caller has it."""
-        return arrange(self.N, self.C, self.out[3 - self.rank :], self.channels_last)
-
-    @cached_property
-    def x_shape3(self) -> tuple[int, ...]:
-        """Shape of x with three spatial axes, as kernels have it."""
-        return arrange(self.N, self.C, self.size, self.channels_last)
-
-    @cached_property
-    def y_shape3(self) -> tuple[int, ...]:
-        """Shape of y with three spatial axes."""
-        return arrange(self.N, self.C, self.out, self.channels_last)
+    @property
+    def results(self) -> int:
+        """Channels of y."""
+        return self.C
 
     @property
     def flops(self) -> int:
         """Elements read."""
         return self.N * self.C * math.prod(self.out) * math.prod(self.kernel)
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return np.dtype(self.dtype).itemsize
-
     def __str__(self) -> str:
         """Problem string, such as ``n8c64h112w112_k2s2p0``."""
-        names = "dhw"[3 - self.rank :]
-        size = "".join(f"{a}{n}" for a, n in zip(names, self.size[3 - self.rank :], strict=True))
-        before, after = zip(*self.padding, strict=True)
-        text = f"n{self.N}c{self.C}{size}_k{short(self.kernel, self.rank)}s{short(self.stride, self.rank)}"
-        text += f"p{short(before, self.rank)}" + (f"-{short(after, self.rank)}" if after != before else "")
-        return text + (f"d{short(self.dilation, self.rank)}" if self.dilation != (1, 1, 1) else "")
+        return self._text("", self.padding)
 
 
 Problem = ConvProblem | PoolProblem
@@ -308,8 +277,3 @@ def short(values: Sequence[int], rank: int) -> str:
     """One number where all axes agree, else joined by x."""
     values = values[3 - rank :]
     return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
-
-
-def _triple(values: Iterable[int]) -> Triple:
-    a, b, c = values
-    return a, b, c
