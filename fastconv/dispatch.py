@@ -187,7 +187,7 @@ def work(problem: Problem, method: str) -> Any:
     count = row_of(problem.op, method).operator("work")
     if problem.op != "conv_input_grad" or not isinstance(problem, ConvProblem) or not problem.bordered:
         return count(problem)
-    inside = problem.inside()  # methods write the gradient of x with its border, and fold it
+    inside = problem.inside()  # what `fastconv.cpu.folding` hands to a method
     counted = count(inside)
     return counted._replace(extra=counted.extra + inside.N * inside.C * math.prod(inside.size) * inside.itemsize)
 

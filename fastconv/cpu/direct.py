@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..borders import fold_border
 from ..kept import kept
 from ..problem import ConvProblem
 from . import activation as activations
 from .counts import ENGINE, RATES, panels_work
+from .folding import folding
 from .lowering import Lowered, WeightStrides, lower_conv, lower_input_grad, weight_strides
 from .magnitude import is_finite
 from .nonfinite import sum_apart
@@ -64,16 +64,11 @@ def prepare(problem: ConvProblem, w: np.ndarray, *, unfold: bool = False) -> lis
     return _pack(parts, w, at)
 
 
+@folding
 def conv_input_grad(
     problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray, *, unfold: bool = False
 ) -> None:
     """Write the gradient to the input to dx: per phase of the stride a convolution of dy with the taps that meet it."""
-    if problem.bordered:
-        inside = problem.inside()
-        padded = np.empty(inside.x_shape3, dx.dtype)
-        conv_input_grad(inside, dy, w, padded, unfold=unfold)
-        fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
-        return
     at = weight_strides(problem, transposed=True)
     phases, whole, fills = _backward(problem, unfold)
     if not whole:

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ..borders import border_index, fold_border
+from ..borders import border_index
 from ..problem import ConvProblem, PoolProblem
 from ..simd.jit import kernel, parallel_kernel
 from ..threads import team
 from ..windows import table_of
 from . import activation as activations
+from .folding import folding
 
 
 @kernel
@@ -170,14 +171,9 @@ def prepare(problem: ConvProblem, w: np.ndarray) -> np.ndarray:
     return np.array(_filters_first(problem, w))
 
 
+@folding
 def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
     """Write the gradient to the input to dx."""
-    if problem.bordered:
-        inside = problem.inside()
-        whole = np.empty(inside.x_shape3, dx.dtype)
-        conv_input_grad(inside, dy, w, whole)
-        fold_border(whole, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
-        return
     before = tuple(axis.before for axis in problem.axes)
     with _ChannelsFirst(problem.channels_last, dx) as out:
         given = _first(problem, dy), _filters_first(problem, w), out

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...borders import fold_border
 from ...config import settings
 from ...kept import kept
 from ...problem import ConvProblem
 from ...threads import get_num_threads
 from .. import activation as activations
+from ..folding import folding
 from ..work import Rate, Work
 from .channels import BlockTiling, TiledChannels, tile_channels
 from .planes import PlaneTiling, TiledPlanes, tile_planes
@@ -40,15 +40,10 @@ def conv(
     activations.apply(y, activation)
 
 
+@folding
 def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
     """Write the gradient of x to `dx`: dxp[n, c, i*stride + u*dilation] sums dy[n, o, i] * w[o, c, u], folded to x."""
     if dx.size == 0:
-        return
-    if problem.bordered:
-        inside = problem.inside()
-        padded = np.empty(inside.x_shape3, dx.dtype)
-        conv_input_grad(inside, dy, w, padded)
-        fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
         return
     dx[...] = 0
     tiled(problem, settings.scratch_bytes).convolve(dy, w, None, None, dx)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...borders import fold_border
 from ...problem import ConvProblem
 from .. import activation as activations
+from ..folding import folding
 from .counts import ENGINE, RATES, work
 from .filters import prepare_filters
 from .forward import forward_plans, sweep
@@ -37,14 +37,9 @@ def prepare(problem: ConvProblem, w: np.ndarray) -> list[np.ndarray]:
     return [prepare_filters(problem, plan.cut, w) for plan in forward_plans(problem)]
 
 
+@folding
 def conv_input_grad(problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
     """Write the gradient to the input to dx: a convolution of dy with the filters turned around."""
-    if problem.bordered:
-        inside = problem.inside()
-        padded = np.empty(inside.x_shape3, dx.dtype)
-        conv_input_grad(inside, dy, w, padded)
-        fold_border(padded, dx, problem.padding, problem.padding_mode, 1 if problem.channels_last else 2)
-        return
     if problem.stride[0] > 1:
         dx[...] = 0  # no tap meets most of its planes
     for plan in forward_plans(problem):
