@@ -157,18 +157,22 @@ def choose_method(problem: Problem, device: str = "cpu") -> str:
     if device == "cuda":  # the implicit GEMM, unless its tiles would be mostly empty; never what spreads NaN
         columns = problem.inputs if problem.op == "conv_input_grad" else problem.outputs
         return "im2col" if columns >= LEAST_COLUMNS else "direct"
-    times = {"direct": predict(problem, "direct")}
-    for row in candidates:
-        if row.method in times or (row.method == "fft" and times["direct"] < WORTH_PLANNING):
+    times = {"direct": _seconds(problem, candidates[-1])}
+    for row in candidates[:-1]:
+        if row.method == "fft" and times["direct"] < WORTH_PLANNING:
             continue
         if row.by_auto and row.reason(problem) is None:
-            times[row.method] = predict(problem, row.method)
+            times[row.method] = _seconds(problem, row)
     return min(times, key=times.__getitem__)
 
 
 def predict(problem: ConvProblem, method: str) -> float:
     """Seconds that a method of the CPU is expected to take: its counts of work at this machine's rates."""
-    return rate(problem.op, row_of(problem.op, method)).seconds(work(problem, method), problem.itemsize)
+    return _seconds(problem, row_of(problem.op, method))
+
+
+def _seconds(problem: ConvProblem, row: Row) -> float:
+    return rate(problem.op, row).seconds(_work(problem, row), problem.itemsize)  # type: ignore[no-any-return]
 
 
 def rate_key(op: str, row: Row) -> tuple[str, str]:
@@ -184,7 +188,11 @@ def rate(op: str, row: Row) -> Any:
 
 def work(problem: Problem, method: str) -> Any:
     """What a method of the CPU counts for a problem it serves: `fastconv.cpu.work.Work`."""
-    count = row_of(problem.op, method).operator("work")
+    return _work(problem, row_of(problem.op, method))
+
+
+def _work(problem: Problem, row: Row) -> Any:
+    count = row.operator("work")
     if problem.op != "conv_input_grad" or not isinstance(problem, ConvProblem) or not problem.bordered:
         return count(problem)
     inside = problem.inside()  # what `fastconv.cpu.folding` hands to a method

@@ -24,7 +24,7 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
     beside the spread costs no accuracy.
     """
     cut, C = cut_runs(x.shape, axis), x.shape[axis]
-    first = np.moveaxis(x, axis, -1).reshape(-1, C)[0] if x.size else np.zeros(C, x.dtype)
+    first = x[(0,) * axis + (slice(None),) + (0,) * (x.ndim - axis - 1)] if x.size else np.zeros(C, x.dtype)
     shift = np.maximum(first, 0) if relu else first
     sums, squares = np.zeros((2, cut.tasks * cut.fold))
     numbers = cut.periods, cut.width, cut.fold, *cut.geometry

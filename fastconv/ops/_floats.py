@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidArgument
-from ._arrays import FLOATS, Operands
+from ._arrays import NATIVE, Operands
 from ._reading import as_array
 
 
@@ -19,8 +20,8 @@ class Floats(Operands):
 
     def __init__(self, names: str, *values: Any) -> None:
         super().__init__(names, *values)
-        self.names = names.split()
-        if self.compute.name not in FLOATS:
+        self._named = names
+        if self.compute not in NATIVE:
             raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
 
     def finish(self, y: Any, out: Any = None) -> Any:
@@ -31,7 +32,7 @@ class Floats(Operands):
         """Some of the arrays must have one shape."""
         shapes = [tuple(a.shape) for a in self.arrays[first:stop]]
         if any(shape != shapes[0] for shape in shapes):
-            pairs = zip(self.names[first:stop], shapes, strict=True)
+            pairs = zip(self._named.split()[first:stop], shapes, strict=True)
             raise InvalidArgument(f"the shapes differ: {' and '.join(f'{n} {s}' for n, s in pairs)}; expected the same")
 
 
@@ -40,21 +41,30 @@ def with_channels(names: str, whole: int, axis: int, *values: Any) -> tuple[Floa
 
     On the CPU the numbers keep their own dtype: statistics are of double precision.
     """
-    call = Floats(" ".join(names.split()[:whole]), *values[:whole])
+    wholes, singles = _names(names, whole)
+    call = Floats(wholes, *values[:whole])
     if call.device == "cuda":
         call = Floats(names, *values)
         others = list(call.arrays[whole:])
     else:
-        others = [as_array(v, n) for n, v in zip(names.split()[whole:], values[whole:], strict=True)]
-    call.alike(0, whole)
+        others = [as_array(v, n) for n, v in zip(singles, values[whole:], strict=True)]
+    if whole > 1:
+        call.alike(0, whole)
     x = call.arrays[0]
     axis %= x.ndim
-    for name, a in zip(names.split()[whole:], others, strict=True):
+    for name, a in zip(singles, others, strict=True):
         if tuple(a.shape) != (x.shape[axis],):
             raise InvalidArgument(
                 f"{name} has shape {tuple(a.shape)} but x has {x.shape[axis]} channels; expected ({x.shape[axis]},)"
             )
     return call, axis, others
+
+
+@lru_cache(maxsize=16)
+def _names(names: str, whole: int) -> tuple[str, list[str]]:
+    """The names of whole arrays, and of those with a number per channel."""
+    split = names.split()
+    return " ".join(split[:whole]), split[whole:]
 
 
 def exact(call: Operands) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from .. import dispatch
 from ..errors import InvalidArgument, shown
 from ..problem import CONVOLUTIONS, ConvProblem
-from ..spec import LAYOUTS, conv_problem, parse_dtype, parse_shape, parse_word
+from ..spec import LAYOUTS, known_problem, parse_dtype, parse_shape, parse_word
 
 
 def choose_method(
@@ -66,10 +66,15 @@ def choose_method(
     return dispatch.choose_method(problem, device)
 
 
-def problem_of_shapes(op: Any, x_shape: Any, w_shape: Any, *, dtype: Any, **options: Any) -> ConvProblem:
+def problem_of_shapes(
+    op: Any, x_shape: Any, w_shape: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any, layout: Any,
+    padding_mode: Any, dtype: Any,
+) -> ConvProblem:  # fmt: skip
     """The problem of a question about a convolution that is named by shapes: there are no arrays to look at."""
     parse_word(op, "op", CONVOLUTIONS)
-    x_shape = parse_shape(x_shape, "x")
-    if len(x_shape) - 2 not in LAYOUTS:
-        raise InvalidArgument(f"x_shape is {shown(x_shape)}; expected three to five axes")
-    return conv_problem(x_shape, w_shape, rank=len(x_shape) - 2, dtype=parse_dtype(dtype), op=op, **options)
+    shapes = parse_shape(x_shape, "x"), parse_shape(w_shape, "w")
+    rank = len(shapes[0]) - 2
+    if rank not in LAYOUTS:
+        raise InvalidArgument(f"x_shape is {shown(shapes[0])}; expected three to five axes")
+    dtype = parse_dtype(dtype)
+    return known_problem(op, *shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, dtype)
