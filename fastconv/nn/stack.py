@@ -15,7 +15,7 @@ from .passes import Passes
 from .placing import device_of, place
 from .tracking import Holder, Parameter, Way, owned_weights
 
-TRANSIENT = ("_passes", "_meter")  # what a copy does without: made when it is needed, or of the batch at hand
+TRANSIENT = ("_passes", "_meter", "_buffers")  # what a copy does without: made when needed, or of the batch at hand
 
 
 class Stack(Holder):

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
-from ..memory import recycled
+from ..memory import Pool, recycled
 from ..streams import print_line
 from . import arguments, losses, optimizers
 from .batches import as_samples, check_batch_size, check_lengths, split_off
@@ -29,6 +29,7 @@ class Trainer(Steps):
     """A stack of layers that can be trained."""
 
     history: History | None = None
+    _buffers: Pool | None = None
     stop_training = False
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
@@ -150,10 +151,15 @@ class Trainer(Steps):
         return self.history
 
     def train_on_batch(self, x: Any, y: Any) -> Any:
-        """One step on one batch; the loss, or [loss, *metrics] where there are metrics."""
+        """One step on one batch; the loss, or [loss, *metrics] where there are metrics.
+
+        The model keeps the memory of the step for the next one.
+        """
         x, y = self._samples(x, y)
         self.optimizer.claim(self)
-        with self._measuring(y) as meter:
+        if self._buffers is None:
+            self._buffers = Pool()
+        with self._measuring(y) as meter, recycled(self._buffers):
             for xb, yb in self._feed(x, y).batches(len(x)):
                 logs = self._train(xb, yb)
             return _one_or_all(dict(logs) if self._is_overridden("train_step") else meter.results())
