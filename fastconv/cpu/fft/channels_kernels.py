@@ -263,7 +263,7 @@ def find_filters(task, filters):
     return task // pairs, block, min(block + 1, filters.to.blocks - 1)
 
 
-@kernel
+@inlined
 def move_filters(back, w, taps, filters, k, block, last, t, room, scale):
     """Put the taps of two blocks of filters in a tile of zeros, or read them there (see `tiles.move_taps`)."""
     at, lanes = fields(TapStrides, taps[3]), lanes_of(t)

@@ -145,7 +145,7 @@ def scatter_tile(y, side, grid, room, tile, cell, channel, channels, src, begin,
                 i, run = end, run + 1
 
 
-@kernel
+@inlined
 def move_taps(back, w, at, taps, cell, count, t, begin, room, repeats, scale):
     """Put the taps of one cell of `count` neighbouring filters, times `scale`, where they stand in a tile of zeros.
 
