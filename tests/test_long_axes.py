@@ -1,5 +1,8 @@
 """Long axes: pools in strips are the pools they are parts of, and neither tables nor caches grow with them."""
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 from child import run_script
@@ -245,6 +248,27 @@ def test_convolutions_in_strips(method, channels, last, rng, monkeypatch):
         forget()
     for a, b in zip(strips, whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+@pytest.mark.parametrize("method", ["direct", "im2col", "fft", "auto"])
+def test_a_long_signal_needs_no_table_of_its_length(method, mode):
+    n, w = 4_000_000, np.ones((2, 1, 9), np.float32)
+    x = np.ones((1, 1, n), np.float32)
+    y = np.ones((1, 2, n), np.float32)
+    options = {"padding": 4, "padding_mode": mode, "method": method}
+    calls = [lambda: fc.conv1d(x, w, **options), lambda: fc.conv1d_weight_grad(x, y, w.shape, **options)]
+    if mode == "zeros":  # else the gradient with its border is made before it is folded
+        calls.append(lambda: fc.conv1d_input_grad(y, w, x.shape, **options))
+    for call in calls:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            result = call()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak - result.nbytes < 24 << 20, f"{(peak - result.nbytes) / 2**20:.0f} MiB; a table is 31"
 
 
 def test_strips_without_a_border_are_one_problem(monkeypatch):

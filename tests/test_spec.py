@@ -10,7 +10,7 @@ from cases import CASES, TRANSPOSED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastconv.borders import border_index, fold_border
+from fastconv.borders import Border, border_index, border_table, fold_border
 from fastconv.errors import InvalidArgument
 from fastconv.spec import adaptive_problem, conv_problem, pool_problem, transposed_problem
 
@@ -201,6 +201,28 @@ def test_border_index_is_numpys_pad(mode, n):
         index = border_index(n, before, after, mode)
         padded = np.where(index < 0, 0, values[index])
         np.testing.assert_array_equal(padded, naive.pad(values[None, None], ((before, after),), mode)[0, 0])
+
+
+@given(
+    n=st.integers(1, 9), start=st.integers(-20, 20), length=st.integers(0, 30), mode=st.sampled_from(naive.MODES),
+    first=st.integers(0, 12), step=st.integers(1, 4),
+)  # fmt: skip
+def test_parts_of_a_border_are_parts_of_its_table(n, start, length, mode, first, step):
+    border = Border(n, start, length, mode=mode)
+    table = border_table(border)
+    assert len(table) == length
+    part, thinned = border.part(first, max(0, length - first)), border.every(first, step)
+    np.testing.assert_array_equal(border_table(part), table[first:])
+    np.testing.assert_array_equal(border_table(thinned), table[first::step])
+    np.testing.assert_array_equal(border_table(thinned.every(1, 2)), table[first::step][1::2])
+    for rule in (border, part, thinned):
+        places = border_table(rule)
+        assert rule.fills == bool((places < 0).any())
+        if rule.is_inside:
+            np.testing.assert_array_equal(places, rule.start + rule.step * np.arange(rule.length))
+        if mode == "zeros":
+            assert rule.is_inside == (len(places) > 0 and bool((places >= 0).all()))
+            assert rule.is_identity == (len(places) > 0 and places.tolist() == list(range(len(places))))
 
 
 def test_border_index_cannot_be_spoilt():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..borders import counting_index
+from ..borders import counting
 from ..kept import kept
 from . import activation as activations
 from .lowering import ONE_TAP, Lowered, Strides, WeightStrides
@@ -49,7 +49,7 @@ def _lower(rows: int, columns: int, depth: int, transposed: bool) -> Lowered:
         O=columns,
         out=(1, 1, rows),
         stride=(1, 1, 1),
-        index=(counting_index(1), counting_index(1), counting_index(rows)),
+        index=(counting(1), counting(1), counting(rows)),
         reach=(ONE_TAP, ONE_TAP, ONE_TAP),
         taps=np.zeros(1, np.int64),
         x_strides=Strides(0, rows, 0, 0, 1) if transposed else Strides(0, 1, 0, 0, depth),

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..borders import border_index, counting_index, frozen
+from ..borders import Border, border_table, counting
 from ..kept import kept
 from ..problem import Axis, ConvProblem, Triple
 
@@ -81,7 +81,7 @@ class Lowered:
     O: int  # noqa: E741 - the field's name for output channels
     out: Triple
     stride: Triple
-    index: tuple[np.ndarray, np.ndarray, np.ndarray]
+    index: tuple[Border, Border, Border]
     reach: tuple[Taps, Taps, Taps]
     taps: np.ndarray  # (T,): which weight each tap is, the last axis first
     x_strides: Strides
@@ -108,17 +108,23 @@ class Lowered:
     def reads_in_place(self) -> bool:
         """True where the micro-kernel can read x as it lies: channels together and nothing added at the border."""
         together = self.C == 1 or self.x_strides.c == 1
-        return together and all(map(is_identity, self.index))
+        return together and all(border.is_identity for border in self.index)
 
     @cached_property
     def fills(self) -> bool:
         """True where some taps read zeros that are not in x."""
-        return any(bool((table < 0).any()) for table in self.index)
+        return any(border.fills for border in self.index)
+
+    @cached_property
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the elements of padded planes, rows and columns come from; a long axis is cut before any is made."""
+        d, h, w = map(border_table, self.index)
+        return d, h, w
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """On each axis the longest run of padded elements, first and end, that are neighbours in x too."""
-        return tuple(map(_longest_run, self.index))
+        return tuple(map(_longest_run, self.tables))
 
     @property
     def interior(self) -> tuple[int, int]:
@@ -148,12 +154,12 @@ class Lowered:
 
         Rows of zero padding contribute nothing, so their taps are left out (one depth tap only: then they adjoin).
         """
-        depth, height, width = self.reach
+        (depth, height, width), (_, rows, _) = self.reach, self.index
         terms = np.tile(np.array([0, len(self.taps)], np.int64), (self.out[1], 1))
-        if depth.number == 1 and (self.index[1] < 0).any():
-            heights = np.arange(height.number) * height.step
+        if depth.number == 1 and rows.fills:
+            table, heights = border_table(rows), np.arange(height.number) * height.step
             for i in range(self.out[1]):
-                met = np.flatnonzero(self.index[1][i * self.stride[1] + heights] >= 0)
+                met = np.flatnonzero(table[i * self.stride[1] + heights] >= 0)
                 if len(met):
                     terms[i] = met[0] * width.number, len(met) * width.number
         return terms
@@ -172,15 +178,14 @@ class WeightStrides:
 @kept
 def lower_conv(problem: ConvProblem) -> Lowered:
     """A convolution as one lowered problem."""
-    tables, steps, reach = [], [], []
+    index, steps, reach = [], [], []
     for number, axis in enumerate(problem.axes):
         s, step = axis.stride, axis.dilation
-        table = border_index(axis.size, axis.before, axis.after, problem.padding_mode)
-        table = table[: (axis.out - 1) * s + axis.extent]
+        border = Border(axis.size, -axis.before, (axis.out - 1) * s + axis.extent, mode=problem.padding_mode)
         if number < 2:  # rows and planes between those that are read need not be there
             common = math.gcd(s, step) if axis.kernel > 1 else s
-            table, step, s = frozen(table[::common]), step // common, s // common
-        tables.append(table)
+            border, step, s = border.every(0, common), step // common, s // common
+        index.append(border)
         steps.append(s)
         reach.append(Taps(axis.kernel, step if axis.kernel > 1 else 1))
     return flatten(
@@ -191,7 +196,7 @@ def lower_conv(problem: ConvProblem) -> Lowered:
             O=problem.outputs,
             out=problem.out,
             stride=(steps[0], steps[1], steps[2]),
-            index=(tables[0], tables[1], tables[2]),
+            index=(index[0], index[1], index[2]),
             reach=(reach[0], reach[1], reach[2]),
             taps=np.arange(problem.taps, dtype=np.int64),
             x_strides=x_strides(problem),
@@ -216,7 +221,7 @@ def lower_input_grad(problem: ConvProblem) -> tuple[Lowered, ...]:
             O=problem.inputs,
             out=(planes.size, rows.size, cols.size),
             stride=(1, 1, 1),
-            index=(planes.table, rows.table, cols.table),
+            index=(planes.border, rows.border, cols.border),
             reach=(planes.taps, rows.taps, cols.taps),
             taps=((d[:, None, None] * KH + h[:, None]) * KW + w).reshape(-1),
             x_strides=y_strides(problem),
@@ -232,7 +237,7 @@ class _Phase(NamedTuple):
 
     first: int
     size: int
-    table: np.ndarray
+    border: Border
     taps: Taps
 
 
@@ -242,17 +247,15 @@ def _phase(first: int, axis: Axis) -> _Phase:
     size, common = -(-(n - first) // s), math.gcd(s, d)
     met = [u for u in range(k) if (first + before - u * d) % s == 0]
     if not met:
-        return _Phase(first, size, np.empty(0, np.int64), Taps(0, 1))
+        return _Phase(first, size, Border(out, 0, 0), Taps(0, 1))
     least, most = ((first + before - u * d) // s for u in (met[-1], met[0]))
-    table = np.arange(least, size + most, dtype=np.int64)
-    table[(table < 0) | (table >= out)] = -1
     taps = Taps(len(met), d // common if len(met) > 1 else 1, met[-1], -s // common)
-    return _Phase(first, size, frozen(table), taps)
+    return _Phase(first, size, Border(out, least, size + most - least), taps)
 
 
 def flatten(low: Lowered) -> Lowered:
     """Merge axes that need not be told apart: a filter of one tap without border sees one long row of pixels."""
-    if len(low.taps) != 1 or low.stride != (1, 1, 1) or not all(map(is_identity, low.index)):
+    if len(low.taps) != 1 or low.stride != (1, 1, 1) or not all(border.is_identity for border in low.index):
         return low
     N, x, y, pixels = low.N, low.x_strides, low.y_strides, math.prod(low.out)
     if not (_adjoin(low.out, x) and _adjoin(low.out, y)):  # only a part of x or y is covered
@@ -263,7 +266,7 @@ def flatten(low: Lowered) -> Lowered:
         low,
         N=N,
         out=(1, 1, pixels),
-        index=(counting_index(1), counting_index(1), counting_index(pixels)),
+        index=(counting(1), counting(1), counting(pixels)),
         x_strides=x._replace(d=pixels * x.w, h=pixels * x.w),
         y_strides=y._replace(d=pixels * y.w, h=pixels * y.w),
     )
@@ -309,8 +312,3 @@ def _longest_run(table: np.ndarray) -> tuple[int, int]:
     if table[starts[longest]] < 0:
         return 0, 0
     return int(starts[longest]), int(ends[longest])
-
-
-def is_identity(table: np.ndarray) -> bool:
-    """True for 0, 1, 2, ...: every element comes from its own place."""
-    return len(table) > 0 and table[0] == 0 and table[-1] == len(table) - 1 and bool((np.diff(table) == 1).all())

@@ -90,7 +90,7 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
         spare=block.items_size,
         staged=staged,
     )
-    tables = *low.index, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
+    tables = *low.tables, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
     return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..borders import counting_index, frozen
-from .lowering import Lowered, is_identity
+from ..borders import counting
+from .lowering import Lowered
 
 LONGEST = 1 << 17  # columns of a problem, whose table takes 8 bytes each
 
@@ -31,14 +31,13 @@ def stretches(whole: Lowered) -> tuple[Stretch, ...]:
     inner: dict[int, Lowered] = {}
     for first in range(0, columns, LONGEST):
         count = min(LONGEST, columns - first)
-        table = whole.index[2][first * step : (first + count - 1) * step + whole.span[2] + 1]
-        start = int(table[0])
-        plain = start >= 0 and is_identity(table - start)
+        part = whole.index[2].part(first * step, (count - 1) * step + whole.span[2] + 1)
+        plain = part.is_inside and part.step == 1
         low = inner.get(count) if plain else None
         if low is None:
-            index = counting_index(len(table)) if plain else frozen(table.copy())
-            low = replace(whole, out=(*whole.out[:2], count), index=(*whole.index[:2], index))
+            columns_at = counting(part.length) if plain else part
+            low = replace(whole, out=(*whole.out[:2], count), index=(*whole.index[:2], columns_at))
         if plain:
             inner[count] = low
-        found.append(Stretch(low, start * xw if plain else 0, first * yw))
+        found.append(Stretch(low, part.start * xw if plain else 0, first * yw))
     return tuple(found)

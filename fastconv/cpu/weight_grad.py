@@ -73,7 +73,7 @@ class PanelWeights(NamedTuple):
         members = team(tasks, low.work)
         own_of, partial = scratch((members, own), x.dtype), scratch((parts * size,), x.dtype)
         tile = tile_address(x.itemsize)
-        _accumulate(members, tasks, x.reshape(-1), dy.reshape(-1), numbers, *low.index, *tables, own_of, partial, tile)
+        _accumulate(members, tasks, x.reshape(-1), dy.reshape(-1), numbers, *low.tables, *tables, own_of, partial, tile)
         _reduce(
             team(jobs, parts * size), jobs, partial, parts, panels, low.C, low.O, products.lanes, low.taps,
             at.group, at.tap, at.c, at.o, dw.reshape(-1),

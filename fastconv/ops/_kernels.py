@@ -75,8 +75,7 @@ def is_guarded(method: str, row: dispatch.Row) -> bool:
 
 @dispatch.remembered
 def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
-    # Each axis has a table of where its elements come from, made by way of one or two more where there is a border.
-    needed = 8 * sum(problem.padded) + 16 * sum(map(sum, problem.padding))
+    needed = 24 * sum(map(sum, problem.padding))  # a table of where its elements come from, and what it is made of
     memory.check_room(needed, f"the border of {problem}, {problem.padding[3 - problem.rank :]},")
     row = dispatch.find(problem, method, device)
     return Bound(problem, row, row.operator(problem.op))

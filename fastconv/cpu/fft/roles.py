@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...borders import border_index
+from ...borders import Border, border_table
 from ...problem import Axis, ConvProblem, Triple
 from ..lowering import WeightStrides, weight_strides, x_strides, y_strides
 from .lattice import AxisPhases, Lattice, Positions, phases_of
@@ -85,13 +85,9 @@ class Roles:
 
     def _bordered(self, axis: Axis, phases: AxisPhases) -> Positions:
         """An axis of x with its border."""
-        n, before, after = axis.size, axis.before, axis.after
-        if self.problem.padding_mode == "zeros":
-            left, right = _zeros(before), _zeros(after)
-        else:
-            index = border_index(n, before, after, self.problem.padding_mode)
-            left, right = index[:before], index[before + n :]
-        return Positions(left, n, right, phases.offsets, axis.stride)
+        n, mode = axis.size, self.problem.padding_mode
+        left, right = Border(n, -axis.before, axis.before, mode=mode), Border(n, n, axis.after, mode=mode)
+        return Positions(border_table(left), n, border_table(right), phases.offsets, axis.stride)
 
 
 def triple(values: Iterable[int]) -> Triple:

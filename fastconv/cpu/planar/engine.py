@@ -61,7 +61,7 @@ class PlanarEngine:
             panels,
             NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
             y.reshape(-1),
-            *self.low.index,
+            *self.low.tables,
             self.banding.numbers,
             scratch((members, self.banding.own), x.dtype),
             relu,

@@ -90,7 +90,7 @@ class PlanarWeights:
         if lanes.kind == LANES:
             partial.fill(0)  # lanes without a channel are not written
         _accumulate(
-            members, tasks, x.reshape(-1), dy.reshape(-1), *low.index, *map(counting_index, low.out), self.numbers,
+            members, tasks, x.reshape(-1), dy.reshape(-1), *low.tables, *map(counting_index, low.out), self.numbers,
             self.tiles, partial.reshape(-1), np.empty((members, self.table + 8), np.int64),
             scratch((members, self.own), x.dtype), filter_tile_address(x.itemsize),
         )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from ...borders import frozen
 from ...problem import ConvProblem
 from ..lowering import Lowered, lower_conv, lower_input_grad
 
@@ -31,7 +30,7 @@ def _phase(low: Lowered, i: int, j: int, height: int, width: int) -> Lowered:
     return replace(
         low,
         out=(low.out[0], -(-(low.out[1] - i) // height), -(-(low.out[2] - j) // width)),
-        index=(planes, frozen(rows[i::height]), frozen(cols[j::width])),
+        index=(planes, rows.every(i, height), cols.every(j, width)),
         reach=(depth, down, across),
         y_strides=y._replace(h=y.h * height, w=y.w * width),
         y_start=low.y_start + i * y.h + j * y.w,

@@ -50,7 +50,7 @@ class Side(NamedTuple):
 def input_side(low: Lowered, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
     """How the items of a grid of tiles read x: a `Side`."""
     return _side(
-        size, m, grid, start=0, strides=low.x_strides, channels=low.C, halo=2, index=low.index, interior=low.interior,
+        size, m, grid, start=0, strides=low.x_strides, channels=low.C, halo=2, index=low.tables, interior=low.interior,
         in_place=size.in_place, transform=input_address(size.itemsize),
     )  # fmt: skip
 
