@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # Test processes; 0 runs the tests in pytest's own.
 JOBS   ?= 2
 
-.PHONY: demo test compile slow check lint bench gpu clean
+.PHONY: demo test compile codegen slow check lint bench gpu clean
 
 # A stamp per extra: installing again only when pyproject.toml has changed.
 $(VENV)/.base: pyproject.toml
@@ -44,6 +44,9 @@ $(VENV)-cuda/.compile: pyproject.toml
 
 compile: $(VENV)-cuda/.compile  ## CUDA kernels through the compiler for seven architectures, and on numba-cuda's target
 	$(VENV)-cuda/bin/python -m pytest $(COMPILED:%=tests/test_cuda_%.py) -n $(JOBS) --dist worksteal
+
+codegen: $(VENV)/.test  ## the loops that LLVM makes of emitted functions, for processors from Haswell to Apple's
+	$(BIN)/python tests/codegen.py
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -12,7 +12,7 @@ Cost: one multiply-add per lane and tap. As there, one C function per dtype, cal
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .emit import I64, Emitter
@@ -66,32 +66,40 @@ def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
     taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps * tile.taps)]
     (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
     floor, store = emit.floor(arg.relu), emit.stream if stream else emit.store
-    last = b.sub(arg.columns, I64(tile.cols))
+    last, pixel = b.sub(arg.columns, I64(tile.cols)), emit.steps(arg.y_pixel, tile.cols)
+    sums_at = _sums(emit, arg, tile, taps, start)
 
     def one(q: Any) -> tuple[Any, list[Any]]:
-        sums = _sums(emit, arg, tile, q, taps, start)
-        y = emit.at(arg.y, (q, arg.y_pixel))
-        for (r, j), value in sums.items():
-            store(emit.clip(value, floor), emit.at(y, (r, arg.y_row), (j, arg.y_pixel)))
+        sums, y = sums_at(q), pixel(arg.y, q)
+        for r in range(tile.rows):
+            for j in range(tile.cols):
+                store(emit.clip(sums[r, j], floor), pixel(y, j))
+            y = emit.opaque(emit.at(y, arg.y_row))
         following = b.add(q, I64(tile.cols))
         return b.icmp_signed("<", q, last), [b.select(b.icmp_signed("<", following, last), following, last)]
 
     emit.loop([I64(0)], one, end_first=True)
 
 
-def _sums(emit: Emitter, arg: Any, tile: DepthTile, q: Any, taps: list[Any], start: Any) -> dict[tuple[int, int], Any]:
-    """The sums of the tile whose first column is q: each vector of x is loaded once."""
-    x = emit.at(arg.x, emit.builder.mul(emit.builder.mul(q, I64(tile.stride)), arg.x_pixel))
-    sums = {(r, j): start for r in range(tile.rows) for j in range(tile.cols)}
-    for m in range((tile.rows - 1) * tile.stride + tile.taps):
-        line = emit.at(x, (m, arg.x_row))
-        pixels = [emit.load(emit.at(line, (k, arg.x_pixel))) for k in range((tile.cols - 1) * tile.stride + tile.taps)]
-        for r in range(tile.rows):
-            u = m - r * tile.stride
-            if 0 <= u < tile.taps:
-                for v, j in itertools.product(range(tile.taps), range(tile.cols)):
-                    sums[r, j] = emit.multiply_add(taps[u * tile.taps + v], pixels[j * tile.stride + v], sums[r, j])
-    return sums
+def _sums(emit: Emitter, arg: Any, tile: DepthTile, taps: list[Any], start: Any) -> Callable[[Any], dict[Any, Any]]:
+    """A function of a tile's first column that emits its sums, by row and column: each vector of x is loaded once."""
+    wide = (tile.cols - 1) * tile.stride + tile.taps
+    pixel = emit.steps(arg.x_pixel, wide)
+
+    def sums_at(q: Any) -> dict[Any, Any]:
+        line = pixel(arg.x, emit.builder.mul(q, I64(tile.stride)))
+        sums = {(r, j): start for r in range(tile.rows) for j in range(tile.cols)}
+        for m in range((tile.rows - 1) * tile.stride + tile.taps):
+            for k in range(wide):
+                value = emit.load(pixel(line, k))
+                for r, j in sums:
+                    u, v = m - r * tile.stride, k - j * tile.stride
+                    if 0 <= u < tile.taps and 0 <= v < tile.taps:
+                        sums[r, j] = emit.multiply_add(taps[u * tile.taps + v], value, sums[r, j])
+            line = emit.opaque(emit.at(line, arg.x_row))
+        return sums
+
+    return sums_at
 
 
 _sweep_row = SWEEPS.switch()

@@ -147,12 +147,14 @@ class _Tile:
         """The inner loop, over k: a w for each of the rows first..end-1, an x for each vector, all their products."""
         emit, arg = self.emit, self.arg
         touched = slice(first * self.vectors, end * self.vectors)
+        vector = emit.steps(arg.x_vector, self.vectors)
+        row = emit.steps(self.builder.neg(arg.w_row), FILTER_ROWS)
 
         def step(_: Any, x: Any, w: Any, *sums: Any) -> list[Any]:
-            columns = [emit.load(emit.at(x, (j, arg.x_vector))) for j in range(self.vectors)]
+            columns = [emit.load(vector(x, j)) for j in range(self.vectors)]
             new: list[Any] = []
             for r in range(first, end):
-                place = emit.at(w, (-r, arg.w_row))
+                place = row(w, r)
                 weight = emit.load(place) if self.kind == LANES else emit.broadcast(place)
                 for column in columns:
                     new.append(emit.multiply_add(weight, column, sums[len(new)]))

@@ -33,6 +33,7 @@ from .jit import kernel
 
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
+TOGETHER = 4  # rows whose addresses are one pointer's
 AHEAD = 32  # steps of k by which memory is asked for before it is read, where there are at least twice as many
 
 TILES = Family(
@@ -125,21 +126,24 @@ class _Tile:
 
     def _add_products(self, a: Any, vectors: Any, sums: Sequence[Any]) -> list[Any]:
         """The inner loop, over k: a vector of b for each vector of a row, an a for each row, all their products."""
-        b, emit, arg = self.builder, self.emit, self.arg
-        rows = [b.mul(I64(i), arg.a_row) for i in range(self.rows)]
+        emit, arg = self.emit, self.arg
+        row = emit.steps(arg.a_row, min(self.rows, TOGETHER))
+        bases = [emit.at(a, (i, arg.a_row)) for i in range(0, self.rows, TOGETHER)]
         ahead, pace = self._ahead(a)
 
-        def step(k: Any, a: Any, vectors: Any, *sums: Any) -> list[Any]:
-            emit.prefetch(emit.at(ahead, (k, pace)))
+        def step(_: Any, ahead: Any, vectors: Any, *carried: Any) -> list[Any]:
+            emit.prefetch(ahead)
             columns = [emit.load(emit.at(vectors, j * emit.lanes)) for j in range(self.vectors)]
+            bases, sums = carried[: len(along) - 2], carried[len(along) - 2 :]
             new = []
-            for i, row in enumerate(rows):
-                scalar = emit.broadcast(emit.at(a, row))
+            for i in range(self.rows):
+                scalar = emit.broadcast(row(bases[i // TOGETHER], i % TOGETHER))
                 for j, column in enumerate(columns):
                     new.append(emit.multiply_add(scalar, column, sums[i * self.vectors + j]))
             return new
 
-        return emit.repeat(arg.depth, sums, step, along=[(a, arg.a_step), (vectors, arg.b_step)])
+        along = [(ahead, pace), (vectors, arg.b_step), *((base, arg.a_step) for base in bases)]
+        return emit.repeat(arg.depth, sums, step, along)
 
     def _ahead(self, a: Any) -> tuple[Any, Any]:
         """What to ask for at k = 0, and how much further on at the next k.

@@ -137,23 +137,20 @@ def transform(address, back, table, twiddles, data, data0, count, hop, step, ima
 def _pass(emit: Emitter, arg: Any, kind: int, back: int) -> None:
     """One pass: `m` different butterflies, each with its own twiddle factors, repeated along the array."""
     b, radix, twiddled = emit.builder, RADICES[kind // 2], kind % 2
-    leg = b.mul(arg.m, arg.step)
-    whole = b.mul(I64(radix), leg)
-    legs = [b.mul(I64(q), leg) for q in range(radix)]
+    distance = b.mul(arg.m, arg.step)
+    whole, leg = b.mul(I64(radix), distance), emit.steps(distance, radix)
 
     def butterfly(j: Any) -> None:
         start = emit.at(arg.data, (j, arg.step))
         factors = _factors(emit, emit.at(arg.twiddles, (j, 2 * (radix - 1))), radix) if twiddled else []
 
-        def once(_: Any, place: Any) -> None:
-            real = [emit.at(place, offset) for offset in legs]
-            other = [emit.at(p, arg.imaginary) for p in real]
-            points = [(emit.load(p), emit.load(q)) for p, q in zip(real, other, strict=True)]
-            for p, q, (x, y) in zip(real, other, _butterfly(emit, points, factors, back), strict=True):
-                emit.store(x, p)
-                emit.store(y, q)
+        def once(_: Any, real: Any, other: Any) -> None:
+            points = [(emit.load(leg(real, q)), emit.load(leg(other, q))) for q in range(radix)]
+            for q, (x, y) in enumerate(_butterfly(emit, points, factors, back)):
+                emit.store(x, leg(real, q))
+                emit.store(y, leg(other, q))
 
-        emit.repeat(arg.repeats, [], once, along=[(start, whole)])
+        emit.repeat(arg.repeats, [], once, along=[(start, whole), (emit.at(start, arg.imaginary), whole)])
 
     emit.repeat(arg.m, [], butterfly)
 

@@ -110,7 +110,11 @@ def _to_planes(
         for j in range(size)
     }
 
+    frequencies = _frequencies(emit, plane, m + 2)
+
     def block(k: Any, mask: Any) -> None:
+        frequency = frequencies(emit.at(v, k))
+
         def load(i: int, j: int) -> Any:
             return emit.load(emit.at(places[i, j], k), mask)
 
@@ -118,7 +122,7 @@ def _to_planes(
         taps = {(i, j): load(i, j) for i, j in places} if size == TAPS else {}
 
         def store(i: int, j: int, result: Any) -> None:
-            emit.store(result, emit.at(v, k, (i * (m + 2) + j, plane)))
+            emit.store(result, frequency(i, j))
 
         sandwich(emit, transform, size, lambda i, j: taps[i, j] if taps else load(i, j), store)
 
@@ -141,11 +145,13 @@ def _from_planes(
         for j in range(size)
     }
 
+    frequencies = _frequencies(emit, plane, m + 2, columns=True)
+
     def block(k: Any, mask: Any) -> None:
-        offset = emit.load(emit.at(bias, k))
+        offset, frequency = emit.load(emit.at(bias, k)), frequencies(emit.at(v, k))
 
         def load(i: int, j: int) -> Any:
-            return emit.load(emit.at(v, k, (i * (m + 2) + j, plane)))
+            return emit.load(frequency(i, j))
 
         def store(i: int, j: int, value: Any) -> None:
             emit.store(emit.clip(b.fadd(value, offset), floor), emit.at(places[i, j], k), mask)
@@ -153,6 +159,28 @@ def _from_planes(
         sandwich(emit, transform, planes, load, store)
 
     _each_vector(emit, columns, block)
+
+
+def _frequencies(emit: Emitter, plane: Any, t: int, columns: bool = False) -> Callable[[Any], Callable[..., Any]]:
+    """From the address of plane 0 to a function for that of frequency i, j of t*t, asked for row by row or by columns.
+
+    A row's address is computed when the row begins: those of all frequencies would fill the registers.
+    """
+    down, along = emit.steps(emit.builder.mul(plane, I64(t)), t), emit.steps(plane, t)
+    far, near = (along, down) if columns else (down, along)
+
+    def frequencies(start: Any) -> Callable[[int, int], Any]:
+        latest = [-1, start]
+
+        def frequency(i: int, j: int) -> Any:
+            line, number = (j, i) if columns else (i, j)
+            if latest[0] != line:
+                latest[:] = line, emit.opaque(far(start, line))
+            return near(latest[1], number)
+
+        return frequency
+
+    return frequencies
 
 
 def _each_vector(emit: Emitter, count: Any, block: Callable[[Any, Any], None]) -> None:
