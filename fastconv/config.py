@@ -5,7 +5,7 @@ A malformed value is an `InvalidArgument` of the first call that needs a setting
 ========================  =========================  =====================================================
 variable                  default                    meaning
 ========================  =========================  =====================================================
-FASTCONV_NUM_THREADS      all usable processors      threads of a parallel kernel
+FASTCONV_NUM_THREADS      all usable cores           threads of a parallel kernel
 FASTCONV_CACHE_DIR        the user's cache folder    where compiled kernels and data sets are kept
 FASTCONV_DATA             not set                    folder searched for data sets before the cache
 FASTCONV_SCRATCH_BYTES    32 MiB                     most that im2col and fft may unfold at once, per call
@@ -29,18 +29,11 @@ from typing import Any
 from .errors import InvalidArgument, shown
 
 
-def _usable_cpus() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity mask
-        return os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Config:
     """The tunables; `load` fills them from the environment."""
 
-    num_threads: int
+    num_threads: int | None = None
     cuda_pool_bytes: int | None = None
     scratch_bytes: int = 32 << 20
     serial_flops: int = 200_000
@@ -57,7 +50,7 @@ WORDS = {"cuda_backend": ("auto", "numba-cuda", "numba", "numba-cuda-mlir")}
 
 def load(environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration from `environ`; a malformed value is an `InvalidArgument` that names the variable."""
-    settings = Config(num_threads=_usable_cpus())
+    settings = Config()
     for field in fields(Config):
         variable = f"FASTCONV_{field.name.upper()}"
         text = environ.get(variable)

@@ -1,30 +1,28 @@
-"""How many threads kernels use, and the one place that enters a parallel region.
+"""How many threads kernels use.
 
-The number never changes a result: work is cut into tasks that depend on the problem alone, and a thread takes a run of
-consecutive tasks. It is kept per thread of the caller (a `threads` block in one thread does not disturb another).
+The number never changes a result: work is cut into tasks that depend on the problem alone, whoever does them. It is
+kept per thread of the caller (a `threads` block in one thread does not disturb another).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import workers
 from .config import settings
-from .errors import InvalidArgument
+from .processors import usable
+from .workers import MEMBERS
 
-MOST = 1024  # members of a team: each has scratch memory of its own, whatever number is set
 _default: int | None = None  # until it is set, what the environment says
 _local = threading.local()
 _forked = False
-_numba_threads: bool | None = None  # None until the first parallel region
 
 
 def _after_fork() -> None:
-    # A forked child has none of the pool's threads, and an OpenMP pool kills a child that tries: stay serial there.
+    # A forked child has none of the workers, and its siblings may be many: stay serial there.
     global _forked
     _forked = True
 
@@ -36,6 +34,8 @@ if hasattr(os, "register_at_fork"):
 def get_num_threads() -> int:
     """Threads that kernels called from this thread may use.
 
+    At first FASTCONV_NUM_THREADS, or else the cores that this process may run on, at most what its container grants.
+
     Examples
     --------
     >>> import fastconv as fc
@@ -44,7 +44,7 @@ def get_num_threads() -> int:
     2
     """
     count = getattr(_local, "count", None) or _default
-    return settings.num_threads if count is None else count
+    return count or settings.num_threads or usable()
 
 
 def set_num_threads(n: int) -> None:
@@ -101,56 +101,10 @@ def threads(n: int) -> Iterator[None]:
 
 
 def team(tasks: int, work: int) -> int:
-    """Threads that `run` will use for `tasks` tasks of `work` operations together: size per-thread scratch by it."""
+    """Threads that a kernel will use for `tasks` tasks of `work` operations together: size per-thread scratch by it."""
     if tasks < 2 or work < settings.serial_flops or _forked:
         return 1
-    return min(get_num_threads(), tasks, MOST)
-
-
-def run(
-    serial: Callable[..., Any], parallel: Callable[..., Any], members: int, tasks: int, args: tuple[Any, ...]
-) -> None:
-    """Run ``serial(thread, first, last, *args)`` over all tasks, on `members` > 1 threads (from `team`).
-
-    Numba's workqueue layer aborts the process when two threads are in parallel regions at once, and a user's own
-    parallel function may be in one at any time: where it is the layer, the threads are ours. The results are the same.
-    """
-    if _layer_takes_several_callers():
-        parallel(members, tasks, *args)
-    else:
-        shares = [(thread, tasks * thread // members, tasks * (thread + 1) // members) for thread in range(members)]
-        workers.do(serial, shares, args)
-
-
-def threading_layer() -> str | None:
-    """Numba's threading layer once a parallel kernel has run in this process ("omp", "tbb", "workqueue"), else None."""
-    from numba.np.ufunc import parallel
-
-    return parallel._threading_layer
-
-
-def threads_in_use() -> str | None:
-    """What parallel kernels run on, for people to read; None before the first has run."""
-    if _numba_threads is False:
-        return f"fastconv's own threads (Numba's {threading_layer()} layer takes one caller at a time)"
-    return threading_layer()
-
-
-def _layer_takes_several_callers() -> bool:
-    global _numba_threads
-    if _numba_threads is None:
-        import numba
-
-        try:
-            numba.get_num_threads()  # loads the layer
-        except ValueError as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise InvalidArgument(
-                f"Numba cannot load its threading layer {numba.config.THREADING_LAYER!r} ({reason}); correct or unset "
-                "NUMBA_THREADING_LAYER and NUMBA_THREADING_LAYER_PRIORITY"
-            ) from error
-        _numba_threads = threading_layer() in ("omp", "tbb")
-    return _numba_threads
+    return min(get_num_threads(), tasks, MEMBERS)
 
 
 def _check(n: Any) -> int:

@@ -1,4 +1,4 @@
-"""What every test shares: a seeded hypothesis profile, seeded numbers, threads that do not spin.
+"""What every test shares: a seeded hypothesis profile, seeded numbers.
 
 Compiled kernels are kept in the user's cache folder, or in `FASTCONV_CACHE_DIR` where that is set. Long tests carry the
 marker ``slow``.
@@ -10,10 +10,6 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-
-# Tests share the smallest problems among threads, thousands of times: on a busy machine a team that spins while waiting
-# takes ten times as long. OpenMP reads this once, before the first kernel; tests' child processes inherit it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile(
     "fastconv",

@@ -14,7 +14,7 @@ NUMBERS = ("NUM_THREADS", "SCRATCH_BYTES", "SERIAL_FLOPS", "TILE_BYTES", "CUDA_P
 
 def test_defaults():
     settings = load({})
-    assert settings.num_threads >= 1
+    assert settings.num_threads is None
     assert settings.cache_dir is None
     assert settings.data is None
 

@@ -184,7 +184,7 @@ def test_the_lecture_network_takes_few_launches(counting):
 
 @pytest.mark.parametrize("limit", [1, 1 << 20])
 def test_a_data_set_that_does_not_fit_is_copied_batch_by_batch(simulator, monkeypatch, limit):
-    monkeypatch.setattr(feeding, "settings", type(settings)(num_threads=1, resident_bytes=limit))
+    monkeypatch.setattr(feeding, "settings", type(settings)(resident_bytes=limit))
     x, y = data()
     (cuda, history), (cpu, expected) = both(small_model, OPTIMIZERS["sgd"], xy=((x * 255).astype(np.uint8), y))
     agree(cuda, cpu, 1e-4)

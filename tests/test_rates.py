@@ -14,7 +14,7 @@ from fastconv.errors import DataUnavailable, InvalidArgument
 from fastconv.measure import tuning
 from fastconv.measure.problems import conv
 from fastconv.rates import Rate
-from fastconv.simd.jit import ParallelKernel
+from fastconv.simd.parallel import ParallelKernel
 from fastconv.spec import conv_problem
 
 ROWS = [(row, op) for row in dispatch.TABLE for op in row.ops if op in OPS and row.device == "cpu" and row.by_auto]

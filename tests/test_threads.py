@@ -187,30 +187,22 @@ def run(script, before=SCRIPT, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb", "default"])
-def test_concurrent_callers_under_each_threading_layer(layer):
-    """Numba's workqueue layer ends the process on concurrent entry: fastconv must not let it come to that."""
-    if layer != "default" and not has_layer(layer):
-        pytest.skip(f"Numba's {layer} layer is not installed")
-    out = run(
+def test_concurrent_callers_of_a_fresh_process():
+    run(
         """
         with ThreadPoolExecutor(4) as pool:
             sums = list(pool.map(check, range(12)))
         assert len(set(sums)) == 1, sums
-        print(sys.modules["fastconv.threads"].threading_layer())
-        """,
-        NUMBA_THREADING_LAYER=layer,
+        """
     )
-    if layer != "default":
-        assert out.strip() == layer
 
 
 @pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
 def test_beside_a_users_own_parallel_function(layer):
-    """In another thread; under workqueue Numba ends the process when it finds two callers in parallel regions."""
+    """In another thread; under workqueue Numba would end the process if it found us in its regions, too."""
     if not has_layer(layer):
         pytest.skip(f"Numba's {layer} layer is not installed")
-    out = run(
+    run(
         """
         import threading
         import numba
@@ -223,6 +215,7 @@ def test_beside_a_users_own_parallel_function(layer):
             return total
 
         a = np.arange(1001.0)
+        assert own(a) == 500500  # starts Numba's layer
         finished = threading.Event()
 
         def users():
@@ -237,12 +230,10 @@ def test_beside_a_users_own_parallel_function(layer):
         finished.set()
         for other in others:
             other.join()
-        print(fc.info()["threading_layer"])
+        assert fc.info()["threading_layer"] == "fastconv's own, 1 beside the caller"
         """,
         NUMBA_THREADING_LAYER=layer,
     )
-    own = "fastconv's own threads (Numba's workqueue layer takes one caller at a time)"
-    assert out.strip() == (own if layer == "workqueue" else layer)
 
 
 @pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
@@ -273,18 +264,13 @@ def test_within_a_users_parallel_region(layer):
 
 
 @pytest.mark.parametrize("variable", ["NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"])
-def test_a_layer_that_cannot_be_loaded_is_said_in_a_sentence(variable):
+def test_numbas_layer_does_not_matter(variable):
     script = """
         import numpy as np, fastconv as fc
-        try:
-            with fc.threads(2):
-                fc.matmul(np.ones((256, 256)), np.ones((256, 256)))
-        except fc.errors.InvalidArgument as error:
-            print(error)
+        with fc.threads(2):
+            assert (fc.matmul(np.ones((256, 256)), np.ones((256, 256))) == 256).all()
     """
-    out = run(script, before="", **{variable: "fast"})
-    assert out.count("\n") == 1
-    assert "cannot load" in out and "fast" in out and variable in out
+    run(script, before="", **{variable: "fast"})
 
 
 def has_layer(layer):
@@ -294,11 +280,8 @@ def has_layer(layer):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.parametrize("layer", ["workqueue", "omp", "default"])
-def test_use_after_fork(layer):
+def test_use_after_fork():
     """A child works, on one thread, and its parent goes on."""
-    if layer != "default" and not has_layer(layer):
-        pytest.skip(f"Numba's {layer} layer is not installed")
     run(
         """
         before = check(0)
@@ -315,8 +298,7 @@ def test_use_after_fork(layer):
         _, status = os.waitpid(child, 0)
         assert status == 0, status
         assert check(0) == before
-        """,
-        NUMBA_THREADING_LAYER=layer,
+        """
     )
 
 

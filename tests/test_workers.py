@@ -1,131 +1,146 @@
-"""Threads of our own: every share is done once, by whoever is there, and an error comes out of the call."""
+"""Parallel regions: every task is done once, by whoever is there, and nobody waits for one who is not."""
 
 import os
-import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from fastconv import workers
-
-SHARES = [(i, 10 * i, 10 * i + 10) for i in range(7)]
-
-
-@pytest.fixture(autouse=True)
-def no_workers(monkeypatch):
-    """Each test begins without any."""
-    monkeypatch.setattr(workers, "_workers", [])
-    monkeypatch.setattr(workers, "_jobs", workers.SimpleQueue())
-    monkeypatch.setattr(workers, "MOST", 6)
+from fastconv.simd import parallel
+from fastconv.simd.parallel import parallel_kernel
+from fastconv.simd.region import serve
+from fastconv.workers import MEMBERS, Team, Word
 
 
-def test_every_share_is_done_once():
-    done = []
-    for _ in range(200):
-        workers.do(lambda *share: done.append(share), SHARES, ("x",))
-    assert sorted(done) == sorted([(*share, "x") for share in SHARES] * 200)
-    assert len(workers._workers) == 6
+@parallel_kernel
+def count(thread, first, last, visits, by):
+    for task in range(first, last):
+        visits[task] += 1
+        by[task] = thread
 
 
-def test_no_more_workers_than_processors(monkeypatch):
-    monkeypatch.setattr(workers, "MOST", 2)
-    done = []
-    workers.do(lambda *share: done.append(share), SHARES, ())
-    assert sorted(done) == SHARES
-    assert len(workers._workers) == 2
+@parallel_kernel
+def member_one_waits(thread, first, last, visits, limit):
+    """Whoever is member 1 does not finish a task until all others are done: with fixed shares it would never be."""
+    for task in range(first, last):
+        if thread == 1:
+            rounds = 0
+            while visits.sum() < visits.size - 1 and rounds < limit:
+                rounds += 1
+        visits[task] += 1
 
 
-def test_shares_run_at_the_same_time():
-    """Each waits until all have begun."""
-    meeting = threading.Barrier(len(SHARES), timeout=60)
-    workers.do(lambda *share: meeting.wait(), SHARES, ())
+def run(members, tasks):
+    visits, by = np.zeros(tasks, np.int64), np.full(tasks, -1, np.int64)
+    count(members, tasks, visits, by)
+    assert visits.tolist() == [1] * tasks, (members, tasks)
+    return by
 
 
-def test_callers_share_the_workers():
-    counts = [0] * 8
-
-    def call(number):
-        def count(*share):
-            counts[number] += share[2] - share[1]
-
-        for _ in range(50):
-            workers.do(count, SHARES[:1] * 5, ())
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(call, range(8)))
-    assert len(workers._workers) == 4
-    assert min(counts) > 0
+@pytest.fixture
+def team(monkeypatch):
+    """A team of its own, which has no workers yet, and may have three."""
+    monkeypatch.setattr(workers, "MOST", 3)
+    run(2, 2)
+    lead = parallel._team()[1]
+    own = Team(serve)
+    monkeypatch.setattr(parallel, "_team", lambda: (own, lead))
+    yield own
+    own._stop_looking()
 
 
-def test_calls_within_calls_do_not_wait_for_each_other():
-    done = []
-    inner = lambda *share: done.append(share)  # noqa: E731
-    workers.do(lambda *share: workers.do(inner, SHARES, ()), SHARES, ())
-    assert len(done) == len(SHARES) ** 2
+@pytest.mark.parametrize("tasks", [2, 3, 7, 100, 1013])
+def test_every_task_is_done_once(tasks, team):
+    for members in (2, 3, 4, 7, MEMBERS):
+        for _ in range(20):
+            by = run(members, tasks)
+            assert by.min() >= 0 and by.max() <= team.size
+    assert team.size == 3
 
 
-@pytest.mark.parametrize("guilty", [0, 3, 6])
-@pytest.mark.parametrize("kind", [ZeroDivisionError, KeyboardInterrupt])
-def test_an_error_comes_out_when_all_shares_are_done(guilty, kind):
-    done = []
-
-    def work(number, first, last):
-        if number == guilty:
-            raise kind
-        done.append(number)
-
-    with pytest.raises(kind):
-        workers.do(work, SHARES, ())
-    assert len(done) == 6
-    workers.do(lambda *share: done.append(share), SHARES, ())
-    assert len(done) == 13
+def test_members_begin_with_their_own_run(team):
+    by = run(2, 64)
+    assert by[0] == 0  # the caller is there from the start
 
 
-def test_of_several_errors_the_first_in_order_comes_out():
-    meeting = threading.Barrier(len(SHARES), timeout=60)
+def test_a_member_that_is_held_up_holds_up_nobody(team):
+    for _ in range(5):
+        visits = np.zeros(64, np.int64)
+        member_one_waits(2, 64, visits, 100_000_000)
+        assert visits.tolist() == [1] * 64
 
-    def work(number, first, last):
-        meeting.wait()
-        if number in (2, 4, 5):
-            raise ValueError(number)
 
+def test_workers_fall_asleep_and_are_woken(team):
+    flag = Word.FIRST + Word.EACH + Word.ASLEEP
+    run(2, 8)
     for _ in range(20):
-        with pytest.raises(ValueError, match="2"):
-            workers.do(work, SHARES, ())
+        until = time.monotonic() + 30
+        while not team.words[flag] and time.monotonic() < until:
+            time.sleep(0.001)
+        assert team.words[flag]
+        assert team.take(2)
+        team.give()
+        assert not team.words[flag] or time.monotonic() > until  # awake, and looking for a job
+        run(2, 8)
 
 
-def test_a_system_that_gives_no_threads(monkeypatch):
+def test_another_caller_works_alone(team):
+    run(2, 8)
+    assert team.take(2)
+    try:
+        assert set(run(2, 100)) == {0}
+    finally:
+        team.give()
+    assert not team._leading.locked()
+
+
+def test_many_callers():
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: [run(2 + i % 3, 50 + i) for _ in range(50)], range(16)))
+
+
+def test_a_system_that_gives_no_threads(team, monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    done = []
-    workers.do(lambda *share: done.append(share), SHARES, ())
-    assert done == SHARES
+    assert set(run(4, 100)) == {0} and team.size == 0
+
+
+def test_workers_look_for_about_the_time_they_shall(team):
+    look = team.words[Word.SPINS]
+    assert look >= 1
+    before = time.perf_counter()
+    serve(team.address, 0)  # no job comes: returns when it would sleep
+    assert time.perf_counter() - before < 1000 * workers.SPIN
 
 
 def test_arguments_are_let_go():
-    """Scratch memory is used again when nobody holds it."""
-    big = [object()]
-    before = sys.getrefcount(big)
-    workers.do(lambda *share: None, SHARES, (big,))
-    for _ in SHARES:
-        workers._jobs.put(workers._Job(lambda *share: None, [], ()))  # workers are past the last one
-    while not workers._jobs.empty():
-        pass
-    assert sys.getrefcount(big) == before
+    import sys
+
+    visits, by = np.zeros(9, np.int64), np.zeros(9, np.int64)
+    before = sys.getrefcount(visits)
+    for _ in range(10):
+        count(3, 9, visits, by)
+    assert sys.getrefcount(visits) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_starts_its_own():
-    workers.do(lambda *share: None, SHARES, ())
+def test_a_forked_child_does_its_tasks_alone():
+    run(2, 8)
     child = os.fork()
     if child == 0:
-        done = []
+        status = 1
         try:
-            workers.do(lambda *share: done.append(share), SHARES, ())
+            from fastconv.threads import team
+
+            assert team(100, 10**12) == 1
+            assert set(run(2, 100)) == {0}  # even if it is told otherwise
+            status = 0
         finally:
-            os._exit(0 if sorted(done) == SHARES else 1)
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0

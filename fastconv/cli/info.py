@@ -49,7 +49,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{machine['instruction_set']}, {machine['vector_registers']} registers of {machine['float32_lanes']} "
             f"float32 or {machine['float64_lanes']} float64 lanes (code for {machine['compiled_for']})",
         ),
-        ("threads", f"{facts['threads']}, layer {facts['threading_layer'] or 'not started yet'}"),
+        ("threads", f"{facts['threads']}, {facts['threading_layer'] or 'none started yet'}"),
         ("kernel cache", f"{cache['kernels']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB{kept}"),
         ("data", f"FASTCONV_DATA is {cache['data'] or 'not set'}; downloads go to {cache['downloads']}"),
         ("CUDA", f"{cuda['device']}, by {cuda['target']}" if cuda["device"] else f"not available: {cuda['reason']}"),

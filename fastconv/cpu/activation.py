@@ -14,8 +14,9 @@ import numba
 import numpy as np
 from numba.core.caching import NullCache
 
-from ..simd.jit import ParallelKernel, kernel, parallel_kernel
+from ..simd.jit import kernel
 from ..simd.lanes import pointer
+from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..threads import team
 
 BLOCK = 4096  # elements of one task

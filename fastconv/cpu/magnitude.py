@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..problem import ConvProblem
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
+from ..simd.parallel import parallel_kernel
 from ..threads import team
 
 BLOCK = 1 << 15  # elements of one task

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
+from ..simd.parallel import parallel_kernel
 from ..threads import team
 from .runs import Runs, bounds, clear, cut_runs, fold_columns
 

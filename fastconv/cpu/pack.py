@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..memory import scratch
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
+from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
 from .lowering import WeightStrides

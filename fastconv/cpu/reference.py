@@ -19,7 +19,8 @@ import numpy as np
 
 from ..borders import border_index
 from ..problem import ConvProblem, PoolProblem
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
+from ..simd.parallel import parallel_kernel
 from ..threads import team
 from ..windows import table_of
 from . import activation as activations

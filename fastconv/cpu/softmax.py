@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
+from ..simd.parallel import parallel_kernel
 from ..threads import team
 
 ROWS = 16

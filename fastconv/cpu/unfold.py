@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..problem import ConvProblem, Triple
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
 from ..simd.lane_math import add, evens
 from ..simd.lanes import address, first_lanes, inlined, load, peek, poke, store, zeros
+from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, lanes_of
 from ..threads import team
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..simd.jit import parallel_kernel
+from ..simd.parallel import parallel_kernel
 from ..threads import team
 
 BLOCK = 8192  # elements of one task

@@ -16,9 +16,10 @@ from ..kept import kept
 from ..memory import scratch
 from ..simd.fields import fields, packed
 from ..simd.host import tile_rows
-from ..simd.jit import kernel, parallel_kernel
+from ..simd.jit import kernel
 from ..simd.lanes import address, peek
 from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
+from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
 from .blocking import WANTED_TASKS, choose_blocking

@@ -21,8 +21,10 @@ from ..errors import DeviceMissing
 from ..simd import peak
 from ..simd.host import host
 from ..simd.kernel_cache import kernel_cache_dir, problem
+from ..simd.parallel import threads_in_use
 from ..spec import parse_dtype
-from ..threads import MOST, get_num_threads, threads_in_use
+from ..threads import get_num_threads
+from ..workers import MEMBERS
 from .timing import Disturbance, parse_seconds
 
 LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
@@ -57,7 +59,7 @@ def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
     Each is tried for `seconds` in short pieces, of which the fastest counts.
     """
     dtype, seconds = parse_dtype(dtype), parse_seconds(seconds, least=0)
-    members = min(get_num_threads(), MOST)
+    members = min(get_num_threads(), MEMBERS)
     lanes = host().lanes(np.dtype(dtype).itemsize)
     stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
     values = np.full(members * stride, 0.5, dtype)

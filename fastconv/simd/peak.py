@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from .emit import Emitter
 from .host import host
-from .jit import parallel_kernel
+from .parallel import parallel_kernel
 from .vector import copy
 
 

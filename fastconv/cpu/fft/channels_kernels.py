@@ -27,9 +27,10 @@ from ...kept import kept
 from ...problem import Triple
 from ...simd.fields import fields
 from ...simd.host import host, tile_rows
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import inlined
 from ...simd.microkernel import ACCUMULATE, ZERO, multiply_tile
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, lanes_of
 from .points import join_points, spread_point, tell_apart
 from .tiles import WRITE, Box, Room, TapStrides, TileGrid, TileSteps, gather_tile, move_taps, scatter_tile

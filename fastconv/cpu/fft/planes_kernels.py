@@ -23,7 +23,8 @@ from ...borders import frozen
 from ...kept import kept
 from ...simd.fields import fields
 from ...simd.host import host
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, lanes_of, transpose
 from .points import multiply_points, turn_points
 from .tiles import Room, TapStrides, TileGrid, gather_tile, move_taps, scatter_tile

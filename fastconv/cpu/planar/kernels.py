@@ -12,9 +12,10 @@ from __future__ import annotations
 from ...simd.depth_sweep import depth_sweep
 from ...simd.fields import behind, fields
 from ...simd.filter_tile import BROADCAST, FIELDS, filter_tiles, filter_vectors
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import address, peek, poke
 from ...simd.microkernel import ACCUMULATE, BIAS, ZERO
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy
 from ..items import Block
 from ..lowering import Axes

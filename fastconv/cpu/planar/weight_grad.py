@@ -27,9 +27,10 @@ from ...memory import scratch
 from ...simd.fields import fields, packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_tile_address, filter_tiles, filter_vectors
 from ...simd.host import host
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import address, poke
 from ...simd.microkernel import ACCUMULATE, ZERO
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy
 from ...threads import team
 from ..blocking import WANTED_TASKS

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...problem import PoolProblem
 from ...simd.fields import behind, fields
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lane_math import add, convert, divide, largest, largest_of, multiply, pick, root, sum_of
 from ...simd.lanes import (
     address,
@@ -30,6 +30,7 @@ from ...simd.lanes import (
     zero,
     zeros,
 )
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from ...windows import table_of
 from .kinds import (

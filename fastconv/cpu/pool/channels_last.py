@@ -10,9 +10,10 @@ import numpy as np
 
 from ...problem import PoolProblem
 from ...simd.fields import fields
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lane_math import add, convert, divide, doubles, largest, multiply, root
 from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from .kinds import (
     MAGNITUDES,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...simd.fields import behind, fields
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lane_math import add, convert, multiply, pair
 from ...simd.lanes import (
     address,
@@ -22,6 +22,7 @@ from ...simd.lanes import (
     zero,
     zeros,
 )
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy, lanes_of
 from .kinds import Planes, next_row
 

@@ -7,9 +7,9 @@ both, for windows of 2; and R[j] and R[j] + R[j+1] for windows of 3.
 from __future__ import annotations
 
 from ...simd.fields import fields
-from ...simd.jit import parallel_kernel
 from ...simd.lane_math import add, multiply, pair
 from ...simd.lanes import address, first_lanes, inlined, load, spread, store, zero, zeros
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from .kinds import Planes, next_row
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from ...problem import PoolProblem
 from ...simd.fields import fields
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import address, peek, poke
+from ...simd.parallel import parallel_kernel
 from ...threads import team
 from .kinds import Planes, planes_of, side_by_side, tables_of, taps_of
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ...problem import PoolProblem
 from ...simd.fields import fields
-from ...simd.jit import parallel_kernel
 from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
 from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from ...windows import Spacing, table_of
 from .channels_first import lowered_columns

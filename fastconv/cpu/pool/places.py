@@ -14,7 +14,7 @@ import numpy as np
 from ...kept import kept
 from ...problem import PoolProblem
 from ...simd.fields import behind, fields
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lane_math import add, beats, convert, largest, pick
 from ...simd.lanes import (
     address,
@@ -30,6 +30,7 @@ from ...simd.lanes import (
     store,
     zeros,
 )
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from ...windows import Rule, table_of
 from .kinds import Planes, Way, next_row, planes_of, shared_blocks, shared_rows, tables_of

@@ -14,8 +14,9 @@ from ...memory import scratch
 from ...problem import ConvProblem
 from ...simd.family import invoke
 from ...simd.fields import fields, packed
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import place
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import copy
 from ...threads import team
 from ..lowering import weight_strides

@@ -15,9 +15,10 @@ from ...memory import scratch
 from ...problem import ConvProblem
 from ...simd.family import invoke
 from ...simd.fields import fields, packed
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lanes import place
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear
 from ...threads import team
 from ..items import locate_item

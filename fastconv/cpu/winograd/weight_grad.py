@@ -18,10 +18,11 @@ from ...memory import scratch
 from ...problem import ConvProblem
 from ...simd.family import invoke
 from ...simd.fields import fields, packed
-from ...simd.jit import kernel, parallel_kernel
+from ...simd.jit import kernel
 from ...simd.lane_math import add
 from ...simd.lanes import load, place, store, zeros
 from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
+from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy, lanes_of
 from ...threads import team
 from ..lowering import Lowered

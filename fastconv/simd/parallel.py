@@ -1,0 +1,98 @@
+"""Kernels whose work is a row of independent tasks, and how they are run on threads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+
+from ..workers import Team
+from .jit import callable_kernel, reraise
+from .region import lead_address, serve, share
+
+
+class ParallelKernel:
+    """A kernel whose work is a row of independent tasks; made by `parallel_kernel`.
+
+    ``body(thread, first, last, *args)`` does tasks first..last-1, as often as it is asked to; `thread` selects
+    per-thread scratch. The driver calls the compiled body by address: linked into the driver, it would be compiled a
+    second time. What the body raises (a user's activation may) is raised to the caller, for any number of threads that
+    of the first task in order.
+    """
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self.__name__, self.__doc__, self.__module__ = body.__name__, body.__doc__, body.__module__
+        self.serial = callable_kernel(body)
+        self._driver = callable_kernel(_driver(body))
+        self._addresses: dict[Any, int] = {}
+
+    def __call__(self, members: int, tasks: int, *args: Any) -> None:
+        """Run all tasks on `members` threads (from `threads.team`)."""
+        if members < 2:
+            self.serial(0, 0, tasks, *args)
+            return
+        kinds = tuple(map(_kind, args))
+        address = self._addresses.get(kinds) or self._compile(kinds, args)
+        workers, lead = _team()
+        if not workers.take(members):
+            self.serial(0, 0, tasks, *args)
+            return
+        failure = 0, 0
+        try:
+            self._driver(lead, workers.address, address, members, tasks, *args)
+        finally:
+            failure = workers.give()
+        if failure[0]:
+            reraise(*failure)
+
+    def _compile(self, kinds: Any, args: Any) -> int:
+        """The address of the body, for these kinds of arguments."""
+        signature = (types.int64,) * 3 + tuple(map(numba.typeof, args))
+        self.serial.compile(signature)
+        compiled = self.serial.overloads[signature]
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        self._addresses[kinds] = address
+        return address
+
+
+def parallel_kernel(body: Callable[..., Any]) -> ParallelKernel:
+    """Compile ``body(thread, first, last, *args)`` and a driver that shares its tasks among threads."""
+    return ParallelKernel(body)
+
+
+@lru_cache(maxsize=1)
+def _team() -> tuple[Team, int]:
+    """This process's workers, and the address of what leads them."""
+    return Team(serve), lead_address()
+
+
+def threads_in_use() -> str | None:
+    """What parallel kernels run on, for people to read; None before the first has run."""
+    if not _team.cache_info().currsize:
+        return None
+    return f"fastconv's own, {_team()[0].size} beside the caller"
+
+
+def _kind(value: Any) -> Any:
+    """What tells argument types apart, at least as finely as Numba does, and much faster."""
+    if type(value) is np.ndarray:
+        return value.dtype, value.ndim, value.flags.num
+    if isinstance(value, tuple):
+        return tuple(map(_kind, value))
+    return type(value)
+
+
+def _driver(body: Callable[..., Any]) -> Callable[..., Any]:
+    arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
+    source = (
+        f"def {body.__name__}_driver(lead, words, address, members, tasks, {arguments}):\n"
+        f"    share(lead, words, address, members, tasks, ({arguments},))\n"
+    )
+    namespace: dict[str, Any] = {"__name__": body.__module__, "share": share}
+    exec(compile(source, inspect.getfile(body), "exec"), namespace)
+    return namespace[f"{body.__name__}_driver"]
