@@ -171,6 +171,8 @@ def _groups():
     yield _case("depthwise, stride 2", (1, 18, 9, 11), (18, 1, 3, 3), groups=18, stride=2, padding=1)
     yield _case("depthwise, dilated", (1, 17, 9, 11), (17, 1, 3, 3), groups=17, dilation=2, padding=2)
     yield _case("depthwise 5x5", (1, 16, 8, 19), (16, 1, 5, 5), groups=16, padding=2)
+    yield _case("depthwise 5x5, stride 2", (1, 18, 11, 13), (18, 1, 5, 5), groups=18, stride=2, padding=2)
+    yield _case("depthwise 7x7", (1, 20, 11, 15), (20, 1, 7, 7), groups=20, padding=3)
     yield _case("depthwise, multiplier 2", (1, 9, 6, 7), (18, 1, 3, 3), groups=9, padding=1)
     yield _case("depthwise, multiplier 3, strided", (2, 5, 8, 7), (15, 1, 3, 3), groups=5, stride=2)
     yield _case("depthwise, edge padding", (1, 6, 6, 7), (6, 1, 3, 3), groups=6, padding=2, padding_mode="edge")

@@ -1,18 +1,19 @@
-"""Depthwise filters of a few known sizes, lanes = channels: each sum of a tile, and each tap, has its own register.
+"""Depthwise filters of a few known sizes, lanes = channels: each sum of a tile has its own register.
 
     y[r, q, c] = bias[c] + sum over u, v of w[u, v, c] * x[r*S + u, q*S + v, c]
 
 for a block of rows r and columns q and all channels c. The tile of `filter_tile` takes any filter, as a table; here the
-filter is in the code (`SHAPES`), so that a tile has nothing to set up and LLVM keeps the taps of 3x3 in registers while
-tiles follow each other along a row. Where rows, columns or channels are no whole number of tiles, the last tile begins
-earlier and computes some outputs again: nothing is masked.
+filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
+follow each other along a row, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps
+come and go, each for all columns of the tile. Where rows, columns or channels are no whole number of tiles, the last
+tile begins earlier and computes some outputs again: nothing is masked.
 
 Cost: one multiply-add per lane and tap. As there, one C function per dtype, called by address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .emit import I64, Emitter
@@ -29,11 +30,36 @@ class DepthTile(NamedTuple):
     rows: int
     cols: int
 
+    @property
+    def wide(self) -> int:
+        """Pixels of x that a row of the tile meets."""
+        return (self.cols - 1) * self.stride + self.taps
+
+    def met(self, m: int) -> Iterator[tuple[int, int]]:
+        """Rows of the tile that row m of x adds to, each with its row of taps."""
+        for r in range(self.rows):
+            if 0 <= m - r * self.stride < self.taps:
+                yield r, m - r * self.stride
+
 
 if host().registers == 32:
-    SHAPES = DepthTile(3, 1, 4, 3), DepthTile(3, 2, 3, 4)
+    SHAPES = (
+        DepthTile(3, 1, 4, 3),
+        DepthTile(3, 2, 3, 4),
+        DepthTile(5, 1, 4, 4),
+        DepthTile(5, 2, 3, 4),
+        DepthTile(7, 1, 3, 4),
+    )
 else:
-    SHAPES = DepthTile(3, 1, 3, 2), DepthTile(3, 2, 3, 2)
+    SHAPES = (
+        DepthTile(3, 1, 3, 2),
+        DepthTile(3, 2, 3, 2),
+        DepthTile(5, 1, 2, 3),
+        DepthTile(5, 2, 2, 2),
+        DepthTile(7, 1, 2, 2),
+    )
+HELD = 3  # taps of a row up to which all stay in registers
+RUN = 4  # pixels that share a base, with larger filters: more would need more registers for their distances
 
 SWEEPS = Family(
     "depth",
@@ -63,14 +89,26 @@ def depth_sweep(
 def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
     """One vector of channels of one row of tiles, the last of which may begin within the one before."""
     b, tile = emit.builder, SHAPES[shape]
-    taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps * tile.taps)]
+    taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
     (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
-    floor, store = emit.floor(arg.relu), emit.stream if stream else emit.store
-    last, pixel = b.sub(arg.columns, I64(tile.cols)), emit.steps(arg.y_pixel, tile.cols)
-    sums_at = _sums(emit, arg, tile, taps, start)
+    known = [*taps, start, emit.floor(arg.relu)]
+    value, add_row = (known.__getitem__, _by_pixel) if tile.taps <= HELD else (emit.aside(known), _by_tap)
+    store = emit.stream if stream else emit.store
+    run = tile.wide if tile.taps <= HELD else RUN
+    pixel, column = emit.steps(arg.y_pixel, tile.cols), emit.steps(arg.x_pixel, run)
+    last = b.sub(arg.columns, I64(tile.cols))
 
     def one(q: Any) -> tuple[Any, list[Any]]:
-        sums, y = sums_at(q), pixel(arg.y, q)
+        first = value(len(taps))
+        sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
+        line, y = column(arg.x, b.mul(q, I64(tile.stride))), pixel(arg.y, q)
+        for m in range((tile.rows - 1) * tile.stride + tile.taps):
+            bases = [line]
+            for _ in range(run, tile.wide, run):
+                bases.append(emit.opaque(column(bases[-1], run)))
+            add_row(emit, tile, sums, m, [column(bases[k // run], k % run) for k in range(tile.wide)], value)
+            line = emit.opaque(emit.at(line, arg.x_row))
+        floor = value(len(taps) + 1)
         for r in range(tile.rows):
             for j in range(tile.cols):
                 store(emit.clip(sums[r, j], floor), pixel(y, j))
@@ -81,25 +119,29 @@ def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
     emit.loop([I64(0)], one, end_first=True)
 
 
-def _sums(emit: Emitter, arg: Any, tile: DepthTile, taps: list[Any], start: Any) -> Callable[[Any], dict[Any, Any]]:
-    """A function of a tile's first column that emits its sums, by row and column: each vector of x is loaded once."""
-    wide = (tile.cols - 1) * tile.stride + tile.taps
-    pixel = emit.steps(arg.x_pixel, wide)
+Sums = dict[tuple[int, int], Any]
+Value = Callable[[int], Any]
 
-    def sums_at(q: Any) -> dict[Any, Any]:
-        line = pixel(arg.x, emit.builder.mul(q, I64(tile.stride)))
-        sums = {(r, j): start for r in range(tile.rows) for j in range(tile.cols)}
-        for m in range((tile.rows - 1) * tile.stride + tile.taps):
-            for k in range(wide):
-                value = emit.load(pixel(line, k))
-                for r, j in sums:
-                    u, v = m - r * tile.stride, k - j * tile.stride
-                    if 0 <= u < tile.taps and 0 <= v < tile.taps:
-                        sums[r, j] = emit.multiply_add(taps[u * tile.taps + v], value, sums[r, j])
-            line = emit.opaque(emit.at(line, arg.x_row))
-        return sums
 
-    return sums_at
+def _by_pixel(emit: Emitter, tile: DepthTile, sums: Sums, m: int, places: list[Any], tap: Value) -> None:
+    """Add row m of x, whose pixels lie at `places`, to the sums of rows and columns: each pixel is read once."""
+    for k, place in enumerate(places):
+        pixel = emit.load(place)
+        for r, u in tile.met(m):
+            for j in range(tile.cols):
+                v = k - j * tile.stride
+                if 0 <= v < tile.taps:
+                    sums[r, j] = emit.multiply_add(tap(u * tile.taps + v), pixel, sums[r, j])
+
+
+def _by_tap(emit: Emitter, tile: DepthTile, sums: Sums, m: int, places: list[Any], tap: Value) -> None:
+    """The same, in the same order for each sum: a tap is read once for the columns of a row."""
+    pixels = [emit.load(place) for place in places]
+    for r, u in tile.met(m):
+        for v in range(tile.taps):
+            factor = tap(u * tile.taps + v)
+            for j in range(tile.cols):
+                sums[r, j] = emit.multiply_add(factor, pixels[j * tile.stride + v], sums[r, j])
 
 
 _sweep_row = SWEEPS.switch()

@@ -131,6 +131,23 @@ class Emitter:
         store = self.builder.store(value, self._place(pointer), align=self.itemsize * self.lanes)
         store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
 
+    def aside(self, values: Sequence[Any]) -> Callable[[int], Any]:
+        """A function that reads one of these vectors, by number, from the function's own memory, each time anew.
+
+        For values that are too many for the registers: LLVM would choose itself which ones to keep there.
+        """
+        place = cgutils.alloca_once(self.builder, ir.ArrayType(self.element, len(values) * self.lanes))
+        first = self.builder.bitcast(place, self.element.as_pointer())
+        for number, value in enumerate(values):
+            self.store(value, self.at(first, number * self.lanes))
+
+        def read(number: int) -> Any:
+            nonlocal first
+            first = self.opaque(first)
+            return self.load(self.at(first, number * self.lanes))
+
+        return read
+
     def broadcast(self, pointer: Any) -> Any:
         """One element in every lane."""
         return self.splat(self.builder.load(pointer))

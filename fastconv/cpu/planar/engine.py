@@ -67,7 +67,7 @@ class PlanarEngine:
             relu,
             self._streams(x, y),
             filter_tile_address(x.itemsize),
-            depth_address(x.itemsize),
+            depth_address(x.itemsize) if self.banding.bands.known.number >= 0 else 0,
         )
 
     def _streams(self, x: np.ndarray, y: np.ndarray) -> bool:
