@@ -81,10 +81,8 @@ def test_workers_fall_asleep_and_are_woken(team):
         while not team.words[flag] and time.monotonic() < until:
             time.sleep(0.001)
         assert team.words[flag]
-        assert team.take(2)
-        team.give()
-        assert not team.words[flag] or time.monotonic() > until  # awake, and looking for a job
-        run(2, 8)
+        while run(2, 10_000).max() == 0:
+            assert time.monotonic() < until
 
 
 def test_another_caller_works_alone(team):
@@ -110,11 +108,30 @@ def test_a_system_that_gives_no_threads(team, monkeypatch):
     assert set(run(4, 100)) == {0} and team.size == 0
 
 
+def test_a_system_that_gives_no_semaphores(team, monkeypatch):
+    monkeypatch.setattr(team._system, "semaphore", lambda: 0)
+    assert set(run(4, 100)) == {0} and team.size == 0
+
+
+def test_workers_wake_each_other(team):
+    """The caller wakes the first two, the first of these the third."""
+    team.take(4)
+    team.give()
+    asleep = [Word.FIRST + Word.EACH * number + Word.ASLEEP for number in (1, 2, 3)]
+    for _ in range(5):
+        until, seen = time.monotonic() + 30, set()
+        while not all(team.words[flag] for flag in asleep) and time.monotonic() < until:
+            time.sleep(0.001)
+        while seen < {0, 1, 2, 3}:
+            seen |= set(run(4, 10_000))
+            assert time.monotonic() < until, seen
+
+
 def test_workers_look_for_about_the_time_they_shall(team):
     look = team.words[Word.SPINS]
     assert look >= 1
     before = time.perf_counter()
-    serve(team.address, 0)  # no job comes: returns when it would sleep
+    serve(team.address, 0, 1)  # no job comes: returns when it would sleep
     assert time.perf_counter() - before < 1000 * workers.SPIN
 
 

@@ -1,8 +1,8 @@
 """The timing protocol: rivals take turns in one process, each is warmed just before it is timed, many repeats.
 
-Taking turns lets a slow spell of the machine hit everyone alike. Warming matters because two OpenMP runtimes (ours
-and PyTorch's) keep their idle threads spinning for a while and disturb whoever comes next; the minimum of many
-repeats is what remains undisturbed, and the median and quartiles tell how typical it is.
+Taking turns lets a slow spell of the machine hit everyone alike. Warming lasts until what came before is over: the
+threads of an OpenMP runtime (PyTorch's) spin for some 10 ms after their work, and whoever comes next shares its cores
+with them. The minimum of many repeats is what remains undisturbed; median and quartiles tell how typical it is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..spec import parse_count, parse_real
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
 IN_A_ROW = 3
+SETTLE = 0.02  # seconds that each of several is called for before it is timed
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3
     turn = 0
     while turn < rounds or time.perf_counter() - started < seconds:
         for name, call in calls.items():
-            call()
+            _warm(call, SETTLE if len(calls) > 1 else 0.0)
             for _ in range(IN_A_ROW):
                 before = time.perf_counter()
                 call()
@@ -86,6 +87,13 @@ def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3
         if turn >= 1 and time.perf_counter() - started > 4 * seconds:  # slow calls: fewer turns, never none
             break
     return {name: Timing(tuple(times)) for name, times in samples.items()}
+
+
+def _warm(call: Call, seconds: float) -> None:
+    until = time.perf_counter() + seconds
+    call()
+    while time.perf_counter() < until:
+        call()
 
 
 def parse_seconds(seconds: Any, least: float) -> float:

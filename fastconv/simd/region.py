@@ -8,7 +8,11 @@ which keeps its data in its core's caches from one region to the next, and then 
 All that the threads share are the words of one array (`Word`), written and read as atomic numbers:
 
 * the caller adds 1 to GENERATION to open a job (it is odd then) and again to close it;
-* a worker adds 1 to INSIDE, and looks whether the job is still the one that it saw: only then it reads the job's words.
+* a worker adds 1 to INSIDE, and looks whether the job is still the one that it saw: only then does it read the job;
+* before it sleeps a worker sets ASLEEP, and looks once more for a job: it sees the one that was opened meanwhile, or
+  whoever wakes it sees ASLEEP.
+
+Waking takes a few microseconds, so those who come to a job wake two others each.
 """
 
 from __future__ import annotations
@@ -83,16 +87,32 @@ def _relax(typingctx):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _own(words, member, word):
+    """The address of a word of a member's."""
+    return words + 8 * (Word.FIRST + Word.EACH * member + word)
+
+
+@kernel
+def _wake(words, member):
+    """Wake two others that are asleep."""
+    for other in range(2 * member + 1, min(2 * member + 3, _read(words + 8 * Word.MEMBERS))):
+        asleep = _own(words, other, Word.ASLEEP)
+        if _read(asleep) != 0:
+            _write(asleep, 0)
+            invoke(_read(words + 8 * Word.POST), (_read(_own(words, other, Word.BED)), 1, 0))
+
+
+@kernel
 def _claim(words, member):
     """Do tasks of the open job until none is left: first of one's own run, then of the others'."""
     function, context = _read(words + 8 * Word.FUNCTION), _read(words + 8 * Word.CONTEXT)
     members, tasks = _read(words + 8 * Word.MEMBERS), _read(words + 8 * Word.TASKS)
-    failure = words + 8 * (Word.FIRST + Word.EACH * member + Word.FAILURE)
+    failure = _own(words, member, Word.FAILURE)
     for turn in range(members):
         run = (member + turn) % members
         end = tasks * (run + 1) // members
         count = max(1, (end - tasks * run // members) // CHUNKS)
-        claimed = words + 8 * (Word.FIRST + Word.EACH * run)
+        claimed = _own(words, run, Word.CLAIMED)
         while True:
             first = _add(claimed, count)
             if first >= end:
@@ -107,10 +127,10 @@ def _lead(words, function, context, members, tasks):
     _write(words + 8 * Word.MEMBERS, members)
     _write(words + 8 * Word.TASKS, tasks)
     for member in range(members):
-        own = words + 8 * (Word.FIRST + Word.EACH * member)
-        _write(own, tasks * member // members)
-        _write(own + 8 * Word.FAILURE, tasks)
+        _write(_own(words, member, Word.CLAIMED), tasks * member // members)
+        _write(_own(words, member, Word.FAILURE), tasks)
     _add(words + 8 * Word.GENERATION, 1)
+    _wake(words, 0)
     _claim(words, 0)
     _add(words + 8 * Word.GENERATION, 1)
     patience = 2 * _read(words + 8 * Word.SPINS)
@@ -122,7 +142,7 @@ def _lead(words, function, context, members, tasks):
             invoke(_read(words + 8 * Word.REST), (_read(words + 8 * Word.REST_TIME),))
     lowest, error, information = tasks, 0, 0
     for member in range(members):
-        failure = words + 8 * (Word.FIRST + Word.EACH * member + Word.FAILURE)
+        failure = _own(words, member, Word.FAILURE)
         if _read(failure) < lowest:
             lowest, error, information = _read(failure), _read(failure + 8), _read(failure + 16)
     _write(words + 8 * Word.ERROR, error)
@@ -138,9 +158,9 @@ def lead_address() -> int:
 
 
 @callable_kernel
-def serve(words, member):
-    """Take part in jobs; returns when there was none for a while, with ASLEEP set."""
-    asleep = words + 8 * (Word.FIRST + Word.EACH * member + Word.ASLEEP)
+def serve(words, member, rounds):
+    """Take part in jobs, and sleep when there was none for a while; returns when it would sleep for the last round."""
+    asleep, bed = _own(words, member, Word.ASLEEP), _own(words, member, Word.BED)
     seen, spins = -1, _read(words + 8 * Word.SPINS)
     left = spins
     while True:
@@ -149,6 +169,7 @@ def serve(words, member):
             seen = generation
             _add(words + 8 * Word.INSIDE, 1)
             if _read(words + 8 * Word.GENERATION) == generation and member < _read(words + 8 * Word.MEMBERS):
+                _wake(words, member)
                 _claim(words, member)
             _add(words + 8 * Word.INSIDE, -1)
             left = spins
@@ -156,9 +177,12 @@ def serve(words, member):
             left -= 1
             _relax()
         else:
+            rounds -= 1
+            if rounds == 0:
+                return
             _write(asleep, 1)
             if _read(words + 8 * Word.GENERATION) == generation:
-                return
+                invoke(_read(words + 8 * Word.WAIT), (_read(bed), _read(words + 8 * Word.FOREVER)))
             _write(asleep, 0)
             left = spins
 
