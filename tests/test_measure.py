@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import time
+from functools import partial
 
 import naive
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from fastconv import measure
 from fastconv.errors import InvalidArgument
-from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem
+from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem, timing
 from fastconv.measure.problems import conv, pool
 from fastconv.measure.rivals import Candidate
 from fastconv.spec import LAYOUTS
@@ -273,9 +275,17 @@ def test_rivals_that_are_not_there(monkeypatch):
 
 
 def test_interleave_takes_turns():
-    order = []
-    times = measure.interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, seconds=0.0, rounds=2)
-    assert "".join(order) == "ab" + "aaaabbbb"
+    order, slow = [], timing.SETTLE / 2  # two calls of warming
+
+    def call(name):
+        time.sleep(slow)
+        order.append(name)
+
+    times = measure.interleave({name: partial(call, name) for name in "ab"}, seconds=0.0, rounds=2)
+    assert re.fullmatch("aba{4,5}b{4,5}", "".join(order))
+    order.clear()
+    measure.interleave({"alone": partial(call, "a")}, seconds=0.0, rounds=1)
+    assert "".join(order) == "a" + "aaaa"
     assert {name: len(timing.samples) for name, timing in times.items()} == {"a": 3, "b": 3}
 
 
