@@ -202,6 +202,29 @@ def test_bench_tiny(run, tmp_path):
     assert report["rows"][0]["command"].startswith(f"fastconv bench --problem {TINY}")
 
 
+def test_bench_beside_a_load(run, tmp_path):
+    words = ["--problem", TINY, "--seconds", "0.01", "--against", "none", "--load", "1"]
+    result = run("bench", *words, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    assert "beside 1 busy process (--load 1)" in result.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["load"] == report["rows"][0]["load"] == 1
+    assert report["rows"][0]["command"].endswith(" --load 1")
+
+
+def test_bench_small_calls_in_microseconds(run, monkeypatch):
+    from fastconv import measure
+
+    problems = measure.suite("small")[:2]
+    monkeypatch.setattr(measure, "suite", lambda name: problems)
+    words = ["--suite", "small", "--suite", "quick", "--problem", TINY]
+    result = run("bench", *words, "--seconds", "0.02", "--against", "none")
+    assert result.exit_code == 0, result.output
+    assert "min µs" in result.stdout
+    titles = [line for line in result.stdout.splitlines() if line in ("suite small", "suite quick", "--problem")]
+    assert titles == ["suite small", "--problem"]  # what was measured already is not measured again
+
+
 def test_bench_draws(run, tmp_path):
     words = ["--problem", TINY, "--problem", "n1c1h30w30_o1k9psame", "--against", "torch,scipy", "--seconds", "0.02"]
     result = run("bench", *words, "--method", "auto,plan", "--layout", "NCHW", "--plot", tmp_path / "pictures")
@@ -354,6 +377,9 @@ def test_bench_interrupted_shows_what_it_has(run, monkeypatch, tmp_path):
         (["--method", ","], "--method"),
         (["--seconds", "0"], "--seconds"),
         (["--threads", "0"], "--threads"),
+        (["--load", "-1"], "--load"),
+        (["--load", "65"], "--load"),
+        (["--load", "some"], "--load"),
         (["--dtype", "int8"], "--dtype"),
         (["--json", "no/such/folder/x.json"], "cannot be written"),
         (["--json", "."], "folder"),

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import naive
@@ -9,10 +13,12 @@ import numpy as np
 import pytest
 
 from fastconv import measure
-from fastconv.errors import InvalidArgument
-from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem
+from fastconv.errors import FastconvError, InvalidArgument
+from fastconv.measure import Entry, Problem, Rival, Row, Timing, load, parse_problem
+from fastconv.measure.load import Load
 from fastconv.measure.problems import conv, pool
 from fastconv.measure.rivals import Candidate
+from fastconv.measure.timing import Disturbance
 from fastconv.spec import LAYOUTS
 
 QUICK = {"seconds": 0.01, "seed": 3}
@@ -342,6 +348,84 @@ def test_the_command_names_the_same_problem(text, dtype, layout):
     again = parse_problem(given["--problem"], layout=given.get("--layout"), dtype=given.get("--dtype", "float32"))
     assert again == problem
     assert given["--against"] == "torch"
+
+
+# Load
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="processes are counted on Linux only")
+
+
+def gone(number, patience=10.0):
+    """Whether a process ends within some seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            with open(f"/proc/{number}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":  # ended, and nobody has asked yet
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@needs_proc
+def test_a_load_is_busy_and_no_disturbance():
+    with Load(1) as busy:
+        (number,) = busy.numbers
+        with Disturbance() as wanted:
+            time.sleep(0.4)
+        used = load.busy_seconds()
+        load._running.clear()  # as if somebody else had started it
+        with Disturbance() as other:
+            time.sleep(0.4)
+    assert used > 0.1
+    assert other.fraction > 0.1 / os.cpu_count()
+    assert wanted.fraction < other.fraction
+    assert gone(number) and busy.numbers == () and busy.lost == 0
+
+
+@needs_proc
+def test_a_load_ends_with_an_error():
+    with pytest.raises(ZeroDivisionError), Load(2) as busy:
+        numbers = busy.numbers
+        os.kill(numbers[0], signal.SIGKILL)
+        assert gone(numbers[0])
+        raise ZeroDivisionError
+    assert len(numbers) == 2 and all(map(gone, numbers))
+    assert busy.lost == 1
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_load_ends_with_the_process_that_wanted_it(number):
+    script = (
+        "import time; from fastconv.measure.load import Load\n"
+        "with Load(2) as busy: print(*busy.numbers, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        numbers = parent.stdout.readline().split()
+        parent.send_signal(number)
+    assert len(numbers) == 2 and all(map(gone, numbers))
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "two", load.MOST + 1])
+def test_no_such_load(count):
+    with pytest.raises(InvalidArgument, match="load"):
+        Load(count)
+
+
+def test_a_load_that_cannot_be_started(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(FastconvError, match="/no/such/python"), Load(1):
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(load, "_PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(FastconvError, match="status 3"), Load(1):
+        pass
 
 
 # The machine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ from ..files import display
 from ..interrupts import exit_status
 from . import figures, use_threads
 from .choices import Choice
-from .console import JSON_HELP, Column, check_target, progress, say, show_table, tell, write_json
+from .console import JSON_HELP, check_target, progress, say, write_json
 
 if TYPE_CHECKING:
-    from ..measure import Entry, Peaks, Rival, Row
+    from ..measure import Peaks, Problem, Rival, Row
 
-SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "quick", "all")
+SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "small", "quick", "all")
 AGAINST_HELP = "Rivals to time as well, by comma: torch, scipy, opencv; none for none.  [default: those installed]"
+LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
 METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
 
 
@@ -56,6 +57,7 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="Time for each problem.  [default: 2; quick: 0.4]"
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads for fastconv and its rivals.  [default: all]")
+@click.option("--load", type=click.IntRange(0, 64), default=0, metavar="N", help=LOAD_HELP)
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
 @click.option("--plot", "plot_dir", metavar="DIR", help="Draw roofline.png and ratios.png into this folder.")
 def bench(
@@ -68,6 +70,7 @@ def bench(
     dtype: str | None,
     seconds: float | None,
     threads: int | None,
+    load: int,
     json_file: str | None,
     plot_dir: str | None,
 ) -> None:
@@ -78,47 +81,86 @@ def bench(
     PyTorch gets tensors prepared in both of its layouts, and the better one counts.
     """
     from .. import measure
+    from .bench_tables import complain, show_foot, show_head, show_rows, warn_of_others
 
     check_target(json_file)
     _check_plots(plot_dir)
     use_threads(threads)
     if not suites and not problems:
         suites = ("quick",) if quick else ("layers",)
-    chosen = [p for name in suites for p in measure.suite(name)]
-    chosen += [measure.parse_problem(text) for text in problems]
-    chosen = [measure.in_layout(p, layout) if layout else p for p in chosen]
-    chosen = list(dict.fromkeys(measure.in_dtype(p, dtype) if dtype else p for p in chosen))
+    parts = _parts(suites, problems, layout, dtype)
     rivals, missing = measure.find_rivals(None if against is None else tuple(_names(against, none=True)))
-    wanted = _methods(methods)
-    rows: list[Row] = []
-    peaks = {kind: measure.measure_peaks(kind) for kind in dict.fromkeys(p.spec.dtype for p in chosen)}
-    interrupt: KeyboardInterrupt | None = None
-    try:
-        with progress(len(chosen), "problems") as announce:
-            for problem in chosen:
-                announce(str(problem))
-                rows.append(
-                    measure.compare(problem, rivals, methods=wanted, seconds=seconds or (0.4 if quick else 2.0))
-                )
-    except KeyboardInterrupt as error:
-        interrupt = error
-        say(f"Interrupted after {len(rows)} of {len(chosen)} problems.")
+    options = {"methods": _methods(methods), "seconds": seconds or (0.4 if quick else 2.0)}
+    dtypes = list(dict.fromkeys(p.spec.dtype for part in parts.values() for p in part))
+    peaks = {kind: measure.measure_peaks(kind) for kind in dtypes}
+    found, interrupt = _measure(parts, rivals, options, load)
     peaks = {kind: peak.or_better(measure.measure_peaks(kind)) for kind, peak in peaks.items()}
-    rows = [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in rows]
+    found = {name: [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in part] for name, part in found.items()}
+    rows = [row for part in found.values() for row in part]
     if json_file:
-        write_json(_report(rows, peaks.values()), json_file)
+        write_json(_report(found, peaks, load), json_file)
     if plot_dir and rows:
         _draw(Path(plot_dir), rows, rivals, peaks)
     if json_file != "-":
-        _print_report(rows, rivals, peaks.values())
+        show_head(measure.environment(), peaks.values(), load)
+        for name, part in found.items():
+            show_rows(part, rivals, _title(name, found))
+        if rows:
+            show_foot(rows[0], [rival for rival in rivals if any(row.best(rival.name) for row in rows)])
     for rival in missing:
         say(f"{rival.name} is not installed ({rival.install})")
     if interrupt is not None:
         sys.exit(exit_status(interrupt))
-    _warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
-    _warn_of_others("problems were timed", [row.disturbance for row in rows])
-    if _complain(rows):
+    warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
+    warn_of_others("problems were timed", [row.disturbance for row in rows])
+    if complain(rows):
         sys.exit(1)
+
+
+def _parts(
+    suites: Sequence[str], problems: Sequence[str], layout: str | None, dtype: str | None
+) -> dict[str, list[Problem]]:
+    """The problems of each suite, and under "" those named one by one; none twice."""
+    from .. import measure
+
+    wanted = [(name, measure.suite(name)) for name in dict.fromkeys(suites)]
+    wanted.append(("", [measure.parse_problem(text) for text in problems]))
+    parts: dict[str, list[Problem]] = {}
+    seen: set[Problem] = set()
+    for name, part in wanted:
+        for problem in part:
+            problem = measure.in_layout(problem, layout) if layout else problem
+            problem = measure.in_dtype(problem, dtype) if dtype else problem
+            if problem not in seen:
+                seen.add(problem)
+                parts.setdefault(name, []).append(problem)
+    return parts
+
+
+def _measure(
+    parts: Mapping[str, list[Problem]], rivals: list[Rival], options: Mapping[str, Any], load: int
+) -> tuple[dict[str, list[Row]], KeyboardInterrupt | None]:
+    """The rows of each part, and what interrupted the measurement."""
+    from .. import measure
+    from ..measure.load import Load
+
+    found: dict[str, list[Row]] = {}
+    total, done = sum(map(len, parts.values())), 0
+    busy = Load(load)
+    try:
+        with busy, progress(total, "problems") as announce:
+            for name, problems in parts.items():
+                for problem in problems:
+                    announce(str(problem))
+                    row = replace(measure.compare(problem, rivals, **options), load=load)
+                    found.setdefault(name, []).append(row)
+                    done += 1
+    except KeyboardInterrupt as interrupt:
+        say(f"Interrupted after {done} of {total} problems.")
+        return found, interrupt
+    if busy.lost:
+        say(f"{busy.lost} of the {load} busy processes ended before the measurement did: take the figures with care.")
+    return found, None
 
 
 def _check_plots(folder: str | None) -> None:
@@ -164,114 +206,22 @@ def _methods(text: str) -> list[str]:
     return names
 
 
-def _report(rows: list[Row], peaks: Iterable[Peaks]) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _report(found: Mapping[str, list[Row]], peaks: Mapping[str, Peaks], load: int) -> dict[str, Any]:
+    """Everything, for --json; with the summary of all rows, and of each suite's."""
     from ..measure import environment, summary
 
+    rows = [row for part in found.values() for row in part]
     return {
         "command": shlex.join(["fastconv", *sys.argv[1:]]),
         "environment": environment(),
-        "peaks": [asdict(peak) for peak in peaks],
+        "load": load,
+        "peaks": [asdict(peak) for peak in peaks.values()],
         "rows": [row.as_dict() for row in rows],
         "summary": summary(rows),
+        "suites": {name: summary(part) for name, part in found.items() if name},
     }
 
 
-def _print_report(rows: list[Row], rivals: list[Rival], peaks: Iterable[Peaks]) -> None:
-    from ..measure import environment, summary
-
-    facts = environment()
-    machine = facts["machine"]
-    tell(f"{machine['processor']}, {machine['instruction_set']}, {facts['threads']} threads, {facts['date']}")
-    for peak in peaks:
-        tell(f"measured peak: {peak.gflops:.0f} GFLOP/s {peak.dtype}, copy {peak.copy_gbytes:.0f} GB/s")
-    tell(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
-    tell("")
-    seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
-    show_table(_columns(seen), [line for row in rows for line in _lines(row, seen)])
-    means = summary(rows)
-    for method, ratios in means.items():
-        for rival, mean in ratios.items():
-            tell(
-                f"{method}: {mean['minimum']:.2f}× {rival} (by median {mean['median']:.2f}×, "
-                f"least {mean['least']:.2f}×), geometric mean over {mean['rows']}"
-            )
-    if rows:
-        tell(f"\n× is the rival's time / ours. To measure a problem again: {rows[0].command(seen)}")
-
-
-def _columns(rivals: list[str]) -> list[Column]:
-    columns = [
-        Column("layer", text=True),
-        Column("problem", text=True, spare=9),
-        Column("layout", text=True, spare=5),
-        Column("method", text=True),
-        Column("min ms"),
-        Column("median", spare=6),
-        Column("±", spare=7),
-        Column("speed"),
-        Column("of peak", spare=3),
-    ]
-    for rival in rivals:
-        columns += [Column(f"{rival} ms", spare=4), Column(f"× {rival}"), Column("by median", spare=8)]
-    return columns
-
-
-def _lines(row: Row, rivals: list[str]) -> list[list[str]]:
-    """One line for each method that was timed; "auto" and the method it chose share theirs."""
-    lines = []
-    shown: set[str] = set()
-    for method, entry in row.ours.items():
-        if entry.variant in shown:
-            continue
-        shown.add(entry.variant)
-        name = f"auto: {entry.variant}" if method == "auto" else method
-        line = [row.problem.label, str(row.problem), row.problem.layout, name, *_figures(row, entry)]
-        for rival in rivals:
-            best, ratio = row.best(rival), row.ratio(method, rival)
-            by_median = row.ratio(method, rival, "median")
-            line += [_ms(best.timing.minimum) if best and best.timing else "-", _times(ratio), _times(by_median)]
-        lines.append(line)
-    return lines
-
-
-def _figures(row: Row, entry: Entry) -> list[str]:
-    if entry.timing is None:
-        return ["-", "-", "-", "n/a", "-"]
-    speed, unit = row.speed(entry)
-    fraction = row.fraction(entry)
-    return [
-        _ms(entry.timing.minimum),
-        _ms(entry.timing.median),
-        f"{entry.timing.spread:.0%}",
-        f"{speed:.{0 if speed >= 10 else 1}f} {unit}",
-        "-" if fraction is None else f"{fraction:.0%}",
-    ]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g}" if seconds < 1 else f"{seconds * 1e3:.0f}"
-
-
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
-
-
-def _complain(rows: list[Row]) -> bool:
-    """Tell of wrong results and of methods that could not serve; True where fastconv was wrong."""
-    failed = False
-    for row in rows:
-        for entry in row.wrong:
-            failed = failed or entry.who == "fastconv"
-            say(f"{row.problem}: {entry.who} {entry.variant}: {entry.note}, tolerance {row.tolerance:.3g}; not timed")
-        for entry in row.ours.values():
-            if entry.note and entry not in row.wrong:
-                say(f"{row.problem}: {entry.note}")
-    return failed
-
-
-def _warn_of_others(what: str, disturbances: list[float | None]) -> None:
-    busy = [fraction for fraction in disturbances if fraction is not None and fraction > 0.1]
-    if busy:
-        say(f"Other processes used up to {max(busy):.0%} of the machine while {what}: take the figures with care.")
+def _title(name: str, found: Mapping[str, Any]) -> str:
+    """The heading of a table, where there is more than one."""
+    return "" if len(found) < 2 else f"suite {name}" if name else "--problem"

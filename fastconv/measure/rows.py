@@ -39,6 +39,7 @@ class Row:
     rivals: dict[str, list[Entry]]
     disturbance: float | None = None
     peaks: Peaks | None = field(default=None, repr=False)
+    load: int = 0  # busy processes beside it
 
     @property
     def wrong(self) -> list[Entry]:
@@ -83,6 +84,8 @@ class Row:
             words += ["--dtype", self.problem.spec.dtype]
         if tuple(self.ours) != METHODS:
             words += ["--method", ",".join(self.ours)]
+        if self.load:
+            words += ["--load", str(self.load)]
         return shlex.join(words)
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,6 +100,7 @@ class Row:
             "auto_chose": self.chosen,
             "tolerance": self.tolerance,
             "disturbance": self.disturbance,
+            "load": self.load,
             "fastconv": {method: self._entry(entry) for method, entry in self.ours.items()},
             "rivals": {rival: [self._entry(entry) for entry in found] for rival, found in self.rivals.items()},
             "ratios": {

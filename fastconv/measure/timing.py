@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from ..errors import InvalidArgument, shown
 from ..spec import parse_count, parse_real
+from .load import busy_seconds
 
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
@@ -110,7 +111,10 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 class Disturbance:
-    """The fraction of the machine that other processes used inside a ``with`` block, None where it cannot be told."""
+    """The fraction of the machine that other processes used inside a ``with`` block, None where it cannot be told.
+
+    The processes of a `Load` are none of the others: they are there because they are wanted.
+    """
 
     def __enter__(self) -> Disturbance:
         self.fraction: float | None = None
@@ -135,5 +139,6 @@ def _machine_seconds() -> float | None:
 
 
 def _own_seconds() -> float:
+    """Processor seconds of this process, and of those that keep the machine busy for it."""
     times = os.times()
-    return times.user + times.system
+    return times.user + times.system + busy_seconds()
