@@ -225,6 +225,36 @@ def test_bench_small_calls_in_microseconds(run, monkeypatch):
     assert titles == ["suite small", "--problem"]  # what was measured already is not measured again
 
 
+def test_bench_kernels_and_models(run, monkeypatch, tmp_path):
+    from fastconv.measure import kernels, training
+
+    monkeypatch.setattr(kernels, "GROUPS", {name: kernels.GROUPS[name] for name in ("depth sweep", "winograd")})
+    monkeypatch.setattr(training, "MODELS", {"lenet": training.MODELS["lenet"]})
+    words = ["--suite", "kernel", "--suite", "train", "--seconds", "0.01", "--against", "none"]
+    result = run("bench", *words, "--load", "1", "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    for text in ("suite kernel", "depth sweep", "GB/s", "peak of one thread, float64", "suite train", "images/s"):
+        assert text in result.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert {row["dtype"] for row in report["kernels"]} == {"float32", "float64"}
+    assert [row["work"] for row in report["training"]] == ["train", "predict"]
+    assert {row["load"] for row in [*report["kernels"], *report["training"]]} == {1}
+    one = run("bench", "--suite", "kernel", "--dtype", "float64", "--seconds", "0.01", "--json", "-")
+    assert {row["dtype"] for row in json.loads(one.stdout)["kernels"]} == {"float64"}
+
+
+def test_bench_tells_of_a_wrong_function(run, monkeypatch):
+    from fastconv.cpu import repeated
+    from fastconv.measure import kernels
+
+    monkeypatch.setattr(kernels, "GROUPS", {"depth sweep": kernels.GROUPS["depth sweep"]})
+    monkeypatch.setattr(repeated, "repeat_depth", lambda *_: None)
+    result = run("bench", "--suite", "kernel", "--seconds", "0.01", "--against", "none")
+    assert result.exit_code == 1
+    assert "depth sweep 3x3/1" in result.stderr and "wrong result" in result.stderr
+    assert "n/a" in result.stdout
+
+
 def test_bench_draws(run, tmp_path):
     words = ["--problem", TINY, "--problem", "n1c1h30w30_o1k9psame", "--against", "torch,scipy", "--seconds", "0.02"]
     result = run("bench", *words, "--method", "auto,plan", "--layout", "NCHW", "--plot", tmp_path / "pictures")
@@ -381,6 +411,7 @@ def test_bench_interrupted_shows_what_it_has(run, monkeypatch, tmp_path):
         (["--load", "65"], "--load"),
         (["--load", "some"], "--load"),
         (["--dtype", "int8"], "--dtype"),
+        (["--suite", "train", "--dtype", "float64"], "float32"),
         (["--json", "no/such/folder/x.json"], "cannot be written"),
         (["--json", "."], "folder"),
     ],
@@ -583,9 +614,10 @@ def test_ctrl_c_saves(tmp_path):
 
 def test_choices_are_those_of_the_library():
     from fastconv import measure
-    from fastconv.cli.bench import SUITES
+    from fastconv.cli.bench_steps import EVERY_SUITE, OTHER_SUITES, PROBLEM_SUITES
     from fastconv.cli.train import DATASETS
     from fastconv.nn import datasets
 
-    assert SUITES == measure.SUITES
+    assert (*PROBLEM_SUITES, "all") == measure.SUITES
+    assert {*EVERY_SUITE, "quick"} == {*PROBLEM_SUITES, *OTHER_SUITES}
     assert set(DATASETS) == set(datasets.BY_NAME)

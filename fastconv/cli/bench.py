@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,13 +13,14 @@ from ..errors import InvalidArgument, nearest, shown
 from ..files import display
 from ..interrupts import exit_status
 from . import figures, use_threads
+from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Wanted, measure_all
 from .choices import Choice
-from .console import JSON_HELP, check_target, progress, say, write_json
+from .console import JSON_HELP, check_target, say, write_json
 
 if TYPE_CHECKING:
-    from ..measure import Peaks, Problem, Rival, Row
+    from ..measure import Peaks, Rival, Row
 
-SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "small", "quick", "all")
+SUITES = (*PROBLEM_SUITES, *OTHER_SUITES, "all")
 AGAINST_HELP = "Rivals to time as well, by comma: torch, scipy, opencv; none for none.  [default: those installed]"
 LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
 METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
@@ -81,86 +80,31 @@ def bench(
     PyTorch gets tensors prepared in both of its layouts, and the better one counts.
     """
     from .. import measure
-    from .bench_tables import complain, show_foot, show_head, show_rows, warn_of_others
+    from .bench_tables import complain, show, warn_of_others
 
     check_target(json_file)
     _check_plots(plot_dir)
     use_threads(threads)
     if not suites and not problems:
         suites = ("quick",) if quick else ("layers",)
-    parts = _parts(suites, problems, layout, dtype)
     rivals, missing = measure.find_rivals(None if against is None else tuple(_names(against, none=True)))
-    options = {"methods": _methods(methods), "seconds": seconds or (0.4 if quick else 2.0)}
-    dtypes = list(dict.fromkeys(p.spec.dtype for part in parts.values() for p in part))
-    peaks = {kind: measure.measure_peaks(kind) for kind in dtypes}
-    found, interrupt = _measure(parts, rivals, options, load)
-    peaks = {kind: peak.or_better(measure.measure_peaks(kind)) for kind, peak in peaks.items()}
-    found = {name: [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in part] for name, part in found.items()}
-    rows = [row for part in found.values() for row in part]
+    seconds = seconds or (0.4 if quick else 2.0)
+    found = measure_all(Wanted(suites, problems, layout, dtype, _methods(methods), rivals, seconds), load)
+    facts = measure.environment()
     if json_file:
-        write_json(_report(found, peaks, load), json_file)
-    if plot_dir and rows:
-        _draw(Path(plot_dir), rows, rivals, peaks)
+        write_json(found.report(shlex.join(["fastconv", *sys.argv[1:]]), facts), json_file)
+    if plot_dir and found.rows:
+        _draw(Path(plot_dir), found.rows, rivals, found.peaks)
     if json_file != "-":
-        show_head(measure.environment(), peaks.values(), load)
-        for name, part in found.items():
-            show_rows(part, rivals, _title(name, found))
-        if rows:
-            show_foot(rows[0], [rival for rival in rivals if any(row.best(rival.name) for row in rows)])
+        show(found, facts, rivals)
     for rival in missing:
         say(f"{rival.name} is not installed ({rival.install})")
-    if interrupt is not None:
-        sys.exit(exit_status(interrupt))
-    warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
-    warn_of_others("problems were timed", [row.disturbance for row in rows])
-    if complain(rows):
+    if found.interrupt is not None:
+        sys.exit(exit_status(found.interrupt))
+    warn_of_others("the peaks were measured", [peak.disturbance for peak in found.peaks.values()])
+    warn_of_others("problems were timed", found.disturbances())
+    if complain(found):
         sys.exit(1)
-
-
-def _parts(
-    suites: Sequence[str], problems: Sequence[str], layout: str | None, dtype: str | None
-) -> dict[str, list[Problem]]:
-    """The problems of each suite, and under "" those named one by one; none twice."""
-    from .. import measure
-
-    wanted = [(name, measure.suite(name)) for name in dict.fromkeys(suites)]
-    wanted.append(("", [measure.parse_problem(text) for text in problems]))
-    parts: dict[str, list[Problem]] = {}
-    seen: set[Problem] = set()
-    for name, part in wanted:
-        for problem in part:
-            problem = measure.in_layout(problem, layout) if layout else problem
-            problem = measure.in_dtype(problem, dtype) if dtype else problem
-            if problem not in seen:
-                seen.add(problem)
-                parts.setdefault(name, []).append(problem)
-    return parts
-
-
-def _measure(
-    parts: Mapping[str, list[Problem]], rivals: list[Rival], options: Mapping[str, Any], load: int
-) -> tuple[dict[str, list[Row]], KeyboardInterrupt | None]:
-    """The rows of each part, and what interrupted the measurement."""
-    from .. import measure
-    from ..measure.load import Load
-
-    found: dict[str, list[Row]] = {}
-    total, done = sum(map(len, parts.values())), 0
-    busy = Load(load)
-    try:
-        with busy, progress(total, "problems") as announce:
-            for name, problems in parts.items():
-                for problem in problems:
-                    announce(str(problem))
-                    row = replace(measure.compare(problem, rivals, **options), load=load)
-                    found.setdefault(name, []).append(row)
-                    done += 1
-    except KeyboardInterrupt as interrupt:
-        say(f"Interrupted after {done} of {total} problems.")
-        return found, interrupt
-    if busy.lost:
-        say(f"{busy.lost} of the {load} busy processes ended before the measurement did: take the figures with care.")
-    return found, None
 
 
 def _check_plots(folder: str | None) -> None:
@@ -204,24 +148,3 @@ def _methods(text: str) -> list[str]:
             f"--method is {shown(text)}; expected some of {', '.join(known)}, by comma{nearest(unknown, known)}"
         )
     return names
-
-
-def _report(found: Mapping[str, list[Row]], peaks: Mapping[str, Peaks], load: int) -> dict[str, Any]:
-    """Everything, for --json; with the summary of all rows, and of each suite's."""
-    from ..measure import environment, summary
-
-    rows = [row for part in found.values() for row in part]
-    return {
-        "command": shlex.join(["fastconv", *sys.argv[1:]]),
-        "environment": environment(),
-        "load": load,
-        "peaks": [asdict(peak) for peak in peaks.values()],
-        "rows": [row.as_dict() for row in rows],
-        "summary": summary(rows),
-        "suites": {name: summary(part) for name, part in found.items() if name},
-    }
-
-
-def _title(name: str, found: Mapping[str, Any]) -> str:
-    """The heading of a table, where there is more than one."""
-    return "" if len(found) < 2 else f"suite {name}" if name else "--problem"

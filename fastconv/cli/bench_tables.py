@@ -5,23 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .bench_steps import Findings, title
 from .console import Column, say, show_table, tell
 
 if TYPE_CHECKING:
-    from ..measure import Entry, Peaks, Rival, Row
+    from ..measure import Entry, Rival, Row
+    from ..measure.kernels import KernelRow
+    from ..measure.rows import Contest
+    from ..measure.training import TrainingRow
 
 BUSY = 0.1  # fraction of the machine that others may use without being told of
 
 
-def show_head(facts: dict[str, Any], peaks: Iterable[Peaks], load: int) -> None:
-    """The machine, and how fast it can be."""
+def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> None:
+    """Everything that was found: the machine, and the table of each suite."""
+    _show_head(found, facts)
+    for name, part in found.parts.items():
+        heading = title(name, found.parts)
+        tell(f"\n{heading}" if heading else "")
+        if name == "kernel":
+            _show_kernels(part)
+            continue
+        seen = _seen(part, rivals)
+        if name == "train":
+            _show_training(part, seen)
+        else:
+            unit = _unit(part)
+            show_table(_columns(seen, unit), [line for row in part for line in _lines(row, seen, unit)])
+        _show_means(part)
+    again = f" To measure a problem again: {found.rows[0].command(_seen(found.rows, rivals))}" if found.rows else ""
+    if again or found.parts.get("train"):
+        tell(f"\n× is the rival's time / ours.{again}")
+
+
+def _show_head(found: Findings, facts: dict[str, Any]) -> None:
+    """The machine, how fast it can be, and what else it had to do."""
     machine = facts["machine"]
     tell(f"{machine['processor']}, {machine['instruction_set']}, {facts['threads']} threads, {facts['date']}")
-    for peak in peaks:
+    for peak in found.peaks.values():
         tell(f"measured peak: {peak.gflops:.0f} GFLOP/s {peak.dtype}, copy {peak.copy_gbytes:.0f} GB/s")
-    if load:
-        tell(f"beside {beside(load)}, which rested while the peak was measured")
+    if found.load:
+        rested = ", which rested while the peak was measured" if found.peaks else ""
+        tell(f"beside {beside(found.load)}{rested}")
     tell(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
+
+
+def _seen(rows: Sequence[Contest], rivals: Sequence[Rival]) -> list[str]:
+    """The rivals that took part."""
+    return [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
 
 
 def beside(load: int) -> str:
@@ -33,14 +64,9 @@ def beside(load: int) -> str:
     return f"{load} busy process{'es' if load > 1 else ''} (--load {load})"
 
 
-def show_rows(rows: Sequence[Row], rivals: Sequence[Rival], title: str = "") -> None:
-    """The table of a suite and its geometric means."""
+def _show_means(rows: Sequence[Contest]) -> None:
     from ..measure import summary
 
-    tell(f"\n{title}" if title else "")
-    seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
-    unit = _unit(rows)
-    show_table(_columns(seen, unit), [line for row in rows for line in _lines(row, seen, unit)])
     for method, ratios in summary(rows).items():
         for rival, mean in ratios.items():
             tell(
@@ -49,9 +75,58 @@ def show_rows(rows: Sequence[Row], rivals: Sequence[Rival], title: str = "") -> 
             )
 
 
-def show_foot(row: Row, rivals: Iterable[Rival]) -> None:
-    """What a ratio is, and the command of the first row."""
-    tell(f"\n× is the rival's time / ours. To measure a problem again: {row.command(r.name for r in rivals)}")
+def _show_kernels(rows: Sequence[KernelRow]) -> None:
+    """A line for each function and cache, with the speed in each dtype."""
+    dtypes = list(dict.fromkeys(row.dtype for row in rows))
+    lines: dict[tuple[str, str, str], dict[str, KernelRow]] = {}
+    for row in rows:
+        lines.setdefault((row.group, row.name, row.place), {})[row.dtype] = row
+    columns = [Column("kernel", text=True), Column("", text=True), Column("in", text=True)]
+    for dtype in dtypes:
+        columns += [Column(dtype), Column("of peak"), Column("±", spare=5)]
+    columns.append(Column("unit", text=True, spare=2))
+    table = []
+    for names, found in lines.items():
+        line = list(names)
+        for dtype in dtypes:
+            line += _kernel_figures(found.get(dtype))
+        table.append([*line, next(iter(found.values())).unit])
+    show_table(columns, table)
+    for dtype in dtypes:
+        peaks = {row.unit: row.peak for row in rows if row.dtype == dtype and row.timing}
+        tell(f"measured peak of one thread, {dtype}: {', '.join(f'{v:.0f} {unit}' for unit, v in peaks.items())}")
+    tell("GB/s: read and written, of a copy within L1. fft counts 5 n log2 n, of which it saves some.")
+
+
+def _kernel_figures(row: KernelRow | None) -> list[str]:
+    if row is None or row.timing is None:
+        return ["n/a" if row else "-", "-", "-"]
+    return [f"{row.speed:.1f}", f"{row.fraction:.0%}", f"{row.timing.spread:.0%}"]
+
+
+def _show_training(rows: Sequence[TrainingRow], rivals: Sequence[str]) -> None:
+    columns = [Column("model", text=True), Column("step", text=True), Column("images", spare=6)]
+    columns += [Column("min ms"), Column("median", spare=5), Column("±", spare=7), Column("images/s")]
+    for rival in rivals:
+        columns += [Column(f"{rival} ms", spare=4), Column("its way", text=True, spare=9), Column(f"× {rival}")]
+        columns.append(Column("by median", spare=8))
+    table = []
+    for row in rows:
+        ours = row.ours[row.work]
+        line = [row.model, row.work, str(row.batch), *_training_figures(row, ours)]
+        for rival in rivals:
+            best = row.best(rival)
+            line += [_time(best.timing.minimum, "ms"), best.variant] if best and best.timing else ["-", "-"]
+            line += [_times(row.ratio(row.work, rival)), _times(row.ratio(row.work, rival, "median"))]
+        table.append(line)
+    show_table(columns, table)
+
+
+def _training_figures(row: TrainingRow, entry: Entry) -> list[str]:
+    if entry.timing is None:
+        return ["-", "-", "-", "n/a"]
+    times = [_time(getattr(entry.timing, figure), "ms") for figure in ("minimum", "median")]
+    return [*times, f"{entry.timing.spread:.0%}", f"{row.speed(entry):,.0f}"]
 
 
 def _unit(rows: Sequence[Row]) -> str:
@@ -119,16 +194,23 @@ def _times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def complain(rows: Iterable[Row]) -> bool:
-    """Tell of wrong results and of methods that could not serve; True where fastconv was wrong."""
+def complain(found: Findings) -> bool:
+    """Tell of wrong results and of what could not serve; True where fastconv was wrong."""
     failed = False
-    for row in rows:
+    for row in found.rows:
         for entry in row.wrong:
             failed = failed or entry.who == "fastconv"
             say(f"{row.problem}: {entry.who} {entry.variant}: {entry.note}, tolerance {row.tolerance:.3g}; not timed")
         for entry in row.ours.values():
             if entry.note and entry not in row.wrong:
                 say(f"{row.problem}: {entry.note}")
+    for kernel in found.parts.get("kernel", []):
+        if kernel.timing is None:
+            failed = True
+            say(f"{kernel.group} {kernel.name}, {kernel.dtype}: wrong result (error {kernel.error:.3g}); not timed")
+    for model in found.parts.get("train", []):
+        for entry in [e for others in model.rivals.values() for e in others if e.note and model.work == "train"]:
+            say(f"model {model.model}: {' '.join(filter(None, (entry.who, entry.variant)))}: {entry.note}; not timed")
     return failed
 
 

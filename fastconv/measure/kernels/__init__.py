@@ -49,6 +49,7 @@ class KernelRow:
     timing: Timing | None
     peak: float
     disturbance: float | None
+    load: int = 0  # busy processes beside it
 
     @property
     def speed(self) -> float:
@@ -62,7 +63,8 @@ class KernelRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The row for a report."""
-        known = {key: getattr(self, key) for key in ("group", "name", "place", "dtype", "unit", "error", "disturbance")}
+        keys = ("group", "name", "place", "dtype", "unit", "error", "disturbance", "load")
+        known = {key: getattr(self, key) for key in keys}
         if self.timing is None:
             return known | {"note": "wrong result, not timed"}
         return known | self.timing.as_dict() | {"speed": self.speed, "peak": self.peak, "fraction": self.fraction}
