@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from ..measure import Peaks, Rival, Row
 
 SUITES = (*PROBLEM_SUITES, *OTHER_SUITES, "all")
-AGAINST_HELP = "Rivals to time as well, by comma: torch, scipy, opencv; none for none.  [default: those installed]"
+AGAINST_HELP = (
+    "Rivals to time as well, by comma: torch, scipy, opencv, onednn, onnxruntime, openvino, jax, keras (which trains "
+    "only); none for none.  [default: those installed]"
+)
 LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
 METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
 
@@ -73,11 +76,15 @@ def bench(
     json_file: str | None,
     plot_dir: str | None,
 ) -> None:
-    """Measure fastconv against PyTorch, SciPy and OpenCV on this machine.
+    """Measure fastconv against PyTorch, SciPy, OpenCV and others on this machine.
 
     Every result is first checked against float64 values computed from the definition. Then all contenders take turns
     in one process. A user's calls are timed: NumPy in, NumPy out, weights packed in every call but those of "plan".
-    PyTorch gets tensors prepared in both of its layouts, and the better one counts.
+    PyTorch gets tensors prepared in both of its layouts, and the better one counts. The weights of onednn (PyTorch's
+    oneDNN), onnxruntime, openvino and jax are packed before: they are compared with "plan" only.
+
+    Suites of problems are layers, first, double, backward, filters, signal, pool, small and quick. kernel times the
+    emitted functions by themselves, train steps of training and of predicting; all is every suite but quick.
     """
     from .. import measure
     from .bench_tables import complain, show, warn_of_others
@@ -97,8 +104,8 @@ def bench(
         _draw(Path(plot_dir), found.rows, rivals, found.peaks)
     if json_file != "-":
         show(found, facts, rivals)
-    for rival in missing:
-        say(f"{rival.name} is not installed ({rival.install})")
+    if missing:
+        say(f"Not installed: {', '.join(f'{rival.name} ({rival.install})' for rival in missing)}")
     if found.interrupt is not None:
         sys.exit(exit_status(found.interrupt))
     warn_of_others("the peaks were measured", [peak.disturbance for peak in found.peaks.values()])

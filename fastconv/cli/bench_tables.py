@@ -33,9 +33,24 @@ def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> Non
             unit = _unit(part)
             show_table(_columns(seen, unit), [line for row in part for line in _lines(row, seen, unit)])
         _show_means(part)
-    again = f" To measure a problem again: {found.rows[0].command(_seen(found.rows, rivals))}" if found.rows else ""
-    if again or found.parts.get("train"):
-        tell(f"\n× is the rival's time / ours.{again}")
+    if found.rows or found.parts.get("train"):
+        _show_foot(found, rivals)
+
+
+def _show_foot(found: Findings, rivals: Sequence[Rival]) -> None:
+    """What a ratio is, whose weights were packed before, and how to measure the first problem again."""
+    rows = found.rows
+    tell("\n× is the rival's time / ours.")
+    packed = [name for name in _seen(rows, rivals) if any(_packed(row, name) for row in rows)]
+    if packed:
+        tell(f"Packed weights before, as a plan does, and compared with plan only: {', '.join(packed)}.")
+    if rows:
+        tell(f"To measure a problem again: {rows[0].command(_seen(rows, rivals))}")
+
+
+def _packed(row: Row, rival: str) -> bool:
+    best = row.best(rival)
+    return best is not None and best.prepared
 
 
 def _show_head(found: Findings, facts: dict[str, Any]) -> None:

@@ -183,7 +183,7 @@ def _rival_contenders(
     contenders: list[Contender] = []
     for candidate in candidates:
         result = candidate.to_numpy(candidate.call())
-        entry = _judge(rival.name, candidate.label, result, expected, reference)
+        entry = replace(_judge(rival.name, candidate.label, result, expected, reference), prepared=candidate.prepared)
         contenders.append((entry, None if entry.note else candidate.call))
     return contenders
 
