@@ -255,6 +255,81 @@ def test_bench_tells_of_a_wrong_function(run, monkeypatch):
     assert "n/a" in result.stdout
 
 
+@pytest.fixture
+def tiny_suites(monkeypatch):
+    """Every suite with a row or two."""
+    from fastconv import measure
+    from fastconv.measure import kernels, training
+
+    few = measure.suites.suite("filters", tiny=True)[:1]
+    monkeypatch.setattr(measure, "suite", lambda name: few if name == "filters" else [])
+    monkeypatch.setattr(kernels, "GROUPS", {"tile": kernels.GROUPS["depth sweep"]})
+    monkeypatch.setattr(training, "MODELS", {"lenet": training.MODELS["lenet"]})
+    return ["bench", "--all", "--seconds", "0.01", "--against", "scipy"]
+
+
+def test_bench_saves_all_suites(run, tiny_suites, tmp_path):
+    from fastconv.measure import environment, record
+
+    result = run(*tiny_suites, "--save", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    (path,) = (tmp_path / "new").iterdir()
+    assert path.name == f"{record.slug(environment())}.md"
+    assert f"Saved: {path}" in result.stderr
+    text = path.read_text()
+    for part in ("## Means", "| filters | auto |", "## kernel", "## train", "| lenet | 64 | predict |"):
+        assert part in text
+    assert record.machines_table(tmp_path / "new").startswith("| machine | date | filters |")
+
+
+def test_bench_saves_into_the_checkout(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.measure import record
+
+    for name in ("pyproject.toml", "README.md"):
+        (tmp_path / name).write_text(f"# fastconv\n{record.BEGIN}\n{record.END}\n")
+    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(record, "README", tmp_path / "README.md")
+    monkeypatch.setattr(record, "FOLDER", tmp_path / "docs" / "measured")
+    result = run(*tiny_suites, "--save")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "docs" / "measured").iterdir())) == 1
+    assert "| filters |" in (tmp_path / "README.md").read_text()
+
+
+def test_bench_saves_nothing_that_is_not_whole(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.cpu import repeated
+    from fastconv.measure import training
+
+    monkeypatch.setattr(repeated, "repeat_depth", lambda *_: None)
+    result = run(*tiny_suites, "--save", tmp_path)
+    assert result.exit_code == 1
+    assert "Nothing is saved: a result was wrong." in result.stderr
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "measure_training", interrupted)
+    result = run(*tiny_suites, "--save", tmp_path)
+    assert result.exit_code == 130
+    assert "Nothing is saved: not all was measured." in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--save", "x"], "--all"),
+        (["--suite", "small", "--save"], "--all"),
+        (["--all", "--save", "x", "--load", "1"], "--load would give others"),
+        (["--all", "--save", "x", "--quick"], "--quick"),
+        (["--all", "--save", "pyproject.toml/x"], "cannot be written"),
+    ],
+)
+def test_bench_save_refuses(run, words, text):
+    fails(run("bench", *words), text)
+    assert not os.path.exists("x")
+
+
 def test_bench_draws(run, tmp_path):
     words = ["--problem", TINY, "--problem", "n1c1h30w30_o1k9psame", "--against", "torch,scipy", "--seconds", "0.02"]
     result = run("bench", *words, "--method", "auto,plan", "--layout", "NCHW", "--plot", tmp_path / "pictures")

@@ -5,27 +5,34 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InvalidArgument, nearest, shown
 from ..files import display
 from ..interrupts import exit_status
 from . import figures, use_threads
-from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Wanted, measure_all
+from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Findings, Wanted, measure_all
 from .choices import Choice
 from .console import JSON_HELP, check_target, say, write_json
 
 if TYPE_CHECKING:
     from ..measure import Peaks, Rival, Row
 
+PARTIAL = ("suites", "problems", "methods", "layout", "dtype", "load", "quick")  # parameters that change the figures
 SUITES = (*PROBLEM_SUITES, *OTHER_SUITES, "all")
 AGAINST_HELP = (
     "Rivals to time as well, by comma: torch, scipy, opencv, onednn, onnxruntime, openvino, jax, keras (which trains "
     "only); none for none.  [default: those installed]"
 )
 LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
+CHECKOUT = "docs/measured of the checkout"  # what --save means without a folder
+SAVE_HELP = (
+    "With --all: keep the figures as this machine's file in a folder.  [without DIR: docs/measured of the checkout, "
+    "and the README's table of machines]"
+)
 METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
 
 
@@ -36,6 +43,7 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
 @click.option(
     "--suite", "suites", type=Choice(SUITES), multiple=True, help="Suite to run (repeatable).  [default: layers]"
 )
+@click.option("--all", "everything", is_flag=True, help="All suites but quick, as --suite all.")
 @click.option(
     "--problem",
     "problems",
@@ -61,10 +69,12 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
 @click.option("--threads", type=click.IntRange(1), help="Threads for fastconv and its rivals.  [default: all]")
 @click.option("--load", type=click.IntRange(0, 64), default=0, metavar="N", help=LOAD_HELP)
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+@click.option("--save", "save_dir", is_flag=False, flag_value=CHECKOUT, metavar="[DIR]", help=SAVE_HELP)
 @click.option("--plot", "plot_dir", metavar="DIR", help="Draw roofline.png and ratios.png into this folder.")
 def bench(
     quick: bool,
     suites: tuple[str, ...],
+    everything: bool,
     problems: tuple[str, ...],
     against: str | None,
     methods: str,
@@ -74,6 +84,7 @@ def bench(
     threads: int | None,
     load: int,
     json_file: str | None,
+    save_dir: str | None,
     plot_dir: str | None,
 ) -> None:
     """Measure fastconv against PyTorch, SciPy, OpenCV and others on this machine.
@@ -91,6 +102,8 @@ def bench(
 
     check_target(json_file)
     _check_plots(plot_dir)
+    suites = ("all",) if everything else suites
+    folder = None if save_dir is None else _save_folder(save_dir)
     use_threads(threads)
     if not suites and not problems:
         suites = ("quick",) if quick else ("layers",)
@@ -99,7 +112,7 @@ def bench(
     found = measure_all(Wanted(suites, problems, layout, dtype, _methods(methods), rivals, seconds), load)
     facts = measure.environment()
     if json_file:
-        write_json(found.report(shlex.join(["fastconv", *sys.argv[1:]]), facts), json_file)
+        write_json(found.report(_command(), facts), json_file)
     if plot_dir and found.rows:
         _draw(Path(plot_dir), found.rows, rivals, found.peaks)
     if json_file != "-":
@@ -107,11 +120,48 @@ def bench(
     if missing:
         say(f"Not installed: {', '.join(f'{rival.name} ({rival.install})' for rival in missing)}")
     if found.interrupt is not None:
+        _say_unsaved(folder, "not all was measured")
         sys.exit(exit_status(found.interrupt))
     warn_of_others("the peaks were measured", [peak.disturbance for peak in found.peaks.values()])
     warn_of_others("problems were timed", found.disturbances())
     if complain(found):
+        _say_unsaved(folder, "a result was wrong")
         sys.exit(1)
+    if folder is not None:
+        _save(folder, found, facts)
+
+
+def _save_folder(given: str) -> Path:
+    """The folder for --save; raises now, not after the work, where it could not be used or the figures not compared."""
+    from ..measure import record
+
+    given_options = {
+        parameter.name: parameter.opts[0]
+        for parameter in click.get_current_context().command.params
+        if click.get_current_context().get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
+    different = [given_options[name] for name in PARTIAL if name in given_options]
+    if "everything" not in given_options or different:
+        wrong = f"; {', '.join(different)} would give others" if different else ""
+        raise InvalidArgument(f"--save keeps the figures of all suites as they are: it needs --all{wrong}")
+    return record.check_folder("" if given == CHECKOUT else given)
+
+
+def _save(folder: Path, found: Findings, facts: dict[str, Any]) -> None:
+    from ..measure import record
+
+    disturbances = [*found.disturbances(), *(peak.disturbance for peak in found.peaks.values())]
+    text = record.written(_command(), facts, found.peaks.values(), found.parts, disturbances)
+    say(f"Saved: {', '.join(map(display, record.save(folder, text, facts)))}")
+
+
+def _say_unsaved(folder: Path | None, reason: str) -> None:
+    if folder is not None:
+        say(f"Nothing is saved: {reason}.")
+
+
+def _command() -> str:
+    return shlex.join(["fastconv", *sys.argv[1:]])
 
 
 def _check_plots(folder: str | None) -> None:

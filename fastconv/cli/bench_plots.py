@@ -87,7 +87,9 @@ def draw_ratios(path: Path, rows: Sequence[Row], rivals: Sequence[str]) -> None:
     ax.margins(x=0.12)
     ax.grid(axis="x")
     ax.xaxis.set_major_formatter("{x:g}×")
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, len(rivals)), borderaxespad=0.4)
+    ax.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, max(1, len(rivals))), borderaxespad=0.4
+    )
     ax.set_xlabel("to the right: fastconv is faster (logarithmic)")
     save_figure(figure, path)
 
