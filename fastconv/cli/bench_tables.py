@@ -30,8 +30,11 @@ def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> Non
         if name == "train":
             _show_training(part, seen)
         else:
-            unit = _unit(part)
-            show_table(_columns(seen, unit), [line for row in part for line in _lines(row, seen, unit)])
+            unit, layouts = _unit(part), {row.problem.layout for row in part}
+            show_table(
+                _columns(seen, unit, len({row.problem.layout for row in part}) > 1),
+                [line for row in part for line in _lines(row, seen, unit)],
+            )
         _show_means(part)
     if found.rows or found.parts.get("train"):
         _show_foot(found, rivals)
@@ -150,11 +153,12 @@ def _unit(rows: Sequence[Row]) -> str:
     return "µs" if times and max(times) < 1e-3 else "ms"
 
 
-def _columns(rivals: list[str], unit: str) -> list[Column]:
+def _columns(rivals: list[str], unit: str, layouts: bool) -> list[Column]:
+    """Those of a table; where it has several `layouts`, they are needed to tell its lines apart."""
     columns = [
         Column("layer", text=True),
         Column("problem", text=True, spare=9),
-        Column("layout", text=True, spare=5),
+        Column("layout", text=True, spare=0 if layouts else 5),
         Column("method", text=True),
         Column(f"min {unit}"),
         Column("median", spare=6),
