@@ -30,11 +30,9 @@ def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> Non
         if name == "train":
             _show_training(part, seen)
         else:
-            unit, layouts = _unit(part), {row.problem.layout for row in part}
-            show_table(
-                _columns(seen, unit, len({row.problem.layout for row in part}) > 1),
-                [line for row in part for line in _lines(row, seen, unit)],
-            )
+            unit, several = _unit(part), len({row.problem.layout for row in part}) > 1
+            lines = [line for row in part for line in _lines(row, seen, unit)]
+            show_table(_columns(seen, unit, several), lines)
         _show_means(part)
     if found.rows or found.parts.get("train"):
         _show_foot(found, rivals)
