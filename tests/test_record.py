@@ -71,7 +71,7 @@ def test_a_file_and_its_line(tmp_path):
     for held in (
         "| layers | auto | 2 | 2.00 | 2.00 | torch, scipy |",
         "235 GFLOP/s",
-        "at most 2%",
+        "more than 10% of the machine in 0 of 1 measurements",
         "numpy",
         "conv:n1c8",
     ):

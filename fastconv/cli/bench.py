@@ -102,7 +102,7 @@ def bench(
 
     check_target(json_file)
     _check_plots(plot_dir)
-    suites = ("all",) if everything else suites
+    suites = (*suites, "all") if everything else suites
     folder = None if save_dir is None else _save_folder(save_dir)
     use_threads(threads)
     if not suites and not problems:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ..measure.rows import Contest
     from ..measure.training import TrainingRow
 
-BUSY = 0.1  # fraction of the machine that others may use without being told of
-
 
 def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> None:
     """Everything that was found: the machine, and the table of each suite."""
@@ -233,6 +231,8 @@ def complain(found: Findings) -> bool:
 
 def warn_of_others(what: str, disturbances: Iterable[float | None]) -> None:
     """A word where other processes may have slowed down a measurement."""
-    busy = [fraction for fraction in disturbances if fraction is not None and fraction > BUSY]
+    from ..measure.timing import QUIET
+
+    busy = [fraction for fraction in disturbances if fraction is not None and fraction > QUIET]
     if busy:
         say(f"Other processes used up to {max(busy):.0%} of the machine while {what}: take the figures with care.")

@@ -17,6 +17,7 @@ from .kernels import KernelRow
 from .machine import Peaks
 from .means import means, rivals_of
 from .rows import Entry, Row
+from .timing import QUIET
 from .training import TrainingRow
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -24,7 +25,7 @@ FOLDER, README = CHECKOUT / "docs" / "measured", CHECKOUT / "README.md"
 BEGIN, END = "<!-- machines: made of docs/measured by bench/machines.py -->", "<!-- /machines -->"
 #: Of each suite's means the one that the README shows; of other suites that of "auto".
 SHOWN = {"kernel": "tile", "train": "train"}
-BUSY = 0.1  # fraction of the machine used by others that a reader should know of
+FEW = 0.05  # of the measurements may be disturbed before a machine is called busy
 
 AUTO = "auto"
 _TITLE = re.compile(r"# (.+)\n\nMeasured (\S+)( on a busy machine)? by ")
@@ -72,9 +73,10 @@ def written(
     disturbances: Iterable[float | None],
 ) -> str:
     """The file of a machine."""
-    machine, busiest = environment["machine"], max((d for d in disturbances if d is not None), default=None)
-    busy = " on a busy machine" if busiest is not None and busiest > BUSY else ""
-    others = "not known" if busiest is None else f"at most {busiest:.0%} of the machine"
+    machine, known = environment["machine"], [fraction for fraction in disturbances if fraction is not None]
+    disturbed = sum(fraction > QUIET for fraction in known)
+    busy = " on a busy machine" if disturbed > FEW * len(known) else ""
+    others = f"more than {QUIET:.0%} of the machine in {disturbed} of {len(known)} measurements"
     peak = "; ".join(f"{p.dtype} {p.gflops:.0f} GFLOP/s, copy {p.copy_gbytes:.0f} GB/s" for p in peaks)
     lines = [
         f"# {_plain(machine['processor'])} ({machine['compiled_for']}), {environment['threads']} threads",
@@ -84,7 +86,7 @@ def written(
         f"- {machine['instruction_set']}, {machine['logical_processors']} logical processors, {machine['system']}",
         f"- versions: {', '.join(f'{name} {version}' for name, version in environment['versions'].items())}",
         f"- measured peak: {peak}",
-        f"- other processes used: {others}",
+        f"- other processes used {others}",
         "",
         "Ratios are the rival's time / ours, by the least of many runs in turns; a mean takes a row's fastest rival.",
         "Rivals that pack weights before the call count against plan only. kernel: speed / the peak of one thread.",

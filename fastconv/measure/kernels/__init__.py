@@ -17,7 +17,7 @@ import numpy as np
 from ...cpu import repeated
 from ...simd import peak
 from ...spec import parse_word
-from ..timing import Disturbance, Timing, interleave
+from ..timing import Timing, interleave_undisturbed
 from . import products, transforms
 from .subjects import BYTES, FLOPS, Numbers, Subject
 
@@ -91,14 +91,13 @@ def measure_kernels(group: str, dtype: str, seconds: float) -> list[KernelRow]:
         runs[i] = subjects[i].run
     often = {key: _often(run) for key, run in runs.items()}
     calls = {key: _times(run, often[key]) for key, run in runs.items()}
-    with Disturbance() as disturbance:
-        samples = interleave(calls, seconds)
+    samples, disturbance = interleave_undisturbed(calls, seconds)
     timings = {key: Timing(tuple(s / often[key] for s in taken.samples)) for key, taken in samples.items()}
     peaks = {unit: work / _least(timings, unit) / 1e9 for unit, (work, _) in standards.items()}
     return [
         KernelRow(
             s.group, s.name, s.place, dtype, s.unit, s.work, errors[i], timings.get(i), peaks.get(s.unit, math.nan),
-            disturbance.fraction,
+            disturbance,
         )
         for i, s in enumerate(subjects)
     ]  # fmt: skip

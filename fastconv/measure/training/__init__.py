@@ -16,7 +16,7 @@ from ...spec import parse_word
 from ...threads import get_num_threads
 from ..rivals import Rival
 from ..rows import Contest, Entry
-from ..timing import Disturbance, interleave
+from ..timing import interleave_undisturbed
 from .models import BATCH, MODELS, Contender, our_contender
 from .rivals import TRAINERS, Make
 
@@ -118,8 +118,7 @@ def _row(
     name: str, work: str, batch: int, contenders: Sequence[tuple[Entry, Contender | None]], seconds: float
 ) -> TrainingRow:
     calls = {i: _steps(getattr(c, work)) for i, (_, c) in enumerate(contenders) if c is not None}
-    with Disturbance() as disturbance:
-        timings = interleave(calls, seconds)
+    timings, disturbance = interleave_undisturbed(calls, seconds)
     entries = [
         Entry(entry.who, entry.variant, entry.error, timings.get(i), entry.note)
         for i, (entry, _) in enumerate(contenders)
@@ -127,7 +126,7 @@ def _row(
     others: dict[str, list[Entry]] = {}
     for entry in entries[1:]:
         others.setdefault(entry.who, []).append(entry)
-    return TrainingRow(name, work, batch, {work: entries[0]}, others, disturbance.fraction)
+    return TrainingRow(name, work, batch, {work: entries[0]}, others, disturbance)
 
 
 def _steps(step: Callable[[int], Any]) -> Callable[[], Any]:
