@@ -282,6 +282,18 @@ def test_bench_saves_all_suites(run, tiny_suites, tmp_path):
     assert record.machines_table(tmp_path / "new").startswith("| machine | date | filters |")
 
 
+def test_bench_saves_though_nobody_reads(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.cli import bench_tables
+    from fastconv.cli.console import OutputLost
+
+    def lost(text):
+        raise OutputLost(BrokenPipeError(32, "Broken pipe"))
+
+    monkeypatch.setattr(bench_tables, "tell", lost)
+    assert run(*tiny_suites, "--save", tmp_path).exit_code == 141
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_bench_saves_into_the_checkout(run, tiny_suites, monkeypatch, tmp_path):
     from fastconv.measure import record
 

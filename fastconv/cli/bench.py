@@ -113,22 +113,22 @@ def bench(
     facts = measure.environment()
     if json_file:
         write_json(found.report(_command(), facts), json_file)
+    kept = "" if folder is None else _save(folder, found, facts)  # before anything is printed that could be lost
     if plot_dir and found.rows:
         _draw(Path(plot_dir), found.rows, rivals, found.peaks)
     if json_file != "-":
         show(found, facts, rivals)
     if missing:
         say(f"Not installed: {', '.join(f'{rival.name} ({rival.install})' for rival in missing)}")
+    if kept:
+        say(kept)
     if found.interrupt is not None:
-        _say_unsaved(folder, "not all was measured")
         sys.exit(exit_status(found.interrupt))
     warn_of_others("the peaks were measured", [peak.disturbance for peak in found.peaks.values()])
     warn_of_others("problems were timed", found.disturbances())
-    if complain(found):
-        _say_unsaved(folder, "a result was wrong")
+    complain(found)
+    if found.failed:
         sys.exit(1)
-    if folder is not None:
-        _save(folder, found, facts)
 
 
 def _save_folder(given: str) -> Path:
@@ -147,17 +147,15 @@ def _save_folder(given: str) -> Path:
     return record.check_folder("" if given == CHECKOUT else given)
 
 
-def _save(folder: Path, found: Findings, facts: dict[str, Any]) -> None:
+def _save(folder: Path, found: Findings, facts: dict[str, Any]) -> str:
+    """Keep the figures, where they are whole and right; returns what came of it."""
     from ..measure import record
 
+    if found.interrupt is not None or found.failed:
+        return f"Nothing is saved: {'a result was wrong' if found.interrupt is None else 'not all was measured'}."
     disturbances = [*found.disturbances(), *(peak.disturbance for peak in found.peaks.values())]
     text = record.written(_command(), facts, found.peaks.values(), found.parts, disturbances)
-    say(f"Saved: {', '.join(map(display, record.save(folder, text, facts)))}")
-
-
-def _say_unsaved(folder: Path | None, reason: str) -> None:
-    if folder is not None:
-        say(f"Nothing is saved: {reason}.")
+    return f"Saved: {', '.join(map(display, record.save(folder, text, facts)))}"
 
 
 def _command() -> str:

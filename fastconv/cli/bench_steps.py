@@ -41,6 +41,12 @@ class Findings:
         """Those of problems, of all suites."""
         return [row for name, part in self.parts.items() if name not in OTHER_SUITES for row in part]
 
+    @property
+    def failed(self) -> bool:
+        """Whether a result of fastconv's was wrong."""
+        wrong = any(entry.who == "fastconv" for row in self.rows for entry in row.wrong)
+        return wrong or any(row.timing is None for row in self.parts.get("kernel", []))
+
     def disturbances(self) -> Iterator[float | None]:
         """What others used of the machine while each row was measured."""
         return (row.disturbance for part in self.parts.values() for row in part)

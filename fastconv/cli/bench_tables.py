@@ -209,24 +209,20 @@ def _times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def complain(found: Findings) -> bool:
-    """Tell of wrong results and of what could not serve; True where fastconv was wrong."""
-    failed = False
+def complain(found: Findings) -> None:
+    """Tell of wrong results and of what could not serve."""
     for row in found.rows:
         for entry in row.wrong:
-            failed = failed or entry.who == "fastconv"
             say(f"{row.problem}: {entry.who} {entry.variant}: {entry.note}, tolerance {row.tolerance:.3g}; not timed")
         for entry in row.ours.values():
             if entry.note and entry not in row.wrong:
                 say(f"{row.problem}: {entry.note}")
     for kernel in found.parts.get("kernel", []):
         if kernel.timing is None:
-            failed = True
             say(f"{kernel.group} {kernel.name}, {kernel.dtype}: wrong result (error {kernel.error:.3g}); not timed")
     for model in found.parts.get("train", []):
         for entry in [e for others in model.rivals.values() for e in others if e.note and model.work == "train"]:
             say(f"model {model.model}: {' '.join(filter(None, (entry.who, entry.variant)))}: {entry.note}; not timed")
-    return failed
 
 
 def warn_of_others(what: str, disturbances: Iterable[float | None]) -> None:
