@@ -23,7 +23,7 @@ def tiles(dtype: str) -> Iterator[Subject]:
         for rows in range(1, tile_rows() + 1):
             yield _tile(dtype, rows, vectors, taps=1, tiles=2, place="L1")
             half = settings.tile_bytes // 2 // (DEPTH * vectors * Numbers(dtype).lanes * np.dtype(dtype).itemsize)
-            yield _tile(dtype, rows, vectors, taps=min(9, half), tiles=8, place="L2")
+            yield _tile(dtype, rows, vectors, taps=max(1, min(9, half)), tiles=8, place="L2")
 
 
 def _tile(dtype: str, rows: int, vectors: int, taps: int, tiles: int, place: str) -> Subject:

@@ -159,7 +159,7 @@ def _fourier(dtype: str, n: int, back: int) -> Subject:
         return deviation(_complex(result), np.fft.fft(signal, axis=1)[:, order])
 
     work = 5.0 * n * math.log2(n) * lanes * count  # the usual count, whatever the radices save
-    name = f"{'butterfly of' if n in RADICES else 'transform of'} {n}{', back' if back == BACK else ''}"
+    name = f"{'butterfly of' if len(points.radices) == 1 else 'transform of'} {n}{', back' if back == BACK else ''}"
     return Subject("fft", name, "L1", work, FLOPS, run, error)
 
 
