@@ -15,6 +15,7 @@ CONTENDERS = {
     "filters": FILTERS,
     "signal": FILTERS,
     "pool": ["fastconv auto", *TORCH],
+    "small": ["fastconv auto", "fastconv plan", *TORCH],
 }
 
 

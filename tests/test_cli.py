@@ -202,6 +202,146 @@ def test_bench_tiny(run, tmp_path):
     assert report["rows"][0]["command"].startswith(f"fastconv bench --problem {TINY}")
 
 
+def test_bench_beside_a_load(run, tmp_path):
+    words = ["--problem", TINY, "--seconds", "0.01", "--against", "none", "--load", "1"]
+    result = run("bench", *words, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    assert "beside 1 busy process (--load 1)" in result.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["load"] == report["rows"][0]["load"] == 1
+    assert report["rows"][0]["command"].endswith(" --load 1")
+
+
+def test_bench_small_calls_in_microseconds(run, monkeypatch):
+    from fastconv import measure
+
+    problems = measure.suite("small")[:2]
+    monkeypatch.setattr(measure, "suite", lambda name: problems)
+    words = ["--suite", "small", "--suite", "quick", "--problem", TINY]
+    result = run("bench", *words, "--seconds", "0.02", "--against", "none")
+    assert result.exit_code == 0, result.output
+    assert "min µs" in result.stdout
+    titles = [line for line in result.stdout.splitlines() if line in ("suite small", "suite quick", "--problem")]
+    assert titles == ["suite small", "--problem"]  # what was measured already is not measured again
+
+
+def test_bench_kernels_and_models(run, monkeypatch, tmp_path):
+    from fastconv.measure import kernels, training
+
+    monkeypatch.setattr(kernels, "GROUPS", {name: kernels.GROUPS[name] for name in ("depth sweep", "winograd")})
+    monkeypatch.setattr(training, "MODELS", {"lenet": training.MODELS["lenet"]})
+    words = ["--suite", "kernel", "--suite", "train", "--seconds", "0.01", "--against", "none"]
+    result = run("bench", *words, "--load", "1", "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    for text in ("suite kernel", "depth sweep", "GB/s", "peak of one thread, float64", "suite train", "images/s"):
+        assert text in result.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert {row["dtype"] for row in report["kernels"]} == {"float32", "float64"}
+    assert [row["work"] for row in report["training"]] == ["train", "predict"]
+    assert {row["load"] for row in [*report["kernels"], *report["training"]]} == {1}
+    one = run("bench", "--suite", "kernel", "--dtype", "float64", "--seconds", "0.01", "--json", "-")
+    assert {row["dtype"] for row in json.loads(one.stdout)["kernels"]} == {"float64"}
+
+
+def test_bench_tells_of_a_wrong_function(run, monkeypatch):
+    from fastconv.cpu import repeated
+    from fastconv.measure import kernels
+
+    monkeypatch.setattr(kernels, "GROUPS", {"depth sweep": kernels.GROUPS["depth sweep"]})
+    monkeypatch.setattr(repeated, "repeat_depth", lambda *_: None)
+    result = run("bench", "--suite", "kernel", "--seconds", "0.01", "--against", "none")
+    assert result.exit_code == 1
+    assert "depth sweep 3x3/1" in result.stderr and "wrong result" in result.stderr
+    assert "n/a" in result.stdout
+
+
+@pytest.fixture
+def tiny_suites(monkeypatch):
+    """Every suite with a row or two."""
+    from fastconv import measure
+    from fastconv.measure import kernels, training
+
+    few = measure.suites.suite("filters", tiny=True)[:1]
+    monkeypatch.setattr(measure, "suite", lambda name: few if name == "filters" else [])
+    monkeypatch.setattr(kernels, "GROUPS", {"tile": kernels.GROUPS["depth sweep"]})
+    monkeypatch.setattr(training, "MODELS", {"lenet": training.MODELS["lenet"]})
+    return ["bench", "--all", "--seconds", "0.01", "--against", "scipy"]
+
+
+def test_bench_saves_all_suites(run, tiny_suites, tmp_path):
+    from fastconv.measure import environment, record
+
+    result = run(*tiny_suites, "--save", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    (path,) = (tmp_path / "new").iterdir()
+    assert path.name == f"{record.slug(environment())}.md"
+    assert f"Saved: {path}" in result.stderr
+    text = path.read_text()
+    for part in ("## Means", "| filters | auto |", "## kernel", "## train", "| lenet | 64 | predict |"):
+        assert part in text
+    assert record.machines_table(tmp_path / "new").startswith("| machine | date | filters |")
+
+
+def test_bench_saves_though_nobody_reads(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.cli import bench_tables
+    from fastconv.cli.console import OutputLost
+
+    def lost(text):
+        raise OutputLost(BrokenPipeError(32, "Broken pipe"))
+
+    monkeypatch.setattr(bench_tables, "tell", lost)
+    assert run(*tiny_suites, "--save", tmp_path).exit_code == 141
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_bench_saves_into_the_checkout(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.measure import record
+
+    for name in ("pyproject.toml", "README.md"):
+        (tmp_path / name).write_text(f"# fastconv\n{record.BEGIN}\n{record.END}\n")
+    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(record, "README", tmp_path / "README.md")
+    monkeypatch.setattr(record, "FOLDER", tmp_path / "docs" / "measured")
+    result = run(*tiny_suites, "--save")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "docs" / "measured").iterdir())) == 1
+    assert "| filters |" in (tmp_path / "README.md").read_text()
+
+
+def test_bench_saves_nothing_that_is_not_whole(run, tiny_suites, monkeypatch, tmp_path):
+    from fastconv.cpu import repeated
+    from fastconv.measure import training
+
+    monkeypatch.setattr(repeated, "repeat_depth", lambda *_: None)
+    result = run(*tiny_suites, "--save", tmp_path)
+    assert result.exit_code == 1
+    assert "Nothing is saved: a result was wrong." in result.stderr
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "measure_training", interrupted)
+    result = run(*tiny_suites, "--save", tmp_path)
+    assert result.exit_code == 130
+    assert "Nothing is saved: not all was measured." in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--save", "x"], "--all"),
+        (["--suite", "small", "--save"], "--all"),
+        (["--all", "--save", "x", "--load", "1"], "--load would give others"),
+        (["--all", "--save", "x", "--quick"], "--quick"),
+        (["--all", "--save", "pyproject.toml/x"], "cannot be written"),
+    ],
+)
+def test_bench_save_refuses(run, words, text):
+    fails(run("bench", *words), text)
+    assert not os.path.exists("x")
+
+
 def test_bench_draws(run, tmp_path):
     words = ["--problem", TINY, "--problem", "n1c1h30w30_o1k9psame", "--against", "torch,scipy", "--seconds", "0.02"]
     result = run("bench", *words, "--method", "auto,plan", "--layout", "NCHW", "--plot", tmp_path / "pictures")
@@ -354,7 +494,11 @@ def test_bench_interrupted_shows_what_it_has(run, monkeypatch, tmp_path):
         (["--method", ","], "--method"),
         (["--seconds", "0"], "--seconds"),
         (["--threads", "0"], "--threads"),
+        (["--load", "-1"], "--load"),
+        (["--load", "65"], "--load"),
+        (["--load", "some"], "--load"),
         (["--dtype", "int8"], "--dtype"),
+        (["--suite", "train", "--dtype", "float64"], "float32"),
         (["--json", "no/such/folder/x.json"], "cannot be written"),
         (["--json", "."], "folder"),
     ],
@@ -557,9 +701,10 @@ def test_ctrl_c_saves(tmp_path):
 
 def test_choices_are_those_of_the_library():
     from fastconv import measure
-    from fastconv.cli.bench import SUITES
+    from fastconv.cli.bench_steps import EVERY_SUITE, OTHER_SUITES, PROBLEM_SUITES
     from fastconv.cli.train import DATASETS
     from fastconv.nn import datasets
 
-    assert SUITES == measure.SUITES
+    assert (*PROBLEM_SUITES, "all") == measure.SUITES
+    assert {*EVERY_SUITE, "quick"} == {*PROBLEM_SUITES, *OTHER_SUITES}
     assert set(DATASETS) == set(datasets.BY_NAME)

@@ -1,8 +1,13 @@
 """fastconv.measure: problem strings, the check before timing, the protocol, ratios."""
 
+import dataclasses
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -11,10 +16,12 @@ import numpy as np
 import pytest
 
 from fastconv import measure
-from fastconv.errors import InvalidArgument
-from fastconv.measure import Entry, Problem, Rival, Row, Timing, parse_problem, timing
+from fastconv.errors import FastconvError, InvalidArgument
+from fastconv.measure import Entry, Problem, Rival, Row, Timing, load, parse_problem, timing
+from fastconv.measure.load import Load
 from fastconv.measure.problems import conv, pool
 from fastconv.measure.rivals import Candidate
+from fastconv.measure.timing import Disturbance
 from fastconv.spec import LAYOUTS
 
 QUICK = {"seconds": 0.01, "seed": 3}
@@ -242,23 +249,38 @@ def test_a_method_that_cannot_serve_is_a_note():
     assert row.ours["auto"].timing is not None
 
 
-@pytest.mark.parametrize("name", measure.RIVALS)
-def test_rivals_agree(name):
-    chosen = measure.RIVALS[name]
-    if not chosen.installed():
-        pytest.skip(f"{name} is not installed")
+def agree(name, problems):
+    """Every way of a rival gives what was expected; how many of the problems it does."""
     served = 0
-    for problem in measure.suite("quick", tiny=True):
+    for problem in problems:
         arrays = measure.make_arrays(problem)
         expected = measure.expect(problem, arrays)
-        candidates = chosen.candidates(problem, arrays, 1)
+        candidates = measure.RIVALS[name].candidates(problem, arrays, os.cpu_count())
         if isinstance(candidates, str):
             assert candidates
             continue
+        served += 1
         for candidate in candidates:
-            served += 1
-            assert expected.error(candidate.to_numpy(candidate.call())) <= expected.tolerance
-    assert served
+            assert expected.error(candidate.to_numpy(candidate.call())) <= expected.tolerance, (problem, candidate)
+            assert not candidate.prepared or problem.op == "conv"
+    return served
+
+
+@pytest.mark.parametrize("name", [name for name in measure.RIVALS if name != "keras"])
+def test_rivals_agree(name):
+    if not measure.RIVALS[name].installed():
+        pytest.skip(f"{name} is not installed")
+    some = [
+        conv("conv", 2, C, O, size, kernel, layout=LAYOUTS[len(size)][last], **options)
+        for last in (False, True)
+        for C, O, size, kernel, options in OPTIONS
+    ]
+    assert agree(name, measure.suite("quick", tiny=True))
+    assert agree(name, some) or name in ("scipy", "opencv")
+
+
+def test_keras_has_models_only():
+    assert "train" in measure.RIVALS["keras"].candidates(parse_problem("n1c2w9_o3k3"), {}, 1)
 
 
 def test_rivals_that_are_not_there(monkeypatch):
@@ -269,6 +291,109 @@ def test_rivals_that_are_not_there(monkeypatch):
     assert (found, [rival.name for rival in missing]) == ([], ["torch"])
     with pytest.raises(InvalidArgument, match="opencv"):
         measure.find_rivals(("tensorflow",))
+
+
+def test_a_rival_that_needs_another_module():
+    assert Rival("r", "numpy", "", lambda *_: "never", needs=("json",)).installed()
+    assert not Rival("r", "numpy", "", lambda *_: "never", needs=("no_such_module",)).installed()
+
+
+# Rivals that compile a model first, with modules in their place that note how they are called
+
+
+def answer(problem, arrays):
+    """The right result, with channels first."""
+    y = measure.our_call(problem, arrays)()
+    return np.moveaxis(y, -1, 1) if problem.spec.channels_last else y
+
+
+class Recorder:
+    """Stands in for a module: `calls` holds the arguments of each call under its dotted name."""
+
+    def __init__(self, calls, name, answers):
+        self.__dict__.update(_calls=calls, _name=name, _answers=answers)
+
+    def __getattr__(self, name):
+        return Recorder(self._calls, f"{self._name}.{name}", self._answers)
+
+    def __setattr__(self, name, value):
+        self._calls[f"{self._name}.{name}"] = value
+
+    def __getitem__(self, key):
+        return self._answers.get(self._name, self)
+
+    def __call__(self, *arguments, **options):
+        self._calls[self._name] = arguments, options
+        return self._answers.get(self._name, Recorder(self._calls, f"{self._name}()", self._answers))
+
+
+STRIDED = conv("conv", 2, 4, 6, (8, 5), (3, 3), groups=2, stride=(2, 1), padding=((1, 2), (0, 1)), dilation=(1, 2))
+
+
+def recorded(monkeypatch, name, modules, answers=None):
+    """The calls that a rival makes for `STRIDED`, and what its only candidate gives."""
+    calls, arrays = {}, measure.make_arrays(STRIDED)
+    y = answer(STRIDED, arrays)
+    results = {key: value(y) for key, value in (answers or {}).items()}
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, Recorder(calls, module, results))
+    (candidate,) = measure.RIVALS[name].candidates(STRIDED, arrays, os.cpu_count())
+    assert candidate.prepared
+    calls["result"] = candidate.to_numpy(candidate.call())
+    assert measure.expect(STRIDED, arrays).error(calls["result"]) < 1e-4
+    return calls, arrays
+
+
+def test_how_onnxruntime_is_called(monkeypatch):
+    run = {"onnxruntime.InferenceSession().run": lambda y: [y]}
+    calls, _ = recorded(monkeypatch, "onnxruntime", ["onnxruntime", "onnx", "onnx.helper", "onnx.numpy_helper"], run)
+    assert calls["onnxruntime.SessionOptions().intra_op_num_threads"] == os.cpu_count()
+    assert calls["onnxruntime.InferenceSession"][1] == {"providers": ["CPUExecutionProvider"]}
+    window = {"strides": [2, 1], "dilations": [1, 2], "pads": [1, 0, 2, 1], "group": 2}
+    assert calls["onnx.helper.make_node"] == (("Conv", ["x", "w"], ["y"]), window)
+    assert calls["onnx.numpy_helper.from_array"][0][0].shape == (6, 2, 3, 3)
+    assert calls["onnxruntime.InferenceSession().run"][0][1]["x"].shape == (2, 4, 8, 5)
+
+
+def test_how_openvino_is_called(monkeypatch):
+    infer = {"openvino.Core().compile_model().create_infer_request().infer": lambda y: [y]}
+    calls, _ = recorded(monkeypatch, "openvino", ["openvino", "openvino.opset13"], infer)
+    assert calls["openvino.Core().compile_model"][0][2]["INFERENCE_NUM_THREADS"] == os.cpu_count()
+    assert calls["openvino.Core().compile_model"][0][2]["INFERENCE_PRECISION_HINT"] == "f32"
+    assert calls["openvino.opset13.constant"][0][0].shape == (2, 3, 2, 3, 3)
+    assert calls["openvino.opset13.group_convolution"][0][2:] == ([2, 1], [1, 0], [2, 1], [1, 2])
+
+
+def test_how_jax_is_called(monkeypatch):
+    last = {"jax.jit().lower().compile()().block_until_ready": lambda y: np.moveaxis(y, 1, -1)}
+    calls, arrays = recorded(monkeypatch, "jax", ["jax"], last)
+    (function,), _ = calls["jax.jit"]
+    function(arrays["x"])
+    (_, _, stride, padding), options = calls["jax.lax.conv_general_dilated"]
+    assert (stride, padding, options["rhs_dilation"]) == ([2, 1], [(1, 2), (0, 1)], [1, 2])
+    assert options["dimension_numbers"] == ("NHWC", "HWIO", "NHWC")
+    assert options["feature_group_count"] == 2
+    assert "processors" in measure.RIVALS["jax"].candidates(STRIDED, arrays, 0)
+
+
+@pytest.mark.parametrize("name", ["onednn", "onnxruntime", "openvino", "jax"])
+@pytest.mark.parametrize(
+    "text", ["input_grad:n1c2w9_o3k3", "max_pool:n1c2h9w9_k3", "n1c2h9w9_o3k3p1_wrap", "conv:n1c2h9w9_o3k3"]
+)
+def test_prepared_rivals_say_what_they_cannot_do(name, text):
+    problem = parse_problem(text, dtype="float64")
+    assert isinstance(measure.RIVALS[name].candidates(problem, measure.make_arrays(problem), 99), str)
+
+
+def test_a_prepared_rival_counts_against_a_plan_only():
+    row = row_of(parse_problem("n1c8h8w8_o8k1"), {"auto": (4.0,), "plan": (2.0,)}, {"packed": (3.0,)})
+    packed = [dataclasses.replace(entry, prepared=True) for entry in row.rivals["torch"]]
+    plain = Entry("torch", "plain", 0.0, Timing((8.0,)))
+    row = dataclasses.replace(row, rivals={"torch": [*packed, plain], "onednn": packed})
+    assert row.ratio("plan", "torch") == row.ratio("plan", "onednn") == 1.5
+    assert row.ratio("auto", "torch") == 2.0
+    assert row.ratio("auto", "onednn") is None
+    assert set(measure.summary([row])["auto"]) == {"torch"}
 
 
 # Timing and ratios
@@ -352,6 +477,84 @@ def test_the_command_names_the_same_problem(text, dtype, layout):
     again = parse_problem(given["--problem"], layout=given.get("--layout"), dtype=given.get("--dtype", "float32"))
     assert again == problem
     assert given["--against"] == "torch"
+
+
+# Load
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="processes are counted on Linux only")
+
+
+def gone(number, patience=10.0):
+    """Whether a process ends within some seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            with open(f"/proc/{number}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":  # ended, and nobody has asked yet
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@needs_proc
+def test_a_load_is_busy_and_no_disturbance():
+    with Load(1) as busy:
+        (number,) = busy.numbers
+        with Disturbance() as wanted:
+            time.sleep(0.4)
+        used = load.busy_seconds()
+        load._running.clear()  # as if somebody else had started it
+        with Disturbance() as other:
+            time.sleep(0.4)
+    assert used > 0.1
+    assert other.fraction > 0.1 / os.cpu_count()
+    assert wanted.fraction < other.fraction
+    assert gone(number) and busy.numbers == () and busy.lost == 0
+
+
+@needs_proc
+def test_a_load_ends_with_an_error():
+    with pytest.raises(ZeroDivisionError), Load(2) as busy:
+        numbers = busy.numbers
+        os.kill(numbers[0], signal.SIGKILL)
+        busy._processes[0].wait(10)
+        raise ZeroDivisionError
+    assert len(numbers) == 2 and all(map(gone, numbers))
+    assert busy.lost == 1
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_load_ends_with_the_process_that_wanted_it(number):
+    script = (
+        "import time; from fastconv.measure.load import Load\n"
+        "with Load(2) as busy: print(*busy.numbers, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        numbers = parent.stdout.readline().split()
+        parent.send_signal(number)
+    assert len(numbers) == 2 and all(map(gone, numbers))
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "two", load.MOST + 1])
+def test_no_such_load(count):
+    with pytest.raises(InvalidArgument, match="load"):
+        Load(count)
+
+
+def test_a_load_that_cannot_be_started(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(FastconvError, match="/no/such/python"), Load(1):
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(load, "_PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(FastconvError, match="status 3"), Load(1):
+        pass
 
 
 # The machine

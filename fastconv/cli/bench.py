@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InvalidArgument, nearest, shown
 from ..files import display
 from ..interrupts import exit_status
 from . import figures, use_threads
+from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Findings, Wanted, measure_all
 from .choices import Choice
-from .console import JSON_HELP, Column, check_target, progress, say, show_table, tell, write_json
+from .console import JSON_HELP, check_target, say, write_json
 
 if TYPE_CHECKING:
-    from ..measure import Entry, Peaks, Rival, Row
+    from ..measure import Peaks, Rival, Row
 
-SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "quick", "all")
-AGAINST_HELP = "Rivals to time as well, by comma: torch, scipy, opencv; none for none.  [default: those installed]"
+PARTIAL = ("suites", "problems", "methods", "layout", "dtype", "load", "quick")  # parameters that change the figures
+SUITES = (*PROBLEM_SUITES, *OTHER_SUITES, "all")
+AGAINST_HELP = (
+    "Rivals to time as well, by comma: torch, scipy, opencv, onednn, onnxruntime, openvino, jax, keras (which trains "
+    "only); none for none.  [default: those installed]"
+)
+LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
+CHECKOUT = "docs/measured of the checkout"  # what --save means without a folder
+SAVE_HELP = (
+    "With --all: keep the figures as this machine's file in a folder.  [without DIR: docs/measured of the checkout, "
+    "and the README's table of machines]"
+)
 METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed before), direct, im2col, winograd, fft."
 
 
@@ -33,6 +43,7 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
 @click.option(
     "--suite", "suites", type=Choice(SUITES), multiple=True, help="Suite to run (repeatable).  [default: layers]"
 )
+@click.option("--all", "everything", is_flag=True, help="All suites but quick, as --suite all.")
 @click.option(
     "--problem",
     "problems",
@@ -56,11 +67,14 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="Time for each problem.  [default: 2; quick: 0.4]"
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads for fastconv and its rivals.  [default: all]")
+@click.option("--load", type=click.IntRange(0, 64), default=0, metavar="N", help=LOAD_HELP)
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+@click.option("--save", "save_dir", is_flag=False, flag_value=CHECKOUT, metavar="[DIR]", help=SAVE_HELP)
 @click.option("--plot", "plot_dir", metavar="DIR", help="Draw roofline.png and ratios.png into this folder.")
 def bench(
     quick: bool,
     suites: tuple[str, ...],
+    everything: bool,
     problems: tuple[str, ...],
     against: str | None,
     methods: str,
@@ -68,57 +82,84 @@ def bench(
     dtype: str | None,
     seconds: float | None,
     threads: int | None,
+    load: int,
     json_file: str | None,
+    save_dir: str | None,
     plot_dir: str | None,
 ) -> None:
-    """Measure fastconv against PyTorch, SciPy and OpenCV on this machine.
+    """Measure fastconv against PyTorch, SciPy, OpenCV and others on this machine.
 
     Every result is first checked against float64 values computed from the definition. Then all contenders take turns
     in one process. A user's calls are timed: NumPy in, NumPy out, weights packed in every call but those of "plan".
-    PyTorch gets tensors prepared in both of its layouts, and the better one counts.
+    PyTorch gets tensors prepared in both of its layouts, and the better one counts. The weights of onednn (PyTorch's
+    oneDNN), onnxruntime, openvino and jax are packed before: they are compared with "plan" only.
+
+    Suites of problems are layers, first, double, backward, filters, signal, pool, small and quick. kernel times the
+    emitted functions by themselves, train steps of training and of predicting; all is every suite but quick.
     """
     from .. import measure
+    from .bench_tables import complain, show, warn_of_others
 
     check_target(json_file)
     _check_plots(plot_dir)
+    suites = (*suites, "all") if everything else suites
+    folder = None if save_dir is None else _save_folder(save_dir)
     use_threads(threads)
     if not suites and not problems:
         suites = ("quick",) if quick else ("layers",)
-    chosen = [p for name in suites for p in measure.suite(name)]
-    chosen += [measure.parse_problem(text) for text in problems]
-    chosen = [measure.in_layout(p, layout) if layout else p for p in chosen]
-    chosen = list(dict.fromkeys(measure.in_dtype(p, dtype) if dtype else p for p in chosen))
     rivals, missing = measure.find_rivals(None if against is None else tuple(_names(against, none=True)))
-    wanted = _methods(methods)
-    rows: list[Row] = []
-    peaks = {kind: measure.measure_peaks(kind) for kind in dict.fromkeys(p.spec.dtype for p in chosen)}
-    interrupt: KeyboardInterrupt | None = None
-    try:
-        with progress(len(chosen), "problems") as announce:
-            for problem in chosen:
-                announce(str(problem))
-                rows.append(
-                    measure.compare(problem, rivals, methods=wanted, seconds=seconds or (0.4 if quick else 2.0))
-                )
-    except KeyboardInterrupt as error:
-        interrupt = error
-        say(f"Interrupted after {len(rows)} of {len(chosen)} problems.")
-    peaks = {kind: peak.or_better(measure.measure_peaks(kind)) for kind, peak in peaks.items()}
-    rows = [replace(row, peaks=peaks[row.problem.spec.dtype]) for row in rows]
+    seconds = seconds or (0.4 if quick else 2.0)
+    found = measure_all(Wanted(suites, problems, layout, dtype, _methods(methods), rivals, seconds), load)
+    facts = measure.environment()
     if json_file:
-        write_json(_report(rows, peaks.values()), json_file)
-    if plot_dir and rows:
-        _draw(Path(plot_dir), rows, rivals, peaks)
+        write_json(found.report(_command(), facts), json_file)
+    kept = "" if folder is None else _save(folder, found, facts)  # before anything is printed that could be lost
+    if plot_dir and found.rows:
+        _draw(Path(plot_dir), found.rows, rivals, found.peaks)
     if json_file != "-":
-        _print_report(rows, rivals, peaks.values())
-    for rival in missing:
-        say(f"{rival.name} is not installed ({rival.install})")
-    if interrupt is not None:
-        sys.exit(exit_status(interrupt))
-    _warn_of_others("the peaks were measured", [peak.disturbance for peak in peaks.values()])
-    _warn_of_others("problems were timed", [row.disturbance for row in rows])
-    if _complain(rows):
+        show(found, facts, rivals)
+    if missing:
+        say(f"Not installed: {', '.join(f'{rival.name} ({rival.install})' for rival in missing)}")
+    if kept:
+        say(kept)
+    if found.interrupt is not None:
+        sys.exit(exit_status(found.interrupt))
+    warn_of_others("the peaks were measured", [peak.disturbance for peak in found.peaks.values()])
+    warn_of_others("problems were timed", found.disturbances())
+    complain(found)
+    if found.failed:
         sys.exit(1)
+
+
+def _save_folder(given: str) -> Path:
+    """The folder for --save; raises now, not after the work, where it could not be used or the figures not compared."""
+    from ..measure import record
+
+    given_options = {
+        parameter.name: parameter.opts[0]
+        for parameter in click.get_current_context().command.params
+        if click.get_current_context().get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
+    different = [given_options[name] for name in PARTIAL if name in given_options]
+    if "everything" not in given_options or different:
+        wrong = f"; {', '.join(different)} would give others" if different else ""
+        raise InvalidArgument(f"--save keeps the figures of all suites as they are: it needs --all{wrong}")
+    return record.check_folder("" if given == CHECKOUT else given)
+
+
+def _save(folder: Path, found: Findings, facts: dict[str, Any]) -> str:
+    """Keep the figures, where they are whole and right; returns what came of it."""
+    from ..measure import record
+
+    if found.interrupt is not None or found.failed:
+        return f"Nothing is saved: {'a result was wrong' if found.interrupt is None else 'not all was measured'}."
+    disturbances = [*found.disturbances(), *(peak.disturbance for peak in found.peaks.values())]
+    text = record.written(_command(), facts, found.peaks.values(), found.parts, disturbances)
+    return f"Saved: {', '.join(map(display, record.save(folder, text, facts)))}"
+
+
+def _command() -> str:
+    return shlex.join(["fastconv", *sys.argv[1:]])
 
 
 def _check_plots(folder: str | None) -> None:
@@ -162,116 +203,3 @@ def _methods(text: str) -> list[str]:
             f"--method is {shown(text)}; expected some of {', '.join(known)}, by comma{nearest(unknown, known)}"
         )
     return names
-
-
-def _report(rows: list[Row], peaks: Iterable[Peaks]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from ..measure import environment, summary
-
-    return {
-        "command": shlex.join(["fastconv", *sys.argv[1:]]),
-        "environment": environment(),
-        "peaks": [asdict(peak) for peak in peaks],
-        "rows": [row.as_dict() for row in rows],
-        "summary": summary(rows),
-    }
-
-
-def _print_report(rows: list[Row], rivals: list[Rival], peaks: Iterable[Peaks]) -> None:
-    from ..measure import environment, summary
-
-    facts = environment()
-    machine = facts["machine"]
-    tell(f"{machine['processor']}, {machine['instruction_set']}, {facts['threads']} threads, {facts['date']}")
-    for peak in peaks:
-        tell(f"measured peak: {peak.gflops:.0f} GFLOP/s {peak.dtype}, copy {peak.copy_gbytes:.0f} GB/s")
-    tell(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
-    tell("")
-    seen = [rival.name for rival in rivals if any(row.best(rival.name) for row in rows)]
-    show_table(_columns(seen), [line for row in rows for line in _lines(row, seen)])
-    means = summary(rows)
-    for method, ratios in means.items():
-        for rival, mean in ratios.items():
-            tell(
-                f"{method}: {mean['minimum']:.2f}× {rival} (by median {mean['median']:.2f}×, "
-                f"least {mean['least']:.2f}×), geometric mean over {mean['rows']}"
-            )
-    if rows:
-        tell(f"\n× is the rival's time / ours. To measure a problem again: {rows[0].command(seen)}")
-
-
-def _columns(rivals: list[str]) -> list[Column]:
-    columns = [
-        Column("layer", text=True),
-        Column("problem", text=True, spare=9),
-        Column("layout", text=True, spare=5),
-        Column("method", text=True),
-        Column("min ms"),
-        Column("median", spare=6),
-        Column("±", spare=7),
-        Column("speed"),
-        Column("of peak", spare=3),
-    ]
-    for rival in rivals:
-        columns += [Column(f"{rival} ms", spare=4), Column(f"× {rival}"), Column("by median", spare=8)]
-    return columns
-
-
-def _lines(row: Row, rivals: list[str]) -> list[list[str]]:
-    """One line for each method that was timed; "auto" and the method it chose share theirs."""
-    lines = []
-    shown: set[str] = set()
-    for method, entry in row.ours.items():
-        if entry.variant in shown:
-            continue
-        shown.add(entry.variant)
-        name = f"auto: {entry.variant}" if method == "auto" else method
-        line = [row.problem.label, str(row.problem), row.problem.layout, name, *_figures(row, entry)]
-        for rival in rivals:
-            best, ratio = row.best(rival), row.ratio(method, rival)
-            by_median = row.ratio(method, rival, "median")
-            line += [_ms(best.timing.minimum) if best and best.timing else "-", _times(ratio), _times(by_median)]
-        lines.append(line)
-    return lines
-
-
-def _figures(row: Row, entry: Entry) -> list[str]:
-    if entry.timing is None:
-        return ["-", "-", "-", "n/a", "-"]
-    speed, unit = row.speed(entry)
-    fraction = row.fraction(entry)
-    return [
-        _ms(entry.timing.minimum),
-        _ms(entry.timing.median),
-        f"{entry.timing.spread:.0%}",
-        f"{speed:.{0 if speed >= 10 else 1}f} {unit}",
-        "-" if fraction is None else f"{fraction:.0%}",
-    ]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g}" if seconds < 1 else f"{seconds * 1e3:.0f}"
-
-
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
-
-
-def _complain(rows: list[Row]) -> bool:
-    """Tell of wrong results and of methods that could not serve; True where fastconv was wrong."""
-    failed = False
-    for row in rows:
-        for entry in row.wrong:
-            failed = failed or entry.who == "fastconv"
-            say(f"{row.problem}: {entry.who} {entry.variant}: {entry.note}, tolerance {row.tolerance:.3g}; not timed")
-        for entry in row.ours.values():
-            if entry.note and entry not in row.wrong:
-                say(f"{row.problem}: {entry.note}")
-    return failed
-
-
-def _warn_of_others(what: str, disturbances: list[float | None]) -> None:
-    busy = [fraction for fraction in disturbances if fraction is not None and fraction > 0.1]
-    if busy:
-        say(f"Other processes used up to {max(busy):.0%} of the machine while {what}: take the figures with care.")

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from ..measure import Entry, Peaks, Row
 
 METHOD_COLORS = {"direct": TRAINING, "im2col": "#7a5195", "winograd": TEST, "fft": "#2a9d6f"}
-RIVAL_COLORS = {"torch": TEST, "scipy": TRAINING, "opencv": "#2a9d6f"}
+RIVAL_COLORS = {
+    "torch": TEST,
+    "scipy": TRAINING,
+    "opencv": "#2a9d6f",
+    "onednn": "#7a5195",
+    "onnxruntime": "#b5892b",
+    "openvino": "#4c8bb5",
+    "jax": "#a0466b",
+}
 
 
 def draw_roofline(path: Path, rows: Sequence[Row], peaks: Mapping[str, Peaks]) -> None:
@@ -79,7 +87,9 @@ def draw_ratios(path: Path, rows: Sequence[Row], rivals: Sequence[str]) -> None:
     ax.margins(x=0.12)
     ax.grid(axis="x")
     ax.xaxis.set_major_formatter("{x:g}×")
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, len(rivals)), borderaxespad=0.4)
+    ax.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, max(1, len(rivals))), borderaxespad=0.4
+    )
     ax.set_xlabel("to the right: fastconv is faster (logarithmic)")
     save_figure(figure, path)
 
@@ -96,7 +106,6 @@ def method_of(entry: Entry) -> str:
 
 
 def _ratio(row: Row, rival: str) -> float | None:
-    best, other = fastest(row), row.best(rival)
-    if best is None or other is None or best.timing is None or other.timing is None:
-        return None
-    return other.timing.minimum / best.timing.minimum
+    """By our fastest way, of those that the rival is compared with."""
+    ratios = [row.ratio(method, rival) for method in row.ours]
+    return max((ratio for ratio in ratios if ratio is not None), default=None)

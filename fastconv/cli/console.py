@@ -49,7 +49,10 @@ def tell(text: str) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; figures stand to the right. A narrow terminal drops the highest `spare` first (0: never)."""
+    """A column of a table; figures stand to the right. A narrow terminal drops those of the highest `spare` first.
+
+    0 is never dropped; columns with one `spare`, such as those of several rivals, go together.
+    """
 
     name: str
     text: bool = False
@@ -77,8 +80,8 @@ def _show_rich_table(columns: Sequence[Column], rows: list[Sequence[str]], width
 
     console = Console()
     shown = list(range(len(columns)))
-    while sum(widths[i] + 2 for i in shown) + 2 > console.width and any(columns[i].spare for i in shown):
-        shown.remove(max(shown, key=lambda i: columns[i].spare))
+    while sum(widths[i] + 2 for i in shown) + 2 > console.width and (most := max(columns[i].spare for i in shown)):
+        shown = [i for i in shown if columns[i].spare < most]
     headed = any(column.name for column in columns)
     table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=headed)
     for i in shown:

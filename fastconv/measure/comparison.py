@@ -20,13 +20,11 @@ from .oracle import Arrays, Expected, check_arrays, expect, make_arrays
 from .problems import CONVOLUTIONS, Problem, check_problem
 from .rivals import Rival
 from .rows import METHODS, PLAN, Entry, Row
-from .timing import Disturbance, Timing, interleave, parse_seconds
+from .timing import interleave_undisturbed, parse_seconds
 
 Contender = tuple[Entry, Callable[[], Any] | None]  # without a call it is not timed
 
-TRIES = 3
 MOST = 64  # rivals and methods that are looked at
-QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
 
 
 def our_call(
@@ -97,7 +95,7 @@ def compare(
     for rival in rivals:
         contenders += _rival_contenders(rival, problem, arrays, expected, reference)
     calls = {i: call for i, (_, call) in enumerate(contenders) if call is not None}
-    timings, disturbance = _time_undisturbed(calls, seconds)
+    timings, disturbance = interleave_undisturbed(calls, seconds)
     entries = [replace(entry, timing=timings.get(i)) for i, (entry, _) in enumerate(contenders)]
     found = {entry.variant: entry for entry in entries if entry.who == "fastconv"}
     others: dict[str, list[Entry]] = {}
@@ -183,21 +181,6 @@ def _rival_contenders(
     contenders: list[Contender] = []
     for candidate in candidates:
         result = candidate.to_numpy(candidate.call())
-        entry = _judge(rival.name, candidate.label, result, expected, reference)
+        entry = replace(_judge(rival.name, candidate.label, result, expected, reference), prepared=candidate.prepared)
         contenders.append((entry, None if entry.note else candidate.call))
     return contenders
-
-
-def _time_undisturbed(calls: dict[int, Callable[[], Any]], seconds: float) -> tuple[dict[int, Timing], float | None]:
-    """Time all; when other processes were busy meanwhile, again, and keep the quietest of a few tries."""
-    kept: dict[int, Timing] = {}
-    least: float | None = None
-    for _ in range(TRIES if calls else 0):
-        with Disturbance() as disturbance:
-            timings = interleave(calls, seconds)
-        busy = disturbance.fraction
-        if not kept or (busy is not None and least is not None and busy < least):
-            kept, least = timings, busy
-        if busy is None or busy <= QUIET:
-            break
-    return kept, least

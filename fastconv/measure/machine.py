@@ -27,7 +27,10 @@ from ..threads import get_num_threads
 from ..workers import MEMBERS
 from .timing import Disturbance, parse_seconds
 
-LIBRARIES = ("fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python")
+LIBRARIES = (
+    "fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python",
+    "onnxruntime", "openvino", "jax", "keras",
+)  # fmt: skip
 VARIABLES = ("FASTCONV_", "NUMBA_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
 
 

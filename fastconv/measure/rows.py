@@ -19,17 +19,44 @@ METHODS = ("auto", PLAN, "direct")
 
 @dataclass(frozen=True)
 class Entry:
-    """One contender on one problem: what it is, how wrong its result is, how long it takes (or why not)."""
+    """One contender on one problem: what it is, how wrong its result is, how long it takes (or why not).
+
+    `prepared` is a rival whose weights were packed before, as those of a plan are.
+    """
 
     who: str
     variant: str
     error: float = math.nan
     timing: Timing | None = None
     note: str = ""
+    prepared: bool = False
+
+
+class Contest:
+    """Ways of fastconv by name, and each rival's ways to do the same."""
+
+    ours: dict[str, Entry]
+    rivals: dict[str, list[Entry]]
+
+    def best(self, rival: str) -> Entry | None:
+        """The rival's fastest way, None where nothing was timed."""
+        timed = [entry for entry in self.rivals.get(rival, []) if entry.timing is not None]
+        return min(timed, key=lambda entry: _seconds(entry, "minimum"), default=None)
+
+    def ratio(self, method: str, rival: str, figure: str = "minimum") -> float | None:
+        """The rival's time / ours, above 1 where fastconv is faster; by "minimum" or "median".
+
+        A rival whose weights were packed before is compared with a plan only: other methods pack them in every call.
+        """
+        entry = self.ours.get(method)
+        timed = [e for e in self.rivals.get(rival, []) if e.timing is not None and (method == PLAN or not e.prepared)]
+        if not timed or entry is None or entry.timing is None:
+            return None
+        return min(_seconds(other, figure) for other in timed) / _seconds(entry, figure)
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Contest):
     """One problem, measured: fastconv by each method asked for, and each rival's ways to do it."""
 
     problem: Problem
@@ -39,25 +66,13 @@ class Row:
     rivals: dict[str, list[Entry]]
     disturbance: float | None = None
     peaks: Peaks | None = field(default=None, repr=False)
+    load: int = 0  # busy processes beside it
 
     @property
     def wrong(self) -> list[Entry]:
         """Contenders whose result is not within the tolerance."""
         entries = [*self.ours.values(), *(entry for found in self.rivals.values() for entry in found)]
         return [entry for entry in entries if entry.error > self.tolerance]
-
-    def best(self, rival: str) -> Entry | None:
-        """The rival's fastest way, None where nothing was timed."""
-        timed = [entry for entry in self.rivals.get(rival, []) if entry.timing is not None]
-        return min(timed, key=lambda entry: _seconds(entry, "minimum"), default=None)
-
-    def ratio(self, method: str, rival: str, figure: str = "minimum") -> float | None:
-        """The rival's time / ours, above 1 where fastconv is faster; by "minimum" or "median"."""
-        timed = [entry for entry in self.rivals.get(rival, []) if entry.timing is not None]
-        entry = self.ours.get(method)
-        if not timed or entry is None or entry.timing is None:
-            return None
-        return min(_seconds(other, figure) for other in timed) / _seconds(entry, figure)
 
     def speed(self, entry: Entry) -> tuple[float, str]:
         """GFLOP/s, counting the direct method's operations whatever the method; of a pooling GB/s."""
@@ -83,6 +98,8 @@ class Row:
             words += ["--dtype", self.problem.spec.dtype]
         if tuple(self.ours) != METHODS:
             words += ["--method", ",".join(self.ours)]
+        if self.load:
+            words += ["--load", str(self.load)]
         return shlex.join(words)
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,6 +114,7 @@ class Row:
             "auto_chose": self.chosen,
             "tolerance": self.tolerance,
             "disturbance": self.disturbance,
+            "load": self.load,
             "fastconv": {method: self._entry(entry) for method, entry in self.ours.items()},
             "rivals": {rival: [self._entry(entry) for entry in found] for rival, found in self.rivals.items()},
             "ratios": {
@@ -122,13 +140,13 @@ class Row:
         return known
 
 
-def summary(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float | int]]]:
+def summary(rows: Iterable[Contest]) -> dict[str, dict[str, dict[str, float | int]]]:
     """For each method and rival the geometric mean of the ratios, over the rows where both were timed."""
     try:
         rows = list(rows)
     except Exception:  # of what cannot be iterated over
         raise InvalidArgument(f"rows is {shown(rows)}; expected the rows that compare returned") from None
-    if not all(isinstance(row, Row) for row in rows):
+    if not all(isinstance(row, Contest) for row in rows):
         raise InvalidArgument(f"rows is {shown(rows)}; expected the rows that compare returned")
     means: dict[str, dict[str, dict[str, float | int]]] = {}
     for method in dict.fromkeys(method for row in rows for method in row.ours):

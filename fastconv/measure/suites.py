@@ -113,6 +113,20 @@ def _pool() -> list[Problem]:
     ]
 
 
+def _small() -> list[Problem]:
+    """Calls whose cost is overhead, not arithmetic: what a library takes before its kernel runs."""
+    both = [
+        conv("conv", 1, 8, 8, 8, 3, padding=1),
+        conv("input_grad", 1, 8, 8, 8, 3, padding=1),
+        conv("weight_grad", 1, 8, 8, 8, 3, padding=1),
+        conv("conv", 1, 8, 8, 8, 3, padding=1, groups=8),
+        pool("max_pool", 1, 8, 16, 2),
+        pool("avg_pool", 1, 8, 16, 2),
+    ]
+    first = [in_layout(problem, "NCHW") for problem in both]
+    return [*first, conv("conv", 1, 8, 8, (64,), (3,), padding=1, layout="NCW"), *both]
+
+
 def _quick() -> list[Problem]:
     """One of each kind, small."""
     return [
@@ -137,6 +151,7 @@ _SUITES = {
     "filters": _filters,
     "signal": _signal,
     "pool": _pool,
+    "small": _small,
     "quick": _quick,
 }
 SUITES = (*_SUITES, "all")
