@@ -14,8 +14,8 @@ from typing import Any
 
 from .config import settings
 from .processors import usable
-from .workers import MEMBERS
 
+MEMBERS = 1024  # of a parallel region, each with scratch memory of its own: whatever number is set
 _default: int | None = None  # until it is set, what the environment says
 _local = threading.local()
 _forked = False

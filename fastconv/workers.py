@@ -2,13 +2,11 @@
 
 A worker looks for jobs for a tenth of a millisecond after the last one, so that regions that follow each other cost no
 more than a few words of memory; then it sleeps, on a semaphore of the system's, until a job wakes it. It never comes
-back to Python. One caller at a time has the workers: another, in the meantime, does its tasks alone. Nothing waits for
-a worker that cannot be had: the caller could do all by itself.
+back to Python. Nothing waits for a worker that cannot be had: the caller could do all by itself.
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import sys
@@ -18,8 +16,9 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from .threads import MEMBERS
+
 MOST = (os.cpu_count() or 1) - 1  # workers; more would only wait for each other
-MEMBERS = 1024  # of a region: those beyond the workers have runs of tasks too, which the others do
 SPIN = 1.5e-4  # seconds that a worker looks for the next job before it sleeps
 TRIAL = 2000  # looks by which the time of one is measured
 
@@ -33,8 +32,7 @@ class Word(IntEnum):
     CONTEXT = 33
     MEMBERS = 34
     TASKS = 35
-    ERROR = 36
-    INFORMATION = 37
+    CALLERS = 40
     SPINS = 48
     REST = 49
     REST_TIME = 50
@@ -74,22 +72,14 @@ class Team:
             self.words[word] = value
         self.words[Word.SPINS] = self._spins()
         self.size = 0
-        self._leading = threading.Lock()
-        atexit.register(self._stop_looking)
+        self._starting = threading.Lock()
 
-    def take(self, members: int) -> bool:
-        """Have the workers for one job; False while another caller has them."""
-        if not self._leading.acquire(False):
-            return False
-        while self.size < min(members - 1, MOST) and self._start():
-            pass
-        return True
-
-    def give(self) -> tuple[int, int]:
-        """Let others have them; returns what is known of the job's first failure, (0, anything) for none."""
-        failure = self.words[Word.ERROR], self.words[Word.INFORMATION]
-        self._leading.release()
-        return failure
+    def grow(self, members: int) -> None:
+        """Have a worker for each member but the caller, if there are as many processors and the system lets us."""
+        if self.size < min(members - 1, MOST):
+            with self._starting:
+                while self.size < min(members - 1, MOST) and self._start():
+                    pass
 
     def _start(self) -> bool:
         """Start one more worker, if the system lets us."""
@@ -116,9 +106,6 @@ class Team:
             self._serve(self.address, 0, 1)
             times.append(time.perf_counter() - before)
         return max(1, int(TRIAL * SPIN / min(times)))
-
-    def _stop_looking(self) -> None:
-        self.words[Word.SPINS] = 0
 
 
 class Posix:

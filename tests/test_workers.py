@@ -12,7 +12,8 @@ from fastconv import workers
 from fastconv.simd import parallel
 from fastconv.simd.parallel import parallel_kernel
 from fastconv.simd.region import serve
-from fastconv.workers import MEMBERS, Team, Word
+from fastconv.threads import MEMBERS
+from fastconv.workers import Team, Word
 
 
 @parallel_kernel
@@ -23,13 +24,14 @@ def count(thread, first, last, visits, by):
 
 
 @parallel_kernel
-def member_one_waits(thread, first, last, visits, limit):
-    """Whoever is member 1 does not finish a task until all others are done: with fixed shares it would never be."""
+def member_one_waits(thread, first, last, visits, seen):
+    """Member 1 does not begin what it claimed until all else is done, or it gives up: with fixed shares it would."""
+    if thread == 1:
+        rounds = 0
+        while visits.sum() < visits.size - (last - first) and rounds < 20_000_000:
+            rounds += 1
+        seen[:] = last - first, visits.sum()
     for task in range(first, last):
-        if thread == 1:
-            rounds = 0
-            while visits.sum() < visits.size - 1 and rounds < limit:
-                rounds += 1
         visits[task] += 1
 
 
@@ -48,8 +50,7 @@ def team(monkeypatch):
     lead = parallel._team()[1]
     own = Team(serve)
     monkeypatch.setattr(parallel, "_team", lambda: (own, lead))
-    yield own
-    own._stop_looking()
+    return own
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 7, 100, 1013])
@@ -67,10 +68,14 @@ def test_members_begin_with_their_own_run(team):
 
 
 def test_a_member_that_is_held_up_holds_up_nobody(team):
-    for _ in range(5):
+    until, seen = time.monotonic() + 30, np.zeros(2, np.int64)
+    while seen[0] == 0:
+        assert time.monotonic() < until, "member 1 never came"
         visits = np.zeros(64, np.int64)
-        member_one_waits(2, 64, visits, 100_000_000)
+        member_one_waits(2, 64, visits, seen)
         assert visits.tolist() == [1] * 64
+    claimed, done = seen
+    assert done == 64 - claimed
 
 
 def test_workers_fall_asleep_and_are_woken(team):
@@ -87,12 +92,35 @@ def test_workers_fall_asleep_and_are_woken(team):
 
 def test_another_caller_works_alone(team):
     run(2, 8)
-    assert team.take(2)
-    try:
-        assert set(run(2, 100)) == {0}
-    finally:
-        team.give()
-    assert not team._leading.locked()
+    team.words[Word.CALLERS] += 1
+    for _ in range(100):
+        assert set(run(2, 1000)) == {0}
+    assert team.words[Word.CALLERS] == 1
+    team.words[Word.CALLERS] -= 1
+    until = time.monotonic() + 30
+    while set(run(2, 10_000)) == {0}:
+        assert time.monotonic() < until
+
+
+def test_one_who_works_alone_learns_of_errors_too(team):
+    @parallel_kernel
+    def fail(thread, first, last, values):
+        for task in range(first, last):
+            if values[task]:
+                raise ValueError("task failed")
+
+    for callers in (0, 1):
+        team.words[Word.CALLERS] = callers
+        with pytest.raises(ValueError, match="task failed"):
+            fail(2, 8, np.arange(8))
+        fail(2, 8, np.zeros(8, np.int64))
+    team.words[Word.CALLERS] = 0
+
+
+def test_callers_leave_no_trace(team):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: run(2, 100 + i), range(200)))
+    assert team.words[Word.CALLERS] == team.words[Word.INSIDE] == 0 and team.words[Word.GENERATION] % 2 == 0
 
 
 def test_many_callers():
@@ -115,8 +143,7 @@ def test_a_system_that_gives_no_semaphores(team, monkeypatch):
 
 def test_workers_wake_each_other(team):
     """The caller wakes the first two, the first of these the third."""
-    team.take(4)
-    team.give()
+    team.grow(4)
     asleep = [Word.FIRST + Word.EACH * number + Word.ASLEEP for number in (1, 2, 3)]
     for _ in range(5):
         until, seen = time.monotonic() + 30, set()

@@ -23,8 +23,7 @@ from ..simd.host import host
 from ..simd.kernel_cache import kernel_cache_dir, problem
 from ..simd.parallel import threads_in_use
 from ..spec import parse_dtype
-from ..threads import get_num_threads
-from ..workers import MEMBERS
+from ..threads import MEMBERS, get_num_threads
 from .timing import Disturbance, parse_seconds
 
 LIBRARIES = (

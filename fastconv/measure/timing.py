@@ -62,8 +62,12 @@ class Timing:
         }
 
 
-def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3) -> dict[Name, Timing]:
+def interleave(
+    calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3, settle: float = SETTLE
+) -> dict[Name, Timing]:
     """Time each call in turn for about `seconds` in all, and for at least `rounds` turns.
+
+    Before it is timed each is called for `settle` seconds, once if there is no other that could still be at work.
 
     Examples
     --------
@@ -81,7 +85,7 @@ def interleave(calls: Mapping[Name, Call], seconds: float = 1.0, rounds: int = 3
     turn = 0
     while turn < rounds or time.perf_counter() - started < seconds:
         for name, call in calls.items():
-            _warm(call, SETTLE if len(calls) > 1 else 0.0)
+            _warm(call, settle if len(calls) > 1 else 0.0)
             for _ in range(IN_A_ROW):
                 before = time.perf_counter()
                 call()
@@ -99,7 +103,9 @@ def _warm(call: Call, seconds: float) -> None:
         call()
 
 
-def interleave_undisturbed(calls: Mapping[Name, Call], seconds: float) -> tuple[dict[Name, Timing], float | None]:
+def interleave_undisturbed(
+    calls: Mapping[Name, Call], seconds: float, settle: float = SETTLE
+) -> tuple[dict[Name, Timing], float | None]:
     """Time all in turns; when other processes were busy meanwhile, again, and keep the quietest of a few tries.
 
     Also returns the fraction of the machine that others used.
@@ -108,7 +114,7 @@ def interleave_undisturbed(calls: Mapping[Name, Call], seconds: float) -> tuple[
     least: float | None = None
     for _ in range(TRIES if calls else 0):
         with Disturbance() as disturbance:
-            timings = interleave(calls, seconds)
+            timings = interleave(calls, seconds, settle=settle)
         busy = disturbance.fraction
         if not kept or (busy is not None and least is not None and busy < least):
             kept, least = timings, busy

@@ -39,16 +39,10 @@ class ParallelKernel:
         kinds = tuple(map(_kind, args))
         address = self._addresses.get(kinds) or self._compile(kinds, args)
         workers, lead = _team()
-        if not workers.take(members):
-            self.serial(0, 0, tasks, *args)
-            return
-        failure = 0, 0
-        try:
-            self._driver(lead, workers.address, address, members, tasks, *args)
-        finally:
-            failure = workers.give()
-        if failure[0]:
-            reraise(*failure)
+        workers.grow(members)
+        code, information = self._driver(lead, workers.address, address, members, tasks, *args)
+        if code:
+            reraise(code, information)
 
     def _compile(self, kinds: Any, args: Any) -> int:
         """The address of the body, for these kinds of arguments."""
@@ -91,7 +85,7 @@ def _driver(body: Callable[..., Any]) -> Callable[..., Any]:
     arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
     source = (
         f"def {body.__name__}_driver(lead, words, address, members, tasks, {arguments}):\n"
-        f"    share(lead, words, address, members, tasks, ({arguments},))\n"
+        f"    return share(lead, words, address, members, tasks, ({arguments},))\n"
     )
     namespace: dict[str, Any] = {"__name__": body.__module__, "share": share}
     exec(compile(source, inspect.getfile(body), "exec"), namespace)

@@ -7,6 +7,8 @@ which keeps its data in its core's caches from one region to the next, and then 
 
 All that the threads share are the words of one array (`Word`), written and read as atomic numbers:
 
+* CALLERS counts who would lead: one does, and who comes meanwhile does its tasks alone. That is said here and not in
+  Python, where Ctrl-C may come between any two lines and leave the workers to nobody;
 * the caller adds 1 to GENERATION to open a job (it is odd then) and again to close it;
 * a worker adds 1 to INSIDE, and looks whether the job is still the one that it saw: only then does it read the job;
 * before it sleeps a worker sets ASLEEP, and looks once more for a job: it sees the one that was opened meanwhile, or
@@ -120,8 +122,13 @@ def _claim(words, member):
             invoke(function, (context, member, first, min(end, first + count), failure))
 
 
-def _lead(words, function, context, members, tasks):
-    """Have a job done; afterwards ERROR tells of the first task in order that failed, or is 0."""
+def _lead(words, function, context, members, tasks, failure):
+    """Have a job done, or do it alone; `failure` tells of the first task in order that failed."""
+    callers = words + 8 * Word.CALLERS
+    if _add(callers, 1) != 0:
+        _add(callers, -1)
+        invoke(function, (context, 0, 0, tasks, failure))
+        return
     _write(words + 8 * Word.FUNCTION, function)
     _write(words + 8 * Word.CONTEXT, context)
     _write(words + 8 * Word.MEMBERS, members)
@@ -140,16 +147,15 @@ def _lead(words, function, context, members, tasks):
             _relax()
         else:  # someone is held up within a task: the core is better used by others
             invoke(_read(words + 8 * Word.REST), (_read(words + 8 * Word.REST_TIME),))
-    lowest, error, information = tasks, 0, 0
     for member in range(members):
-        failure = _own(words, member, Word.FAILURE)
-        if _read(failure) < lowest:
-            lowest, error, information = _read(failure), _read(failure + 8), _read(failure + 16)
-    _write(words + 8 * Word.ERROR, error)
-    _write(words + 8 * Word.INFORMATION, information)
+        own = _own(words, member, Word.FAILURE)
+        if _read(own) < _read(failure):
+            for i in range(3):
+                _write(failure + 8 * i, _read(own + 8 * i))
+    _add(callers, -1)
 
 
-_LEAD = types.void(INTP, INTP, INTP, INTP, INTP)
+_LEAD = types.void(*(INTP,) * 6)
 
 
 def lead_address() -> int:
@@ -191,25 +197,29 @@ def serve(words, member, rounds):
 def share(typingctx, lead, words, body, members, tasks, arguments):  # type: ignore[no-untyped-def]
     """Have ``body(thread, first, last, *arguments)``, a compiled kernel's address, called for all tasks.
 
-    The arguments lie in the caller's frame, which stays until all members are done; what a call raises is kept, of each
-    member for its first task in order, with Numba's code and information on the exception.
+    The arguments lie in the caller's frame, which stays until all members are done. Returns Numba's code of what the
+    first task in order that failed has raised, 0 if none did, and its information on the exception.
     """
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         lead, words, body, members, tasks, values = args
         given = cgutils.alloca_once_value(builder, values)
         function = _call_body(context, builder, signature.args[5], given.type)
-        pointers = [builder.ptrtoint(function, I64), builder.ptrtoint(_kept(builder, body, given), I64)]
-        kind = ir.FunctionType(VOID, [I64] * 5)
-        builder.call(builder.inttoptr(lead, kind.as_pointer()), [words, *pointers, members, tasks])
-        return context.get_dummy_value()
+        pair = _in_frame(builder, body, builder.ptrtoint(given, I64))
+        failure = _in_frame(builder, tasks, I64(0), I64(0))
+        addresses = [builder.ptrtoint(place, I64) for place in (function, pair)]
+        kind = ir.FunctionType(VOID, [I64] * 6)
+        lead = builder.inttoptr(lead, kind.as_pointer())
+        builder.call(lead, [words, *addresses, members, tasks, builder.ptrtoint(failure, I64)])
+        _, code, information = cgutils.unpack_tuple(builder, builder.load(failure))
+        return context.make_tuple(builder, signature.return_type, [code, information])
 
-    return types.void(INTP, INTP, INTP, INTP, INTP, arguments), codegen
+    return types.UniTuple(INTP, 2)(INTP, INTP, INTP, INTP, INTP, arguments), codegen
 
 
-def _kept(builder: Any, body: Any, given: Any) -> Any:
-    """A pair in the caller's frame: the body's address, and that of its arguments."""
-    return cgutils.alloca_once_value(builder, cgutils.pack_array(builder, [body, builder.ptrtoint(given, I64)]))
+def _in_frame(builder: Any, *values: Any) -> Any:
+    """Where these integers lie in the caller's frame, side by side."""
+    return cgutils.alloca_once_value(builder, cgutils.pack_array(builder, values))
 
 
 def _call_body(context: Any, builder: Any, arguments: Any, given: Any) -> Any:

@@ -91,7 +91,7 @@ def measure_kernels(group: str, dtype: str, seconds: float) -> list[KernelRow]:
         runs[i] = subjects[i].run
     often = {key: _often(run) for key, run in runs.items()}
     calls = {key: _times(run, often[key]) for key, run in runs.items()}
-    samples, disturbance = interleave_undisturbed(calls, seconds)
+    samples, disturbance = interleave_undisturbed(calls, seconds, settle=0)  # on one thread, nobody goes on
     timings = {key: Timing(tuple(s / often[key] for s in taken.samples)) for key, taken in samples.items()}
     peaks = {unit: work / _least(timings, unit) / 1e9 for unit, (work, _) in standards.items()}
     return [
