@@ -83,7 +83,8 @@ def sweep(plan: ForwardPlan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None,
         return
     members = team(tasks, low.work)
     own, bias, w = scratch((members, cut.scratch.end), x.dtype), _bias(b, low, cut, x.dtype), w.reshape(-1)
-    arguments = x.reshape(-1), side, w, bias, y.reshape(-1), job, own, int(relu)
+    held = np.full((members, 2), -1)
+    arguments = x.reshape(-1), side, w, bias, y.reshape(-1), job, own, held, int(relu)
     if cut.streamed:
         _streamed(members, tasks, *arguments)
     else:
@@ -102,12 +103,13 @@ def _bias(b: np.ndarray | None, low: Lowered, cut: ForwardCut, dtype: np.dtype) 
 
 
 @parallel_kernel
-def _fused(thread, first, last, shared, x, x_side, w, bias, y, numbers, own, relu):
+def _fused(thread, first, last, shared, x, x_side, w, bias, y, numbers, own, held, relu):
     """Each task does one block of tiles of one group with all panels, in its thread's scratch.
 
-    `shared` holds transformed filters, or nothing: then the thread transforms those of a group when it comes to it.
+    `shared` holds transformed filters, or nothing: then the thread transforms those of a group when it comes to it, and
+    `held` says whose they are.
     """
-    job, side, mine, made = fields(ForwardJob, numbers), fields(Side, x_side), own[thread], -1
+    job, side, mine = fields(ForwardJob, numbers), fields(Side, x_side), own[thread]
     cut, grid, at, C, lanes = job.cut, job.cut.grid, job.cut.scratch, job.cut.size.C, job.cut.lanes
     panels, blocks, u_size = grid.all_panels, grid.item_blocks, cut.frequencies * cut.planes.u
     clear(mine, at.zeros, cut.pixel)
@@ -116,10 +118,10 @@ def _fused(thread, first, last, shared, x, x_side, w, bias, y, numbers, own, rel
         u, u_at = shared, group * panels * u_size
         if not shared.size:
             u, u_at = mine, at.u
-            for i in range(panels * -(-C // cut.chunk) if made != group else 0):
+            for i in range(panels * -(-C // cut.chunk) if held[thread, 0] != group else 0):
                 panel, c = i % panels, i // panels * cut.chunk
                 transform_chunk(job, w, group, panel, c, mine, at.packed, mine, at.u + panel * u_size + c * lanes)
-            made = group
+            held[thread, 0] = group
         tiles = transform_block(side, x, group, block, cut, mine, at.v, cut.planes.v)
         for panel in range(panels):
             _multiply_block(job, panel, tiles, mine, at.v, C, u, u_at + panel * u_size, ZERO)
@@ -127,17 +129,20 @@ def _fused(thread, first, last, shared, x, x_side, w, bias, y, numbers, own, rel
 
 
 @parallel_kernel
-def _streamed(thread, first, last, x, x_side, w, bias, y, numbers, own, relu):
-    """Each task does one block of tiles with one panel, chunk by chunk of input channels; panels of a block adjoin."""
-    job, side, mine, made, tiles = fields(ForwardJob, numbers), fields(Side, x_side), own[thread], -1, 0
+def _streamed(thread, first, last, x, x_side, w, bias, y, numbers, own, held, relu):
+    """Each task does one block of tiles with one panel, chunk by chunk of input channels; panels of a block adjoin.
+
+    `held` says which block the thread has transformed, and how many tiles that has.
+    """
+    job, side, mine = fields(ForwardJob, numbers), fields(Side, x_side), own[thread]
     cut, grid, at, C = job.cut, job.cut.grid, job.cut.scratch, job.cut.size.C
     panels, blocks = grid.all_panels, grid.item_blocks
     clear(mine, at.zeros, cut.pixel)
     for task in range(first, last):
         panel, block, group = task % panels, task // panels % blocks, task // panels // blocks
-        if made != task // panels:
-            tiles = transform_block(side, x, group, block, cut, mine, at.v, cut.planes.v)
-            made = task // panels
+        if held[thread, 0] != task // panels:
+            held[thread] = task // panels, transform_block(side, x, group, block, cut, mine, at.v, cut.planes.v)
+        tiles = held[thread, 1]
         for c in range(0, C, cut.chunk):
             transform_chunk(job, w, group, panel, c, mine, at.packed, mine, at.u)
             depth = min(C - c, cut.chunk)
