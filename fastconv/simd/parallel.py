@@ -20,10 +20,10 @@ class ParallelKernel:
     """A kernel whose work is a row of independent tasks; made by `parallel_kernel`.
 
     ``body(thread, first, last, *args)`` does tasks first..last-1, as often as it is asked to; `thread` selects
-    per-thread scratch. What a thread shall keep from one task to another beyond a call, such as transformed filters, must
-    lie in memory of the caller's, since tasks come a few at a time. The driver calls the compiled body by address: linked into the driver, it would be compiled a
-    second time. What the body raises (a user's activation may) is raised to the caller, for any number of threads that
-    of the first task in order.
+    per-thread scratch. Tasks come a few at a time: what a thread shall keep for those that come later, such as
+    transformed filters, must lie in the caller's memory. The driver calls the compiled body by address: linked into the
+    driver, it would be compiled a second time. What the body raises (a user's activation may) is raised to the caller,
+    for any number of threads that of the first task in order.
     """
 
     def __init__(self, body: Callable[..., Any]) -> None:
