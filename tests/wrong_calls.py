@@ -147,6 +147,7 @@ ODD = [
     np.array(["a", "b"]), np.array([object()]), np.zeros(3, [("a", "f4")]), np.ma.array([1.0, 2.0], mask=[True, False]),
     np.ma.masked, [np.ma.array([1.0, 2.0], mask=[True, False])], Recorded(), Raising(), Masked(), fc, fc.conv2d,
 ]  # fmt: skip
+DURATIONS = ("seconds", "settle")  # a call takes as long as they say
 SHAPES = {1: (1, 2, 8), 2: (1, 2, 6, 5), 3: (1, 2, 4, 3, 3)}
 
 
@@ -213,6 +214,7 @@ def right(name, rank):
         "divisor": lambda: [None, 1, 2.5, 0, np.inf],
         "n": lambda: [1, 2, 0, -1, 2**31],
         "seconds": lambda: [0, 0.0, -1, np.nan, np.inf, "a"],
+        "settle": lambda: [0, 0.0, -1, np.nan, np.inf, "a"],
         "rounds": lambda: [1, 0],
         "samples": lambda: [2, 5, 0],
         "seed": lambda: [0, 1, -1],
@@ -286,7 +288,7 @@ class Calls:
 
     def odd(self, function, name):
         """Values of all kinds but those with which a call would do what takes long."""
-        if name == "seconds":
+        if name in DURATIONS:
             return [value for value in ODD if not _is_time(value)]
         return [value for value in ODD if not callable(value)] if name == "announce" else ODD
 
@@ -296,8 +298,8 @@ class Calls:
             required = parameter.default is parameter.empty
             if required or parameter.name == "announce" or self.rng.random() < 0.3:
                 given[parameter.name] = self.value(name, parameter.name)
-            elif parameter.name == "seconds":
-                given["seconds"] = 0
+            elif parameter.name in DURATIONS:
+                given[parameter.name] = 0
         return given
 
     def one_by_one(self, name, function):
@@ -305,7 +307,7 @@ class Calls:
         given = {
             parameter.name: None if parameter.name == "announce" else right(parameter.name, rank_of(name))[0]
             for parameter in parameters(function).values()
-            if parameter.default is parameter.empty or parameter.name in ("announce", "seconds")
+            if parameter.default is parameter.empty or parameter.name in ("announce", *DURATIONS)
         }
         for parameter in parameters(function):
             yield from ({**given, parameter: value} for value in self.odd(name, parameter))

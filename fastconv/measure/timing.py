@@ -75,7 +75,8 @@ def interleave(
     >>> times["sum"].minimum > times["pass"].minimum
     True
     """
-    seconds, rounds = parse_seconds(seconds, least=0), parse_count(rounds, "rounds")
+    seconds, settle = parse_seconds(seconds, least=0), parse_seconds(settle, least=0, name="settle")
+    rounds = parse_count(rounds, "rounds")
     if not isinstance(calls, Mapping) or not all(map(callable, calls.values())):
         raise InvalidArgument(f"calls is {shown(calls)}; expected functions without arguments by name, in a dict")
     samples: dict[Name, list[float]] = {name: [] for name in calls}
@@ -123,11 +124,11 @@ def interleave_undisturbed(
     return kept, least
 
 
-def parse_seconds(seconds: Any, least: float) -> float:
+def parse_seconds(seconds: Any, least: float, name: str = "seconds") -> float:
     """A time to measure for."""
-    number = parse_real(seconds, "seconds", "a number of seconds")
+    number = parse_real(seconds, name, "a number of seconds")
     if not least <= number < math.inf:
-        raise InvalidArgument(f"seconds is {shown(seconds)}; expected a finite number of at least {least:g}")
+        raise InvalidArgument(f"{name} is {shown(seconds)}; expected a finite number of at least {least:g}")
     return number
 
 
