@@ -204,12 +204,12 @@ class ConvProblem(_Spatial):
         """Multiplications and additions of the direct method."""
         return 2 * self.N * self.O * math.prod(self.out) * self.inputs * self.taps
 
-    @property
+    @cached_property
     def bordered(self) -> bool:
         """True where x has a border that is not of zeros: copies of its elements."""
         return self.padding_mode != "zeros" and any(axis.before or axis.after for axis in self.axes)
 
-    @property
+    @cached_property
     def w_shape(self) -> tuple[int, ...]:
         """Shape of w as the caller has it."""
         kernel = self.kernel[3 - self.rank :]

@@ -123,7 +123,7 @@ def _solve(problem, lanes_of, channels_last, dtype, *, bias=True, relu=False, pl
     low = lower_conv(spec)
     engine = planar.PlanarEngine(low, choose_banding(low, lanes_of(low, x.itemsize), x.itemsize))
     panels = engine.panels(w, weight_strides(spec))
-    engine.run(x, panels, b if bias else None, y, relu=relu)
+    engine.run(x.reshape(-1), panels, b if bias else None, y.reshape(-1), relu)
     return np.moveaxis(y, -1, 1) if channels_last else y
 
 

@@ -52,16 +52,16 @@ def conv(
     unfold: bool = False,
 ) -> None:
     """Write the convolution of x with w (or what `prepare` made of it), plus b, through the activation, to y."""
-    parts, at = _forward(problem, unfold)
-    _run(parts, w if problem.prepared else _pack(parts, w, at), x, b, y, relu=activation == "relu")
+    cut, at = _forward(problem, unfold)
+    cut.run(x, w if problem.prepared else cut.pack(w, at), b, y, activation == "relu")
     if activation is not None and activation != "relu":
         activations.apply(y, activation)
 
 
 def prepare(problem: ConvProblem, w: np.ndarray, *, unfold: bool = False) -> list[np.ndarray]:
     """The weights as the engines read them."""
-    parts, at = _forward(problem, unfold)
-    return _pack(parts, w, at)
+    cut, at = _forward(problem, unfold)
+    return cut.pack(w, at)
 
 
 @folding
@@ -69,14 +69,13 @@ def conv_input_grad(
     problem: ConvProblem, dy: np.ndarray, w: np.ndarray, dx: np.ndarray, *, unfold: bool = False
 ) -> None:
     """Write the gradient to the input to dx: per phase of the stride a convolution of dy with the taps that meet it."""
-    at = weight_strides(problem, transposed=True)
-    phases, whole, fills = _backward(problem, unfold)
+    phases, at, whole, fills = _backward(problem, unfold)
     if not whole:
         dx[...] = 0
 
     def run(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
-        for parts in phases:
-            _run(parts, _pack(parts, w, at), dy, None, dx, relu=False)
+        for cut in phases:
+            cut.run(dy, cut.pack(w, at), None, dx, False)
 
     if fills and not is_finite(w):
         sum_apart(run, dy, w, dx)
@@ -88,8 +87,8 @@ def conv_weight_grad(
     problem: ConvProblem, x: np.ndarray, dy: np.ndarray, dw: np.ndarray, *, unfold: bool = False
 ) -> None:
     """Write the gradient to the weights to dw: stretches of it are added up."""
-    at = weight_strides(problem)
-    for i, (low, x_start, y_start) in enumerate(_weight_stretches(problem)):
+    parts, at = _weight_stretches(problem)
+    for i, (low, x_start, y_start) in enumerate(parts):
         part = dw if i == 0 else np.empty_like(dw)
         given = x.reshape(-1)[x_start:], dy.reshape(-1)[y_start:], part, at
         planar = None if unfold else planar_weights(low, x.itemsize)
@@ -112,55 +111,61 @@ def work(problem: ConvProblem) -> Work:
 
 
 class Part(NamedTuple):
-    """A stretch of a problem, its engine, and which of the packed weights it takes."""
+    """A stretch of a problem: which engine and packed weights it takes, and where its x and y begin."""
 
-    engine: PanelEngine | PlanarEngine
-    weights: int
+    number: int
     x_start: int
     y_start: int
 
 
+class Cut(NamedTuple):
+    """A lowered problem in stretches; equal ones share an engine, and a form of the weights."""
+
+    engines: tuple[PanelEngine | PlanarEngine, ...]
+    parts: tuple[Part, ...]
+
+    def pack(self, w: np.ndarray, at: WeightStrides) -> list[np.ndarray]:
+        """The weights as each engine reads them."""
+        return [engine.panels(w, at) for engine in self.engines]
+
+    def run(self, x: np.ndarray, weights: list[np.ndarray], b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
+        """Write the outputs of all parts to y."""
+        x, y = x.reshape(-1), y.reshape(-1)
+        for number, x_start, y_start in self.parts:
+            self.engines[number].run(x[x_start:], weights[number], b, y[y_start:], relu)
+
+
 @kept
-def _forward(problem: ConvProblem, unfold: bool) -> tuple[tuple[Part, ...], WeightStrides]:
+def _forward(problem: ConvProblem, unfold: bool) -> tuple[Cut, WeightStrides]:
     """A convolution, lowered and cut, and where its weights lie."""
-    return _parts(lower_conv(problem), problem.itemsize, unfold), weight_strides(problem)
+    return _cut(lower_conv(problem), problem.itemsize, unfold), weight_strides(problem)
 
 
 @kept
-def _backward(problem: ConvProblem, unfold: bool) -> tuple[tuple[tuple[Part, ...], ...], bool, bool]:
-    """The phases of a gradient to the input that some tap meets; whether these are all; whether any reads zeros."""
+def _backward(problem: ConvProblem, unfold: bool) -> tuple[tuple[Cut, ...], WeightStrides, bool, bool]:
+    """The phases of a gradient to the input that some tap meets, and where the weights lie.
+
+    Also whether these are all phases, and whether any reads zeros.
+    """
     phases = lower_input_grad(problem)
     met = [low for low in phases if len(low.taps)]
-    parts = tuple(_parts(low, problem.itemsize, unfold) for low in met)
-    return parts, len(met) == len(phases), any(low.fills for low in phases)
+    cuts = tuple(_cut(low, problem.itemsize, unfold) for low in met)
+    at = weight_strides(problem, transposed=True)
+    return cuts, at, len(met) == len(phases), any(low.fills for low in phases)
 
 
 @kept
-def _weight_stretches(problem: ConvProblem) -> tuple[Stretch, ...]:
-    """A gradient to the weights in stretches, to be added up."""
-    return stretches(lower_conv(problem))
+def _weight_stretches(problem: ConvProblem) -> tuple[tuple[Stretch, ...], WeightStrides]:
+    """A gradient to the weights in stretches, to be added up, and where they lie."""
+    return stretches(lower_conv(problem)), weight_strides(problem)
 
 
-def _parts(whole: Lowered, itemsize: int, unfold: bool) -> tuple[Part, ...]:
-    """The stretches of a problem with their engines: equal ones have one, and one form of the weights."""
-    engines: dict[int, tuple[int, PanelEngine | PlanarEngine]] = {}
-    found = []
-    for low, x_start, y_start in stretches(whole):
-        if id(low) not in engines:
-            planar = None if unfold else planar_engine(low, itemsize)
-            engines[id(low)] = len(engines), planar or panel_engine(low, itemsize, unfold)
-        number, engine = engines[id(low)]
-        found.append(Part(engine, number, x_start, y_start))
-    return tuple(found)
-
-
-def _pack(parts: tuple[Part, ...], w: np.ndarray, at: WeightStrides) -> list[np.ndarray]:
-    """The weights as each engine reads them."""
-    return [engine.panels(w, at) for engine in {part.weights: part.engine for part in parts}.values()]
-
-
-def _run(
-    parts: tuple[Part, ...], weights: list[np.ndarray], x: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool
-) -> None:
-    for engine, number, x_start, y_start in parts:
-        engine.run(x.reshape(-1)[x_start:], weights[number], b, y.reshape(-1)[y_start:], relu=relu)
+def _cut(whole: Lowered, itemsize: int, unfold: bool) -> Cut:
+    """A problem in stretches, with an engine for each that differs."""
+    found = stretches(whole)
+    lows = {id(part.low): part.low for part in found}
+    engines = [
+        (None if unfold else planar_engine(low, itemsize)) or panel_engine(low, itemsize, unfold)
+        for low in lows.values()
+    ]
+    return Cut(tuple(engines), tuple(Part(list(lows).index(id(low)), *starts) for low, *starts in found))

@@ -35,7 +35,7 @@ def matmul(
     elif y.size:
         at = WeightStrides(0, 0, 1, depth) if transpose_b else WeightStrides(0, 0, columns, 1)
         engine = panel_engine(_lower(rows, columns, depth, transpose_a), a.itemsize, False)
-        engine.run(a, engine.panels(b, at), bias, y, relu=activation == "relu")
+        engine.run(a.reshape(-1), engine.panels(b, at), bias, y.reshape(-1), activation == "relu")
     if activation != "relu" or depth == 0:
         activations.apply(y, activation)
 

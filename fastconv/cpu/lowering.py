@@ -165,8 +165,7 @@ class Lowered:
         return terms
 
 
-@dataclass(frozen=True)
-class WeightStrides:
+class WeightStrides(NamedTuple):
     """Where w[group, tap, c, o] lies: for the gradient to the input, c and o have changed places."""
 
     group: int

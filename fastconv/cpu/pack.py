@@ -8,6 +8,7 @@ side by side, zeros where there are fewer.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -183,17 +184,26 @@ def _adjoin(taps, first, count):
     return taps[first + count - 1] - taps[first] == count - 1 and (count < 2 or taps[first + 1] > taps[first])
 
 
-def pack_panels(
-    w: np.ndarray, at: WeightStrides, taps: np.ndarray, groups: int, C: int, O: int, lanes: int
-) -> np.ndarray:
-    """Weights as panels of `lanes` output channels: flat, [group][panel][tap][c][lane]."""
+class Packing(NamedTuple):
+    """How weights become panels of some output channels: flat, [group][panel][tap][c][lane]."""
+
+    tasks: int
+    size: int  # elements of all panels
+    numbers: tuple[Any, ...]
+
+    def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
+        """The panels of weights that lie in this way."""
+        tasks, size, numbers = self
+        wp = scratch((size,), w.dtype)
+        _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, wp)
+        return wp
+
+
+def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int) -> Packing:
+    """How weights are packed for `lanes` output channels a panel."""
     panels = -(-O // lanes)
     tasks = groups * panels * -(-C // PACK_CHANNELS)
-    wp = scratch((groups * panels * len(taps) * C * lanes,), w.dtype)
-    _pack_panels(
-        team(tasks, 8 * wp.size), tasks, w.reshape(-1), at.group, at.tap, at.c, at.o, taps, C, O, lanes, panels, wp
-    )
-    return wp
+    return Packing(tasks, groups * panels * len(taps) * C * lanes, (taps, C, O, lanes, panels))
 
 
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:

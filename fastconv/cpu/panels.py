@@ -27,7 +27,7 @@ from ..threads import team
 from .blocking import choose_blocking
 from .items import Grid, Source, gather_item, locate_item
 from .lowering import Integers, Lowered, WeightStrides
-from .pack import pack_bias, pack_panels, unpack_rows
+from .pack import Packing, pack_bias, packing_of, unpack_rows
 
 TILE_ROWS = tile_rows()
 
@@ -56,22 +56,21 @@ class PanelEngine(NamedTuple):
     scratch_size: int
     numbers: np.ndarray
     tables: tuple[Any, ...]
+    packing: Packing
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The weights, packed; they serve any number of calls."""
-        low = self.low
-        return pack_panels(w, at, low.taps, low.groups, low.C, low.O, self.lanes)
+        return self.packing.panels(w, at)
 
-    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
-        """Write the lowered problem's outputs to y."""
-        low, lanes, tasks, size, numbers, tables = self
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
+        """Write the lowered problem's outputs to y; x and y are flat."""
+        low, lanes, tasks, size, numbers, tables, _ = self
         if low.N == 0:
             return
         members = team(tasks, low.work)
         bias = pack_bias(b, low.groups, low.O, lanes, x.dtype)
         own = scratch((members, size), x.dtype)
-        tile = tile_address(x.itemsize)
-        _sum_panels(members, tasks, x.reshape(-1), panels, bias, y.reshape(-1), numbers, *tables, own, relu, tile)
+        _sum_panels(members, tasks, x, panels, bias, y, numbers, *tables, own, relu, tile_address(x.itemsize))
 
 
 @kept
@@ -92,7 +91,8 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
         staged=staged,
     )
     tables = *low.tables, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
-    return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables)
+    packing = packing_of(low.taps, low.groups, low.C, low.O, block.lanes)
+    return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables, packing)
 
 
 @parallel_kernel

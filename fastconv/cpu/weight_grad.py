@@ -76,8 +76,8 @@ class PanelWeights(NamedTuple):
         tile = tile_address(x.itemsize)
         _accumulate(members, tasks, x.reshape(-1), dy.reshape(-1), numbers, *low.tables, *tables, own_of, partial, tile)
         _reduce(
-            team(jobs, parts * size), jobs, partial, parts, panels, low.C, low.O, products.lanes, low.taps,
-            at.group, at.tap, at.c, at.o, dw.reshape(-1),
+            team(jobs, parts * size), jobs, partial, parts, panels, low.C, low.O, products.lanes, low.taps, *at,
+            dw.reshape(-1),
         )  # fmt: skip
 
 

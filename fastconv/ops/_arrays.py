@@ -53,7 +53,7 @@ class Operands:
     ) -> None:
         self.arrays: Sequence[Any]
         absent = values[-1] is None and names.endswith(OPTIONAL)
-        if device is None and _are_ready(values[:-1] if absent else values):
+        if device is None and are_ready(values[:-1] if absent else values):
             self.arrays, self.device, self._given = values, "cpu", None
             self.result = self.compute = values[0].dtype
             return
@@ -163,7 +163,7 @@ class Operands:
         return out
 
 
-def _are_ready(values: tuple[Any, ...]) -> bool:
+def are_ready(values: tuple[Any, ...]) -> bool:
     """The usual case, told quickly: NumPy arrays of one dtype, as kernels take them."""
     first = values[0]
     if type(first) is not np.ndarray or first.dtype not in NATIVE:

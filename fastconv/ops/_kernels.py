@@ -12,6 +12,7 @@ import numpy as np
 from .. import dispatch, memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
+from ..spec import is_plain, known_problem
 from ._arrays import Operands
 from ._complex import by_parts, is_complex
 from ._exactness import suits
@@ -25,6 +26,13 @@ class Bound(NamedTuple):
     problem: ConvProblem
     row: dispatch.Row
     operator: Callable[..., Any]
+    guarded: bool  # whether "auto" has to look at the data: a transform of the CPU was chosen by it
+
+    def suited(self, first: Any, second: Any) -> Bound:
+        """This, or the direct method where "auto" keeps data away from a transform that would spoil them."""
+        if self.guarded and not suits(self.problem, self.row.method, first, second):
+            return _bind(self.problem, "direct", self.row.device)
+        return self
 
     def run(self, first: Any, second: Any, b: Any, result: Any, activation: Any = None) -> None:
         """Call the operator on arrays in the caller's shape; a gradient with a bias is a transposed convolution."""
@@ -48,29 +56,22 @@ def compute(
     activation: Any = None,
 ) -> None:  # fmt: skip
     """A convolution or a gradient, from checked arrays to `result`; complex ones by their parts."""
-    bound = bind(problem, method, operands, first, second)
+    bound = bind(problem, method, operands).suited(first, second)
     if is_complex(operands):
         by_parts(bound.run, (first, second), result, b, activation)
     else:
         bound.run(first, second, b, result, activation)
 
 
-def bind(problem: ConvProblem, method: str, operands: Operands, *inputs: Any) -> Bound:
-    """The method that serves a problem; "auto" keeps data away from transforms that would spoil them (`_exactness`).
+def bind(problem: ConvProblem, method: str, operands: Operands) -> Bound:
+    """The method that serves a problem."""
+    return _checked(problem, method, operands.device)
 
-    `inputs` are the two operands; a plan, which has no input yet, looks at its data by itself and gives none.
-    """
+
+def _checked(problem: ConvProblem, method: Any, device: str) -> Bound:
     if type(method) is not str:
         dispatch.check_method(method)  # what cannot be looked up is no method
-    bound = _bind(problem, method, operands.device)
-    if inputs and is_guarded(method, bound.row) and not suits(problem, bound.row.method, *inputs):
-        return _bind(problem, "direct", operands.device)
-    return bound
-
-
-def is_guarded(method: str, row: dispatch.Row) -> bool:
-    """Whether "auto" has to look at the data: a transform of the CPU was chosen by it."""
-    return method == "auto" and row.device == "cpu" and row.method in dispatch.SPREADING
+    return _bind(problem, method, device)
 
 
 @dispatch.remembered
@@ -78,7 +79,34 @@ def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
     needed = 24 * sum(map(sum, problem.padding))  # a table of where its elements come from, and what it is made of
     memory.check_room(needed, f"the border of {problem}, {problem.padding[3 - problem.rank :]},")
     row = dispatch.find(problem, method, device)
-    return Bound(problem, row, row.operator(problem.op))
+    guarded = method == "auto" and row.device == "cpu" and row.method in dispatch.SPREADING
+    return Bound(problem, row, row.operator(problem.op), guarded)
+
+
+def known(
+    op: str, rank: int, x_shape: Any, w_shape: Any, b_shape: Any, dtype: np.dtype, options: tuple[Any, ...]
+) -> Bound:  # fmt: skip
+    """The method for arrays that are `are_ready`: all that a call like an earlier one has to know, in one look.
+
+    `options` are stride, padding, dilation, groups, layout, padding_mode, activation and method.
+    """
+    ask = _known if is_plain(options) else _find
+    return ask(op, rank, x_shape, w_shape, b_shape, dtype, options)
+
+
+def _find(
+    op: str, rank: int, x_shape: Any, w_shape: Any, b_shape: Any, dtype: np.dtype, options: tuple[Any, ...]
+) -> Bound:  # fmt: skip
+    *window, activation, method = options
+    stride, padding, dilation, groups, layout, padding_mode = window
+    problem = known_problem(
+        op, x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype
+    )
+    check_activation(activation, dtype)
+    return _checked(problem, method, "cpu")
+
+
+_known = dispatch.remembered(_find)
 
 
 def check_activation(activation: Any, dtype: np.dtype) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dispatch import operator
+from .. import memory
+from ..dispatch import operator, rows
 from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
+from ..kept import kept
 from ..problem import PoolProblem
 from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
@@ -67,6 +70,40 @@ def adaptive_of(op: str, rank: int, x_shape: Any, size: Any, layout: Any, dtype:
 
 _remembered = lru_cache(maxsize=1024)(pool_problem)
 _remembered_adaptive = lru_cache(maxsize=1024)(adaptive_problem)
+
+
+class PoolCall(NamedTuple):
+    """A pool of arrays that are `are_ready`, with everything but the arrays worked out."""
+
+    y_shape: tuple[int, ...]
+    run: Callable[..., None]
+    prepared: tuple[Any, ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        y = memory.empty(self.y_shape, x.dtype)
+        self.run(x.reshape(-1), y.reshape(-1), *self.prepared)
+        return y
+
+
+def known_call(
+    op: str, rank: int, x: np.ndarray, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+    layout: Any, include: bool = False, divisor: float | None = None,
+) -> PoolCall | None:  # fmt: skip
+    """What serves a call like an earlier one on such an array, in one look; None where it takes more than that."""
+    if is_plain((size, stride, padding, dilation, layout)):
+        flags = parse_flag(ceil_mode, "ceil_mode"), parse_flag(include, "count_include_pad"), divisor
+        return _known_call(op, rank, x.shape, x.dtype, size, stride, padding, dilation, layout, *flags)
+    return None
+
+
+@kept
+def _known_call(
+    op: str, rank: int, x_shape: tuple[int, ...], dtype: np.dtype, size: Any, stride: Any, padding: Any, dilation: Any,
+    layout: Any, ceil_mode: bool, include: bool, divisor: float | None,
+) -> PoolCall | None:  # fmt: skip
+    problem = problem_of(op, rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, dtype, include)
+    bound = rows(op)[-1].load().bind(problem, dtype, divisor)
+    return None if bound is None else PoolCall(problem.y_shape, *bound)
 
 
 def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:

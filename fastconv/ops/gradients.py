@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from .. import memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
-from ..spec import known_problem, parse_shape
+from ..spec import is_plain, known_problem, parse_shape
 from ..spec.shapes import missing_axes
-from ._arrays import Operands
-from ._kernels import compute
+from ._arrays import Operands, are_ready
+from ._kernels import Bound, compute, known
 from ._ranks import ranked
 
 
@@ -76,6 +79,10 @@ def _input_grad(
     >>> fc.conv3d_input_grad(np.ones((1, 1, 1, 1, 1)), np.ones((1, 1, 2, 2, 2)), (1, 1, 2, 2, 2)).sum()
     np.float64(8.0)
     """
+    if device is None and are_ready((dy, w)) and is_plain((x_shape,)):
+        options = stride, padding, dilation, groups, layout, padding_mode, None, method
+        bound = known("conv_input_grad", rank, x_shape, w.shape, None, dy.dtype, options)
+        return _run(bound, dy, w, dy, bound.problem.x_shape)
     operands = Operands("dy w", dy, w, device=device, halves=True)
     dy, w = operands.arrays
     problem = known_problem(
@@ -155,6 +162,10 @@ def _weight_grad(
     >>> fc.conv3d_weight_grad(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 1, 1, 1)), (1, 1, 2, 2, 2)).shape
     (1, 1, 2, 2, 2)
     """
+    if device is None and are_ready((x, dy)) and is_plain((w_shape,)):
+        options = stride, padding, dilation, groups, layout, padding_mode, None, method
+        bound = known("conv_weight_grad", rank, x.shape, w_shape, None, x.dtype, options)
+        return _run(bound, x, dy, dy, bound.problem.w_shape)
     operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
     problem = known_problem(
@@ -168,6 +179,14 @@ def _weight_grad(
 
 
 conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = _weight_grad
+
+
+def _run(bound: Bound, first: np.ndarray, second: np.ndarray, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The gradient of arrays that are `are_ready`."""
+    _check_gradient(dy, bound.problem)
+    result = memory.empty(shape, dy.dtype)
+    bound.suited(first, second).run(first, second, None, result)
+    return result
 
 
 def _check_gradient(dy: Any, problem: ConvProblem) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import memory
 from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..problem import ConvProblem
 from ..spec import LAYOUTS, known_problem, parse_shape
-from ._arrays import Operands, as_array
+from ._arrays import Operands, are_ready, as_array
 from ._complex import is_complex
 from ._exactness import ZEROS, in_range, judge_filters, suits
-from ._kernels import Bound, bind, check_activation, is_guarded
+from ._kernels import Bound, bind, check_activation
 from ._ranks import ranked
 
 
@@ -42,7 +43,7 @@ class ConvPlan:
         self._w, self._b = w.copy(), None if b is None else b.copy()
         self._bound = bind(problem, method, operands)
         self._filters = None  # what is known of the weights, where "auto" has to look at the data
-        if is_guarded(method, self._bound.row):
+        if self._bound.guarded:
             self._filters = judge_filters(problem, self.method, self._w)
             if not (self._filters.even and in_range(problem, self._filters, ZEROS)):
                 self._bound, self._filters = bind(problem, "direct", operands), None
@@ -68,15 +69,21 @@ class ConvPlan:
 
     def __call__(self, x: Any, *, out: Any = None) -> np.ndarray:
         """The convolution of `x`, of shape `x_shape`, in `out` if that is given."""
-        x = self._checked(x)
-        operands = Operands("x w", x, self._w)
+        if out is None and self.dtype is self._w.dtype and are_ready((x, self._w)) and x.shape == self.x_shape:
+            y = memory.empty(self.y_shape, self.dtype)
+            self._run(x, y)
+            return y
+        operands = Operands("x w", self._checked(x), self._w)
         operands.result = self.dtype
         y = operands.output(self.y_shape, out)
-        bound, ready = self._bound, self._ready
-        if self._filters is not None and not suits(self._problem, self.method, operands.arrays[0], self._filters):
-            bound, ready = self._direct()
-        bound.run(operands.arrays[0], ready, self._b, y, self._activation)
+        self._run(operands.arrays[0], y)
         return operands.finish(y, out)
+
+    def _run(self, x: np.ndarray, y: np.ndarray) -> None:
+        bound, ready = self._bound, self._ready
+        if self._filters is not None and not suits(self._problem, self.method, x, self._filters):
+            bound, ready = self._direct()
+        bound.run(x, ready, self._b, y, self._activation)
 
     def __repr__(self) -> str:
         layout = LAYOUTS[self._problem.rank][self._problem.channels_last]

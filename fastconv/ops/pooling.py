@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..spec import parse_flag
-from ._pools import check_divisor, check_p, maxima, operands_of, problem_of, result_of
+from ._arrays import are_ready
+from ._pools import check_divisor, check_p, known_call, maxima, operands_of, problem_of, result_of
 from ._ranks import ranked
 
 
@@ -85,6 +86,10 @@ def _max_pool(
     >>> fc.max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[13., 15.]]]]])
     """
+    if device is None and return_indices is False and are_ready((x,)):
+        call = known_call("max_pool", rank, x, size, stride, padding, dilation, ceil_mode, layout)
+        if call is not None:
+            return call(x)
     operands = operands_of("x", x, device=device, integers=True)
     problem = problem_of(
         "max_pool", rank, operands.arrays[0].shape, size, stride, padding, dilation, ceil_mode, layout, operands.compute
@@ -179,6 +184,10 @@ def _avg_pool(
     """
     divisor = check_divisor(divisor)
     include = parse_flag(count_include_pad, "count_include_pad")
+    if device is None and are_ready((x,)):
+        call = known_call("avg_pool", rank, x, size, stride, padding, dilation, ceil_mode, layout, include, divisor)
+        if call is not None:
+            return call(x)
     operands = operands_of("x", x, device=device)
     problem = problem_of(
         "avg_pool", rank, operands.arrays[0].shape, size, stride, padding, dilation, ceil_mode, layout,

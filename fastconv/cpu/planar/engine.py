@@ -49,18 +49,18 @@ class PlanarEngine:
     def _bias_order(self) -> np.ndarray:
         return bias_order(self.low, self.banding)
 
-    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
-        """Write the lowered problem's outputs to y."""
+    def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
+        """Write the lowered problem's outputs to y; x and y are flat."""
         if self.low.N == 0:
             return
         members = team(self.banding.tasks, self.low.work)
         filter_blocks(
             members,
             self.banding.tasks,
-            x.reshape(-1),
+            x,
             panels,
             NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
-            y.reshape(-1),
+            y,
             *self.low.tables,
             self.banding.numbers,
             scratch((members, self.banding.own), x.dtype),

@@ -8,11 +8,13 @@ ceil_mode, global and adaptive pools.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ...kept import kept
 from ...problem import PoolProblem
 from ...threads import get_num_threads
 from ..work import Work
@@ -21,7 +23,19 @@ from .gradients import avg_pool_grad, lp_pool_grad, max_pool_grad
 from .kinds import MAGNITUDES, MAX, SQUARES, SUM, Way, is_exact, side_by_side
 from .norms import scale_where
 
-__all__ = ["avg_pool", "avg_pool_grad", "describe", "lp_pool", "lp_pool_grad", "max_pool", "max_pool_grad", "work"]
+__all__ = [
+    "avg_pool",
+    "avg_pool_grad",
+    "bind",
+    "describe",
+    "lp_pool",
+    "lp_pool_grad",
+    "max_pool",
+    "max_pool_grad",
+    "work",
+]
+
+Prepared = tuple[Callable[..., None], tuple[Any, ...]]  # what runs, and what it takes beside the arrays
 
 # Windows wider than this are reduced with lanes along the window instead of across windows.
 _WIDE = 32
@@ -46,7 +60,8 @@ def _maxima(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndar
         _reduce(problem, x, y, MAX, 0.0)
         return
     indices = np.empty(y.shape, np.int64) if indices is None else indices
-    way_of_places(problem).run(problem, x.reshape(-1), y.reshape(-1), indices.reshape(-1))
+    run, prepared = _prepared_places(problem, x.dtype)
+    run(x.reshape(-1), y.reshape(-1), indices.reshape(-1), *prepared)
 
 
 def avg_pool(problem: PoolProblem, x: np.ndarray, y: np.ndarray, *, divisor: float | None) -> None:
@@ -83,7 +98,30 @@ def _norms(problem: PoolProblem, x: np.ndarray, y: np.ndarray, p: float) -> None
 
 def _reduce(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
     if y.size:
-        way_of(problem, code, x.dtype).run(problem, x.reshape(-1), y.reshape(-1), code, divisor)
+        run, prepared = _prepared(problem, code, x.dtype, divisor)
+        run(x.reshape(-1), y.reshape(-1), *prepared)
+
+
+@kept
+def _prepared(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> Prepared:
+    way = way_of(problem, code, dtype)
+    return way.run, way.prepare(problem, code, dtype, divisor)
+
+
+@kept
+def _prepared_places(problem: PoolProblem, dtype: np.dtype) -> Prepared:
+    way = way_of_places(problem)
+    return way.run, way.prepare(problem, dtype)
+
+
+def bind(problem: PoolProblem, dtype: np.dtype, divisor: float | None = None) -> Prepared | None:
+    """What runs a maximum or mean of floats on flat x and y, and what that takes besides.
+
+    None where there is more to it: nothing to do, or a long axis, which goes in strips.
+    """
+    if problem.N == 0 or strips.typical(problem) is not problem:
+        return None
+    return _prepared(problem, MAX if problem.op == "max_pool" else SUM, dtype, float(divisor or 0))
 
 
 @lru_cache(maxsize=512)

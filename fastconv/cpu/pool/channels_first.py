@@ -9,6 +9,7 @@ windows and those of varying size: one at a time, with lanes along their rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -38,33 +39,46 @@ from .kinds import (
     SQUARES,
     SUM,
     Planes,
+    Rows,
     Way,
     larger,
     lifted,
     next_row,
     planes_of,
+    rows_of,
     share_of,
-    shared_rows,
     sums_of,
     tables_of,
 )
 from .phases import Phases, clear_row, deal, deal_for, deal_rest
 
 
-def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
-    """Write one number per window to y, for windows that are alike; `divisor` 0 means that of the tables."""
-    (members, tasks), sums = shared_rows(problem, y), sums_of(problem, code, x.dtype)
+def prepare_rows(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:
+    """What `by_rows` takes beside x and y; `divisor` 0 means that of the tables."""
+    sums = sums_of(problem, code, dtype)
     dealt = deal_for(problem, sums)
-    scratch = np.empty(members * 2 * dealt.row, sums)
     divisors = dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)
     td, th, planes = table_of(problem.axes[0]), table_of(problem.axes[1]), planes_of(problem)
-    reduce_rows(members, tasks, x, y, td, th, scratch, divisors, planes, dealt.numbers, code, divisor)
+    return rows_of(problem), 2 * dealt.row, sums, td, th, divisors, planes, dealt.numbers, code, divisor
 
 
-def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
+def by_rows(
+    x: np.ndarray, y: np.ndarray, rows: Rows, row: int, sums: np.dtype, td: np.ndarray, th: np.ndarray, *rest: Any
+) -> None:
+    """Write one number per window to y, for windows that are alike."""
+    members, tasks = rows.shared()
+    reduce_rows(members, tasks, x, y, td, th, np.empty(members * row, sums), *rest)
+
+
+def prepare_regions(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:
+    """What `by_regions` takes beside x and y; `divisor` 0 means that of the tables."""
+    sums = np.empty(0, sums_of(problem, code, dtype))
+    return rows_of(problem), sums, tables_of(problem), planes_of(problem), code, divisor
+
+
+def by_regions(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
     """Write one number per window to y, for windows of any shape."""
-    shared, sums = shared_rows(problem, y), np.empty(0, sums_of(problem, code, x.dtype))
-    reduce_regions(*shared, x, y, sums, tables_of(problem), planes_of(problem), code, divisor)
+    reduce_regions(*rows.shared(), x, y, *rest)
 
 
 @parallel_kernel
@@ -210,5 +224,8 @@ def _scratch(problem: PoolProblem, code: int, dtype: np.dtype) -> int:
     return 2 * deal_for(problem, sums).row * sums.itemsize
 
 
-BY_ROWS = Way(reduce_rows, by_rows, "lanes are columns, the rows of a window are summed first", _scratch)
-BY_REGIONS = Way(reduce_regions, by_regions, "windows that are wide or unlike, one at a time, lanes along their rows")
+BY_ROWS = Way(reduce_rows, prepare_rows, by_rows, "lanes are columns, the rows of a window are summed first", _scratch)
+BY_REGIONS = Way(
+    reduce_regions, prepare_regions, by_regions,
+    "windows that are wide or unlike, one at a time, lanes along their rows",
+)  # fmt: skip

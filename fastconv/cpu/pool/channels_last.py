@@ -6,6 +6,8 @@ are columns). Most windows of a row are alike: they form one run, and only those
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...problem import PoolProblem
@@ -21,19 +23,25 @@ from .kinds import (
     SHORT_SUM,
     SUM,
     Planes,
+    Rows,
     Way,
     lifted,
     planes_of,
+    rows_of,
     share_of,
-    shared_blocks,
     tables_of,
 )
 
 
-def reduce(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
-    """Write one number per window and channel to y; `divisor` 0 means that of the tables."""
-    members, tasks, block = shared_blocks(problem, y)
-    reduce_last(members, tasks, x, y, tables_of(problem), planes_of(problem), block, code, divisor)
+def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:
+    """What `run` takes beside x and y; `divisor` 0 means that of the tables."""
+    return rows_of(problem), tables_of(problem), planes_of(problem), code, divisor
+
+
+def run(x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, code: int, divisor: float) -> None:
+    """Write one number per window and channel to y."""
+    members, tasks, block = rows.shared_blocks()
+    reduce_last(members, tasks, x, y, tables, planes, block, code, divisor)
 
 
 @parallel_kernel
@@ -141,4 +149,4 @@ def _quotient(total, share):  # type: ignore[no-untyped-def]
     return divide(total, spread(share.divisor, total))
 
 
-REDUCE = Way(reduce_last, reduce, "lanes are channels, windows one after the other")
+REDUCE = Way(reduce_last, prepare, run, "lanes are channels, windows one after the other")

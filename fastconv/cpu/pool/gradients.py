@@ -7,6 +7,7 @@ once, by one thread, in a fixed order of summation. The max gradient scatters wi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -35,15 +36,24 @@ def max_pool_grad(problem: PoolProblem, dy: np.ndarray, indices: np.ndarray, dx:
 
     An index below -1 or beyond the plane is an `InvalidArgument`: what was written to dx is then of no use.
     """
-    if dx.size == 0:
-        return
-    C, plane, outputs = side_by_side(problem), math.prod(problem.size), math.prod(problem.out)
-    images = dx.size // (plane * C)
+    if dx.size:
+        _scatter(dy.reshape(-1), indices.reshape(-1), dx.reshape(-1), *_prepare_scatter(problem))
+
+
+@kept
+def _prepare_scatter(problem: PoolProblem) -> tuple[int, int, int, int]:
+    """What `_scatter` takes beside the arrays."""
+    C, plane = side_by_side(problem), math.prod(problem.size)
+    return problem.N * problem.C // C, C, plane, math.prod(problem.out)
+
+
+def _scatter(
+    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, images: int, C: int, plane: int, outputs: int
+) -> None:
     block = channel_block(images, C)
     tasks = images * -(-C // block)
     wrong = np.zeros(1, np.int64)
-    flat = dy.reshape(-1), indices.reshape(-1), dx.reshape(-1)
-    max_grad(team(tasks, dx.size + dy.size), tasks, *flat, wrong, plane, outputs, C, block)
+    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, plane, outputs, C, block)
     if wrong[0]:
         low, high = int(indices.min()), int(indices.max())
         raise InvalidArgument(
@@ -59,7 +69,15 @@ def avg_pool_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, *, divis
 
 def _mean_grad(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
     if dx.size:
-        mean_way(problem, divisor is None).run(problem, dy.reshape(-1), dx.reshape(-1), divisor)
+        run, prepared = _prepared(problem, divisor)
+        run(dy.reshape(-1), dx.reshape(-1), *prepared)
+
+
+@kept
+def _prepared(problem: PoolProblem, divisor: float | None) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    """What runs an average gradient, and what that takes beside the arrays."""
+    way = mean_way(problem, divisor is None)
+    return way.run, way.prepare(problem, divisor)
 
 
 @lru_cache(maxsize=512)
@@ -74,32 +92,49 @@ def mean_way(problem: PoolProblem, own: bool) -> Way:
     return BY_PAIRS if lie == PAIRS else BY_THREES if lie == THREES else BY_ROWS
 
 
-def _by_channels(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
-    C, width = problem.C, problem.size[2]
-    rows = dx.size // (width * C)
+def _rows(problem: PoolProblem) -> int:
+    """Rows of x, those of several channels that lie side by side counted as one."""
+    return math.prod(problem.x_shape3) // (problem.size[2] * side_by_side(problem))
+
+
+def _prepare_channels(problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
+    covers, factors, alike = _covers(problem), _factors(problem, divisor), _alike(problem.axes[2], divisor is None)
+    return _rows(problem), problem.C, problem.out[2], covers, factors, planes_of(problem), alike
+
+
+def _by_channels(
+    dy: np.ndarray, dx: np.ndarray, rows: int, C: int, width: int, covers: Tables, factors: Tables,
+    planes: np.ndarray, alike: bool,
+) -> None:  # fmt: skip
     block = channel_block(rows, C)
     tasks = rows * -(-C // block)
     members = team(tasks, dx.size + dy.size)
-    sums = np.empty(members * problem.out[2] * C, dx.dtype)
-    covers, factors, alike = _covers(problem), _factors(problem, divisor), _alike(problem.axes[2], divisor is None)
-    avg_grad_last(members, tasks, dy, dx, covers, factors, sums, planes_of(problem), block, alike)
+    avg_grad_last(
+        members, tasks, dy, dx, covers, factors, np.empty(members * width * C, dx.dtype), planes, block, alike
+    )
 
 
-def _by_pairs(three: bool, problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
-    rows, factors = dx.size // problem.size[2], _factors(problem, divisor)
+def _prepare_pairs(three: bool, problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
     covers = cover_of(problem.axes[0]), cover_of(problem.axes[1])
-    avg_grad_pairs(team(rows, dx.size + dy.size), rows, dy, dx, covers, factors, planes_of(problem), three)
+    return _rows(problem), covers, _factors(problem, divisor), planes_of(problem), three
 
 
-def _by_rows(problem: PoolProblem, dy: np.ndarray, dx: np.ndarray, divisor: float | None) -> None:
-    lanes = host().lanes(dx.itemsize)
-    rows, (spread, numbers) = dx.size // problem.size[2], _spread(problem.axes[2], lanes)
+def _by_pairs(dy: np.ndarray, dx: np.ndarray, rows: int, *rest: Any) -> None:
+    avg_grad_pairs(team(rows, dx.size + dy.size), rows, dy, dx, *rest)
+
+
+def _prepare_rows(problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
+    lanes = host().lanes(problem.itemsize)
+    spread, numbers = _spread(problem.axes[2], lanes)
+    covers, factors = _covers(problem, wide=spread.stride == 0), _factors(problem, divisor, lanes)
+    return _rows(problem), spread.length, covers, factors, planes_of(problem), numbers
+
+
+def _by_rows(
+    dy: np.ndarray, dx: np.ndarray, rows: int, length: int, covers: Tables, factors: Tables, *rest: Any
+) -> None:
     members = team(rows, dx.size + dy.size)
-    sums = np.zeros(members * spread.length, dx.dtype)
-    covers = _covers(problem, wide=spread.stride == 0)
-    avg_grad_first(
-        members, rows, dy, dx, covers, _factors(problem, divisor, lanes), sums, planes_of(problem), numbers
-    )  # fmt: skip
+    avg_grad_first(members, rows, dy, dx, covers, factors, np.zeros(members * length, dx.dtype), *rest)
 
 
 def lp_pool_grad(
@@ -210,15 +245,18 @@ def _spread(rule: Rule, lanes: int) -> tuple[Spread, np.ndarray]:
 
 
 BY_CHANNELS = Way(
-    avg_grad_last, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
+    avg_grad_last, _prepare_channels, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
     lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
 )  # fmt: skip
-BY_PAIRS = Way(avg_grad_pairs, partial(_by_pairs, False), "windows of 2 columns, everything in registers")
-BY_THREES = Way(
-    avg_grad_pairs, partial(_by_pairs, True), "windows of 3 around every other column, everything in registers"
+BY_PAIRS = Way(
+    avg_grad_pairs, partial(_prepare_pairs, False), _by_pairs, "windows of 2 columns, everything in registers"
 )
+BY_THREES = Way(
+    avg_grad_pairs, partial(_prepare_pairs, True), _by_pairs,
+    "windows of 3 around every other column, everything in registers",
+)  # fmt: skip
 BY_ROWS = Way(
-    avg_grad_first, _by_rows, "lanes are columns, the rows of dy that meet are summed first",
+    avg_grad_first, _prepare_rows, _by_rows, "lanes are columns, the rows of dy that meet are summed first",
     lambda problem, dtype: _spread(problem.axes[2], host().lanes(dtype.itemsize))[0].length * dtype.itemsize,
 )  # fmt: skip
-SCATTER = Way(max_grad, max_pool_grad, "every dy is added to the element that won, one plane a thread")
+SCATTER = Way(max_grad, _prepare_scatter, _scatter, "every dy is added to the element that won, one plane a thread")

@@ -34,7 +34,8 @@ class Way(NamedTuple):
     """One way to compute a pool: the kernel, the function that runs it, what to say of it, and its memory."""
 
     kernel: Any
-    run: Callable[..., None]
+    prepare: Callable[..., tuple[Any, ...]]  # what all calls for a problem, a kind of reduction and a dtype share
+    run: Callable[..., None]  # ``run(x, y, ..., *prepared)``, on flat arrays
     text: str
     scratch: Callable[..., int] = lambda *_: 0  # bytes for each thread
 
@@ -95,18 +96,28 @@ def sums_of(problem: PoolProblem, code: int, dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64) if is_exact(problem, code) else dtype
 
 
-def shared_rows(problem: PoolProblem, y: np.ndarray) -> tuple[int, int]:
-    """How many threads share the output rows, and how many these are."""
-    tasks = y.size // problem.out[2]
-    return team(tasks, y.size * taps_of(problem)), tasks
+class Rows(NamedTuple):
+    """The output rows of a pool, its tasks, and what is to be done for all."""
+
+    tasks: int
+    operations: int
+    channels: int  # that lie side by side
+
+    def shared(self) -> tuple[int, int]:
+        """How many threads share the rows, and how many these are."""
+        return team(self.tasks, self.operations), self.tasks
+
+    def shared_blocks(self) -> tuple[int, int, int]:
+        """How many threads share the rows times blocks of channels, how many these are, and a block's channels."""
+        block = channel_block(self.tasks, self.channels)
+        tasks = self.tasks * -(-self.channels // block)
+        return team(tasks, self.operations // CHEAPER), tasks, block
 
 
-def shared_blocks(problem: PoolProblem, y: np.ndarray) -> tuple[int, int, int]:
-    """How many threads share the output rows times blocks of channels, how many these are, and a block's channels."""
-    rows = y.size // (problem.C * problem.out[2])
-    block = channel_block(rows, problem.C)
-    tasks = rows * -(-problem.C // block)
-    return team(tasks, y.size * taps_of(problem) // CHEAPER), tasks, block
+def rows_of(problem: PoolProblem) -> Rows:
+    """The output rows of a problem; of channels that do not lie side by side each has its own."""
+    channels, elements = side_by_side(problem), math.prod(problem.y_shape3)
+    return Rows(elements // (problem.out[2] * channels), elements * taps_of(problem), channels)
 
 
 def tables_of(problem: PoolProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ memory.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...problem import PoolProblem
@@ -18,7 +20,7 @@ from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from ...windows import Spacing, table_of
 from .channels_first import lowered_columns
-from .kinds import MAX, Planes, Way, next_row, planes_of, share_of, shared_rows
+from .kinds import MAX, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -31,13 +33,17 @@ def serves(problem: PoolProblem) -> bool:
     return alike and all(bool(table_of(rule)[:, 1].all()) for rule in (first, second))
 
 
-def by_pairs(problem: PoolProblem, x: np.ndarray, y: np.ndarray, code: int, divisor: float) -> None:
-    """Write one number per window to y; `divisor` 0 means that of the tables."""
-    dealt = deal_for(problem, x.dtype)
-    divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(x.dtype)
+def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:
+    """What `reduce_pairs` takes beside x and y; `divisor` 0 means that of the tables."""
+    dealt = deal_for(problem, dtype)
+    divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(dtype)
     td, th, three = table_of(problem.axes[0]), table_of(problem.axes[1]), dealt.phases.taps == 3
-    shared = shared_rows(problem, y)
-    reduce_pairs(*shared, x, y, td, th, divisors, planes_of(problem), three, code, divisor)
+    return rows_of(problem), td, th, divisors, planes_of(problem), three, code, divisor
+
+
+def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
+    """Write one number per window to y."""
+    reduce_pairs(*rows.shared(), x, y, *rest)
 
 
 @parallel_kernel
@@ -99,4 +105,4 @@ def _joined(even, odd, before, three, code):  # type: ignore[no-untyped-def]
     return add(add(moved_up(before, odd), even), odd) if three else add(even, odd)
 
 
-BY_PAIRS = Way(reduce_pairs, by_pairs, "windows of 2, or 3 around every other column, everything in registers")
+BY_PAIRS = Way(reduce_pairs, prepare, run, "windows of 2, or 3 around every other column, everything in registers")

@@ -8,6 +8,7 @@ lie a stride apart. All serve integers too.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ from ...simd.lanes import (
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of
 from ...windows import Rule, table_of
-from .kinds import Planes, Way, next_row, planes_of, shared_blocks, shared_rows, tables_of
-from .phases import Phases, clear_row, deal, deal_for, deal_rest
+from .kinds import Planes, Rows, Way, next_row, planes_of, rows_of, tables_of
+from .phases import Deal, Phases, clear_row, deal, deal_for, deal_rest
 
 # Places are counted in int32 where a plane has no more elements than this: twice as many fit in a vector.
 NARROW = 1 << 30
@@ -43,26 +44,45 @@ NARROW = 1 << 30
 LARGEST = 1 << 16
 
 
-def by_channels(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+def prepare_channels(problem: PoolProblem, dtype: np.dtype) -> tuple[Any, ...]:
+    """What `by_channels` takes beside the arrays."""
+    return rows_of(problem), tables_of(problem), planes_of(problem), unit_of(problem)
+
+
+def by_channels(
+    x: np.ndarray, y: np.ndarray, indices: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, unit: np.generic
+) -> None:
     """Write every window's maximum to y and its place to `indices`, where channels lie side by side."""
-    members, tasks, block = shared_blocks(problem, y)
-    argmax_last(members, tasks, x, y, indices, tables_of(problem), planes_of(problem), block, unit_of(problem))
+    members, tasks, block = rows.shared_blocks()
+    argmax_last(members, tasks, x, y, indices, tables, planes, block, unit)
 
 
-def by_rows(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+def prepare_rows(problem: PoolProblem, dtype: np.dtype) -> tuple[Any, ...]:
+    """What `by_rows` takes beside the arrays."""
+    dealt, unit = deal_for(problem, dtype), unit_of(problem)
+    tables = table_of(problem.axes[0]), table_of(problem.axes[1])
+    starts = _starts(problem.axes[2], dealt.phases.length, unit.dtype)
+    return rows_of(problem), dealt, tables, starts, planes_of(problem), unit
+
+
+def by_rows(
+    x: np.ndarray, y: np.ndarray, indices: np.ndarray, rows: Rows, dealt: Deal, tables: Any, starts: np.ndarray,
+    planes: np.ndarray, unit: np.generic,
+) -> None:  # fmt: skip
     """Write every window's maximum to y and its place to `indices`, for windows that are alike."""
-    (members, tasks), dealt, unit = shared_rows(problem, y), deal_for(problem, x.dtype), unit_of(problem)
-    length = dealt.phases.length
+    (members, tasks), length = rows.shared(), dealt.phases.length
     scratch, places = np.empty(members * (2 * dealt.row + length), x.dtype), np.empty(members * length, unit.dtype)
-    td, th, starts = table_of(problem.axes[0]), table_of(problem.axes[1]), _starts(problem.axes[2], length, unit.dtype)
-    argmax_rows(
-        members, tasks, x, y, indices, td, th, starts, scratch, places, planes_of(problem), dealt.numbers, unit
-    )  # fmt: skip
+    argmax_rows(members, tasks, x, y, indices, *tables, starts, scratch, places, planes, dealt.numbers, unit)
 
 
-def by_regions(problem: PoolProblem, x: np.ndarray, y: np.ndarray, indices: np.ndarray) -> None:
+def prepare_regions(problem: PoolProblem, dtype: np.dtype) -> tuple[Any, ...]:
+    """What `by_regions` takes beside the arrays."""
+    return rows_of(problem), tables_of(problem), planes_of(problem)
+
+
+def by_regions(x: np.ndarray, y: np.ndarray, indices: np.ndarray, rows: Rows, *rest: Any) -> None:
     """Write every window's maximum to y and its place to `indices`, for windows of any shape."""
-    argmax_regions(*shared_rows(problem, y), x, y, indices, tables_of(problem), planes_of(problem))
+    argmax_regions(*rows.shared(), x, y, indices, *rest)
 
 
 def unit_of(problem: PoolProblem) -> np.generic:
@@ -250,6 +270,6 @@ def _scratch(problem: PoolProblem, dtype: np.dtype) -> int:
     return (2 * dealt.row + dealt.phases.length) * dtype.itemsize + dealt.phases.length * unit_of(problem).itemsize
 
 
-BY_CHANNELS = Way(argmax_last, by_channels, "lanes are channels, windows one after the other")
-BY_ROWS = Way(argmax_rows, by_rows, "lanes are columns, rows compete one after the other", _scratch)
-BY_REGIONS = Way(argmax_regions, by_regions, "windows that are unlike, element by element")
+BY_CHANNELS = Way(argmax_last, prepare_channels, by_channels, "lanes are channels, windows one after the other")
+BY_ROWS = Way(argmax_rows, prepare_rows, by_rows, "lanes are columns, rows compete one after the other", _scratch)
+BY_REGIONS = Way(argmax_regions, prepare_regions, by_regions, "windows that are unlike, element by element")
