@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -50,34 +51,36 @@ class Pool:
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        self._buffers: list[np.ndarray] = []
+        self._buffers: list[np.ndarray] = []  # by size, the smallest first
+        self._capacities: list[int] = []  # bytes behind the first cache line of each
+        self._starts: list[int] = []  # where that begins
         self._limit = limit
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array in the smallest idle buffer that holds it, if that is at most twice too large, else in a new one."""
         needed = math.prod(shape) * dtype.itemsize
-        best, size = -1, 2 * needed + 1
-        for i in range(len(self._buffers)):
-            capacity = self._buffers[i].nbytes - ALIGNMENT
-            if needed <= capacity < size and _references(self._buffers, i) == _IDLE:
-                best, size = i, capacity
-        if best >= 0:
-            return _view(self._buffers[best], shape, dtype)
+        first, end = bisect_left(self._capacities, needed), bisect_right(self._capacities, 2 * needed)
+        for i in range(first, end):
+            if _references(self._buffers, i) == _IDLE:
+                return np.ndarray(shape, dtype, self._buffers[i], self._starts[i])
         buffer = _allocated(needed, shape, dtype)
+        start = _start(buffer)
         if self._make_room(buffer.nbytes):
-            self._buffers.append(buffer)
-        return _view(buffer, shape, dtype)
+            at = bisect_left(self._capacities, needed)
+            self._buffers.insert(at, buffer)
+            self._capacities.insert(at, needed)
+            self._starts.insert(at, start)
+        return np.ndarray(shape, dtype, buffer, start)
 
     def _make_room(self, size: int) -> bool:
-        """Drop the oldest idle buffers until `size` more bytes fit; False if they cannot."""
+        """Drop idle buffers, the largest first, until `size` more bytes fit; False if they cannot."""
         if self._limit is None:
             return True
-        i = 0
-        while self.nbytes + size > self._limit and i < len(self._buffers):
+        i = len(self._buffers) - 1
+        while self.nbytes + size > self._limit and i >= 0:
             if _references(self._buffers, i) == _IDLE:
-                del self._buffers[i]
-            else:
-                i += 1
+                del self._buffers[i], self._capacities[i], self._starts[i]
+            i -= 1
         return self.nbytes + size <= self._limit
 
     @property
@@ -87,7 +90,7 @@ class Pool:
 
     def clear(self) -> None:
         """Let go of all buffers; arrays in them stay valid."""
-        self._buffers.clear()
+        self._buffers, self._capacities, self._starts = [], [], []
 
 
 @lru_cache(maxsize=1)
@@ -126,9 +129,9 @@ def _allocated(needed: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarr
         raise TooLarge(f"{what} takes {_gibibytes(needed)} of memory, which the system does not give") from None
 
 
-def _view(buffer: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that starts on a cache line of a buffer."""
-    return np.ndarray(shape, dtype, buffer, -buffer.ctypes.data % ALIGNMENT)
+def _start(buffer: np.ndarray) -> int:
+    """Where the first cache line of a buffer begins."""
+    return -buffer.ctypes.data % ALIGNMENT
 
 
 def _references(items: list[Any], i: int) -> int:
@@ -151,7 +154,10 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         except ValueError:  # an axis of none, and others so long that NumPy does not take the shape
             raise TooLarge(f"an array of shape {shown(shape)} has too long axes; make the problem smaller") from None
     pool = getattr(_local, "pool", None)
-    return pool.empty(shape, dtype) if pool else _view(_allocated(needed, shape, dtype), shape, dtype)
+    if pool:
+        return pool.empty(shape, dtype)
+    buffer = _allocated(needed, shape, dtype)
+    return np.ndarray(shape, dtype, buffer, _start(buffer))
 
 
 @contextmanager

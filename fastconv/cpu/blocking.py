@@ -151,5 +151,5 @@ def _group(low: Lowered, items: int, panels: int, pixels: int, lane_bytes: int, 
 
 
 def _least_panels(low: Lowered, panels: int) -> int:
-    """Panels that a task should at least do: it packs its strips for them, and should earn that."""
-    return min(panels, max(1, -(-36 // len(low.taps))))
+    """Panels that a task should at least do: if it packs strips for them, it should earn that."""
+    return 1 if low.reads_in_place else min(panels, max(1, -(-36 // len(low.taps))))

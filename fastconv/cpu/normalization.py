@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..simd.jit import kernel
+from ..simd.jit import callable_kernel, kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from .runs import Runs, bounds, clear, cut_runs, fold_columns
@@ -32,10 +32,7 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
     _statistics(
         *_tasks(cut, 4 * x.size), x.reshape(-1), cut.spread(shift, x.dtype), _floor(x, relu), sums, squares, *numbers
     )
-    count = max(x.size // C, 1)
-    offset = cut.reduce(sums) / count
-    np.add(shift, offset, out=mean)
-    np.maximum(cut.reduce(squares) / count - offset * offset, 0, out=var)
+    _moments(sums, squares, cut.periods, cut.pieces, cut.fold, shift.astype(np.float64), x.size // C, mean, var)
 
 
 def batch_norm(
@@ -44,8 +41,8 @@ def batch_norm(
 ) -> None:  # fmt: skip
     """y = (x - mean)*gamma/sqrt(var + epsilon) + beta, with relu(x) for x if `relu`."""
     cut = cut_runs(x.shape, axis)
-    scale = gamma / np.sqrt(var.astype(np.float64) + epsilon)
-    coefficients = (cut.spread(v, x.dtype) for v in (mean, scale, beta))
+    coefficients = np.empty((3, cut.order.size), x.dtype)
+    _coefficients(_double(mean), _double(var), _double(gamma), _double(beta), float(epsilon), cut.order, coefficients)
     numbers = _floor(x, relu), cut.periods, cut.width, *cut.geometry
     _normalize(*_tasks(cut, 3 * x.size), x.reshape(-1), y.reshape(-1), *coefficients, *numbers)
 
@@ -77,23 +74,26 @@ def batch_norm_grad(
     flat, center = (x.reshape(-1), dy.reshape(-1)), cut.spread(mean, x.dtype)
     numbers = cut.periods, cut.width, cut.fold, *cut.geometry
     _grad_sums(members, tasks, *flat, center, floor, sums, products, *numbers)
-    inverse = 1 / np.sqrt(var.astype(np.float64) + epsilon)
-    offsets, slopes = cut.reduce(sums), cut.reduce(products) * inverse
-    dbeta[...], dgamma[...] = offsets, slopes
-    if dx is None:
-        return
-    count = math.prod(x.shape) // x.shape[axis]
-    by_dy = gamma * inverse
-    part = by_dy / count if training and count else np.zeros_like(by_dy)
-    factors = (cut.spread(v, x.dtype) for v in (by_dy, -part * inverse * slopes, -part * offsets))
-    _grad_input(
-        members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry
+    count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
+    factors = np.empty((3, cut.order.size), x.dtype)
+    _grad_factors(
+        sums, products, cut.periods, cut.pieces, cut.fold, _double(var), _double(gamma), float(epsilon), count,
+        cut.order, found, factors,
     )  # fmt: skip
+    dbeta[...], dgamma[...] = found
+    if dx is not None:
+        _grad_input(
+            members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry
+        )
 
 
 def _tasks(cut: Runs, work: int) -> tuple[int, int]:
     """Threads, and runs for them."""
     return team(cut.tasks, work), cut.tasks if work else 0
+
+
+def _double(a: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(a, np.float64)
 
 
 def _floor(x: np.ndarray, relu: bool) -> Any:
@@ -140,6 +140,56 @@ def _statistics(thread, first, last, x, shift, floor, sums, squares, periods, wi
             i += width
         fold_columns(total, sums[run * fold : (run + 1) * fold])
         fold_columns(total_2, squares[run * fold : (run + 1) * fold])
+
+
+@kernel
+def _reduce(partial, periods, pieces, fold, total):
+    """Sums per channel of the sums per run, in order."""
+    clear(total)
+    for run in range(partial.size // fold):
+        at = run // pieces % periods * fold
+        for j in range(fold):
+            total[at + j] += partial[run * fold + j]
+
+
+@callable_kernel
+def _moments(sums, squares, periods, pieces, fold, shift, count, mean, var):
+    """Mean and variance of each channel from the sums over its runs, relative to `shift`."""
+    _reduce(sums, periods, pieces, fold, mean)
+    _reduce(squares, periods, pieces, fold, var)
+    share = max(count, 1)
+    for c in range(mean.size):
+        offset = mean[c] / share
+        mean[c] = shift[c] + offset
+        var[c] = max(var[c] / share - offset * offset, 0.0)
+
+
+@callable_kernel
+def _coefficients(mean, var, gamma, beta, epsilon, order, coefficients):
+    """Mean, scale and beta as `_normalize` reads them."""
+    for i in range(order.size):
+        c = order[i]
+        coefficients[0, i] = mean[c]
+        coefficients[1, i] = gamma[c] / math.sqrt(var[c] + epsilon)
+        coefficients[2, i] = beta[c]
+
+
+@callable_kernel
+def _grad_factors(sums, products, periods, pieces, fold, var, gamma, epsilon, count, order, found, factors):
+    """dbeta and dgamma in `found`, and what `_grad_input` multiplies by; `count` 0 where the statistics are fixed."""
+    offsets, slopes = found[0], found[1]
+    _reduce(sums, periods, pieces, fold, offsets)
+    _reduce(products, periods, pieces, fold, slopes)
+    for c in range(var.size):
+        slopes[c] *= 1.0 / math.sqrt(var[c] + epsilon)
+    for i in range(order.size):
+        c = order[i]
+        inverse = 1.0 / math.sqrt(var[c] + epsilon)
+        by_dy = gamma[c] * inverse
+        part = by_dy / count if count > 0 else 0.0
+        factors[0, i] = by_dy
+        factors[1, i] = -part * inverse * slopes[c]
+        factors[2, i] = -part * offsets[c]
 
 
 @parallel_kernel

@@ -118,14 +118,13 @@ class Optimizer:
 
     def _change(self, changed: list[tuple[Tensor, State]], rate: float) -> None:
         """A step of weights that all have had the same number of steps."""
-        changes = [(w.data, state.arrays, w.grad) for w, state in changed]
-        if not isinstance(changes[0][0], np.ndarray) and self._is_fused():
+        changes = [(w.data, state.arrays, _in_order(w.grad)) for w, state in changed]
+        if self._is_fused():
             groups = [(w, *(state or (w,)), self._clipped(g)) for w, state, g in changes]
             name, numbers = self.rule(rate)
             updates.together(name, groups, **numbers)
         else:
             for w, state, g in changes:
-                g = np.asarray(g, order="C") if isinstance(w, np.ndarray) else g
                 self.step(w, self._clipped(g), rate, *state)
 
     def claim(self, owner: Any) -> None:
@@ -163,7 +162,7 @@ class Optimizer:
         getattr(updates, name)(w, *(state or (w,)), g, **numbers)
 
     def _is_fused(self) -> bool:
-        """Whether `rule` says it all: a GPU then changes all weights at once."""
+        """Whether `rule` says it all: all weights are then changed at once."""
         return type(self).step is Optimizer.step
 
     def _clipped(self, g: np.ndarray) -> np.ndarray:
@@ -313,3 +312,8 @@ def get(identifier: Any) -> Optimizer:
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         return arguments.result_of("optimizers.get", "identifier", identifier)
     return find("optimizer", identifier, KNOWN)()
+
+
+def _in_order(g: Any) -> Any:
+    """A gradient whose elements lie in order."""
+    return np.asarray(g, order="C") if isinstance(g, np.ndarray) else g

@@ -23,6 +23,7 @@ from .inference import fixed_weights
 from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
+from .passes import Passes
 from .stack import Stack
 
 
@@ -97,7 +98,7 @@ class Steps(Stack):
         if y_pred.ndim == 0 or y_pred.shape[:1] != y.shape[:1]:
             raise InvalidArgument(f"compute_loss got y {y.shape} for y_pred {y_pred.shape}; expected a row for each")
         loss = self.loss.tensor(y_pred, y.values)
-        return self._regularized(loss)
+        return _regularized(loss, self.trainable_weights)
 
     def _pair(self, data: Any) -> tuple[Tensor, Tensor]:
         """Samples and labels of one batch."""
@@ -135,15 +136,16 @@ class Steps(Stack):
 
     def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.passes.run(Tensor(x), True, without_last=folded)
+        passes = self.passes
+        folded, loss_function = self._folded(passes)
+        result = passes.run(Tensor(x), True, without_last=folded)
         weights = self.trainable_weights
         for w in weights:
             w.grad = None
         if self._is_overridden("compute_loss"):
             loss = self._own_loss(x, y, result, True)
         else:
-            loss = self._regularized(loss_function.tensor(result, y))
+            loss = _regularized(loss_function.tensor(result, y), weights)
         self._score(meter, y, result, folded)
         if weights:
             loss.backward()
@@ -160,19 +162,20 @@ class Steps(Stack):
 
     def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward; returns the loss, where it was computed."""
-        folded, loss_function = self._folded()
-        result = self.passes.run(Tensor(x), False, without_last=folded)
+        passes = self.passes
+        folded, loss_function = self._folded(passes)
+        result = passes.run(Tensor(x), False, without_last=folded)
         own = self._is_overridden("compute_loss")
         loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
         self._score(meter, y, result, folded)
         return loss.values
 
-    def _folded(self) -> tuple[bool, losses.Loss]:
+    def _folded(self, passes: Passes) -> tuple[bool, losses.Loss]:
         """Whether the loss is taken of what goes into the last activation, and that loss."""
         activation = self.loss.activation
         if self._is_overridden("compute_loss"):
             return False, self.loss
-        if activation is not None and activation == self.passes.last_activation:
+        if activation is not None and activation == passes.last_activation:
             return True, self.loss.on_logits()
         return False, self.loss
 
@@ -192,12 +195,6 @@ class Steps(Stack):
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise InvalidArgument(f"compute_loss returned {shown(loss)}; it must return a tensor of one element")
         return loss.sum() if loss.ndim else loss
-
-    def _regularized(self, loss: Tensor) -> Tensor:
-        for w in self.trainable_weights:
-            if w.regularizer is not None:
-                loss = F.add(loss, regularizers.penalty(w.regularizer, w))
-        return loss
 
     @contextmanager
     def _measuring(self, y: Any, penalty: float = 0.0) -> Iterator[Meter]:
@@ -264,6 +261,14 @@ class Steps(Stack):
         parts += [w.regularizer for w in self.trainable_weights]
         ours = [part is None or (getattr(part, "__module__", None) or "").split(".")[0] == "fastconv" for part in parts]
         return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
+
+
+def _regularized(loss: Tensor, weights: list[Parameter]) -> Tensor:
+    """A loss, and what the regularizers of weights add."""
+    for w in weights:
+        if w.regularizer is not None:
+            loss = F.add(loss, regularizers.penalty(w.regularizer, w))
+    return loss
 
 
 class Results:

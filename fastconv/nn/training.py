@@ -19,6 +19,7 @@ from .feeding import DeviceFeed, Feed
 from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
+from .stack import Shape
 from .steps import Logs, Results, Steps
 
 TRAIN_BATCH = 32
@@ -252,10 +253,10 @@ class Trainer(Steps):
         """Samples and labels, checked."""
         self._compiled()
         x = as_samples(x, self.input_shape, x_name)
-        self._ensure_built(x)
+        shape = self._ensure_built(x)
         if y is None:
             raise InvalidArgument(f"{y_name} is missing: pass the labels")
-        y = self.loss.prepare(y, self.output_shape or (), y_name)
+        y = self.loss.prepare(y, shape, y_name)
         check_lengths(x, y, x_name)
         return x, y
 
@@ -270,9 +271,13 @@ class Trainer(Steps):
             raise InvalidArgument("the model is not compiled; call compile(optimizer=..., loss=...) first")
         return self
 
-    def _ensure_built(self, x: np.ndarray) -> None:
-        if self.output_shape is None:
+    def _ensure_built(self, x: np.ndarray) -> Shape:
+        """Make the weights for such samples if there are none yet; returns the shape of a batch's result."""
+        shape = self.output_shape
+        if shape is None:
             self.build((None, *x.shape[1:]))
+            shape = self.output_shape
+        return shape or ()
 
 
 def _listed(owner: str, name: str, value: Any) -> list[Any]:

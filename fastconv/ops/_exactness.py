@@ -8,6 +8,10 @@ transform could leave the range of the dtype. See docs/decisions/0016-what-auto-
 from __future__ import annotations
 
 import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +32,34 @@ class Judged(NamedTuple):
 
 
 ZEROS = Judged(0, True)
+
+_local = threading.local()
+
+
+class Judgements:
+    """What is known of arrays that a convolution and its gradients share, as long as nobody writes to them."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, tuple[weakref.ref[np.ndarray], Judged]] = {}
+
+    def of(self, array: np.ndarray, key: Any, judge: Callable[..., Judged], *args: Any, **options: Any) -> Judged:
+        """The judgement under this key, made by ``judge(*args, **options)`` when it is asked for first."""
+        reference, found = self._found.get((id(array), key), (None, ZEROS))
+        if reference is None or reference() is not array:
+            found = judge(*args, **options)
+            self._found[id(array), key] = weakref.ref(array), found
+        return found
+
+
+@contextmanager
+def remembering(judgements: Judgements) -> Iterator[None]:
+    """Judge an array once, in this thread: the caller promises that none is written to."""
+    outer = getattr(_local, "judgements", None)
+    _local.judgements = judgements
+    try:
+        yield
+    finally:
+        _local.judgements = outer
 
 
 def suits(problem: ConvProblem, method: str, first: np.ndarray, second: np.ndarray | Judged) -> bool:
@@ -69,10 +101,18 @@ def _limits(problem: ConvProblem) -> tuple[int, int, int]:
 
 def judge_images(problem: ConvProblem, method: str, array: np.ndarray, *, dy: bool) -> Judged:
     """Judge x, or dy: image by image, in blocks of half a window, so that every window holds a block."""
+    known = getattr(_local, "judgements", None)
+    if known is None:
+        return _judge_images(problem, method, array, dy)
+    key = dy, method, _block(problem)
+    return known.of(array, key, _judge_images, problem, method, array, dy)  # type: ignore[no-any-return]
+
+
+def _judge_images(problem: ConvProblem, method: str, array: np.ndarray, dy: bool) -> Judged:
     if array.size == 0:
         return ZEROS
     if array.dtype.kind == "c":
-        return _both([judge_images(problem, method, part, dy=dy) for part in _parts(array)])
+        return _both([_judge_images(problem, method, part, dy) for part in _parts(array)])
     found = operator("levels")(problem, array, _block(problem), dy)
     lost = LOST[array.itemsize]
     even = found.largest - found.smallest <= lost  # the usual case, at a glance
@@ -89,8 +129,16 @@ def judge_images(problem: ConvProblem, method: str, array: np.ndarray, *, dy: bo
 
 def judge_filters(problem: ConvProblem, method: str, w: np.ndarray) -> Judged:
     """Judge the weights: the Fourier transforms of two filters of a group travel together."""
+    known = getattr(_local, "judgements", None)
+    if known is None:
+        return _judge_filters(problem, method, w)
+    key = problem.op if method == "fft" else None, method
+    return known.of(w, key, _judge_filters, problem, method, w)  # type: ignore[no-any-return]
+
+
+def _judge_filters(problem: ConvProblem, method: str, w: np.ndarray) -> Judged:
     if w.dtype.kind == "c":
-        return _both([judge_filters(problem, method, part) for part in _parts(w)])
+        return _both([_judge_filters(problem, method, part) for part in _parts(w)])
     exponent, even = operator("largest")(w), True
     inner = problem.C // problem.groups
     if method == "fft" and problem.op == "conv" and problem.groups < problem.O:

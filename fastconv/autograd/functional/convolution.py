@@ -9,6 +9,7 @@ import numpy as np
 
 from ... import ops
 from ...ops import elementwise
+from ...ops._exactness import Judgements, remembering
 from ...spec import LAYOUTS, conv_problem, parse_layout, transposed_problem
 from ._defined import Pair, of_ranks
 
@@ -25,20 +26,24 @@ def _forward(name: str) -> Callable[..., Any]:
     def forward(
         x: Any, w: Any, b: Any = None, *, activation: str | None = None, method: str = "auto", **geometry: Any
     ) -> Any:
-        y = getattr(ops, name)(x, w, b, activation=activation, method=method, **geometry)
-        return y, (x, w, y if activation else None, activation, geometry, method)
+        judgements = Judgements()
+        with remembering(judgements):
+            y = getattr(ops, name)(x, w, b, activation=activation, method=method, **geometry)
+        return y, (x, w, y if activation else None, activation, geometry, method, judgements)
 
     return forward
 
 
 def _convolution(name: str, rank: int) -> Pair:
     def vjp(
-        dy: Any, needs: Any, x: Any, w: Any, y: Any, activation: Any, geometry: dict[str, Any], method: str
-    ) -> tuple[Any, ...]:
+        dy: Any, needs: Any, x: Any, w: Any, y: Any, activation: Any, geometry: dict[str, Any], method: str,
+        judgements: Judgements,
+    ) -> tuple[Any, ...]:  # fmt: skip
         dz, db = _through_activation(dy, y, activation, geometry.get("layout"), rank, needs)
         geometry = {**geometry, "method": method}
-        dx = getattr(ops, f"{name}_input_grad")(dz, w, x.shape, **geometry) if needs[0] else None
-        dw = getattr(ops, f"{name}_weight_grad")(x, dz, w.shape, **geometry) if needs[1] else None
+        with remembering(judgements):
+            dx = getattr(ops, f"{name}_input_grad")(dz, w, x.shape, **geometry) if needs[0] else None
+            dw = getattr(ops, f"{name}_weight_grad")(x, dz, w.shape, **geometry) if needs[1] else None
         return (dx, dw, db)[: len(needs)]
 
     return _forward(name), vjp
@@ -46,8 +51,9 @@ def _convolution(name: str, rank: int) -> Pair:
 
 def _transposed(name: str, rank: int) -> Pair:
     def vjp(
-        dy: Any, needs: Any, x: Any, w: Any, y: Any, activation: Any, geometry: dict[str, Any], method: str
-    ) -> tuple[Any, ...]:
+        dy: Any, needs: Any, x: Any, w: Any, y: Any, activation: Any, geometry: dict[str, Any], method: str,
+        judgements: Judgements,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """The operation is the input gradient of a convolution: its own gradients are that convolution's other two."""
         dz, db = _through_activation(dy, y, activation, geometry.get("layout"), rank, needs)
         problem = transposed_problem(x.shape, w.shape, rank=rank, **geometry)
