@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import nn
+from fastconv import dispatch, nn
+from fastconv.autograd import Tensor, undisturbed
+from fastconv.autograd import functional as F
 from fastconv.cpu import magnitude, winograd
 from fastconv.cpu.winograd import forward, forward_cut, grad_cut, weight_grad
+from fastconv.ops import _exactness as exactness
 from fastconv.ops._exactness import LOST, Judged, in_range, suits
+from fastconv.problem import CONVOLUTIONS
 from fastconv.spec import conv_problem
 
 FILL = {"float32": 9.96921e36, "float64": 1e306}  # netCDF's fill value; a number beyond any transform
@@ -363,3 +367,31 @@ def matrix(role, m):
                 values = part.compute(Numbers(), {i: float(i == j) for i in part.inputs})
                 found[list(part.outputs), j] = values
     return found
+
+
+def test_a_convolution_and_its_gradients_judge_an_array_once(rng, monkeypatch):
+    asked = []
+
+    def levels(problem, array, block, dy):
+        asked.append(array)
+        return magnitude.levels(problem, array, block, dy)
+
+    monkeypatch.setattr(exactness, "operator", lambda op: levels if op == "levels" else dispatch.operator(op))
+    x = Tensor(rng.standard_normal((4, 64, 32, 32)).astype("f4"), requires_grad=True)
+    w = Tensor(rng.standard_normal((64, 64, 3, 3)).astype("f4"), requires_grad=True)
+    for op in CONVOLUTIONS:
+        assert fc.choose_method(x.shape, w.shape, op=op, padding=1) == "winograd"
+    with undisturbed():
+        F.conv2d(x, w, padding=1).sum().backward()
+    assert len(asked) == 2  # x and the gradient to the result
+
+
+def test_judgements_are_of_the_array_that_is_there():
+    judgements, judged = exactness.Judgements(), []
+    judge = lambda array: judged.append(array) or Judged(int(array[0]), True)  # noqa: E731
+    a, b = np.array([1.0]), np.array([2.0])
+    assert [judgements.of(v, "x", judge, v).exponent for v in (a, b, a)] == [1, 2, 1]
+    assert len(judged) == 2
+    reference, _ = judgements._found.pop((id(b), "x"))
+    judgements._found[id(a), "x"] = reference, Judged(2, True)  # as if b had lain where a lies now
+    assert judgements.of(a, "x", judge, a).exponent == 1

@@ -30,7 +30,9 @@ def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     x, y, w = N * C * math.prod(size), N * problem.O * math.prod(out), problem.O * inner * taps
     columns, width = (inner, max(1, size[2] // stride[2])) if op == "conv_input_grad" else (outer, out[2])
     vectors = -(-columns // host().lanes(itemsize))
-    rows = inner if op == "conv_weight_grad" else math.prod(out) if unfold else width
+    rows = math.prod(out) if unfold else width
+    if op == "conv_weight_grad":  # of a tile: the channels of taps that lie side by side
+        rows = inner * (problem.kernel[2] if problem.dilation[2] == 1 and not unfold else 1)
     idle = vectors * host().lanes(itemsize) / columns * max(1.0, IN_FLIGHT / (_tile(rows) * min(TILE_VECTORS, vectors)))
     operations = 2 * y * inner * taps
     source = y if op == "conv_input_grad" else x

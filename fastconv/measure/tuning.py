@@ -133,6 +133,12 @@ def calibration() -> list[Problem]:
         conv("weight_grad", 1, 32, 32, 64, 9, padding=4),
         conv("weight_grad", 1, 64, 64, 56, 3, padding=1, groups=64),
         conv("weight_grad", 2, 64, 64, 28, 3, stride=2, padding=1),
+        conv("weight_grad", 16, 20, 50, 12, 5),
+        conv("weight_grad", 16, 1, 20, 28, 5),
+        conv("weight_grad", 8, 1, 16, 64, 7, padding=3, layout="NCHW"),
+        conv("weight_grad", 4, 3, 32, 64, 7, padding=3),
+        conv("weight_grad", 4, 64, 64, 28, 5, padding=2),
+        conv("weight_grad", 4, 2, 4, 64, 9, padding=4),
     ]
     return forward + backward
 

@@ -13,6 +13,7 @@ from ...threads import team
 from ..work import Work
 from .lanes import OutputRow, serves
 
+GRADIENT = 2  # times as long as counted: the sums of a weight gradient are tiles of few rows, set up often
 SETUP = 80  # cycles of a tile besides its multiply-adds, one vector's worth each: sums set up and stored
 
 
@@ -43,6 +44,7 @@ def planar_work(problem: ConvProblem) -> Work | None:
     extra = members * block * (2 if staged else 1) + (0 if prepared else itemsize * O * inner * taps)
     if op == "conv_weight_grad":
         extra += 16 * itemsize * O * taps * lanes
+        operations *= GRADIENT
     return Work(
         tile=operations * idle * (1 + SETUP / (FILTER_ROWS * filter_vectors() * terms)),
         vector=0.0,
