@@ -1,18 +1,22 @@
-"""How many threads are of use here: the processors this process may run on, what its container grants, cores.
+"""What the system tells of its processors: how many threads are of use here, and how large the last cache is.
 
-A kernel of multiply-adds fills a core's units from one thread, so two hardware threads of a core count once. Linux
-says all of it in files; elsewhere every logical processor counts.
+A kernel of multiply-adds fills a core's units from one thread, so two hardware threads of a core count once, and the
+affinity mask and what the container grants are the limit. Linux says all of it in files; elsewhere every logical
+processor counts, and nothing is known of caches.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
 CPUS = "sys/devices/system/cpu"
 GROUPS = "sys/fs/cgroup"
+SIZE = re.compile(r"\d+[KMG]")  # of a cache
+UNITS = {"K": 10, "M": 20, "G": 30}
 V1_FOLDERS = ("cpu", "cpu,cpuacct", "cpuacct,cpu")  # where version 1's processor group is mounted
 
 
@@ -57,6 +61,18 @@ def quota(root: Path = Path("/")) -> float | None:
         elif "cpu" in controllers.split(","):
             limits += [_v1(folder) for name in V1_FOLDERS for folder in _upwards(root / GROUPS / name, path)]
     return min((limit for limit in limits if limit), default=None)
+
+
+@lru_cache(maxsize=1)
+def last_cache() -> int | None:
+    """Bytes of the cache that is nearest to memory; None where the system does not tell. Read once."""
+    return largest_cache()
+
+
+def largest_cache(root: Path = Path("/")) -> int | None:
+    """Bytes of the largest cache of one of the processors."""
+    found = (_text(path) for path in (root / CPUS).glob("cpu[0-9]*/cache/index*/size"))
+    return max((int(text[:-1]) << UNITS[text[-1]] for text in found if SIZE.fullmatch(text)), default=None)
 
 
 def _upwards(mounted: Path, path: str) -> list[Path]:

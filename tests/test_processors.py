@@ -76,6 +76,21 @@ def test_the_lesser_of_quota_and_cores(tmp_path):
     assert count(machine(tmp_path, PAIRS, V2, cpu_dot_max="200000 100000")) == 2
 
 
+@pytest.mark.parametrize(
+    "sizes, expected",
+    [
+        (["32K", "32K", "1024K", "32768K"], 32 << 20),
+        (["48K", "2M"], 2 << 20),
+        (["nonsense", ""], None),
+        ([], None),
+    ],
+)
+def test_the_last_cache(tmp_path, sizes, expected):
+    for number, text in enumerate(sizes):
+        write(tmp_path / f"sys/devices/system/cpu/cpu{number % 2}/cache/index{number}/size", text)
+    assert processors.largest_cache(tmp_path) == expected
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity mask")
 def test_affinity_of_this_process():
     assert threads_of("import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})") == 1

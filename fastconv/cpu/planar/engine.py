@@ -21,6 +21,7 @@ import numpy as np
 
 from ...kept import kept
 from ...memory import scratch
+from ...processors import last_cache
 from ...simd.depth_sweep import depth_address
 from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
@@ -31,7 +32,8 @@ from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
-STREAM_BYTES = 16 << 20  # of x and y: so much is not kept by caches that others share, so y is written past them
+# Of x and y: so much is not kept by the last cache, which others share, so y is written past it.
+STREAM_BYTES = (last_cache() or 32 << 20) // 2
 
 
 @dataclass(frozen=True, eq=False)
