@@ -18,7 +18,10 @@ from typing import Any
 from .config import cache_dir
 from .cpu.work import Rate
 from .files import json_text, write_text, writing
+from .processors import usable
 
+#: Raised whenever a method counts its work otherwise: rates that were measured before do not fit any more.
+COUNTED = 2
 Rates = Mapping[tuple[str, str], Rate]  # (kind of operation, engine)
 
 
@@ -29,18 +32,20 @@ def tuned() -> Rates:
 
 
 def tuned_file() -> Path:
-    """Where measured rates are kept: one file for each kind of vector unit, since a cache folder may be shared."""
+    """Where measured rates are kept: one file for each processor and number of cores; a cache folder may be shared."""
     from .simd.host import host
 
     unit = host()
-    return cache_dir() / f"rates-{unit.cpu}-{unit.isa}.json"
+    return cache_dir() / f"rates-{unit.cpu}-{unit.isa}-{usable()}.json"
 
 
 def load(path: Path) -> dict[tuple[str, str], Rate]:
-    """The rates of a file; none where it is absent or is not what `save` writes."""
+    """The rates of a file; none where it is absent, of other counts, or not what `save` writes."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["rates"]
-        rates = {(kind, engine): Rate(*map(float, numbers)) for kind, engine, numbers in stored}
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["counted"] != COUNTED:
+            return {}
+        rates = {(kind, engine): Rate(*map(float, numbers)) for kind, engine, numbers in stored["rates"]}
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}
     sound = all(number >= 0 and math.isfinite(number) for rate in rates.values() for number in rate)
@@ -58,5 +63,5 @@ def save(rates: Rates, path: Path, facts: Mapping[str, Any]) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     stored = [[kind, engine, list(numbers)] for (kind, engine), numbers in sorted(rates.items())]
-    write_text(path, json_text({**facts, "rates": stored}))
+    write_text(path, json_text({**facts, "counted": COUNTED, "rates": stored}))
     tuned.cache_clear()

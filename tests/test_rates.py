@@ -76,20 +76,31 @@ def test_rates_are_kept_and_found(own_cache):
     assert [path.name for path in own_cache.iterdir()] == [rates.tuned_file().name]
 
 
-NUMBERS = '{"rates": [["conv", "fft", [1, 1, 1, 1, 1, %s]]]}'
+STORED = f'{{"counted": {rates.COUNTED}, "rates": %s}}'
+NUMBERS = STORED % '[["conv", "fft", [1, 1, 1, 1, 1, %s]]]'
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "[]", '{"rates": 3}', '{"rates": [["conv", "fft", ["x"]]]}', '{"other": 1}', "[" * 100_000,
-        '{"rates": [[["conv"], "fft", [1, 1, 1, 1, 1, 1]]]}',
+        "", "{", "[]", STORED % 3, STORED % '[["conv", "fft", ["x"]]]', '{"other": 1}', "[" * 100_000,
+        STORED % '[[["conv"], "fft", [1, 1, 1, 1, 1, 1]]]', STORED % "{}", '{"counted": [], "rates": []}',
         *(NUMBERS % number for number in ("NaN", "Infinity", "-1", "1" + "0" * 400, "null")),
     ],
     ids=lambda text: text[:60],
 )  # fmt: skip
 def test_a_broken_file_means_default_rates(own_cache, text):
     rates.tuned_file().write_text(text)
+    assert rates.tuned() == {}
+
+
+def test_rates_of_other_counts_are_not_used(own_cache):
+    rates.tuned_file().write_text(NUMBERS % 1)
+    assert rates.tuned() == {("conv", "fft"): Rate(1, 1, 1, 1, 1, 1)}
+    rates.tuned_file().write_text(
+        (NUMBERS % 1).replace(f'"counted": {rates.COUNTED}', f'"counted": {rates.COUNTED - 1}')
+    )
+    rates.tuned.cache_clear()
     assert rates.tuned() == {}
 
 
