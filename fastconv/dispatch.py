@@ -6,6 +6,7 @@ A method is one module and one row. The module owns what is the method's own, un
 * the operators, each named as its operation: ``conv(problem, x, w, b, y, activation=...)``, ``conv_input_grad(problem,
   dy, w, dx)``, ``conv_weight_grad(problem, x, dy, dw)``, ``max_pool(problem, x, y, indices)``, ...;
 * ``prepare(problem, w)``: the weights as ``conv`` takes them where ``problem.prepared``;
+* ``bind(problem, dtype, divisor)`` of the CPU's pools: what runs on flat arrays, and what that takes besides;
 * ``describe(problem)``, if there is one, names the kernel that serves and what it is for;
 * ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose.
 
