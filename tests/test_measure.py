@@ -577,3 +577,12 @@ def test_environment_is_json():
 
 def test_problems_are_values():
     assert Problem("conv", parse_problem("n1c2w9_o3k3").spec) == parse_problem("n1c2w9_o3k3")
+
+
+def test_interleave_times_a_long_call_once(monkeypatch):
+    monkeypatch.setattr(timing, "LONG", 0.01)
+    called = []
+    times = measure.interleave({"long": lambda: called.append(time.sleep(0.02)), "short": lambda: None}, seconds=0.005)
+    assert len(times["long"].samples) == len(called) == 1
+    assert len(times["short"].samples) > 1
+    assert len(measure.interleave({"long": lambda: time.sleep(0.02)}, seconds=0.005)["long"].samples) == 1

@@ -23,6 +23,7 @@ from .load import busy_seconds
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
 IN_A_ROW = 3
+LONG = 2.0  # seconds
 SETTLE = 0.02  # seconds that each of several is called for before it is timed
 TRIES = 3
 QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
@@ -67,7 +68,8 @@ def interleave(
 ) -> dict[Name, Timing]:
     """Time each call in turn for about `seconds` in all, and for at least `rounds` turns.
 
-    Before it is timed each is called for `settle` seconds, once if there is no other that could still be at work.
+    Before it is timed each is called for `settle` seconds, once if there is no other that could still be at work. A
+    call that takes longer than `seconds`, and than `LONG`, is timed once: nothing before it weighs much.
 
     Examples
     --------
@@ -80,12 +82,16 @@ def interleave(
     if not isinstance(calls, Mapping) or not all(map(callable, calls.values())):
         raise InvalidArgument(f"calls is {shown(calls)}; expected functions without arguments by name, in a dict")
     samples: dict[Name, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
+    for name, call in calls.items():
+        before = time.perf_counter()
         call()
+        if (taken := time.perf_counter() - before) > max(seconds, LONG):
+            samples[name].append(taken)
+    quick = {name: call for name, call in calls.items() if not samples[name]}
     started = time.perf_counter()
     turn = 0
-    while turn < rounds or time.perf_counter() - started < seconds:
-        for name, call in calls.items():
+    while quick and (turn < rounds or time.perf_counter() - started < seconds):
+        for name, call in quick.items():
             _warm(call, settle if len(calls) > 1 else 0.0)
             for _ in range(IN_A_ROW):
                 before = time.perf_counter()

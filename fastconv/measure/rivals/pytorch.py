@@ -12,6 +12,8 @@ from ..oracle import Arrays
 from ..problems import Problem
 from .base import Candidate, channels_first, from_channels_first, plain_convolution, window
 
+MOST_ALONE = 5e10  # operations of a single channel's convolution that are worth waiting for
+
 
 def torch_ways(problem: Problem, arrays: Arrays, threads: int) -> list[Candidate] | str:
     spec = problem.spec
@@ -19,6 +21,8 @@ def torch_ways(problem: Problem, arrays: Arrays, threads: int) -> list[Candidate
         return "padding differs between the two sides"
     if isinstance(spec, ConvProblem) and spec.padding_mode != "zeros":
         return f"no padding mode {spec.padding_mode} in its functional interface"
+    if isinstance(spec, ConvProblem) and spec.C == spec.O == 1 and spec.flops > MOST_ALONE:
+        return "a call takes minutes: with one channel there is nothing to keep its units busy"
     import torch
 
     torch.set_num_threads(threads)
