@@ -66,12 +66,12 @@ def quota(root: Path = Path("/")) -> float | None:
 @lru_cache(maxsize=1)
 def last_cache() -> int | None:
     """Bytes of the cache that is nearest to memory; None where the system does not tell. Read once."""
-    return largest_cache()
+    return largest_cache(min(allowed()))
 
 
-def largest_cache(root: Path = Path("/")) -> int | None:
-    """Bytes of the largest cache of one of the processors."""
-    found = (_text(path) for path in (root / CPUS).glob("cpu[0-9]*/cache/index*/size"))
+def largest_cache(number: int, root: Path = Path("/")) -> int | None:
+    """Bytes of the largest cache of a logical processor."""
+    found = (_text(path) for path in (root / CPUS / f"cpu{number}" / "cache").glob("index*/size"))
     return max((int(text[:-1]) << UNITS[text[-1]] for text in found if SIZE.fullmatch(text)), default=None)
 
 

@@ -87,8 +87,9 @@ def test_the_lesser_of_quota_and_cores(tmp_path):
 )
 def test_the_last_cache(tmp_path, sizes, expected):
     for number, text in enumerate(sizes):
-        write(tmp_path / f"sys/devices/system/cpu/cpu{number % 2}/cache/index{number}/size", text)
-    assert processors.largest_cache(tmp_path) == expected
+        write(tmp_path / f"sys/devices/system/cpu/cpu3/cache/index{number}/size", text)
+    write(tmp_path / "sys/devices/system/cpu/cpu0/cache/index3/size", "64M")  # of a processor elsewhere
+    assert processors.largest_cache(3, tmp_path) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity mask")

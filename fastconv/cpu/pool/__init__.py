@@ -128,7 +128,7 @@ def bind(problem: PoolProblem, dtype: np.dtype, divisor: float | None = None) ->
 def way_of(problem: PoolProblem, code: int, dtype: np.dtype) -> Way:
     """Which kernel reduces windows of x's dtype to one number each."""
     if side_by_side(problem) > 1:
-        return channels_last.way(problem, code)
+        return channels_last.REDUCE
     along = problem.axes[2].spacing()
     if along is None or along.kernel > _WIDE:
         return channels_first.BY_REGIONS

@@ -6,7 +6,6 @@ are columns). Most windows of a row are alike: they form one run, and only those
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from .kinds import (
     Planes,
     Rows,
     Way,
-    is_exact,
     lifted,
     planes_of,
     rows_of,
@@ -40,40 +38,15 @@ def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) ->
     return rows_of(problem), tables_of(problem), planes_of(problem), code, divisor
 
 
-def run(
-    reduce: Any, x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, code: int, divisor: float
-) -> None:
+def run(x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, code: int, divisor: float) -> None:
     """Write one number per window and channel to y."""
     members, tasks, block = rows.shared_blocks()
-    reduce(members, tasks, x, y, tables, planes, block, code, divisor)
-
-
-def way(problem: PoolProblem, code: int) -> Way:
-    """The kernel for a kind of reduction."""
-    return LARGEST if code == MAX else EXACT if is_exact(problem, code) else MEAN
+    reduce_last(members, tasks, x, y, tables, planes, block, code, divisor)
 
 
 @parallel_kernel
-def largest_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
-    """Maxima; tasks are output rows times blocks of `block` channels. One kernel for all kinds would compile slowly."""
-    _each_row(_largest_of_run, first, last, x, y, tables, planes, block, code, divisor)
-
-
-@parallel_kernel
-def mean_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
-    """Means of few elements, summed in x's dtype."""
-    _each_row(_mean_of_run, first, last, x, y, tables, planes, block, code, divisor)
-
-
-@parallel_kernel
-def exact_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
-    """Means and norms that are summed in float64, but for means of windows that the border leaves few elements."""
-    _each_row(_exact_of_run, first, last, x, y, tables, planes, block, code, divisor)
-
-
-@inlined
-def _each_row(reduce_run, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
-    """Output rows in blocks of channels, run by run of windows that are alike."""
+def reduce_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
+    """Tasks are output rows times blocks of `block` channels."""
     p = fields(Planes, planes)
     C, OD, OH, OW = p.C, p.OD, p.OH, p.OW
     td, th, tw = tables
@@ -91,25 +64,16 @@ def _each_row(reduce_run, first, last, x, y, tables, planes, block, code, diviso
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             share = share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor)
             at, o = (corner + tw[ow, 0]) * C, (row * OW + ow) * C
-            reduce_run(px, py, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
+            _reduce_run(px, py, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
             ow += pixels
 
 
 @kernel
-def _largest_of_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
-    """A row of windows `stride` apart."""
-    _each_pixel(_largest, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
-
-
-@kernel
-def _mean_of_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
-    _each_pixel(_mean, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
-
-
-@kernel
-def _exact_of_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
-    """What is done to a window is chosen here, outside the loops."""
-    if code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
+def _reduce_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """A row of windows `stride` apart; what is done to a window is chosen here, outside the loops."""
+    if code == MAX:
+        _each_pixel(_largest, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+    elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
         _each_pixel(_mean, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
     else:
         _each_pixel(_exact, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
@@ -185,7 +149,4 @@ def _quotient(total, share):  # type: ignore[no-untyped-def]
     return divide(total, spread(share.divisor, total))
 
 
-LARGEST, MEAN, EXACT = (
-    Way(reduce, prepare, partial(run, reduce), "lanes are channels, windows one after the other")
-    for reduce in (largest_last, mean_last, exact_last)
-)
+REDUCE = Way(reduce_last, prepare, run, "lanes are channels, windows one after the other")
