@@ -56,19 +56,15 @@ def compute(
     activation: Any = None,
 ) -> None:  # fmt: skip
     """A convolution or a gradient, from checked arrays to `result`; complex ones by their parts."""
-    bound = bind(problem, method, operands).suited(first, second)
+    bound = bind(problem, method, operands.device).suited(first, second)
     if is_complex(operands):
         by_parts(bound.run, (first, second), result, b, activation)
     else:
         bound.run(first, second, b, result, activation)
 
 
-def bind(problem: ConvProblem, method: str, operands: Operands) -> Bound:
-    """The method that serves a problem."""
-    return _checked(problem, method, operands.device)
-
-
-def _checked(problem: ConvProblem, method: Any, device: str) -> Bound:
+def bind(problem: ConvProblem, method: Any, device: str) -> Bound:
+    """The method that serves a problem on a device."""
     if type(method) is not str:
         dispatch.check_method(method)  # what cannot be looked up is no method
     return _bind(problem, method, device)
@@ -103,7 +99,7 @@ def _find(
         op, x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype
     )
     check_activation(activation, dtype)
-    return _checked(problem, method, "cpu")
+    return bind(problem, method, "cpu")
 
 
 _known = dispatch.remembered(_find)

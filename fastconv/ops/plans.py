@@ -41,12 +41,12 @@ class ConvPlan:
         self.dtype = operands.result
         self._problem, self._operands, self._activation = problem, operands, activation
         self._w, self._b = w.copy(), None if b is None else b.copy()
-        self._bound = bind(problem, method, operands)
+        self._bound = bind(problem, method, operands.device)
         self._filters = None  # what is known of the weights, where "auto" has to look at the data
         if self._bound.guarded:
             self._filters = judge_filters(problem, self.method, self._w)
             if not (self._filters.even and in_range(problem, self._filters, ZEROS)):
-                self._bound, self._filters = bind(problem, "direct", operands), None
+                self._bound, self._filters = bind(problem, "direct", operands.device), None
         self._ready = self._bound.prepare(self._w)
         self._safe: tuple[Bound, Any] | None = None
 
@@ -102,7 +102,7 @@ class ConvPlan:
     def _direct(self) -> tuple[Bound, Any]:
         """What serves input that is not for a transform, under "auto": made when the first such input comes."""
         if self._safe is None:
-            bound = bind(self._problem, "direct", self._operands)
+            bound = bind(self._problem, "direct", self._operands.device)
             self._safe = bound, bound.prepare(self._w)
         return self._safe
 
