@@ -136,6 +136,13 @@ CASES = {
             lambda x, g, b: F.batch_norm(x, g, b, running=(normal(3), positive(3)), training=False, relu=True),
             (away_from_zero(6, 3), positive(3), normal(3)),
         ),
+        *(
+            (
+                lambda x, g, b, held, relu=relu: F.batch_norm(F.add(x, held.detach()), g, b, held, relu=relu),
+                (away_from_zero(6, 3), positive(3), normal(3), 0.1 * probabilities(3)),
+            )
+            for relu in (False, True)
+        ),
     ],
     "softmax_cross_entropy": [
         (lambda z: F.softmax_cross_entropy(z, target=labels()), (normal(3, 4),)),

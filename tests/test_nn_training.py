@@ -158,6 +158,29 @@ def test_fused_steps_compute_what_the_layers_do(images):
     np.testing.assert_allclose(model.predict(x), maps["activation_1"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("data_format, axis", [("channels_last", -1), ("channels_first", 1), ("channels_last", 2)])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_the_gradient_of_a_bias_comes_out_of_the_normalisation_behind_it(data_format, axis, relu, use_bias, rng):
+    """As if layers stood apart, along the layer's own channels or another axis."""
+    x, y = rng.standard_normal((8, 4, 5, 4)).astype(np.float32), rng.integers(0, 3, 8)
+    trained = []
+    for apart in (False, True):
+        kinds = [lambda: L.Activation("relu")] if relu else []
+        if apart:  # a layer of the user's, which no pass takes in
+            kinds.append(type("Same", (L.Layer,), {"call": lambda self, x, training=False: x}))
+        kinds.append(lambda: L.BatchNormalization(axis=axis))
+        linear = [L.Conv2D(5, 3, padding="same", data_format=data_format, use_bias=use_bias), L.Dense(6)]
+        layers = [part for layer in linear for part in (layer, *(kind() for kind in kinds))]
+        model = keras.Sequential([L.Input((4, 5, 4)), *layers, L.Flatten(), L.Dense(3, "softmax")], seed=1)
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        trained.append(model.get_weights())
+    for a, b in zip(*trained, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_training_step_against_torch(images):
     torch = pytest.importorskip("torch")
     x, labels = images

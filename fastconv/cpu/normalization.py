@@ -15,7 +15,7 @@ import numpy as np
 from ..simd.jit import callable_kernel, kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
-from .runs import Runs, bounds, clear, cut_runs, fold_columns
+from .runs import Runs, add_columns, bounds, clear, cut_runs, fold_columns
 
 
 def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
@@ -65,9 +65,10 @@ def batch_norm_training(
 
 def batch_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
-    dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool,
+    dgamma: np.ndarray, dbeta: np.ndarray, dbias: np.ndarray | None = None, *, axis: int, epsilon: float, relu: bool,
+    training: bool,
 ) -> None:  # fmt: skip
-    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
+    """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x."""
     cut = cut_runs(x.shape, axis)
     members, tasks = _tasks(cut, 4 * x.size)
     floor, sums, products = _floor(x, relu), *np.zeros((2, cut.tasks * cut.fold))
@@ -82,9 +83,14 @@ def batch_norm_grad(
     )  # fmt: skip
     dbeta[...], dgamma[...] = found
     if dx is not None:
+        fold = 0 if dbias is None else cut.fold
+        partial = np.zeros(cut.tasks * fold)
         _grad_input(
-            members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry
-        )
+            members, tasks, *flat, dx.reshape(-1), center, *factors, floor, partial, cut.periods, cut.width, fold,
+            *cut.geometry,
+        )  # fmt: skip
+        if dbias is not None:
+            dbias[...] = cut.reduce(partial)
 
 
 def _tasks(cut: Runs, work: int) -> tuple[int, int]:
@@ -241,10 +247,14 @@ def _grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods,
 
 @parallel_kernel
 def _grad_input(
-    thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, periods, width, plane, length, pieces
-):
-    """dx = by_dy*dy + by_x*(x - mean) + constant, and 0 where the relu before the normalisation cut x off."""
-    zero = x.dtype.type(0)
+    thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, partial, periods, width, fold, plane, length,
+    pieces,
+):  # fmt: skip
+    """dx = by_dy*dy + by_x*(x - mean) + constant, and 0 where the relu before the normalisation cut x off.
+
+    Unless `fold` is 0, also the sums of dx over each run, while it is in the cache.
+    """
+    zero, total = x.dtype.type(0), np.empty(width, np.float64)
     for run in range(first, last):
         start, stop = bounds(run, plane, length, pieces)
         period = run // pieces % periods * width
@@ -255,3 +265,5 @@ def _grad_input(
             for j in range(a.size):
                 value = u[j] * d[j] + v[j] * (clip(a[j], floor) - m[j]) + c[j]
                 g[j] = zero if a[j] <= floor else value
+        if fold > 0:
+            add_columns(dx[start:stop], total, partial[run * fold : (run + 1) * fold])

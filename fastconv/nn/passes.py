@@ -2,6 +2,7 @@
 
 * a convolution or dense layer followed by relu: the relu is fused into the store;
 * relu followed by batch normalisation: the normalisation takes relu(x), both ways;
+* batch normalisation behind one of these layers: its gradient sums that of the layer's bias;
 * the last activation, where the loss can be taken of what goes into it (softmax with cross-entropy): left out in
   training.
 
@@ -40,11 +41,14 @@ class Passes:
     steps : list of callables (x, training)
     last_activation : str or None
         Name of the activation that ends the stack, if one does that training may leave out.
+    ours : bool
+        Whether all layers and activations are fastconv's own.
     """
 
     def __init__(self, layers: Sequence[Layer], generator: Callable[[], np.random.Generator]) -> None:
         self._made_of = [_outlines(layer) for layer in layers]
         self._generator = generator
+        self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in layers)
         parts = _parts(layers)
         self.last_activation = _name(parts[-1]) if parts else None
         self.steps: list[Step] = []
@@ -52,12 +56,18 @@ class Passes:
         while i < len(parts):
             part: Any = parts[i]
             following: Any = parts[i + 1] if i + 1 < len(parts) else None
-            after = parts[i + 2] if i + 2 < len(parts) else None
-            if _is_relu(part) and _is_plain(following, BatchNormalization):
-                self.steps.append(_relu_normalize(following))
+            after: Any = parts[i + 2] if i + 2 < len(parts) else None
+            if isinstance(part, _Linear) and _is_plain(following, BatchNormalization):
+                self.steps.append(_linear_normalize(part.layer, following, False))
                 i += 2
-            elif isinstance(part, _Linear) and _is_relu(following) and not _is_plain(after, BatchNormalization):
+            elif isinstance(part, _Linear) and _is_relu(following) and _is_plain(after, BatchNormalization):
+                self.steps.append(_linear_normalize(part.layer, after, True))
+                i += 3
+            elif isinstance(part, _Linear) and _is_relu(following):
                 self.steps.append(_linear(part.layer, "relu"))
+                i += 2
+            elif _is_relu(part) and _is_plain(following, BatchNormalization):
+                self.steps.append(_relu_normalize(following))
                 i += 2
             else:
                 self.steps.append(_single(part))
@@ -85,6 +95,11 @@ class Passes:
             ):
                 return False
         return True
+
+
+def is_ours(part: Any) -> bool:
+    """Whether a part of a model is fastconv's own code; none is."""
+    return part is None or (getattr(part, "__module__", None) or "").partition(".")[0] == "fastconv"
 
 
 class _Linear:
@@ -144,3 +159,13 @@ def _linear(layer: Any, activation: str | None) -> Step:
 
 def _relu_normalize(layer: BatchNormalization) -> Step:
     return lambda x, training: layer.normalize(x, training, relu=True)
+
+
+def _linear_normalize(linear: Any, layer: BatchNormalization, relu: bool) -> Step:
+    def step(x: Tensor, training: bool) -> Tensor:
+        axis = -1 if getattr(linear, "channels_last", True) else 1
+        fused = (layer.axis - axis) % x.ndim == 0
+        x = linear.linear(x, None, bias_grad=not fused)
+        return layer.normalize(x, training, relu, *(linear.biases() if fused else ()))
+
+    return step

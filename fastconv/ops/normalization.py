@@ -96,21 +96,23 @@ def batch_norm_grad(
     relu: bool = False,
     training: bool = True,
     input_grad: bool = True,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    bias_grad: bool = False,
+) -> tuple[np.ndarray | None, ...]:
     """Gradients (dx, dgamma, dbeta) of `batch_norm`; in training, mean and variance depend on x (Ioffe & Szegedy 2015).
 
     With s = 1/sqrt(var + epsilon), M elements per channel and both sums per channel:
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
+    With `bias_grad` also dx summed per channel, in the same pass: the gradient to a bias that x holds.
     """
     call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, x, mean, var, gamma)
     dy, x = call.arrays[:2]
     _check_elements(call, x)
-    dx = call.empty(x.shape) if input_grad else None
-    dgamma, dbeta = (call.empty((x.shape[axis],)) for _ in range(2))
+    dx = call.empty(x.shape) if input_grad or bias_grad else None
+    sums = [call.empty((x.shape[axis],)) for _ in range(3 if bias_grad else 2)]
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
-    operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, dgamma, dbeta, **numbers)
-    return None if dx is None else call.finish(dx), call.finish(dgamma), call.finish(dbeta)
+    operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, *sums, **numbers)
+    return None if dx is None else call.finish(dx), *map(call.finish, sums)
 
 
 def _check_elements(call: Floats, x: Any) -> None:

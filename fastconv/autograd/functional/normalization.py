@@ -16,6 +16,7 @@ def batch_norm(
     x: Any,
     gamma: Any,
     beta: Any,
+    bias: Any = None,
     *,
     running: tuple[np.ndarray, np.ndarray] | None = None,
     training: bool = True,
@@ -28,6 +29,9 @@ def batch_norm(
 
     In training, mean and (biased) variance are the batch's, and `running`, if given, moves towards them in place:
     running = momentum*running + (1 - momentum)*batch. Otherwise they are `running`.
+
+    `bias` is a number per channel that x holds already: nothing is added, but its gradient, the sums of x's, comes out
+    of the same pass.
     """
     training, relu = parse_flag(training, "training"), parse_flag(relu, "relu")
     momentum, epsilon = parse_real(momentum, "momentum", "a number"), parse_real(epsilon, "epsilon", "a number")
@@ -42,4 +46,6 @@ def batch_norm(
 @batch_norm.vjp
 def _(dy: Any, needs: Any, x: Any, mean: Any, var: Any, gamma: Any, *options: Any) -> tuple[Any, ...]:
     epsilon, axis, relu, training = options
-    return normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, needs[0])
+    wanted = needs[0], len(needs) > 3 and needs[3]
+    found = normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, *wanted)
+    return (*found, None)[: len(needs)]

@@ -93,12 +93,16 @@ class BatchNormalization(Elementwise):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.normalize(x, training)
 
-    def normalize(self, x: Tensor, training: bool, relu: bool = False) -> Tensor:
-        """The layer, or with `relu` the layer applied to relu(x), in the same passes over memory."""
+    def normalize(self, x: Tensor, training: bool, relu: bool = False, bias: Tensor | None = None) -> Tensor:
+        """The layer, or with `relu` the layer applied to relu(x), in the same passes over memory.
+
+        The gradient to a `bias` that x holds comes out of them too.
+        """
         return F.batch_norm(
             x,
             self.live(self.gamma),
             self.live(self.beta),
+            bias,
             running=(self.moving_mean.data, self.moving_variance.data),
             training=training and self.trainable,
             momentum=self.momentum,
