@@ -181,6 +181,45 @@ def test_the_gradient_of_a_bias_comes_out_of_the_normalisation_behind_it(data_fo
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("pool_size, strides, padding", [(2, None, "valid"), (3, 2, "same")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_pool_behind_a_normalisation_may_come_before_it(data_format, pool_size, strides, padding, sign, rng):
+    """The same model with a layer of the user's between; negative scales, for which it may not, included."""
+    x, y = rng.standard_normal((6, 9, 8, 2)).astype(np.float32), rng.integers(0, 3, 6)
+    axis = -1 if data_format == "channels_last" else 1
+    if axis == 1:
+        x = x.transpose(0, 3, 1, 2)
+    results = []
+    for apart in (False, True):
+        layers = [
+            L.Conv2D(5, 3, data_format=data_format),
+            L.Activation("relu"),
+            L.BatchNormalization(axis=axis),
+            *([type("Same", (L.Layer,), {"call": lambda self, x, training=False: x})()] if apart else []),
+            L.MaxPooling2D(pool_size, strides, padding, data_format=data_format),
+            L.Flatten(),
+            L.Dense(3, "softmax"),
+        ]
+        model = keras.Sequential([L.Input(x.shape[1:]), *layers], seed=1)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+        gamma = model.layers[2].gamma
+        gamma.put(np.array([sign, 1, 2, 1, 1], np.float32))
+        before = model.predict(x)
+        losses = [model.train_on_batch(x, y) for _ in range(3)]
+        results.append([before, np.array(losses), *model.get_weights(), model.predict(x)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+
+
+def test_normalisation_pools_for_positive_scales_only(rng):
+    from fastconv.autograd import functional as F
+
+    with pytest.raises(InvalidArgument, match="for gamma above 0"):
+        F.batch_norm(rng.standard_normal((1, 4, 4, 2)), np.array([1.0, 0.0]), np.zeros(2), pool={"size": 2})
+
+
 def test_training_step_against_torch(images):
     torch = pytest.importorskip("torch")
     x, labels = images
