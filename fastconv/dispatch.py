@@ -7,6 +7,8 @@ A method is one module and one row. The module owns what is the method's own, un
   dy, w, dx)``, ``conv_weight_grad(problem, x, dy, dw)``, ``max_pool(problem, x, y, indices)``, ...;
 * ``prepare(problem, w)``: the weights as ``conv`` takes them where ``problem.prepared``;
 * ``bind(problem, dtype, divisor)`` of the CPU's pools: what runs on flat arrays, and what that takes besides;
+* ``takes_halves(problem)``: whether arrays of bfloat16 are multiplied as they are (no such name: none are, they are
+  converted to float32 and back);
 * ``describe(problem)``, if there is one, names the kernel that serves and what it is for;
 * ``work(problem)`` counts what a call has to do, and ``RATES`` tells how long that takes, so that "auto" can choose.
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -53,7 +56,14 @@ class Row(NamedTuple):
     def reason(self, problem: Problem) -> str | None:
         """Why the method cannot serve a problem, or None."""
         supports = getattr(self.load(), "supports", None)
-        return None if supports is None else supports(problem)
+        return None if supports is None else supports(self.given(problem))
+
+    def given(self, problem: Any) -> Any:
+        """The problem as the method's kernels get it: of float32, where they do not multiply bfloat16 as it is."""
+        if problem.dtype != "bfloat16":
+            return problem
+        takes = getattr(self.load(), "takes_halves", None)
+        return problem if takes is not None and takes(problem) else replace(problem, dtype="float32")
 
 
 TABLE: tuple[Row, ...] = (
@@ -64,6 +74,7 @@ TABLE: tuple[Row, ...] = (
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
+    Row("direct", "cpu", "fastconv.cpu.halves", ("widen", "narrow")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
     Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS),
     Row("im2col", "cuda", "fastconv.cuda.im2col", CONVOLUTIONS),
@@ -173,7 +184,8 @@ def predict(problem: ConvProblem, method: str) -> float:
 
 
 def _seconds(problem: ConvProblem, row: Row) -> float:
-    return rate(problem.op, row).seconds(_work(problem, row), problem.itemsize)  # type: ignore[no-any-return]
+    itemsize = row.given(problem).itemsize
+    return rate(problem.op, row).seconds(_work(problem, row), itemsize)  # type: ignore[no-any-return]
 
 
 def rate_key(op: str, row: Row) -> tuple[str, str]:
@@ -193,6 +205,9 @@ def work(problem: Problem, method: str) -> Any:
 
 
 def _work(problem: Problem, row: Row) -> Any:
+    given = row.given(problem)
+    if given is not problem and isinstance(problem, ConvProblem):
+        return _with_conversions(problem, _work(given, row))
     count = row.operator("work")
     if problem.op != "conv_input_grad" or not isinstance(problem, ConvProblem) or not problem.bordered:
         return count(problem)
@@ -201,10 +216,23 @@ def _work(problem: Problem, row: Row) -> Any:
     return counted._replace(extra=counted.extra + inside.N * inside.C * math.prod(inside.size) * inside.itemsize)
 
 
+def _with_conversions(problem: ConvProblem, counted: Any) -> Any:
+    """A count in float32, and what it takes to convert the operands before and the result behind it."""
+    x, y = (math.prod(shape) for shape in (problem.x_shape, problem.y_shape))
+    numbers = x + y + (0 if problem.prepared else math.prod(problem.w_shape))
+    return counted._replace(
+        cached=counted.cached + 6.0 * numbers,
+        regions=counted.regions + (2 if problem.prepared else 3),
+        extra=counted.extra + 4 * numbers,
+    )
+
+
 def describe(problem: Problem, method: str, device: str = "cpu") -> str | None:
     """The kernel that a method serves a problem with, in words, where its module tells."""
-    tell = getattr(row_of(problem.op, method, device).load(), "describe", None)
-    return None if tell is None else tell(problem)
+    row = row_of(problem.op, method, device)
+    tell, given = getattr(row.load(), "describe", None), row.given(problem)
+    told = None if tell is None else tell(given)
+    return told if given is problem else f"in float32{'' if told is None else f': {told}'}"
 
 
 def forget() -> None:

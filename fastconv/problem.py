@@ -107,7 +107,7 @@ class _Spatial:
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""
-        return np.dtype(self.dtype).itemsize
+        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize  # which NumPy need not know
 
     @cached_property
     def x_shape(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config import settings
 from ..kept import kept
-from ..simd.host import TILE_VECTORS, host, tile_rows
+from ..simd.host import TILE_VECTORS, factors, host, tile_rows
 from .items import Grid, Source
 from .lowering import Axes, Lowered
 
@@ -24,15 +24,16 @@ class Blocking:
     """How one lowered problem is cut.
 
     Kernels find their items by `grid` and read them by `source`. A panel has `lanes` output channels. Taps that lie
-    side by side are one term of the sum, `depth` long; a task takes `round_terms` terms at a time.
+    side by side are one term of the sum, of `depth` products, each of `step` elements; a task takes `round_terms` terms
+    at a time. `staging_size` counts sums, of which one may take as much room as `step` elements.
     """
 
     lanes: int
     grid: Grid
     source: Source
-    strip_size: int
     staging_size: int
     depth: int
+    step: int
     round_terms: int
     tasks: int
     tap_offsets: np.ndarray
@@ -47,19 +48,20 @@ class Blocking:
 
     def scratch_size(self, staging: bool) -> int:
         """Elements of scratch that a thread needs: its items, then room shared by strips to unfold and by staging."""
-        spare = max(self.staging_size if staging else 0, self.strip_size if self.source.unfolded else 0)
-        return self.items_size + spare
+        staged = self.staging_size * self.step if staging else 0
+        return self.items_size + max(staged, self.source.strip_size if self.source.unfolded else 0)
 
 
 @kept
 def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
     """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
-    lanes, taps = panel_lanes(low.O, itemsize), len(low.taps)
-    unfolded = _spread(taps * low.C, itemsize) if unfold else 0
+    lanes, taps, step = panel_lanes(low.O, itemsize), len(low.taps), factors(itemsize)
+    channels = -(-low.C // step) * step
+    unfolded = _spread(taps * channels, itemsize) if unfold else 0
     rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded)
     pitch, strip_size = Axes(*low.x_strides[2:]), 0
-    if unfold or not low.reads_in_place:
-        pixel = _spread(low.C, itemsize)
+    if unfold or not low.reads_in_place or channels > low.C:
+        pixel = _spread(channels, itemsize)
         (D, H, W), (_, sh, sw) = low.span, low.stride
         height, width = (rows - 1) * sh + H + 1, (cols - 1) * sw + W + 1
         pitch = Axes(height * width * pixel, width * pixel, pixel)
@@ -67,19 +69,19 @@ def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocki
     item_size = rows * cols * unfolded if unfold else strip_size
     grid = _grid(low, rows, cols, lanes, itemsize, item_size)
     offsets, width = low.offsets(pitch), low.reach[2].number
-    merged = taps if unfold else width if low.reach[2].step * pitch.w == low.C else 1
+    merged = taps if unfold else width if low.reach[2].step * pitch.w == channels else 1
     return Blocking(
         lanes=lanes,
         grid=grid,
-        source=Source(pitch, item_size, unfolded),
-        strip_size=strip_size,
+        source=Source(pitch, item_size, unfolded, channels, strip_size),
         staging_size=grid.items * rows * cols * lanes,
-        depth=merged * low.C,
-        round_terms=_round(taps // merged, merged * low.C * lanes * itemsize),
+        depth=merged * channels // step,
+        step=step,
+        round_terms=_round(taps // merged, merged * channels * lanes * itemsize),
         tasks=low.groups * grid.item_blocks * grid.panel_blocks,
         tap_offsets=offsets,
         a_offsets=np.zeros(1, np.int64) if unfold else np.ascontiguousarray(offsets[::merged]),
-        b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * low.C * lanes),
+        b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * channels * lanes),
         row_terms=np.tile(np.array([0, 1]), (low.out[1], 1)) if unfold else low.row_terms // merged,
     )
 
@@ -108,7 +110,7 @@ def _spread(length: int, itemsize: int) -> int:
 
 def panel_lanes(O: int, itemsize: int) -> int:
     """Output channels of one panel: two vectors, or one if that holds them all."""
-    lanes = host().lanes(itemsize)
+    lanes = host().sums(itemsize)
     return lanes if lanes >= O else TILE_VECTORS * lanes
 
 

@@ -6,7 +6,7 @@ import math
 
 from ..config import settings
 from ..problem import ConvProblem
-from ..simd.host import TILE_VECTORS, host, tile_rows
+from ..simd.host import TILE_VECTORS, factors, host, tile_rows
 from ..threads import team
 from .blocking import WANTED_TASKS, panel_lanes
 from .weight_grad import share
@@ -22,6 +22,13 @@ RATES = {
 }
 
 
+def pairs_serve(problem: ConvProblem) -> bool:
+    """Whether this host multiplies arrays of bfloat16 as they are, in pairs of input channels."""
+    if problem.dtype != "bfloat16" or not host().pairs:
+        return False
+    return problem.op == "conv" or (problem.op == "conv_input_grad" and not problem.bordered)
+
+
 def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     """Counts of one call of direct, or with `unfold` of im2col."""
     op, itemsize, channels_last, prepared = problem.op, problem.itemsize, problem.channels_last, problem.prepared
@@ -29,20 +36,22 @@ def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     groups, inner, outer, taps = problem.groups, problem.inputs, problem.outputs, problem.taps
     x, y, w = N * C * math.prod(size), N * problem.O * math.prod(out), problem.O * inner * taps
     columns, width = (inner, max(1, size[2] // stride[2])) if op == "conv_input_grad" else (outer, out[2])
-    vectors = -(-columns // host().lanes(itemsize))
+    lanes, depth = host().sums(itemsize), outer if op == "conv_input_grad" else inner
+    vectors = -(-columns // lanes)
     rows = math.prod(out) if unfold else width
     if op == "conv_weight_grad":  # of a tile: the channels of taps that lie side by side
         rows = inner * (problem.kernel[2] if problem.dilation[2] == 1 and not unfold else 1)
-    idle = vectors * host().lanes(itemsize) / columns * max(1.0, IN_FLIGHT / (_tile(rows) * min(TILE_VECTORS, vectors)))
+    idle = vectors * lanes / columns * max(1.0, IN_FLIGHT / (_tile(rows) * min(TILE_VECTORS, vectors)))
+    step = factors(itemsize)
+    idle *= -(-depth // step) * step / depth
     operations = 2 * y * inner * taps
     source = y if op == "conv_input_grad" else x
     packed = taps > 1 or not channels_last
     moved = 2 * source * packed + 2 * math.prod(out) * N * C * taps * unfold
-    if not channels_last:
-        moved += 2 * (x if op == "conv_input_grad" else y)
+    if not channels_last or step > 1:  # results go by way of sums in float32
+        moved += (1 + step) * (x if op == "conv_input_grad" else y)
     if op == "conv_weight_grad":
         moved += 16 * w  # partial sums
-    depth = outer if op == "conv_input_grad" else inner
     unfolded = N * math.prod(out) * depth * taps * unfold
     padded = [n + e - 1 for n, e in zip(size, problem.extent, strict=True)]
     held = 2 * N * depth * math.prod(padded) + unfolded  # by a thread, if its budget let it hold all

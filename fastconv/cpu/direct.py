@@ -11,6 +11,9 @@ Each operator writes its problem in the form that kernels know (`lowering`), cho
 What depends on the problem alone is worked out once and kept; a call packs its weights and runs. The next hop of a
 convolution is `panels.PanelEngine.run`.
 
+Arrays of bfloat16 come as their bits, uint16, where `takes_halves`: pairs of input channels are multiplied at once and
+summed in float32, results are rounded as they are stored (or left in float32 where y is).
+
 Cost: 2*N*O*OD*OH*OW*C/groups*taps operations. Extra memory: the packed weights, and per thread a strip of about
 ``FASTCONV_TILE_BYTES``; the weight gradient's partial sums take at most ``FASTCONV_SCRATCH_BYTES`` (or one copy of dw).
 Error: below terms*eps*sum(|x|*|w|), in practice about its square root.
@@ -18,14 +21,16 @@ Error: below terms*eps*sum(|x|*|w|), in practice about its square root.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..kept import kept
 from ..problem import ConvProblem
+from ..simd.host import factors
 from . import activation as activations
-from .counts import ENGINE, RATES, panels_work
+from .counts import ENGINE, RATES, pairs_serve, panels_work
 from .folding import folding
 from .lowering import Lowered, WeightStrides, lower_conv, lower_input_grad, weight_strides
 from .magnitude import is_finite
@@ -38,7 +43,7 @@ from .stretches import Stretch, stretches
 from .weight_grad import panel_weights
 from .work import Work
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "takes_halves", "work"]
 
 
 def conv(
@@ -77,7 +82,7 @@ def conv_input_grad(
         for cut in phases:
             cut.run(dy, cut.pack(w, at), None, dx, False)
 
-    if fills and not is_finite(w):
+    if fills and problem.dtype != "bfloat16" and not is_finite(w):  # whose weights are finite, the caller has looked
         sum_apart(run, dy, w, dx)
     else:
         run(dy, w, dx)
@@ -100,13 +105,22 @@ def conv_weight_grad(
 
 def describe(problem: ConvProblem) -> str:
     """Which engine serves, in words."""
+    if takes_halves(problem):
+        return "panels of pairs: lanes are output channels, two input channels of bfloat16 at once"
     if planar_work(problem):
         return "planar: lanes are pixels, or channels with a filter each"
     return "panels: lanes are output channels"
 
 
+def takes_halves(problem: ConvProblem) -> bool:
+    """Whether arrays of bfloat16 are multiplied as they are: where float32's lanes would be output channels too."""
+    return pairs_serve(problem) and planar_work(replace(problem, dtype="float32")) is None
+
+
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
+    if takes_halves(problem):
+        return panels_work(problem, unfold=False)
     return planar_work(problem) or panels_work(problem, unfold=False)
 
 
@@ -164,8 +178,9 @@ def _cut(whole: Lowered, itemsize: int, unfold: bool) -> Cut:
     """A problem in stretches, with an engine for each that differs."""
     found = stretches(whole)
     lows = {id(part.low): part.low for part in found}
+    panels = unfold or factors(itemsize) > 1  # which alone multiply pairs
     engines = [
-        (None if unfold else planar_engine(low, itemsize)) or panel_engine(low, itemsize, unfold)
+        (None if panels else planar_engine(low, itemsize)) or panel_engine(low, itemsize, unfold)
         for low in lows.values()
     ]
     return Cut(tuple(engines), tuple(Part(list(lows).index(id(low)), *starts) for low, *starts in found))

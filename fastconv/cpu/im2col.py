@@ -16,10 +16,12 @@ import numpy as np
 
 from ..problem import ConvProblem
 from . import direct
-from .counts import ENGINE, RATES, panels_work
+from .counts import ENGINE, RATES, pairs_serve, panels_work
 from .work import Work
 
-__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "work"]
+__all__ = ["ENGINE", "RATES", "conv", "conv_input_grad", "conv_weight_grad", "prepare", "takes_halves", "work"]
+
+takes_halves = pairs_serve
 
 
 def conv(

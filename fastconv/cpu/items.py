@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..simd.jit import kernel
-from ..simd.vector import copy
+from ..simd.vector import clear, copy
 from .lowering import Axes
 from .pack import pack_strip
 
@@ -49,6 +49,8 @@ class Source(NamedTuple):
     pitch: Axes  # distances of planes, rows and pixels
     item_size: int  # elements of a strip or matrix, 0 where x is read as it lies
     unfolded: int  # of a row of the matrix, 0 where there is none
+    channels: int  # of a pixel, zeros that make up pairs included
+    strip_size: int
 
 
 @kernel
@@ -69,6 +71,8 @@ def gather_item(low, source, grid, item, x, x0, index, tap_offsets, dst, at, spa
     size = Axes(low.span.d + 1, height, width)
     strip = spare if source.unfolded else at
     x0 += here.image * low.x.n
+    if source.channels > low.C:
+        clear(dst, strip, source.strip_size)
     pack_strip(x, x0, low.x, low.C, index, corner, size, (low.left, low.right), dst, strip, pitch)
     if source.unfolded:
         for r in range(here.rows):
@@ -76,4 +80,4 @@ def gather_item(low, source, grid, item, x, x0, index, tap_offsets, dst, at, spa
                 pixel = strip + r * stride.h * pitch.h + q * stride.w * pitch.w
                 row = at + (r * grid.cols + q) * source.unfolded
                 for t in range(tap_offsets.size):
-                    copy(dst, row + t * low.C, dst, pixel + tap_offsets[t], low.C)
+                    copy(dst, row + t * source.channels, dst, pixel + tap_offsets[t], source.channels)

@@ -2,7 +2,8 @@
 
 Kernels read channels-last *strips*: the padded input of a block of output pixels, ``[plane][row][column][pixel]`` with
 the C channels of one group in each pixel. Weights come as *panels* ``[group][panel][tap][c][lane]``: NR output channels
-side by side, zeros where there are fewer.
+side by side, zeros where there are fewer. Those of 16 bits are multiplied in pairs, ``[...][tap][c/2][lane][2]``, with
+a channel of zeros after an odd number. Results of 16 bits are rounded from float32 as they are stored.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import scratch
+from ..simd.halves import store_one, store_row
 from ..simd.jit import kernel
+from ..simd.lanes import peek, poke
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
@@ -90,7 +93,11 @@ def pack_planar(x, s, sc, sw, C, cols, dst, d, pixel):
 
 @kernel
 def unpack_planar(src, s, pixel, C, pixels, dst, d, dst_c, dst_w):
-    """Channels-last scratch to a channels-first output: dst[d + c*dst_c + q*dst_w] = src[s + q*pixel + c] only."""
+    """Channels-last scratch to an output: dst[d + c*dst_c + q*dst_w] = src[s + q*pixel + c] only."""
+    if dst_c == 1:
+        for q in range(pixels):
+            store_row(dst, d + q * dst_w, src, s + q * pixel, C)
+        return
     lanes = lanes_of(src)
     blocks = C - C % lanes
     if dst_w != 1 or pixels < lanes:
@@ -101,7 +108,7 @@ def unpack_planar(src, s, pixel, C, pixels, dst, d, dst_c, dst_w):
             transpose(dst, d + c * dst_c + q, dst_c, src, s + q * pixel + c, pixel)
     for c in range(blocks, C):
         for q in range(pixels):
-            dst[d + c * dst_c + q * dst_w] = src[s + q * pixel + c]
+            store_one(dst, d + c * dst_c + q * dst_w, peek(src, s + q * pixel + c))
 
 
 @kernel
@@ -175,7 +182,7 @@ def _pack_taps(w, s, o_at, taps, count, wp, d, tap_pitch, panel_lanes, block):
                     copy(wp, d + (t0 + t) * tap_pitch + o, block, t * lanes, lanes)
             else:
                 for t in range(t0, t0 + columns):
-                    for i in range(lanes):
+                    for i in range(min(lanes, panel_lanes - o)):  # vectors of 16-bit elements may be wider
                         wp[d + t * tap_pitch + o + i] = w[s + (o + i) * o_at + taps[t]] if i < rows else 0
 
 
@@ -185,28 +192,51 @@ def _adjoin(taps, first, count):
     return taps[first + count - 1] - taps[first] == count - 1 and (count < 2 or taps[first + 1] > taps[first])
 
 
+@parallel_kernel
+def _pair_channels(thread, first, last, wp, C, panel_lanes, pairs):
+    """Each task turns one tap of one panel, [c][lane], to pairs: [c/2][lane][2]."""
+    both = C + C % 2
+    for task in range(first, last):
+        s, d = task * C * panel_lanes, task * both * panel_lanes
+        for c in range(0, C - 1, 2):
+            for o in range(panel_lanes):
+                poke(pairs, d + c * panel_lanes + 2 * o, peek(wp, s + c * panel_lanes + o))
+                poke(pairs, d + c * panel_lanes + 2 * o + 1, peek(wp, s + (c + 1) * panel_lanes + o))
+        if both > C:
+            for o in range(panel_lanes):
+                poke(pairs, d + (C - 1) * panel_lanes + 2 * o, peek(wp, s + (C - 1) * panel_lanes + o))
+                poke(pairs, d + (C - 1) * panel_lanes + 2 * o + 1, 0)
+
+
 class Packing(NamedTuple):
-    """How weights become panels of some output channels: flat, [group][panel][tap][c][lane]."""
+    """How weights become panels of some output channels: flat, [group][panel][tap][c][lane], or that in pairs of c."""
 
     size: int  # elements of all panels
     numbers: tuple[Any, ...]
     by_rows: tuple[int, int]  # input channels of a task, and tasks, where output channels are neighbours
     by_columns: tuple[int, int]  # and where they are not
+    paired: int  # taps of all panels, whose channels become pairs; none where they do not
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The panels of weights that lie in this way."""
-        size, numbers, *cuts = self
+        size, numbers, *cuts, paired = self
         channels, tasks = cuts[at.o != 1]
         wp = scratch((size,), w.dtype)
         _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, channels, wp)
-        return wp
+        if not paired:
+            return wp
+        _, C, _, lanes, _ = numbers
+        pairs = scratch((paired * (C + C % 2) * lanes,), w.dtype)
+        _pair_channels(team(paired, 4 * size), paired, wp, C, lanes, pairs)
+        return pairs
 
 
-def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int) -> Packing:
-    """How weights are packed for `lanes` output channels a panel."""
+def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int, step: int = 1) -> Packing:
+    """How weights are packed for `lanes` output channels a panel, `step` input channels (1 or 2) side by side."""
     panels = -(-O // lanes)
-    cuts = ((channels, groups * panels * -(-C // channels)) for channels in (ROWS, COLUMNS))
-    return Packing(groups * panels * len(taps) * C * lanes, (taps, C, O, lanes, panels), *cuts)
+    rows, columns = ((channels, groups * panels * -(-C // channels)) for channels in (ROWS, COLUMNS))
+    blocks = groups * panels * len(taps)
+    return Packing(blocks * C * lanes, (taps, C, O, lanes, panels), rows, columns, blocks if step > 1 else 0)
 
 
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:

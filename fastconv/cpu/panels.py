@@ -19,7 +19,7 @@ from ..memory import scratch
 from ..simd.fields import fields, packed
 from ..simd.host import tile_rows
 from ..simd.jit import kernel
-from ..simd.lanes import address, peek
+from ..simd.lanes import address, peek, retyped
 from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, tile_address
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
@@ -30,6 +30,7 @@ from .lowering import Integers, Lowered, WeightStrides
 from .pack import Packing, pack_bias, packing_of, unpack_rows
 
 TILE_ROWS = tile_rows()
+SUMS: dict[int, np.dtype] = {2: np.dtype(np.float32), 4: np.dtype(np.float32), 8: np.dtype(np.float64)}  # by bytes of an element
 
 
 class Sums(NamedTuple):
@@ -41,10 +42,11 @@ class Sums(NamedTuple):
     lanes: int  # output channels of a panel
     taps: int
     terms: int
-    depth: int  # of a term
+    depth: int  # products of a term
+    step: int  # elements of a product: pairs, where they have 16 bits
     round_terms: int
     spare: int  # where scratch behind the items begins
-    staged: bool  # the output's channels do not lie together: results go by way of scratch
+    staged: bool  # results go by way of scratch: their channels do not lie together, or they are to be rounded
 
 
 class PanelEngine(NamedTuple):
@@ -68,7 +70,7 @@ class PanelEngine(NamedTuple):
         if low.N == 0:
             return
         members = team(tasks, low.work)
-        bias = pack_bias(b, low.groups, low.O, lanes, x.dtype)
+        bias = pack_bias(b, low.groups, low.O, lanes, SUMS[x.itemsize])
         own = scratch((members, size), x.dtype)
         _sum_panels(members, tasks, x, panels, bias, y, numbers, *tables, own, relu, tile_address(x.itemsize))
 
@@ -77,7 +79,7 @@ class PanelEngine(NamedTuple):
 def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
     """Cut a lowered problem into tasks; with `unfold` by way of im2col's matrix."""
     block = choose_blocking(low, itemsize, unfold)
-    staged = low.O > 1 and low.y_strides.c != 1
+    staged = (low.O > 1 and low.y_strides.c != 1) or block.step > 1
     sums = Sums(
         low.integers,
         block.source,
@@ -86,12 +88,13 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
         taps=len(low.taps),
         terms=len(block.a_offsets),
         depth=block.depth,
+        step=block.step,
         round_terms=block.round_terms,
         spare=block.items_size,
         staged=staged,
     )
     tables = *low.tables, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
-    packing = packing_of(low.taps, low.groups, low.C, low.O, block.lanes)
+    packing = packing_of(low.taps, low.groups, low.C, low.O, block.lanes, block.step)
     return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables, packing)
 
 
@@ -134,9 +137,10 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
     y0 = low.y_start + here.image * y_at.n + (group * low.O + panel * lanes) * y_at.c
     y0 += here.plane * y_at.d + here.row0 * y_at.h + here.col0 * y_at.w
     rows, cols, terms0 = here.rows, here.cols, 2 * here.row0
-    c, c0, c_row, c_pixel = y, y0, y_at.h, y_at.w
+    c, c0, c_row, c_pixel = retyped(y, bias), y0, y_at.h, y_at.w
     if sums.staged:
-        c, c0, c_row, c_pixel = mine, sums.spare + i * grid.rows * grid.cols * lanes, cols * lanes, lanes
+        c, c0 = retyped(mine, bias), sums.spare // sums.step + i * grid.rows * grid.cols * lanes
+        c_row, c_pixel = cols * lanes, lanes
     a, a0 = mine, i * source.item_size
     a_row, a_pixel = low.stride.h * source.pitch.h, low.stride.w * source.pitch.w
     if source.item_size == 0:
@@ -147,23 +151,23 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
         if cols == grid.cols and c_row == cols * c_pixel:  # adjoining rows: one row of pixels
             rows, cols = 1, rows * cols
     _sum_rows(
-        rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, a, a0, a_row, a_pixel,
-        w, place * low.C * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
+        rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, sums.step, a, a0, a_row, a_pixel,
+        w, place * source.channels * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
     )  # fmt: skip
     if sums.staged and term1 == sums.terms:
-        unpack_rows(mine, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
+        unpack_rows(c, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
 
 
 @kernel
 def _sum_rows(
-    rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, depth, a, a0, a_row, a_pixel,
+    rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, depth, step, a, a0, a_row, a_pixel,
     w, w0, lanes, c, c0, c_row, c_pixel, columns, start, bias, bias0, relu, tile,
 ):  # fmt: skip
     """Row by row the terms that it meets, in tiles of neighbouring pixels, of about equal size.
 
     The first terms that a row meets start its sums, later ones add to them.
     """
-    vectors = 1 if columns <= lanes_of(a) else 2
+    vectors = 1 if columns <= lanes_of(c) else 2
     tiles = -(-cols // TILE_ROWS)
     height, taller = cols // tiles, cols % tiles
     for r in range(rows):
@@ -178,6 +182,6 @@ def _sum_rows(
             if count:
                 multiply_tiles(
                     tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth,
-                    a, a0 + r * a_row + q * a_pixel, a_pixel, 1, w, w0, lanes,
+                    a, a0 + r * a_row + q * a_pixel, a_pixel, step, w, w0, lanes * step,
                     c, c0 + r * c_row + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
                 )  # fmt: skip

@@ -126,7 +126,7 @@ def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
         _rows_of_planes(together, source.item_size or low.x_strides.n, rows, a_row),
         _rows_of_planes(together, y.n if in_place else dy_size, rows, dy_pitch.h),
     )
-    return PanelWeights(low, products, spare + (block.strip_size if unfold else 0), packed(products), tables)
+    return PanelWeights(low, products, spare + (block.source.strip_size if unfold else 0), packed(products), tables)
 
 
 def share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..dispatch import operator
 from ..errors import InvalidArgument, TooLarge, shown
 from ..foreign import is_device_array
 from ._reading import as_array, check_out
@@ -32,12 +33,14 @@ class Operands:
         What the kernel gets; None stays None.
     compute : numpy.dtype
         Dtype of the computation: float32, float64 (or an integer dtype if allowed).
+    given : numpy.dtype
+        Dtype of the arrays: `compute`, or bfloat16 where they stay what they are.
     result : numpy.dtype
         Dtype the caller gets back: float16 and bfloat16 are computed in float32.
     device : {"cpu", "cuda"}
 
-    With `halves`, on CUDA arrays of 16-bit numbers stay what they are: their kernels sum them in float32. An array that
-    is `moved` and not computed with keeps whatever dtype it has.
+    With `halves`, arrays of bfloat16, on CUDA of float16 too, stay what they are, but for a bias: their kernels sum
+    products in float32, or convert them. An array that is `moved` and not computed with keeps whatever dtype it has.
     """
 
     _halves = False
@@ -54,19 +57,19 @@ class Operands:
         self.arrays: Sequence[Any]
         absent = values[-1] is None and names.endswith(OPTIONAL)
         if device is None and are_ready(values[:-1] if absent else values):
-            self.arrays, self.device, self._given = values, "cpu", None
-            self.result = self.compute = values[0].dtype
+            self.arrays, self.device, self._first = values, "cpu", None
+            self.result = self.compute = self.given = values[0].dtype
             return
         if device is None and _are_resident(values[:-1] if absent else values):
             self.arrays = [None if v is None else v.handle for v in values]
-            self.device, self._given = "cuda", values[0]
-            self.result = self.compute = values[0].handle.dtype
+            self.device, self._first = "cuda", values[0]
+            self.result = self.compute = self.given = values[0].handle.dtype
             return
         self.names = names.split()
         for name, value in zip(self.names, values, strict=True):
             if value is None and not self._is_bias(name):
                 raise InvalidArgument(f"{name} is None; expected an array")
-        self._given = next((v for v in values if is_device_array(v)), None)
+        self._first = next((v for v in values if is_device_array(v)), None)
         self.device = self._choose_device(values, device)
         arrays = [
             None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)
@@ -76,8 +79,14 @@ class Operands:
             self.result = self.compute = dtypes[0].newbyteorder("=")
         else:
             self.result, self.compute = computing_dtype(dtypes, self.names, integers)
+        self.given = self.compute
         if self.device == "cpu":
-            self.arrays = [None if a is None else contiguous(a, self.compute) for a in arrays]
+            if halves and self.result.name == "bfloat16":
+                self.given = self.result
+            self.arrays = [
+                None if a is None else contiguous(a, self.compute if self._is_bias(n) else self.given)
+                for n, a in zip(self.names, arrays, strict=True)
+            ]
         else:
             from ..cuda import backend, exchange
 
@@ -116,7 +125,7 @@ class Operands:
     def _choose_device(self, values: tuple[Any, ...], device: str | None) -> str:
         if device is not None and (not isinstance(device, str) or device not in ("cpu", "cuda")):
             raise InvalidArgument(f'device is {shown(device)}; expected None, "cpu" or "cuda"')
-        if self._given is None:
+        if self._first is None:
             return device or "cpu"
         if device == "cpu":
             raise InvalidArgument('device is "cpu" but an argument is a CUDA array; copy it to the host first')
@@ -128,8 +137,8 @@ class Operands:
         return "cuda"
 
     def empty(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """A new array of the computing dtype (or `dtype`) on the operands' device."""
-        dtype = self.compute if dtype is None else dtype
+        """A new array of the operands' dtype (or `dtype`) on their device."""
+        dtype = self.given if dtype is None else dtype
         if self.device == "cpu":
             return memory.empty(shape, dtype)
         from ..cuda import backend, halves
@@ -142,7 +151,7 @@ class Operands:
         if out is None:
             return self.empty(shape)
         check_out(out, shape, self.result, _array_class() if self.device == "cuda" else None)
-        if self.device == "cuda" or out.dtype != self.compute or not out.flags.c_contiguous or not out.flags.aligned:
+        if self.device == "cuda" or out.dtype != self.given or not out.flags.c_contiguous or not out.flags.aligned:
             return self.empty(shape)
         apart = not any(a is not None and np.may_share_memory(out, a) for a in self.arrays)
         return out if apart else self.empty(shape)
@@ -152,12 +161,12 @@ class Operands:
         if self.device == "cuda":
             from ..cuda import backend, exchange, halves
 
-            if self._given is not None and out is None:
+            if self._first is not None and out is None:
                 dtype = self.result if y.dtype == self.compute or self._halves else None  # indices stay what they are
-                return exchange.like(y.array if self._halves else y, self._given, dtype)
+                return exchange.like(y.array if self._halves else y, self._first, dtype)
             y = halves.to_host(y) if self._halves else backend.to_host(y)
         if out is None:
-            return y if y.dtype == self.result or y.dtype.kind not in "fc" else y.astype(self.result)
+            return y if y.dtype == self.result or y.dtype.kind not in "fc" else converted(y, self.result)
         if out is not y:
             out[...] = y
         return out
@@ -199,7 +208,8 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
         what = f"a C-contiguous copy of an array of shape {shown(array.shape)} and dtype {dtype}"
         memory.check_room(array.size * np.dtype(dtype).itemsize, what)
     try:
-        array = np.require(array, dtype, ["C", "A"])
+        array = np.require(array, None, ["C", "A"])
+        array = array if array.dtype == dtype else converted(array, np.dtype(dtype))
     except MemoryError:
         raise TooLarge(f"{what} does not fit into the memory that is left") from None
     if not array.flags.writeable:
@@ -208,6 +218,16 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
         interface["data"] = (interface["data"][0], False)
         array = np.asarray(_Window(array, interface))
     return array
+
+
+def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A copy of a C-contiguous array in another dtype."""
+    for operation, half, single in (("widen", array.dtype, dtype), ("narrow", dtype, array.dtype)):
+        if half.name in HALVES and half.isnative and single == np.float32 and single.isnative:
+            result = memory.empty(array.shape, dtype)
+            operator(operation)(array, result)
+            return result
+    return array.astype(dtype)
 
 
 class _Window:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -13,15 +14,19 @@ from .. import dispatch, memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
 from ..spec import is_plain, known_problem
-from ._arrays import Operands
+from ._arrays import Operands, converted
 from ._complex import by_parts, is_complex
 from ._exactness import suits
 
+BITS, SINGLE = np.dtype(np.uint16), np.dtype(np.float32)
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
 
 
 class Bound(NamedTuple):
-    """A problem and the method that serves it: what a call looks up, and a plan keeps."""
+    """A problem and the method that serves it: what a call looks up, and a plan keeps.
+
+    The problem is of float32 where a method does not multiply bfloat16 as it is: the caller converts the arrays.
+    """
 
     problem: ConvProblem
     row: dispatch.Row
@@ -36,6 +41,22 @@ class Bound(NamedTuple):
 
     def run(self, first: Any, second: Any, b: Any, result: Any, activation: Any = None) -> None:
         """Call the operator on arrays in the caller's shape; a gradient with a bias is a transposed convolution."""
+        if self.problem.dtype == "bfloat16":
+            self._run_bits(first, second, b, result, activation)
+        else:
+            self._run(first, second, b, result, activation)
+
+    def _run_bits(self, first: Any, second: Any, b: Any, result: Any, activation: Any) -> None:
+        """Arrays of bfloat16 as kernels see them; an activation that they do not fuse gets sums not yet rounded."""
+        first, second = first.view(BITS), second if self.problem.prepared else second.view(BITS)
+        if activation is None or activation == "relu":
+            self._run(first, second, b, result.view(BITS), activation)
+            return
+        sums = memory.empty(result.shape, SINGLE)
+        self._run(first, second, b, sums, activation)
+        dispatch.operator("narrow")(sums, result)
+
+    def _run(self, first: Any, second: Any, b: Any, result: Any, activation: Any) -> None:
         p = self.problem
         if p.op == "conv":
             w = second if p.prepared else second.reshape(p.w_shape3)
@@ -48,6 +69,7 @@ class Bound(NamedTuple):
 
     def prepare(self, w: Any) -> Any:
         """The weights as the operator takes them where the problem is prepared."""
+        w = w.view(BITS) if self.problem.dtype == "bfloat16" else w
         return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
 
 
@@ -56,11 +78,31 @@ def compute(
     activation: Any = None,
 ) -> None:  # fmt: skip
     """A convolution or a gradient, from checked arrays to `result`; complex ones by their parts."""
-    bound = bind(problem, method, operands.device).suited(first, second)
+    bound = bind(problem, method, operands.device)
+    if problem.dtype == "bfloat16":
+        _compute_halves(bound, first, second, b, result, activation)
+        return
+    bound = bound.suited(first, second)
     if is_complex(operands):
         by_parts(bound.run, (first, second), result, b, activation)
     else:
         bound.run(first, second, b, result, activation)
+
+
+def _compute_halves(bound: Bound, first: Any, second: Any, b: Any, result: Any, activation: Any) -> None:
+    """`compute` for arrays of bfloat16 on the CPU: as they are where the method takes them, else by way of float32.
+
+    So are weights that hold NaN or Inf in gradients to the input, which float32's kernels sum apart.
+    """
+    if bound.problem.op == "conv_input_grad" and bound.problem.dtype == "bfloat16" and not np.isfinite(second).all():
+        bound = _bind(replace(bound.problem, dtype="float32"), bound.row.method, bound.row.device)
+    if bound.problem.dtype == "bfloat16":
+        bound.run(first, second, b, result, activation)
+        return
+    first, second = converted(first, SINGLE), converted(second, SINGLE)
+    sums = memory.empty(result.shape, SINGLE)
+    bound.suited(first, second).run(first, second, b, sums, activation)
+    dispatch.operator("narrow")(sums, result)
 
 
 def bind(problem: ConvProblem, method: Any, device: str) -> Bound:
@@ -76,7 +118,7 @@ def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
     memory.check_room(needed, f"the border of {problem}, {problem.padding[3 - problem.rank :]},")
     row = dispatch.find(problem, method, device)
     guarded = method == "auto" and row.device == "cpu" and row.method in dispatch.SPREADING
-    return Bound(problem, row, row.operator(problem.op), guarded)
+    return Bound(row.given(problem), row, row.operator(problem.op), guarded)
 
 
 def known(

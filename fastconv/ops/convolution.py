@@ -127,7 +127,7 @@ def _conv(
     b_shape = None if b is None else b.shape
     problem = known_problem(
         "conv", x.shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode,
-        operands.compute,
+        operands.given,
     )  # fmt: skip
     activation = check_activation(activation, operands.compute)
     y = operands.output(problem.y_shape, out)

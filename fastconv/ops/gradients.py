@@ -87,7 +87,7 @@ def _input_grad(
     dy, w = operands.arrays
     problem = known_problem(
         "conv_input_grad", parse_shape(x_shape, "x"), w.shape, None, rank, stride, padding, dilation, groups, layout,
-        padding_mode, operands.compute,
+        padding_mode, operands.given,
     )  # fmt: skip
     _check_gradient(dy, problem)
     dx = operands.empty(problem.x_shape)
@@ -170,7 +170,7 @@ def _weight_grad(
     x, dy = operands.arrays
     problem = known_problem(
         "conv_weight_grad", x.shape, parse_shape(w_shape, "w"), None, rank, stride, padding, dilation, groups, layout,
-        padding_mode, operands.compute,
+        padding_mode, operands.given,
     )  # fmt: skip
     _check_gradient(dy, problem)
     dw = operands.empty(problem.w_shape)

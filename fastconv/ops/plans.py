@@ -12,7 +12,7 @@ from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..problem import ConvProblem
 from ..spec import LAYOUTS, known_problem, parse_shape
-from ._arrays import Operands, are_ready, as_array
+from ._arrays import Operands, are_ready, as_array, contiguous, converted
 from ._complex import is_complex
 from ._exactness import ZEROS, in_range, judge_filters, suits
 from ._kernels import Bound, bind, check_activation
@@ -39,9 +39,11 @@ class ConvPlan:
     def __init__(self, problem: ConvProblem, method: str, operands: Operands, activation: Any) -> None:
         w, b = operands.arrays
         self.dtype = operands.result
-        self._problem, self._operands, self._activation = problem, operands, activation
-        self._w, self._b = w.copy(), None if b is None else b.copy()
         self._bound = bind(problem, method, operands.device)
+        self._problem = problem = self._bound.problem
+        self._operands, self._activation = operands, activation
+        kept = operands.given if problem.dtype == operands.given.name else operands.compute
+        self._w, self._b = (w.copy() if w.dtype == kept else converted(w, kept)), None if b is None else b.copy()
         self._filters = None  # what is known of the weights, where "auto" has to look at the data
         if self._bound.guarded:
             self._filters = judge_filters(problem, self.method, self._w)
@@ -73,7 +75,7 @@ class ConvPlan:
             y = memory.empty(self.y_shape, self.dtype)
             self._run(x, y)
             return y
-        operands = Operands("x w", self._checked(x), self._w)
+        operands = Operands("x w", self._checked(x), self._w, halves=True)
         operands.result = self.dtype
         y = operands.output(self.y_shape, out)
         self._run(operands.arrays[0], y)
@@ -97,7 +99,7 @@ class ConvPlan:
             )
         if x.dtype != self.dtype and not np.can_cast(x.dtype, self.dtype, "same_kind"):
             raise InvalidArgument(f"x has dtype {x.dtype}; this plan computes in {self.dtype}: cast x, or plan anew")
-        return x if x.dtype == self._w.dtype else x.astype(self._w.dtype)
+        return contiguous(x, self._w.dtype)
 
     def _direct(self) -> tuple[Bound, Any]:
         """What serves input that is not for a transform, under "auto": made when the first such input comes."""
@@ -174,7 +176,7 @@ def _plan(
     """
     if is_device_array(w) or is_device_array(b):
         raise InvalidArgument("w or b is a CUDA array; plans serve NumPy arrays: call the function itself")
-    operands = Operands("w b", w, b)
+    operands = Operands("w b", w, b, halves=True)
     if is_complex(operands):
         raise InvalidArgument(f"w has dtype {operands.compute}; plans serve real numbers: call the function itself")
     w, b = operands.arrays
@@ -182,7 +184,7 @@ def _plan(
     shape = parse_shape(x_shape, "x")
     problem = known_problem(
         "conv", shape, w.shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode,
-        operands.compute,
+        operands.given,
     )  # fmt: skip
     problem = replace(problem, prepared=True)
     return ConvPlan(problem, method, operands, check_activation(activation, operands.compute))

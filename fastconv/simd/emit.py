@@ -43,6 +43,8 @@ class Lanes(types.Type):
 class Emitter:
     """Emits code for vectors of a type of lanes, or of the host's width for the dtype of an array (Numba types)."""
 
+    factors = 1  # elements of each operand whose products one `multiply_add` adds up in a lane
+
     def __init__(self, context: Any, builder: Any, kind: Any) -> None:
         self.context, self.builder = context, builder
         self.itemsize = kind.dtype.bitwidth // 8
@@ -151,6 +153,14 @@ class Emitter:
     def broadcast(self, pointer: Any) -> Any:
         """One element in every lane."""
         return self.splat(self.builder.load(pointer))
+
+    def factor(self, pointer: Any) -> Any:
+        """What one operand of a product is for each lane."""
+        return self.load(pointer)
+
+    def shared_factor(self, pointer: Any) -> Any:
+        """What the other operand is, the same for all lanes."""
+        return self.broadcast(pointer)
 
     def prefetch(self, pointer: Any, write: bool = False) -> None:
         """Ask for the cache line at an address, which need not be mapped, to be read or written soon."""

@@ -29,26 +29,35 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .emit import I64, INTP, VOID, Emitter, element
+from .halves import PairEmitter
 from .jit import c_function
 
-FLOATS = {4: types.float32, 8: types.float64}
+NUMBERS = {2: types.uint16, 4: types.float32, 8: types.float64}  # by bytes; those of 16 bits are bfloat16
 
 
 class Family:
     """C functions with `arguments`: addresses of `elements`, addresses of `integers` (int64), and plain integers.
 
-    The arguments before these choose the member: `choices` are their values, by name.
+    The arguments before these choose the member: `choices` are their values, by name. Elements that are `sums` are of
+    float32 where the others are of 16 bits.
     """
 
     def __init__(
-        self, name: str, arguments: str, *, elements: str, integers: str = "", **choices: Sequence[int]
+        self,
+        name: str,
+        arguments: str,
+        *,
+        elements: str,
+        sums: str = "",
+        integers: str = "",
+        **choices: Sequence[int],
     ) -> None:
         self.name, self.choices = name, choices
         self.arguments: Any = namedtuple("arguments", arguments)  # type: ignore[misc]
-        self._elements, self._integers = elements.split(), integers.split()
+        self._elements, self._sums, self._integers = elements.split(), sums.split(), integers.split()
         self._entry: Callable[..., None] | None = None
         self._called: list[str] | None = None
-        self.address = lru_cache(maxsize=2)(self._compile)
+        self.address = lru_cache(maxsize=len(NUMBERS))(self._compile)
 
     def member(self, body: Callable[..., None]) -> Callable[..., None]:
         """Decorate what emits a member, ``body(emit, arg, *chosen)``."""
@@ -77,14 +86,19 @@ class Family:
         """The intrinsic that calls a member, all of which are emitted in its place; an offset follows each pointer."""
         return self._intrinsic(self.name, self._with_offsets(), self._emit_switch)
 
+    def pointees(self, itemsize: int) -> dict[str, Any]:
+        """The Numba types that pointers among the arguments point to, by name."""
+        kinds = dict.fromkeys(self._elements, NUMBERS[itemsize])
+        kinds |= dict.fromkeys(self._sums, NUMBERS[max(4, itemsize)])
+        return kinds | dict.fromkeys(self._integers, types.int64)
+
     def _compile(self, itemsize: int) -> int:
-        """Address of the C function for float32 (4 bytes) or float64 (8), the same for all kernels."""
+        """Address of the C function for float32 (4 bytes), float64 (8) or bfloat16 (2), the same for all kernels."""
         entry = self._entry or self._plain_entry()
         names = list(inspect.signature(entry).parameters)
         if self._called not in (None, names):
             raise TypeError(f"{self.name}: called with {self._called}, expected {names}")
-        kinds = dict.fromkeys(self._elements, types.CPointer(FLOATS[itemsize]))
-        kinds |= dict.fromkeys(self._integers, types.CPointer(types.int64))
+        kinds = {name: types.CPointer(kind) for name, kind in self.pointees(itemsize).items()}
         return c_function(types.void(*(kinds.get(name, INTP) for name in names)), entry).address
 
     def _plain_entry(self) -> Callable[..., None]:
@@ -96,7 +110,7 @@ class Family:
         return namespace[self.name]
 
     def _emit_switch(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        emit = Emitter(context, builder, kinds[self._with_offsets().index(self._elements[0])])
+        emit = emitter(context, builder, kinds[self._with_offsets().index(self._elements[0])])
         chosen, values = values[: len(self.choices)], values[len(self.choices) :]
         number, members = I64(0), dict[int, tuple[int, ...]]({0: ()})
         for value, known in zip(chosen, self.choices.values(), strict=True):
@@ -156,6 +170,11 @@ class Family:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         typed.__signature__ = inspect.Signature([inspect.Parameter(p, kind) for p in ("typingctx", *names)])  # type: ignore[attr-defined]
         return intrinsic(typed)
+
+
+def emitter(context: Any, builder: Any, kind: Any) -> Emitter:
+    """What emits members whose elements are of the dtype of `kind`, an array or an address."""
+    return PairEmitter(context, builder) if kind.dtype == NUMBERS[2] else Emitter(context, builder, kind)
 
 
 def call(builder: Any, address: Any, *values: Any) -> None:

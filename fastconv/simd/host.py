@@ -31,10 +31,16 @@ class Host:
     vector_bytes: int
     registers: int
     fma: bool
+    pairs: bool = False  # one instruction adds two products of bfloat16 to each float32 (AVX512-BF16, NEON's bf16)
+    half: bool = False  # instructions turn vectors of float16 into float32, and back
 
     def lanes(self, itemsize: int) -> int:
         """Elements of `itemsize` bytes in one vector."""
         return self.vector_bytes // itemsize
+
+    def sums(self, itemsize: int) -> int:
+        """Sums of products of elements of `itemsize` bytes in one vector: those of 16 bits are summed in float32."""
+        return self.vector_bytes // max(4, itemsize)
 
 
 @lru_cache(maxsize=1)
@@ -51,12 +57,18 @@ def host() -> Host:
     else:
         features = {name for name, on in llvm.get_host_cpu_features().items() if on}
     if platform.machine().lower() in ("arm64", "aarch64"):
-        return Host(cpu, "NEON", 16, 32, fma=True)
+        return Host(cpu, "NEON", 16, 32, fma=True, pairs="bf16" in features, half=True)
+    half = "f16c" in features
     if "avx512f" in features:
-        return Host(cpu, "AVX-512", 64, 32, fma=True)
+        return Host(cpu, "AVX-512", 64, 32, fma=True, pairs="avx512bf16" in features, half=half)
     if "avx2" in features or "avx" in features:
-        return Host(cpu, "AVX2" if "avx2" in features else "AVX", 32, 16, fma="fma" in features)
+        return Host(cpu, "AVX2" if "avx2" in features else "AVX", 32, 16, fma="fma" in features, half=half)
     return Host(cpu, "SSE2", 16, 16, fma=False)
+
+
+def factors(itemsize: int) -> int:
+    """Neighbouring elements of `itemsize` bytes whose products are added at once: pairs, where they have 16 bits."""
+    return 2 if itemsize == 2 else 1
 
 
 def tile_rows() -> int:

@@ -67,6 +67,17 @@ def place(typingctx, x, at):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def retyped(typingctx, x, like):  # type: ignore[no-untyped-def]
+    """Where a flat array or an address lies, as the address of elements of the dtype of `like`, which is one too."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        start = element(context, builder, signature.args[0], args[0], I64(0))
+        return builder.bitcast(start, context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(x, like), codegen
+
+
+@intrinsic
 def pointer(typingctx, where, like):  # type: ignore[no-untyped-def]
     """The pointer to elements of the dtype of the scalar `like` at the address `where`, an integer.
 

@@ -17,6 +17,9 @@ Cost: one multiply-add per lane and term; the tile of 14x2 (32 registers) or 6x2
 Source: the register blocking is Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), with a
 table of offsets in place of packing.
 
+Of 16-bit arrays (`tile_address(2)`, bfloat16 on hosts with `Host.pairs`) a and b are pairs of neighbouring elements: k
+counts pairs, each lane adds both products of its pair, c and bias are float32; all else is the same.
+
 The functions for all tile shapes are compiled once per dtype and called by address: compiled into every kernel they
 would make each of them a second slower to compile.
 """
@@ -40,6 +43,7 @@ TILES = Family(
     "tile",
     "terms aoff boff depth a a_row a_step b b_step c c_row columns start bias relu tiles",
     elements="a b c bias",
+    sums="c bias",
     integers="aoff boff",
     rows=range(1, tile_rows() + 1),
     vectors=range(1, TILE_VECTORS + 1),
@@ -58,8 +62,9 @@ def multiply_tiles(
 
     `terms` and `depth` (the ranges of t and k) are at least 1. ``aoff[aoff0:]`` and ``boff[boff0:]`` hold the offsets
     of the terms; a0, b0, c0, bias0 are offsets into the flat arrays; c[i, v] lies at c0 + i*c_row + v. Only the first
-    `columns` columns are stored (and loaded); every b is loaded in full. `start` is ZERO, ACCUMULATE (add to c) or
-    BIAS (start from bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
+    `columns` columns are stored (and loaded); every b is loaded in full. Offsets and strides count elements of their
+    array, also where two of them make a pair. `start` is ZERO, ACCUMULATE (add to c) or BIAS (start from
+    bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
     """
 
 
@@ -133,11 +138,11 @@ class _Tile:
 
         def step(_: Any, ahead: Any, vectors: Any, *carried: Any) -> list[Any]:
             emit.prefetch(ahead)
-            columns = [emit.load(emit.at(vectors, j * emit.lanes)) for j in range(self.vectors)]
+            columns = [emit.factor(emit.at(vectors, j * emit.lanes * emit.factors)) for j in range(self.vectors)]
             bases, sums = carried[: len(along) - 2], carried[len(along) - 2 :]
             new = []
             for i in range(self.rows):
-                scalar = emit.broadcast(row(bases[i // TOGETHER], i % TOGETHER))
+                scalar = emit.shared_factor(row(bases[i // TOGETHER], i % TOGETHER))
                 for j, column in enumerate(columns):
                     new.append(emit.multiply_add(scalar, column, sums[i * self.vectors + j]))
             return new
@@ -148,11 +153,11 @@ class _Tile:
     def _ahead(self, a: Any) -> tuple[Any, Any]:
         """What to ask for at k = 0, and how much further on at the next k.
 
-        Where a row's k lie together (a_step 1) the next tile's rows follow: a cache line of them a step. Else what
-        comes next is this tile's a some steps on.
+        Where a row's k lie together the next tile's rows follow: a cache line of them a step. Else what comes next is
+        this tile's a some steps on.
         """
         b, emit, arg = self.builder, self.emit, self.arg
-        rows = b.icmp_signed("==", arg.a_step, I64(1))
+        rows = b.icmp_signed("==", arg.a_step, I64(emit.factors))
         steps = b.select(b.icmp_signed(">", arg.depth, I64(2 * AHEAD)), I64(AHEAD), I64(0))
         later = b.add(b.mul(steps, arg.a_step), b.mul(I64(self.rows - 1), arg.a_row))
         distance = b.select(rows, b.mul(I64(self.rows), arg.a_row), later)

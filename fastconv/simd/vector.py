@@ -10,6 +10,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .emit import I64, INTP, Emitter, element
+from .halves import stored
 from .host import host
 
 
@@ -50,15 +51,21 @@ def lanes_of(typingctx, array):
 
 @intrinsic
 def transpose(typingctx, dst, d, dst_stride, src, s, src_stride):
-    """dst[d + i*dst_stride + j] = src[s + j*src_stride + i] for all i, j below the number of lanes."""
+    """dst[d + i*dst_stride + j] = src[s + j*src_stride + i] for all i, j below the number of lanes.
+
+    Rounded to bfloat16 where dst has 16 bits and src is of float32.
+    """
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(context, builder, signature.args[0])
+        emit = Emitter(context, builder, signature.args[3])
         target = emit.pointer(signature.args[0], args[0], args[1])
         source = emit.pointer(signature.args[3], args[3], args[4])
         rows = [emit.load(emit.at(source, builder.mul(I64(j), args[5]))) for j in range(emit.lanes)]
         for i, row in enumerate(emit.transpose(rows)):
-            emit.store(row, emit.at(target, builder.mul(I64(i), args[2])))
+            if dst.dtype != src.dtype:
+                row = stored(builder, row, dst.dtype)
+            place = builder.bitcast(emit.at(target, builder.mul(I64(i), args[2])), row.type.as_pointer())
+            builder.store(row, place, align=dst.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(dst, INTP, INTP, src, INTP, INTP), codegen

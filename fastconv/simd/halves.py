@@ -1,0 +1,159 @@
+"""Numbers of 16 bits: products of pairs of bfloat16, and what turns bfloat16 and float16 into float32 and back.
+
+Kernels see their bits as uint16, for neither Numba nor llvmlite knows bfloat16. Its 16 bits are the upper half of the
+float32 of the same value, so it is widened by a shift, and narrowed by rounding those bits to nearest, ties to even:
+both on any host, with denormal numbers kept. float16 needs `Host.half`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .emit import I32, I64, INTP, Emitter, Lanes, element
+from .host import host
+
+I16 = ir.IntType(16)
+NUMBERS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+FORMATS = BFLOAT16, FLOAT16 = 0, 1  # as kernels are told
+
+
+class _BFloat16(ir.types.Type):  # type: ignore[misc]
+    """LLVM's type, which llvmlite does not have."""
+
+    intrinsic_name = "bf16"
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+_BF = _BFloat16()
+
+
+class PairEmitter(Emitter):
+    """Emits code for vectors of float32 sums whose operands are pairs of bfloat16: neighbours in arrays of uint16.
+
+    A lane's `multiply_add` is a[0]*b[0] + a[1]*b[1] + c: products of 8-bit significands are exact, sums are rounded as
+    float32. Numbers below 2**-126 count as zero (AVX512-BF16, and NEON without its extended mode). Offsets of operands
+    count elements of 16 bits.
+    """
+
+    factors = 2
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        super().__init__(context, builder, Lanes(types.float32, host().lanes(4)))
+        self.itemsize = 2  # of the operands; that sums are aligned to more is not made use of
+        self._pairs = ir.VectorType(_BF, 2 * self.lanes)
+
+    def factor(self, pointer: Any) -> Any:
+        """A pair for each lane."""
+        return self.builder.load(self.builder.bitcast(pointer, self._pairs.as_pointer()), align=2)
+
+    def shared_factor(self, pointer: Any) -> Any:
+        """One pair for all lanes."""
+        pair = self.builder.load(self.builder.bitcast(pointer, I32.as_pointer()), align=2)
+        return self.builder.bitcast(self.splat(pair), self._pairs)
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """c and both products of each pair."""
+        neon = host().isa == "NEON"
+        name = "aarch64.neon.bfdot.v4f32.v8bf16" if neon else f"x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
+        return self.call(f"llvm.{name}", self.vector, c, a, b)
+
+
+def widened(builder: Any, bits: Any, number: int) -> Any:
+    """The float32 that 16 bits stand for, or a vector of them."""
+    if number == FLOAT16:
+        half = builder.bitcast(bits, _like(bits.type, ir.HalfType()))
+        return builder.fpext(half, _like(bits.type, ir.FloatType()))
+    wide = _like(bits.type, I32)
+    return builder.bitcast(builder.shl(builder.zext(bits, wide), _all(wide, 16)), _like(bits.type, ir.FloatType()))
+
+
+def narrowed(builder: Any, value: Any, number: int) -> Any:
+    """The 16 bits next to a float32, or to each of a vector of them; NaN stays NaN."""
+    if number == FLOAT16:
+        half = builder.fptrunc(value, _like(value.type, ir.HalfType()))
+        return builder.bitcast(half, _like(value.type, I16))
+    wide = _like(value.type, I32)
+    bits = builder.bitcast(value, wide)
+    upper = builder.lshr(bits, _all(wide, 16))
+    nearest = builder.add(builder.add(bits, _all(wide, 0x7FFF)), builder.and_(upper, _all(wide, 1)))
+    quiet = builder.or_(upper, _all(wide, 0x40))
+    number_ = builder.fcmp_ordered("ord", value, value)
+    return builder.trunc(builder.select(number_, builder.lshr(nearest, _all(wide, 16)), quiet), _like(value.type, I16))
+
+
+def _like(kind: Any, element: Any) -> Any:
+    """A type of as many lanes."""
+    return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
+
+def _all(kind: Any, value: int) -> Any:
+    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+
+
+@intrinsic(prefer_literal=True)
+def widen(typingctx, dst, d, src, s, count, number):  # type: ignore[no-untyped-def]
+    """dst[d : d+count] = the float32 numbers that src[s : s+count] stand for, of a literal one of `FORMATS`."""
+    convert = _converter(I16, partial(widened, number=number.literal_value))
+    return types.void(dst, INTP, src, INTP, INTP, number), convert
+
+
+@intrinsic(prefer_literal=True)
+def narrow(typingctx, dst, d, src, s, count, number):  # type: ignore[no-untyped-def]
+    """dst[d : d+count] = the 16 bits next to the float32 numbers src[s : s+count], of a literal one of `FORMATS`."""
+    convert = _converter(ir.FloatType(), partial(narrowed, number=number.literal_value))
+    return types.void(dst, INTP, src, INTP, INTP, number), convert
+
+
+@intrinsic
+def store_row(typingctx, dst, d, src, s, count):  # type: ignore[no-untyped-def]
+    """dst[d : d+count] = src[s : s+count], rounded to bfloat16 where dst has 16 bits and src is of float32."""
+    convert = _converter(NUMBERS[src.dtype], partial(stored, kind=dst.dtype))
+    return types.void(dst, INTP, src, INTP, INTP), convert
+
+
+@intrinsic
+def store_one(typingctx, dst, d, value):  # type: ignore[no-untyped-def]
+    """dst[d] = value, rounded to bfloat16 where dst has 16 bits and the value is of float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = element(context, builder, signature.args[0], args[0], args[1])
+        builder.store(stored(builder, args[2], signature.args[0].dtype), place)
+        return context.get_dummy_value()
+
+    return types.void(dst, INTP, value), codegen
+
+
+def stored(builder: Any, value: Any, kind: Any) -> Any:
+    """What is stored of a number, or a vector, where elements of a Numba type lie."""
+    return narrowed(builder, value, BFLOAT16) if kind == types.uint16 else value
+
+
+def _converter(given: Any, convert: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """The code of an intrinsic that converts a row: vectors of as many elements as float32 has, then one by one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = element(context, builder, signature.args[0], args[0], args[1])
+        source = element(context, builder, signature.args[2], args[2], args[3])
+        count, lanes = args[4], host().lanes(4)
+        whole = builder.and_(count, I64(-lanes))
+
+        def move(at: Any, kind: Any) -> None:
+            place = builder.bitcast(builder.gep(source, [at]), kind.as_pointer())
+            value = convert(builder, builder.load(place, align=2))
+            builder.store(value, builder.bitcast(builder.gep(target, [at]), value.type.as_pointer()), align=2)
+
+        with cgutils.for_range_slice(builder, I64(0), whole, I64(lanes)) as (at, _):
+            move(at, ir.VectorType(given, lanes))
+        with cgutils.for_range_slice(builder, whole, count, I64(1)) as (at, _):
+            move(at, given)
+        return context.get_dummy_value()
+
+    return codegen
