@@ -37,6 +37,7 @@ TARGETS = {
     "neoverse-v2": NEON,
     "apple-m1": NEON,
 }  # fmt: skip
+PAIRS = {"znver4", "znver5", "sapphirerapids", "neoverse-v2"}  # processors that multiply pairs of bfloat16
 FAMILIES = {
     "tile": "simd.microkernel:TILES",
     "filter": "simd.filter_tile:FILTERS",
@@ -64,6 +65,9 @@ MOST_STACK = {
 EXCEPTIONS = {("neoverse-n1", "depth"): 0.25, ("apple-m1", "depth"): 0.08, ("x86-64-v2", "depth"): 0.18}
 
 
+DTYPES = {2: "bfloat16", 4: "float32", 8: "float64"}
+
+
 class Loop(NamedTuple):
     """An innermost loop: the member that it belongs to, and its instructions."""
 
@@ -83,8 +87,8 @@ class Loop(NamedTuple):
 
     @property
     def products(self) -> int:
-        """Multiplications and multiply-adds of vectors."""
-        return self.count(r"^vf\w*[ps][sd]\s|^v?mul[ps][sd]\s|^f(mla|mls|mul)\s+v")
+        """Multiplications and multiply-adds of vectors, two of each pair of bfloat16 at once."""
+        return self.count(r"^vf\w*[ps][sd]\s|^v?mul[ps][sd]\s|^f(mla|mls|mul)\s+v|^vdpbf16ps\s|^bfdot\s")
 
     @property
     def arithmetic(self) -> int:
@@ -96,6 +100,11 @@ class Loop(NamedTuple):
         """Numbers and vectors that are read from memory."""
         x86 = sum("(%" in text.rpartition(",")[0] and not text.startswith("lea") for text in self.instructions)
         return x86 + self.count(r"^ld") + self.count(r"^ldp")
+
+    @property
+    def conversions(self) -> int:
+        """Numbers turned to another type, or unpacked for that."""
+        return self.count(r"^v?p?cvt|^vpmov|^vpunpck|^b?fcvt|^[su]shll|^shl|^vpsll")
 
     @property
     def gathers(self) -> int:
@@ -112,16 +121,16 @@ def members(name: str) -> tuple[object, list[tuple[int, ...]]]:
 
 def emitted(family: object, keys: list[tuple[int, ...]], itemsize: int) -> ir.Module:
     """The members of a family as functions of a module, for the processor that `host` tells of."""
-    from fastconv.simd.emit import I64, VOID, Emitter, Lanes
-    from fastconv.simd.family import FLOATS
+    from fastconv.simd.emit import I64, VOID, Lanes
+    from fastconv.simd.family import NUMBERS, emitter
 
-    module, kind = ir.Module(), Lanes(FLOATS[itemsize], host.host().lanes(itemsize))
-    number = ir.FloatType() if itemsize == 4 else ir.DoubleType()
-    kinds = dict.fromkeys(family._elements, number.as_pointer()) | dict.fromkeys(family._integers, I64.as_pointer())
+    module, kind = ir.Module(), Lanes(NUMBERS[itemsize], host.host().lanes(itemsize))
+    types = {"uint16": ir.IntType(16), "float32": ir.FloatType(), "float64": ir.DoubleType(), "int64": I64}
+    kinds = {name: types[kind.name].as_pointer() for name, kind in family.pointees(itemsize).items()}
     for key in keys:
         arguments = [kinds.get(name, I64) for name in family.arguments._fields]
         function = ir.Function(module, ir.FunctionType(VOID, arguments), "_".join(["member", *map(str, key)]))
-        emit = Emitter(None, ir.IRBuilder(function.append_basic_block("entry")), kind)
+        emit = emitter(None, ir.IRBuilder(function.append_basic_block("entry")), kind)
         family._body(emit, family.arguments(*function.args), *key)
         emit.builder.ret_void()
     return module
@@ -213,11 +222,16 @@ def functions(text: str) -> list[tuple[tuple[int, ...], str]]:
     return [(tuple(map(int, part[: part.index(":")].split("_")[1:])), part) for part in parts]
 
 
+def itemsizes(name: str, processor: str) -> tuple[int, ...]:
+    """Bytes of the elements that a family is for: tiles multiply bfloat16 where the processor does."""
+    return (2, 4, 8) if name == "tile" and processor in PAIRS else (4, 8)
+
+
 def loops(name: str, processor: str) -> list[Loop]:
-    """The innermost loops of a family that carry products, for both dtypes."""
+    """The innermost loops of a family that carry products, for each dtype."""
     family, keys = members(name)
     found = []
-    for itemsize in (4, 8):
+    for itemsize in itemsizes(name, processor):
         for key, text in functions(assembly(emitted(family, keys, itemsize), processor)):
             found += [Loop(name, itemsize, key, lines) for lines in innermost(text)]
     return [loop for loop in found if loop.products or name.startswith(("winograd", "fft")) and loop.arithmetic]
@@ -231,6 +245,8 @@ def tile_faults(loop: Loop, unit: Host) -> Iterator[str]:
         yield f"{loop.products} products, expected {rows * vectors}"
     if loop.reads != rows + vectors:
         yield f"reads memory {loop.reads} times, expected {rows + vectors}"
+    if loop.conversions:
+        yield f"{loop.conversions} conversions"
     spread = 3 if unit.isa in ("SSE2", "NEON") else 1  # instructions that put a number into all lanes
     most = loop.products * (1 if unit.fma else 3) + rows * spread + vectors + bases + 6
     if len(loop.instructions) > most:
@@ -270,28 +286,28 @@ def faults(loop: Loop, unit: Host) -> list[str]:
     return found
 
 
-def missing(name: str, found: list[Loop]) -> Iterator[str]:
+def missing(name: str, found: list[Loop], sizes: tuple[int, ...] = (4, 8)) -> Iterator[str]:
     """Members that have too few loops: one each, for the filter tile one for each range of rows."""
     from fastconv.simd.filter_tile import FILTER_ROWS
 
     least = FILTER_ROWS * (FILTER_ROWS + 1) // 2 if name == "filter" else 1
     counts = Counter((loop.itemsize, loop.member) for loop in found)
-    for itemsize, member in itertools.product((4, 8), members(name)[1]):
+    for itemsize, member in itertools.product(sizes, members(name)[1]):
         if counts[itemsize, member] < least:
-            yield f"{name}{member} float{8 * itemsize}: {counts[itemsize, member]} loops, expected {least}"
+            yield f"{name}{member} {DTYPES[itemsize]}: {counts[itemsize, member]} loops, expected {least}"
 
 
 def examine(processor: str) -> list[str]:
     """Print what each family is made of; returns what is wrong. Only for a process that has imported no emitter."""
-    unit = Host(processor, *TARGETS[processor])
+    unit = Host(processor, *TARGETS[processor], pairs=processor in PAIRS)
     host.host = lambda: unit
     wrong = []
     for name in FAMILIES:
         found = loops(name, processor)
-        wrong += [f"{processor} {text}" for text in missing(name, found)]
+        wrong += [f"{processor} {text}" for text in missing(name, found, itemsizes(name, processor))]
         for loop in found:
-            dtype = f"float{8 * loop.itemsize}"
-            wrong += [f"{processor} {name}{loop.member} {dtype}: {fault}" for fault in faults(loop, unit)]
+            where = f"{processor} {name}{loop.member} {DTYPES[loop.itemsize]}"
+            wrong += [f"{where}: {fault}" for fault in faults(loop, unit)]
         count, arithmetic, stack = (
             sum(values) for values in zip(*((len(x.instructions), x.arithmetic, x.stack) for x in found), strict=True)
         )

@@ -84,6 +84,17 @@ def test_gathers_missing_products_and_missing_members_are_found():
     assert any("expected 1" in text for text in codegen.missing("depth", []))
 
 
+def test_conversions_and_missing_pairs_are_found():
+    """A tile of bfloat16 multiplies what it loads; a processor that has the instruction has the tile."""
+    lines = ("vpmovzxwd (%rax), %zmm0", "vpslld $16, %zmm0, %zmm0", "vfmadd231ps (%rcx){1to16}, %zmm0, %zmm2", "jne .L1")
+    found = codegen.faults(codegen.Loop("tile", 2, (1, 1), lines), ZEN)
+    assert any("2 conversions" in fault for fault in found)
+    fine = ("vbroadcastss (%rax), %zmm0", "vdpbf16ps (%rcx), %zmm0, %zmm2", "jne .L1")
+    assert not codegen.faults(codegen.Loop("tile", 2, (1, 1), fine), ZEN)
+    assert codegen.itemsizes("tile", "znver4") == (2, 4, 8) and codegen.itemsizes("tile", "haswell") == (4, 8)
+    assert any("bfloat16" in text for text in codegen.missing("tile", [], (2, 4, 8)))
+
+
 def test_loops_are_told_from_code_that_is_out_of_line():
     """A jump back from behind the end of a function is no loop: its target can be reached without what lies between."""
     text = """member_1:

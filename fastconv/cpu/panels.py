@@ -30,7 +30,7 @@ from .lowering import Integers, Lowered, WeightStrides
 from .pack import Packing, pack_bias, packing_of, unpack_rows
 
 TILE_ROWS = tile_rows()
-SUMS: dict[int, np.dtype] = {2: np.dtype(np.float32), 4: np.dtype(np.float32), 8: np.dtype(np.float64)}  # by bytes of an element
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Sums(NamedTuple):
@@ -70,7 +70,7 @@ class PanelEngine(NamedTuple):
         if low.N == 0:
             return
         members = team(tasks, low.work)
-        bias = pack_bias(b, low.groups, low.O, lanes, SUMS[x.itemsize])
+        bias = pack_bias(b, low.groups, low.O, lanes, DOUBLE if x.itemsize == 8 else SINGLE)
         own = scratch((members, size), x.dtype)
         _sum_panels(members, tasks, x, panels, bias, y, numbers, *tables, own, relu, tile_address(x.itemsize))
 
