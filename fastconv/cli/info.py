@@ -47,7 +47,8 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "vector unit",
             f"{machine['instruction_set']}, {machine['vector_registers']} registers of {machine['float32_lanes']} "
-            f"float32 or {machine['float64_lanes']} float64 lanes (code for {machine['compiled_for']})",
+            f"float32 or {machine['float64_lanes']} float64 lanes (code for {machine['compiled_for']}); bfloat16 is "
+            + ("multiplied in pairs" if machine["bfloat16"] == "pairs" else "computed in float32"),
         ),
         ("threads", f"{facts['threads']}, {facts['threading_layer'] or 'none started yet'}"),
         ("kernel cache", f"{cache['kernels']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB{kept}"),

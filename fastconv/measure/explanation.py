@@ -84,7 +84,9 @@ def explain(
     stride, padding, dilation, groups, layout, padding_mode
         As for `conv2d` or, without groups and padding mode, `max_pool2d`; a stride of None is 1, of a pool the window.
         An average counts its border.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64", "bfloat16"}
+        bfloat16 for convolutions: multiplied as it is by some methods, where the processor can, else converted to
+        float32 and back; `Candidate.kernel` tells.
     prepared : bool
         Weights packed or transformed beforehand, as in a plan.
     seconds : float

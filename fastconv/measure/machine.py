@@ -100,6 +100,7 @@ def environment() -> dict[str, Any]:
             "float32_lanes": unit.lanes(4),
             "float64_lanes": unit.lanes(8),
             "vector_registers": unit.registers,
+            "bfloat16": "pairs" if unit.pairs else "float32",
         },
         "threads": get_num_threads(),
         "threading_layer": threads_in_use(),

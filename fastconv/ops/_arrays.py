@@ -216,7 +216,7 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
         # A read-only array is another type to Numba; kernels never write to their inputs, so look away.
         interface = {**array.__array_interface__}
         interface["data"] = (interface["data"][0], False)
-        array = np.asarray(_Window(array, interface))
+        array = np.asarray(_Window(array, interface)).view(dtype)  # the interface has no word for bfloat16
     return array
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .. import dispatch
 from ..errors import InvalidArgument, shown
 from ..problem import CONVOLUTIONS, ConvProblem
-from ..spec import LAYOUTS, known_problem, parse_dtype, parse_shape, parse_word
+from ..spec import CONVOLVED, LAYOUTS, known_problem, parse_dtype, parse_shape, parse_word
 
 
 def choose_method(
@@ -37,7 +37,7 @@ def choose_method(
     stride, padding, dilation, groups, layout, padding_mode
         As for `conv2d`.
     dtype : dtype
-        Of the computation: float32 or float64.
+        Of the arrays: float32, float64 or bfloat16.
     device : {"cpu", "cuda"}
 
     Returns
@@ -76,5 +76,5 @@ def problem_of_shapes(
     rank = len(shapes[0]) - 2
     if rank not in LAYOUTS:
         raise InvalidArgument(f"x_shape is {shown(shapes[0])}; expected three to five axes")
-    dtype = parse_dtype(dtype)
+    dtype = parse_dtype(dtype, CONVOLVED)
     return known_problem(op, *shapes, None, rank, stride, padding, dilation, groups, layout, padding_mode, dtype)

@@ -1,6 +1,7 @@
 """Arguments become a problem (`fastconv.problem`): parsed and checked once, before anything is allocated."""
 
 from .arguments import (
+    CONVOLVED,
     LAYOUTS,
     PADDING_MODES,
     is_plain,
@@ -22,6 +23,7 @@ from .shapes import AXES, lift
 
 __all__ = [
     "AXES",
+    "CONVOLVED",
     "LAYOUTS",
     "PADDING_MODES",
     "adaptive_problem",

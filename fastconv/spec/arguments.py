@@ -22,6 +22,7 @@ PADDING_MODES = {
     "circular": "wrap",
 }
 COMPUTED = ("float32", "float64")
+CONVOLVED = (*COMPUTED, "bfloat16")  # which some processors multiply as it is
 MOST = 1 << 31  # strides, paddings and the like are below
 MOST_AXES = 64  # of an array of NumPy
 MOST_ELEMENTS = 1 << 60  # of an array: as many float64 as can be addressed
@@ -123,16 +124,16 @@ def parse_real(value: Any, name: str, expected: str) -> float:
     raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
 
 
-def parse_dtype(dtype: Any) -> str:
+def parse_dtype(dtype: Any, known: Sequence[str] = COMPUTED) -> str:
     """The name of a dtype that is computed in; functions of arrays take others too, and turn them into one of these."""
     try:
-        name = None if dtype is None else np.dtype(dtype).name
+        name = dtype if isinstance(dtype, str) and dtype in known else None if dtype is None else np.dtype(dtype).name
     except Exception:  # of whatever is no dtype
         name = None
-    if name not in COMPUTED:
+    if name not in known:
         raise InvalidArgument(
-            f"dtype is {shown(dtype)}; expected the dtype of the computation, 'float32' or 'float64': float16 is "
-            "computed in float32, integers in float64, complex numbers by parts"
+            f"dtype is {shown(dtype)}; expected the dtype of the computation, {' or '.join(map(repr, known))}: float16 "
+            "is computed in float32, integers in float64, complex numbers by parts"
         )
     return name
 

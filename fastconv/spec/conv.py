@@ -109,7 +109,9 @@ def _parse(
 
 
 def _dtype(dtype: Any) -> str:
-    """The dtype that kernels compute in: complex arrays go by their parts."""
+    """The dtype of the arrays that kernels get: complex ones go by their parts."""
+    if isinstance(dtype, str) and dtype == "bfloat16":  # which NumPy need not know
+        return dtype
     dtype = np.dtype(dtype)
     return f"float{4 * dtype.itemsize}" if dtype.kind == "c" else dtype.name
 
