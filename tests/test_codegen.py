@@ -86,7 +86,12 @@ def test_gathers_missing_products_and_missing_members_are_found():
 
 def test_conversions_and_missing_pairs_are_found():
     """A tile of bfloat16 multiplies what it loads; a processor that has the instruction has the tile."""
-    lines = ("vpmovzxwd (%rax), %zmm0", "vpslld $16, %zmm0, %zmm0", "vfmadd231ps (%rcx){1to16}, %zmm0, %zmm2", "jne .L1")
+    lines = (
+        "vpmovzxwd (%rax), %zmm0",
+        "vpslld $16, %zmm0, %zmm0",
+        "vfmadd231ps (%rcx){1to16}, %zmm0, %zmm2",
+        "jne .L1",
+    )
     found = codegen.faults(codegen.Loop("tile", 2, (1, 1), lines), ZEN)
     assert any("2 conversions" in fault for fault in found)
     fine = ("vbroadcastss (%rax), %zmm0", "vdpbf16ps (%rcx), %zmm0, %zmm2", "jne .L1")

@@ -6,7 +6,7 @@ Numba compile another version.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -149,7 +149,8 @@ class Operands:
     def output(self, shape: tuple[int, ...], out: Any) -> Any:
         """The array the kernel writes: `out` itself where it fits as it is, else a new one."""
         if out is None:
-            return self.empty(shape)
+            passing = self.device == "cpu" and self.given != self.result and self.result.name in HALVES
+            return memory.scratch(shape, self.given) if passing else self.empty(shape)
         check_out(out, shape, self.result, _array_class() if self.device == "cuda" else None)
         if self.device == "cuda" or out.dtype != self.given or not out.flags.c_contiguous or not out.flags.aligned:
             return self.empty(shape)
@@ -209,7 +210,7 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
         memory.check_room(array.size * np.dtype(dtype).itemsize, what)
     try:
         array = np.require(array, None, ["C", "A"])
-        array = array if array.dtype == dtype else converted(array, np.dtype(dtype))
+        array = array if array.dtype == dtype else converted(array, np.dtype(dtype), memory.scratch)
     except MemoryError:
         raise TooLarge(f"{what} does not fit into the memory that is left") from None
     if not array.flags.writeable:
@@ -220,11 +221,11 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
     return array
 
 
-def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A copy of a C-contiguous array in another dtype."""
+def converted(array: np.ndarray, dtype: np.dtype, empty: Callable[..., np.ndarray] = memory.empty) -> np.ndarray:
+    """A copy of a C-contiguous array in another dtype, where `empty` makes room for it."""
     for operation, half, single in (("widen", array.dtype, dtype), ("narrow", dtype, array.dtype)):
         if half.name in HALVES and half.isnative and single == np.float32 and single.isnative:
-            result = memory.empty(array.shape, dtype)
+            result = empty(array.shape, dtype)
             operator(operation)(array, result)
             return result
     return array.astype(dtype)

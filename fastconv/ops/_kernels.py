@@ -52,7 +52,7 @@ class Bound(NamedTuple):
         if activation is None or activation == "relu":
             self._run(first, second, b, result.view(BITS), activation)
             return
-        sums = memory.empty(result.shape, SINGLE)
+        sums = memory.scratch(result.shape, SINGLE)
         self._run(first, second, b, sums, activation)
         dispatch.operator("narrow")(sums, result)
 
@@ -99,8 +99,8 @@ def _compute_halves(bound: Bound, first: Any, second: Any, b: Any, result: Any, 
     if bound.problem.dtype == "bfloat16":
         bound.run(first, second, b, result, activation)
         return
-    first, second = converted(first, SINGLE), converted(second, SINGLE)
-    sums = memory.empty(result.shape, SINGLE)
+    first, second = (converted(a, SINGLE, memory.scratch) for a in (first, second))
+    sums = memory.scratch(result.shape, SINGLE)
     bound.suited(first, second).run(first, second, b, sums, activation)
     dispatch.operator("narrow")(sums, result)
 

@@ -320,6 +320,14 @@ def element(context: Any, builder: Any, array: Any, value: Any, offset: Any) -> 
     return builder.gep(data, [offset])
 
 
+def copy_row(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """The code of an intrinsic (dst, d, src, s, count) that copies elements of one dtype."""
+    target = element(context, builder, signature.args[0], args[0], args[1])
+    source = element(context, builder, signature.args[2], args[2], args[3])
+    cgutils.raw_memcpy(builder, target, source, args[4], signature.args[2].dtype.bitwidth // 8)
+    return context.get_dummy_value()
+
+
 def _number(value: Any) -> Any:
     return I64(value) if isinstance(value, int) else value
 

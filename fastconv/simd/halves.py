@@ -15,11 +15,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .emit import I32, I64, INTP, Emitter, Lanes, element
+from .emit import I32, I64, INTP, Emitter, Lanes, copy_row, element
 from .host import host
 
 I16 = ir.IntType(16)
-NUMBERS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 FORMATS = BFLOAT16, FLOAT16 = 0, 1  # as kernels are told
 
 
@@ -115,8 +114,8 @@ def narrow(typingctx, dst, d, src, s, count, number):  # type: ignore[no-untyped
 @intrinsic
 def store_row(typingctx, dst, d, src, s, count):  # type: ignore[no-untyped-def]
     """dst[d : d+count] = src[s : s+count], rounded to bfloat16 where dst has 16 bits and src is of float32."""
-    convert = _converter(NUMBERS[src.dtype], partial(stored, kind=dst.dtype))
-    return types.void(dst, INTP, src, INTP, INTP), convert
+    convert = _converter(ir.FloatType(), partial(stored, kind=dst.dtype))
+    return types.void(dst, INTP, src, INTP, INTP), copy_row if dst.dtype == src.dtype else convert
 
 
 @intrinsic

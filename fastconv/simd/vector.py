@@ -9,7 +9,7 @@ from __future__ import annotations
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .emit import I64, INTP, Emitter, element
+from .emit import I64, INTP, Emitter, copy_row, element
 from .halves import stored
 from .host import host
 
@@ -17,14 +17,7 @@ from .host import host
 @intrinsic
 def copy(typingctx, dst, d, src, s, count):
     """dst[d : d+count] = src[s : s+count], flat arrays or addresses of one dtype that do not overlap there."""
-
-    def codegen(context, builder, signature, args):
-        target = element(context, builder, signature.args[0], args[0], args[1])
-        source = element(context, builder, signature.args[2], args[2], args[3])
-        cgutils.raw_memcpy(builder, target, source, args[4], dst.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return (types.void(dst, INTP, src, INTP, INTP), codegen) if src.dtype == dst.dtype else None
+    return (types.void(dst, INTP, src, INTP, INTP), copy_row) if src.dtype == dst.dtype else None
 
 
 @intrinsic
