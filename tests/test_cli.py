@@ -701,10 +701,11 @@ def test_ctrl_c_saves(tmp_path):
 
 def test_choices_are_those_of_the_library():
     from fastconv import measure
-    from fastconv.cli.bench_steps import EVERY_SUITE, OTHER_SUITES, PROBLEM_SUITES
+    from fastconv.cli.bench_steps import ASKED_FOR, EVERY_SUITE, OTHER_SUITES, PROBLEM_SUITES
     from fastconv.cli.train import DATASETS
     from fastconv.nn import datasets
 
     assert (*PROBLEM_SUITES, "all") == measure.SUITES
-    assert {*EVERY_SUITE, "quick"} == {*PROBLEM_SUITES, *OTHER_SUITES}
+    assert {*EVERY_SUITE, *ASKED_FOR} == {*PROBLEM_SUITES, *OTHER_SUITES}
+    assert measure.suites.ASKED_FOR == ASKED_FOR
     assert set(DATASETS) == set(datasets.BY_NAME)

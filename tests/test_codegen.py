@@ -89,7 +89,7 @@ def test_conversions_and_missing_pairs_are_found():
     lines = (
         "vpmovzxwd (%rax), %zmm0",
         "vpslld $16, %zmm0, %zmm0",
-        "vfmadd231ps (%rcx){1to16}, %zmm0, %zmm2",
+        "vfmadd231ps (%rcx), %zmm0, %zmm2",
         "jne .L1",
     )
     found = codegen.faults(codegen.Loop("tile", 2, (1, 1), lines), ZEN)

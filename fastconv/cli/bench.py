@@ -60,7 +60,7 @@ METHOD_HELP = "Methods to time, by comma: auto, plan (auto with weights packed b
 )
 @click.option(
     "--dtype",
-    type=Choice(["float32", "float64"]),
+    type=Choice(["float32", "float64", "bfloat16"]),
     help="Dtype of all problems.  [default: float32 for --problem, a suite's own]",
 )
 @click.option(
@@ -94,8 +94,9 @@ def bench(
     PyTorch gets tensors prepared in both of its layouts, and the better one counts. The weights of onednn (PyTorch's
     oneDNN), onnxruntime, openvino and jax are packed before: they are compared with "plan" only.
 
-    Suites of problems are layers, first, double, backward, filters, signal, pool, small and quick. kernel times the
-    emitted functions by themselves, train steps of training and of predicting; all is every suite but quick.
+    Suites of problems are layers, first, double, backward, filters, signal, pool, small, bfloat16 and quick. kernel
+    times the emitted functions by themselves, train steps of training and of predicting; all is every suite but
+    bfloat16 (which needs ml_dtypes) and quick.
     """
     from .. import measure
     from .bench_tables import complain, show, warn_of_others

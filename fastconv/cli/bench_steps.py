@@ -13,9 +13,10 @@ from .console import progress, say
 if TYPE_CHECKING:
     from ..measure import Peaks, Problem, Rival
 
-PROBLEM_SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "small", "quick")
+PROBLEM_SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "small", "bfloat16", "quick")
 OTHER_SUITES = ("kernel", "train")
-EVERY_SUITE = (*(name for name in PROBLEM_SUITES if name != "quick"), *OTHER_SUITES)
+ASKED_FOR = ("quick", "bfloat16")
+EVERY_SUITE = (*(name for name in PROBLEM_SUITES if name not in ASKED_FOR), *OTHER_SUITES)
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ class Wanted:
 
     def steps(self) -> list[Step]:
         """Each suite's, then those of the problems named one by one; no problem twice."""
-        if "train" in self.names and self.dtype == "float64":
-            raise InvalidArgument("--dtype is float64 but the models of the suite train are float32; name other suites")
+        if "train" in self.names and self.dtype not in (None, "float32"):
+            raise InvalidArgument(
+                f"--dtype is {self.dtype} but the models of the suite train are float32; name other suites"
+            )
         seen: set[Problem] = set()
         steps: list[Step] = []
         for name in (*self.names, ""):
@@ -121,8 +124,8 @@ class Wanted:
     def _kernels(self) -> Iterator[Step]:
         from ..measure import kernels
 
-        for dtype in (self.dtype,) if self.dtype else ("float32", "float64"):
-            for group in kernels.GROUPS:
+        for dtype in (self.dtype,) if self.dtype else kernels.dtypes():
+            for group in kernels.groups(dtype):
                 run = partial(kernels.measure_kernels, group, dtype, self.seconds)
                 yield Step("kernel", f"{group}, {dtype}", run)
 

@@ -14,7 +14,7 @@ from .console import JSON_HELP, check_target, tell, write_json
 @click.command()
 @click.argument("problem")
 @click.option("--layout", type=Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True)
-@click.option("--dtype", type=Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--dtype", type=Choice(["float32", "float64", "bfloat16"]), default="float32", show_default=True)
 @click.option("--plan", "prepared", is_flag=True, help="Weights packed or transformed beforehand, as in a plan.")
 @click.option("--predict", is_flag=True, help="Do not measure, only predict.")
 @click.option(

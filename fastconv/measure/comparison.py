@@ -143,7 +143,8 @@ def _judge(who: str, variant: str, result: np.ndarray, expected: Expected, refer
     """Compare a result with the sampled values, and as a whole with a result already found right."""
     error = expected.error(result)
     if error <= expected.tolerance and reference is not None:
-        difference = float(np.max(np.abs(result - reference), initial=0.0))
+        wide = np.result_type(result, np.float32)
+        difference = float(np.max(np.abs(result.astype(wide, copy=False) - reference), initial=0.0))
         if not difference <= 2 * expected.tolerance:
             error = math.inf if math.isnan(difference) else difference
     note = "" if error <= expected.tolerance else f"wrong result (error {error:.3g})"

@@ -22,7 +22,7 @@ from ..simd import peak
 from ..simd.host import host
 from ..simd.kernel_cache import kernel_cache_dir, problem
 from ..simd.parallel import threads_in_use
-from ..spec import parse_dtype
+from ..spec import CONVOLVED, parse_dtype
 from ..threads import MEMBERS, get_num_threads
 from .timing import Disturbance, parse_seconds
 
@@ -60,18 +60,16 @@ def measure_peaks(dtype: str = "float32", seconds: float = 0.3) -> Peaks:
 
     Each is tried for `seconds` in short pieces, of which the fastest counts.
     """
-    dtype, seconds = parse_dtype(dtype), parse_seconds(seconds, least=0)
+    dtype, seconds = parse_dtype(dtype, CONVOLVED), parse_seconds(seconds, least=0)
     members = min(get_num_threads(), MEMBERS)
-    lanes = host().lanes(np.dtype(dtype).itemsize)
-    stride, rounds = 4 * lanes, 100_000  # every task's numbers lie in cache lines of their own
-    values = np.full(members * stride, 0.5, dtype)
-    chains = peak.chains()
+    rounds = 100_000
+    values, stride, work = peak.operands(dtype, members)  # every task's numbers lie in cache lines of their own
     size = (96 << 20) // 4 // members
     source, target = np.ones(size * members, np.float32), np.zeros(size * members, np.float32)
     with Disturbance() as disturbance:
         adding = _fastest(lambda: peak.multiply_adds(members, members, rounds, values, stride), seconds)
         copying = _fastest(lambda: peak.copies(members, members, source, target, size), seconds)
-    gflops = 2 * lanes * chains * rounds * members / adding / 1e9
+    gflops = work * rounds * members / adding / 1e9
     return Peaks(dtype, members, gflops, 2 * source.nbytes / copying / 1e9, disturbance.fraction)
 
 

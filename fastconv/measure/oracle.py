@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..errors import InvalidArgument, shown
+from ..errors import InvalidArgument, MissingExtra, shown
 from ..problem import ConvProblem, PoolProblem
 from ..spec import parse_count
 from .problems import POOLS, Problem, check_problem, parse_seed
 
 Arrays = dict[str, np.ndarray]
 SAMPLES = 64
+ROUNDED = 2.0**-8  # bfloat16: half the distance of neighbours, relative to the smaller
 
 
 def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
@@ -32,10 +33,22 @@ def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
         shapes["w"] = spec.w_shape
     if isinstance(spec, ConvProblem) or problem.op in POOLS[2:]:
         shapes["dy"] = spec.y_shape
-    needed = sum(map(math.prod, shapes.values())) * np.dtype(spec.dtype).itemsize
+    dtype = numpy_dtype(spec.dtype)
+    needed = sum(map(math.prod, shapes.values())) * dtype.itemsize
     memory.check_room(needed, f"{problem} with its arrays")
     draw = np.float64 if spec.dtype == "float64" else np.float32
-    return {name: rng.standard_normal(shape, draw).astype(spec.dtype, copy=False) for name, shape in shapes.items()}
+    return {name: rng.standard_normal(shape, draw).astype(dtype, copy=False) for name, shape in shapes.items()}
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """NumPy's dtype of a name; bfloat16 is another package's."""
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError:
+        raise MissingExtra("arrays of bfloat16 need ml_dtypes: pip install 'fastconv[bench]'") from None
+    return np.dtype(bfloat16)
 
 
 def check_arrays(problem: Problem, arrays: Any) -> None:
@@ -107,7 +120,8 @@ def tolerance(problem: Problem) -> float:
     random, so about eps * t in all; Winograd and Fourier methods stay within some tens of eps * sqrt(t).
     """
     spec = problem.spec
-    eps = float(np.finfo(spec.dtype).eps)
+    half = spec.dtype == "bfloat16"  # summed in float32, then rounded
+    eps = float(np.finfo("float32" if half else spec.dtype).eps)
     if isinstance(spec, PoolProblem):
         return 16 * eps
     terms = {
@@ -115,7 +129,7 @@ def tolerance(problem: Problem) -> float:
         "input_grad": spec.O // spec.groups * spec.taps,
         "weight_grad": spec.N * math.prod(spec.out),
     }[problem.op]
-    return eps * (100 + math.sqrt(terms)) * math.sqrt(terms)
+    return (eps * (100 + math.sqrt(terms)) + (8 * ROUNDED if half else 0.0)) * math.sqrt(terms)
 
 
 def _planes(array: np.ndarray, spec: ConvProblem | PoolProblem, *, weights: bool = False) -> np.ndarray:

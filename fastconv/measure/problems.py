@@ -11,11 +11,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem, PoolProblem
-from ..spec import LAYOUTS, conv_problem, parse_axes, parse_dtype, parse_word, pool_problem
+from ..spec import COMPUTED, CONVOLVED, LAYOUTS, conv_problem, parse_axes, parse_dtype, parse_word, pool_problem
 
 CONVOLUTIONS = ("conv", "input_grad", "weight_grad")
 POOLS = ("max_pool", "avg_pool", "max_pool_grad", "avg_pool_grad")
@@ -73,7 +71,7 @@ class Problem:
         spec = self.spec
         weights = math.prod(spec.w_shape) if isinstance(spec, ConvProblem) else 0
         indices = 8 * math.prod(spec.y_shape) if self.op == "max_pool_grad" else 0
-        return (math.prod(spec.x_shape) + math.prod(spec.y_shape) + weights) * np.dtype(spec.dtype).itemsize + indices
+        return (math.prod(spec.x_shape) + math.prod(spec.y_shape) + weights) * spec.itemsize + indices
 
     @property
     def label(self) -> str:
@@ -123,7 +121,7 @@ def parse_problem(text: str, *, layout: str | None = None, dtype: str = "float32
     layout = None if layout is None else parse_word(layout, "layout", ALL_LAYOUTS)
     if layout is not None and len(layout) != len(size) + 2:  # one --layout serves problems of every rank
         layout = LAYOUTS[len(size)][layout[-1] == "C"]
-    options = {"layout": layout, "dtype": parse_dtype(dtype), **_window(part, size)}
+    options = {"layout": layout, "dtype": parse_dtype(dtype, _dtypes(op)), **_window(part, size)}
     if op in POOLS:
         if part["g"] or part["mode"]:
             raise InvalidArgument(f"problem is {shown(text)}; a pooling has neither groups nor a padding mode")
@@ -195,9 +193,14 @@ def in_layout(problem: Problem, layout: str) -> Problem:
 
 
 def in_dtype(problem: Problem, dtype: str) -> Problem:
-    """The problem in another dtype."""
+    """The problem in another dtype; bfloat16 is for convolutions."""
     check_problem(problem)
-    return replace(problem, spec=replace(problem.spec, dtype=parse_dtype(dtype)))
+    return replace(problem, spec=replace(problem.spec, dtype=parse_dtype(dtype, _dtypes(problem.op))))
+
+
+def _dtypes(op: str) -> tuple[str, ...]:
+    """What an operation is measured in."""
+    return CONVOLVED if op in CONVOLUTIONS else COMPUTED
 
 
 def shrink(problem: Problem) -> Problem:

@@ -143,6 +143,23 @@ def _quick() -> list[Problem]:
     ]
 
 
+def _halves() -> list[Problem]:
+    """Layers in bfloat16: what is multiplied in pairs where the processor can, and what stays float32's."""
+    layers = [
+        *_squares()[4:8],
+        conv("conv", 8, 256, 64, 56, 1),
+        conv("conv", 8, 256, 256, 28, 1),
+        conv("conv", 8, 64, 128, 56, 3, stride=2, padding=1),
+        conv("conv", 8, 3, 64, 224, 7, stride=2, padding=3),
+        conv("conv", 8, 128, 128, 28, 3, padding=1, groups=4),
+        conv("conv", 16, 64, 64, (1024,), (9,), padding=4),
+        conv("conv", 2, 16, 32, (16, 28, 28), (3, 3, 3), padding=1),
+        conv("conv", 8, 64, 64, 112, 3, padding=1, groups=64),
+        conv("input_grad", 8, 64, 128, 56, 3, stride=2, padding=1),
+    ]
+    return [in_dtype(problem, "bfloat16") for problem in layers]
+
+
 _SUITES = {
     "layers": _layers,
     "first": _first,
@@ -152,13 +169,15 @@ _SUITES = {
     "signal": _signal,
     "pool": _pool,
     "small": _small,
+    "bfloat16": _halves,
     "quick": _quick,
 }
+ASKED_FOR = ("quick", "bfloat16")  # by name only: the one repeats others, the other needs ml_dtypes
 SUITES = (*_SUITES, "all")
 
 
 def suite(name: str, *, tiny: bool = False) -> list[Problem]:
-    """The problems of a suite; "all" is every suite but quick, `tiny` shrinks each problem for a test.
+    """The problems of a suite; "all" is every suite but quick and bfloat16, `tiny` shrinks each problem for a test.
 
     Examples
     --------
@@ -168,7 +187,7 @@ def suite(name: str, *, tiny: bool = False) -> list[Problem]:
     parse_word(name, "suite", SUITES)
     tiny = parse_flag(tiny, "tiny")
     if name == "all":
-        problems = [p for key, make in _SUITES.items() if key != "quick" for p in make()]
+        problems = [p for key, make in _SUITES.items() if key not in ASKED_FOR for p in make()]
     else:
         problems = _SUITES[name]()
     return list(dict.fromkeys(shrink(p) for p in problems)) if tiny else problems

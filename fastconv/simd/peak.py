@@ -6,13 +6,14 @@ What a convolution reaches is judged against them: their speed is the most that 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .emit import Emitter
-from .host import host
+from .family import emitter
+from .host import factors, host
 from .parallel import parallel_kernel
 from .vector import copy
 
@@ -22,18 +23,43 @@ def chains() -> int:
     return 24 if host().registers == 32 else 12
 
 
+class Operands(NamedTuple):
+    """What `multiply_adds` takes: the numbers of all tasks, how many each has, and the operations of a round."""
+
+    values: np.ndarray
+    stride: int
+    work: int
+
+
+def operands(dtype: str, tasks: int) -> Operands:
+    """Operands of a dtype; those of bfloat16 are multiplied in pairs, where the host does that, else in float32."""
+    kind = np.dtype(dtype if dtype != "bfloat16" else np.uint16 if host().pairs else np.float32)
+    lanes, step = host().sums(kind.itemsize), factors(kind.itemsize)
+    half = 0x3F00 if kind == np.uint16 else 0.5
+    return Operands(np.full(4 * lanes * step * tasks, half, kind), 4 * lanes * step, 2 * lanes * step * chains())
+
+
 @intrinsic
 def _multiply_add(typingctx: Any, rounds: Any, values: Any, base: Any) -> Any:
-    """Run `rounds` steps ``acc = acc * a + b`` on every chain; a, b and the sum live in `values` from `base`."""
+    """Run `rounds` steps ``acc = acc * a + b``, of pairs ``acc + a * b``, on every chain.
+
+    a, b and the sum live in `values` from `base`.
+    """
     signature = types.void(types.int64, values, types.int64)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = Emitter(context, builder, sig.args[1])
-        place = emit.pointer(sig.args[1], args[1], args[2])
-        a, b = emit.load(place), emit.load(emit.at(place, emit.lanes))
+        emit = emitter(context, builder, sig.args[1])
+        place, size = emit.pointer(sig.args[1], args[1], args[2]), emit.lanes * emit.factors
+        a, b = emit.factor(place), emit.factor(emit.at(place, size))
         start = [emit.constant(float(chain)) for chain in range(chains())]
-        sums = emit.repeat(args[0], start, lambda _, *sums: [emit.multiply_add(old, a, b) for old in sums])
-        emit.store(functools.reduce(builder.fadd, sums), place)
+
+        def step(_: Any, *sums: Any) -> list[Any]:
+            if emit.factors > 1:
+                return [emit.multiply_add(a, b, old) for old in sums]
+            return [emit.multiply_add(old, a, b) for old in sums]
+
+        sums = emit.repeat(args[0], start, step)
+        emit.store(functools.reduce(builder.fadd, sums), emit.at(place, 2 * size))
         return context.get_dummy_value()
 
     return signature, codegen

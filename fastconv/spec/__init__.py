@@ -1,6 +1,7 @@
 """Arguments become a problem (`fastconv.problem`): parsed and checked once, before anything is allocated."""
 
 from .arguments import (
+    COMPUTED,
     CONVOLVED,
     LAYOUTS,
     PADDING_MODES,
@@ -23,6 +24,7 @@ from .shapes import AXES, lift
 
 __all__ = [
     "AXES",
+    "COMPUTED",
     "CONVOLVED",
     "LAYOUTS",
     "PADDING_MODES",

@@ -127,9 +127,10 @@ def parse_real(value: Any, name: str, expected: str) -> float:
 def parse_dtype(dtype: Any, known: Sequence[str] = COMPUTED) -> str:
     """The name of a dtype that is computed in; functions of arrays take others too, and turn them into one of these."""
     try:
-        name = dtype if isinstance(dtype, str) and dtype in known else None if dtype is None else np.dtype(dtype).name
+        given = isinstance(dtype, str) and dtype in known  # NumPy need not know bfloat16
+        name = str(dtype if given else np.dtype("V" if dtype is None else dtype).name)
     except Exception:  # of whatever is no dtype
-        name = None
+        name = ""
     if name not in known:
         raise InvalidArgument(
             f"dtype is {shown(dtype)}; expected the dtype of the computation, {' or '.join(map(repr, known))}: float16 "

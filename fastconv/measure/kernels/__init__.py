@@ -16,6 +16,7 @@ import numpy as np
 
 from ...cpu import repeated
 from ...simd import peak
+from ...simd.host import host
 from ...spec import parse_word
 from ..timing import Timing, interleave_undisturbed
 from . import products, transforms
@@ -28,10 +29,11 @@ GROUPS: dict[str, Callable[[str], Iterator[Subject]]] = {
     "winograd": transforms.winograd,
     "fft": transforms.fourier,
 }
+HALVES = ("tile",)  # groups that there are of bfloat16, where the host multiplies pairs
 Run = Callable[[int], Any]
 BETWEEN = 8  # functions between two measurements of the peak in a turn
 SAMPLE = 5e-4  # seconds of a sample: the call from Python is a hundredth of it at most
-TOLERANCES = {"float32": 1e-5, "float64": 1e-13}  # of the largest value: some tens of roundings
+TOLERANCES = {"bfloat16": 1e-5, "float32": 1e-5, "float64": 1e-13}  # of the largest value: some tens of roundings
 COPIED = 8 << 10  # bytes of a copy: twice source and target fit in any first-level cache
 
 
@@ -70,6 +72,16 @@ class KernelRow:
         return known | self.timing.as_dict() | {"speed": self.speed, "peak": self.peak, "fraction": self.fraction}
 
 
+def dtypes() -> tuple[str, ...]:
+    """What kernels there are for."""
+    return ("float32", "float64", "bfloat16") if host().pairs else ("float32", "float64")
+
+
+def groups(dtype: str) -> tuple[str, ...]:
+    """The groups that have functions of a dtype."""
+    return tuple(group for group in GROUPS if dtype != "bfloat16" or group in HALVES)
+
+
 def measure_kernels(group: str, dtype: str, seconds: float) -> list[KernelRow]:
     """Check, then time, all functions of a group in turns with the peak, for about `seconds`.
 
@@ -79,7 +91,8 @@ def measure_kernels(group: str, dtype: str, seconds: float) -> list[KernelRow]:
     >>> all(row.error < 1e-5 for row in rows)
     True
     """
-    subjects = list(GROUPS[parse_word(group, "group", tuple(GROUPS))](dtype))
+    parse_word(dtype, "dtype", dtypes())
+    subjects = list(GROUPS[parse_word(group, "group", groups(dtype))](dtype))
     errors = [subject.error() for subject in subjects]
     right = [i for i, error in enumerate(errors) if error <= TOLERANCES[dtype]]
     units = {subjects[i].unit for i in right}
@@ -126,10 +139,9 @@ def _often(run: Run) -> int:
 
 def _multiply_adds(dtype: str) -> tuple[float, Run]:
     """Multiply-adds in registers: the operations of a run, and what runs them."""
-    numbers, rounds = Numbers(dtype), 1000
-    lanes, values = numbers.lanes, numbers.filled(0.5, 4 * numbers.lanes)
-    work = 2.0 * lanes * peak.chains() * rounds
-    return work, lambda times: peak.multiply_adds(1, 1, rounds * times, values, 4 * lanes)
+    rounds = 1000
+    values, stride, work = peak.operands(dtype, 1)
+    return float(work * rounds), lambda times: peak.multiply_adds(1, 1, rounds * times, values, stride)
 
 
 def _copy(dtype: str) -> tuple[float, Run]:

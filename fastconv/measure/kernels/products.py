@@ -10,7 +10,7 @@ from ...config import settings
 from ...cpu import repeated
 from ...simd.depth_sweep import SHAPES, depth_address
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES, filter_tile_address, filter_vectors, range_code
-from ...simd.host import TILE_VECTORS, tile_rows
+from ...simd.host import TILE_VECTORS, host, tile_rows
 from ...simd.microkernel import tile_address
 from .subjects import FLOPS, Numbers, Subject, deviation
 
@@ -22,17 +22,22 @@ def tiles(dtype: str) -> Iterator[Subject]:
     for vectors in range(1, TILE_VECTORS + 1):
         for rows in range(1, tile_rows() + 1):
             yield _tile(dtype, rows, vectors, taps=1, tiles=2, place="L1")
-            half = settings.tile_bytes // 2 // (DEPTH * vectors * Numbers(dtype).lanes * np.dtype(dtype).itemsize)
+            half = settings.tile_bytes // 2 // (DEPTH * vectors * host().vector_bytes)
             yield _tile(dtype, rows, vectors, taps=max(1, min(9, half)), tiles=8, place="L2")
 
 
 def _tile(dtype: str, rows: int, vectors: int, taps: int, tiles: int, place: str) -> Subject:
-    numbers = Numbers(dtype)
-    width, pixels = vectors * numbers.lanes, rows * tiles
-    a, b, c = numbers.normal(pixels + taps, DEPTH), numbers.normal(taps, DEPTH, width), numbers.empty(pixels, width)
-    aoff, boff = np.arange(taps) * DEPTH, np.arange(taps) * DEPTH * width
-    flat = a.reshape(-1), DEPTH, b.reshape(-1), width, c.reshape(-1)
-    address = tile_address(c.itemsize)
+    pairs = dtype == "bfloat16"
+    numbers, step = Numbers("float32" if pairs else dtype), 2 if pairs else 1  # elements of a product
+    width, pixels, depth = vectors * numbers.lanes, rows * tiles, DEPTH * step
+    a, b, c = numbers.normal(pixels + taps, depth), numbers.normal(taps, depth, width), numbers.empty(pixels, width)
+    aoff, boff = np.arange(taps) * depth, np.arange(taps) * depth * width
+    given = a, b
+    if pairs:
+        packed = b.reshape(taps, DEPTH, step, width).swapaxes(2, 3)
+        a, b, given = _cut(a), _cut(b), (_bits(a), _bits(packed))
+    flat = given[0].reshape(-1), depth, step, given[1].reshape(-1), width * step, c.reshape(-1), width
+    address = tile_address(given[0].itemsize)
 
     def run(times: int) -> None:
         repeated.repeat_tiles(times, address, rows, vectors, aoff, boff, DEPTH, *flat, tiles)
@@ -41,7 +46,17 @@ def _tile(dtype: str, rows: int, vectors: int, taps: int, tiles: int, place: str
         run(1)
         return deviation(c, sum(a[t : t + pixels].astype(float) @ b[t].astype(float) for t in range(taps)))
 
-    return Subject("tile", f"{rows}x{vectors}", place, 2.0 * taps * DEPTH * pixels * width, FLOPS, run, error)
+    return Subject("tile", f"{rows}x{vectors}", place, 2.0 * taps * depth * pixels * width, FLOPS, run, error)
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    """The upper halves of float32 numbers: bfloat16."""
+    return (np.ascontiguousarray(array).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def _cut(array: np.ndarray) -> np.ndarray:
+    """The numbers that these stand for."""
+    return (_bits(array).astype(np.uint32) << 16).view(np.float32)
 
 
 def filter_tiles(dtype: str) -> Iterator[Subject]:

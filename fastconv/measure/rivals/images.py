@@ -19,6 +19,8 @@ def _one_image(problem: Problem) -> str | None:
     spec = problem.spec
     if not isinstance(spec, ConvProblem) or problem.op != "conv":
         return "filters only"
+    if spec.dtype == "bfloat16":
+        return "no bfloat16"
     if (spec.N, spec.C, spec.O) != (1, 1, 1):
         return "one image of one channel only"
     if max(spec.stride) > 1 or max(spec.dilation) > 1:

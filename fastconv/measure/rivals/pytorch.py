@@ -43,10 +43,15 @@ def _torch_candidate(torch: Any, problem: Problem, arrays: Arrays, channels_last
         array = arrays[name]
         if spec.channels_last:
             array = np.moveaxis(array, (-1, -2), (0, 1)) if name == "w" else np.moveaxis(array, -1, 1)
+        if spec.dtype == "bfloat16":  # which PyTorch does not take from NumPy
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).clone(memory_format=form)
         return torch.from_numpy(array).clone(memory_format=form)  # no gradient asked for: nothing is recorded
 
     def to_numpy(result: Any) -> np.ndarray:
-        array = result.numpy()
+        if spec.dtype == "bfloat16":
+            array = result.view(torch.int16).numpy().view(arrays["x"].dtype)
+        else:
+            array = result.numpy()
         if not spec.channels_last:
             return array
         return np.moveaxis(array, (0, 1), (-1, -2)) if problem.op == "weight_grad" else np.moveaxis(array, 1, -1)
