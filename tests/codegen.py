@@ -40,6 +40,7 @@ TARGETS = {
 PAIRS = {"znver4", "znver5", "sapphirerapids", "neoverse-v2"}  # processors that multiply pairs of bfloat16
 FAMILIES = {
     "tile": "simd.microkernel:TILES",
+    "rounded_tile": "simd.microkernel:ROUNDED_TILES",
     "filter": "simd.filter_tile:FILTERS",
     "depth": "simd.depth_sweep:SWEEPS",
     "winograd_input": "cpu.winograd.transforms:INPUT",
@@ -130,7 +131,7 @@ def emitted(family: object, keys: list[tuple[int, ...]], itemsize: int) -> ir.Mo
     for key in keys:
         arguments = [kinds.get(name, I64) for name in family.arguments._fields]
         function = ir.Function(module, ir.FunctionType(VOID, arguments), "_".join(["member", *map(str, key)]))
-        emit = emitter(None, ir.IRBuilder(function.append_basic_block("entry")), kind)
+        emit = emitter(None, ir.IRBuilder(function.append_basic_block("entry")), kind, family.rounded)
         family._body(emit, family.arguments(*function.args), *key)
         emit.builder.ret_void()
     return module
@@ -223,8 +224,9 @@ def functions(text: str) -> list[tuple[tuple[int, ...], str]]:
 
 
 def itemsizes(name: str, processor: str) -> tuple[int, ...]:
-    """Bytes of the elements that a family is for: tiles multiply bfloat16 where the processor does."""
-    return (2, 4, 8) if name == "tile" and processor in PAIRS else (4, 8)
+    """Bytes of the elements that a family is for: tiles multiply bfloat16, and round to it, where the processor does."""
+    pairs = (2,) if name in ("tile", "rounded_tile") and processor in PAIRS else ()
+    return pairs if name == "rounded_tile" else (*pairs, 4, 8)
 
 
 def loops(name: str, processor: str) -> list[Loop]:
@@ -271,7 +273,7 @@ def filter_faults(loop: Loop, unit: Host) -> Iterator[str]:
         yield f"{loop.products} products of {loop.reads} values read, expected {vectors} + {rows}"
 
 
-OWN = {"tile": tile_faults, "depth": depth_faults, "filter": filter_faults}
+OWN = {"tile": tile_faults, "rounded_tile": tile_faults, "depth": depth_faults, "filter": filter_faults}
 
 
 def faults(loop: Loop, unit: Host) -> list[str]:
@@ -302,7 +304,7 @@ def examine(processor: str) -> list[str]:
     unit = Host(processor, *TARGETS[processor], pairs=processor in PAIRS)
     host.host = lambda: unit
     wrong = []
-    for name in FAMILIES:
+    for name in (name for name in FAMILIES if itemsizes(name, processor)):
         found = loops(name, processor)
         wrong += [f"{processor} {text}" for text in missing(name, found, itemsizes(name, processor))]
         for loop in found:

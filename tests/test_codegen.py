@@ -22,7 +22,7 @@ def examined(*processors):
 def test_loops_keep_to_the_rules(processor):
     done = examined(processor)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(processor) == len(codegen.FAMILIES)
+    assert done.stdout.count(processor) == sum(bool(codegen.itemsizes(name, processor)) for name in codegen.FAMILIES)
 
 
 def test_unknown_processors_are_named():

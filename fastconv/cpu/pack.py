@@ -3,7 +3,7 @@
 Kernels read channels-last *strips*: the padded input of a block of output pixels, ``[plane][row][column][pixel]`` with
 the C channels of one group in each pixel. Weights come as *panels* ``[group][panel][tap][c][lane]``: NR output channels
 side by side, zeros where there are fewer. Those of 16 bits are multiplied in pairs, ``[...][tap][c/2][lane][2]``, with
-a channel of zeros after an odd number. Results of 16 bits are rounded from float32 as they are stored.
+a channel of zeros after an odd number. Results of 16 bits are rounded from float32 on the way.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
 from .lowering import WeightStrides
+
+
+SHORT = 8  # channels below which copying a pixel costs more than its elements one by one
 
 
 @kernel
@@ -51,7 +54,7 @@ def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pit
                 start, inner = line + cols_at[left] * sw, at + (left - col0) * pixel
                 if pixel == C and sw == C and (sc == 1 or C == 1):
                     copy(dst, inner, x, start, (right - left) * pixel)
-                elif sc == 1:
+                elif sc == 1 and C >= SHORT:
                     for q in range(right - left):
                         copy(dst, inner + q * pixel, x, start + q * sw, C)
                 else:

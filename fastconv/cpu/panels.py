@@ -20,7 +20,7 @@ from ..simd.fields import fields, packed
 from ..simd.host import tile_rows
 from ..simd.jit import kernel
 from ..simd.lanes import address, peek, retyped
-from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, tile_address
+from ..simd.microkernel import ACCUMULATE, BIAS, ZERO, multiply_tiles, rounded_tile_address, tile_address
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
@@ -46,7 +46,7 @@ class Sums(NamedTuple):
     step: int  # elements of a product: pairs, where they have 16 bits
     round_terms: int
     spare: int  # where scratch behind the items begins
-    staged: bool  # results go by way of scratch: their channels do not lie together, or they are to be rounded
+    staged: bool  # results go by way of scratch: their channels do not lie together, or sums are rounded behind rounds
 
 
 class PanelEngine(NamedTuple):
@@ -56,6 +56,7 @@ class PanelEngine(NamedTuple):
     lanes: int
     tasks: int
     scratch_size: int
+    staged: bool
     numbers: np.ndarray
     tables: tuple[Any, ...]
     packing: Packing
@@ -66,20 +67,23 @@ class PanelEngine(NamedTuple):
 
     def run(self, x: np.ndarray, panels: np.ndarray, b: np.ndarray | None, y: np.ndarray, relu: bool) -> None:
         """Write the lowered problem's outputs to y; x and y are flat."""
-        low, lanes, tasks, size, numbers, tables, _ = self
+        low, lanes, tasks, size, staged, numbers, tables, _ = self
         if low.N == 0:
             return
         members = team(tasks, low.work)
         bias = pack_bias(b, low.groups, low.O, lanes, DOUBLE if x.itemsize == 8 else SINGLE)
         own = scratch((members, size), x.dtype)
-        _sum_panels(members, tasks, x, panels, bias, y, numbers, *tables, own, relu, tile_address(x.itemsize))
+        rounded = not staged and x.itemsize == 2 == y.itemsize
+        tile = rounded_tile_address(2) if rounded else tile_address(x.itemsize)
+        _sum_panels(members, tasks, x, panels, bias, y, numbers, *tables, own, relu, tile)
 
 
 @kept
 def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
     """Cut a lowered problem into tasks; with `unfold` by way of im2col's matrix."""
     block = choose_blocking(low, itemsize, unfold)
-    staged = (low.O > 1 and low.y_strides.c != 1) or block.step > 1
+    halves = block.step > 1
+    staged = (low.O > 1 and low.y_strides.c != 1) or (halves and block.round_terms < len(block.a_offsets))
     sums = Sums(
         low.integers,
         block.source,
@@ -95,7 +99,8 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
     )
     tables = *low.tables, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
     packing = packing_of(low.taps, low.groups, low.C, low.O, block.lanes, block.step)
-    return PanelEngine(low, block.lanes, block.tasks, block.scratch_size(staged), packed(sums), tables, packing)
+    size = block.scratch_size(staged or halves)  # for results in float32
+    return PanelEngine(low, block.lanes, block.tasks, size, staged, packed(sums), tables, packing)
 
 
 @parallel_kernel
@@ -137,10 +142,11 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
     y0 = low.y_start + here.image * y_at.n + (group * low.O + panel * lanes) * y_at.c
     y0 += here.plane * y_at.d + here.row0 * y_at.h + here.col0 * y_at.w
     rows, cols, terms0 = here.rows, here.cols, 2 * here.row0
-    c, c0, c_row, c_pixel = retyped(y, bias), y0, y_at.h, y_at.w
-    if sums.staged:
-        c, c0 = retyped(mine, bias), sums.spare // sums.step + i * grid.rows * grid.cols * lanes
-        c_row, c_pixel = cols * lanes, lanes
+    c, c0, c_row, c_pixel = retyped(y, mine), y0, y_at.h, y_at.w
+    staged = sums.staged or lanes_of(y) != lanes_of(mine)
+    if staged:
+        c_pixel = lanes * sums.step
+        c, c0, c_row = mine, sums.spare + i * grid.rows * grid.cols * c_pixel, cols * c_pixel
     a, a0 = mine, i * source.item_size
     a_row, a_pixel = low.stride.h * source.pitch.h, low.stride.w * source.pitch.w
     if source.item_size == 0:
@@ -154,8 +160,8 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
         rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, sums.step, a, a0, a_row, a_pixel,
         w, place * source.channels * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
     )  # fmt: skip
-    if sums.staged and term1 == sums.terms:
-        unpack_rows(c, c0, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
+    if staged and term1 == sums.terms:
+        unpack_rows(retyped(mine, bias), c0 // sums.step, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
 
 
 @kernel
@@ -167,7 +173,7 @@ def _sum_rows(
 
     The first terms that a row meets start its sums, later ones add to them.
     """
-    vectors = 1 if columns <= lanes_of(c) else 2
+    vectors = 1 if columns <= lanes_of(bias) else 2
     tiles = -(-cols // TILE_ROWS)
     height, taller = cols // tiles, cols % tiles
     for r in range(rows):

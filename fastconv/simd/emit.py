@@ -44,6 +44,7 @@ class Emitter:
     """Emits code for vectors of a type of lanes, or of the host's width for the dtype of an array (Numba types)."""
 
     factors = 1  # elements of each operand whose products one `multiply_add` adds up in a lane
+    sum_units = 1  # elements' room that a sum takes where it is stored
 
     def __init__(self, context: Any, builder: Any, kind: Any) -> None:
         self.context, self.builder = context, builder

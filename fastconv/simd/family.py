@@ -39,7 +39,7 @@ class Family:
     """C functions with `arguments`: addresses of `elements`, addresses of `integers` (int64), and plain integers.
 
     The arguments before these choose the member: `choices` are their values, by name. Elements that are `sums` are of
-    float32 where the others are of 16 bits.
+    float32 where the others are of 16 bits; what members store there is `rounded` to 16 bits, or in float32.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class Family:
         elements: str,
         sums: str = "",
         integers: str = "",
+        rounded: bool = False,
         **choices: Sequence[int],
     ) -> None:
         self.name, self.choices = name, choices
         self.arguments: Any = namedtuple("arguments", arguments)  # type: ignore[misc]
         self._elements, self._sums, self._integers = elements.split(), sums.split(), integers.split()
+        self.rounded = rounded
         self._entry: Callable[..., None] | None = None
         self._called: list[str] | None = None
         self.address = lru_cache(maxsize=len(NUMBERS))(self._compile)
@@ -110,7 +112,7 @@ class Family:
         return namespace[self.name]
 
     def _emit_switch(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        emit = emitter(context, builder, kinds[self._with_offsets().index(self._elements[0])])
+        emit = emitter(context, builder, kinds[self._with_offsets().index(self._elements[0])], self.rounded)
         chosen, values = values[: len(self.choices)], values[len(self.choices) :]
         number, members = I64(0), dict[int, tuple[int, ...]]({0: ()})
         for value, known in zip(chosen, self.choices.values(), strict=True):
@@ -172,9 +174,9 @@ class Family:
         return intrinsic(typed)
 
 
-def emitter(context: Any, builder: Any, kind: Any) -> Emitter:
+def emitter(context: Any, builder: Any, kind: Any, rounded: bool = False) -> Emitter:
     """What emits members whose elements are of the dtype of `kind`, an array or an address."""
-    return PairEmitter(context, builder) if kind.dtype == NUMBERS[2] else Emitter(context, builder, kind)
+    return PairEmitter(context, builder, rounded) if kind.dtype == NUMBERS[2] else Emitter(context, builder, kind)
 
 
 def call(builder: Any, address: Any, *values: Any) -> None:

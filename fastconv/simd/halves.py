@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .emit import I32, I64, INTP, Emitter, Lanes, copy_row, element
+from .emit import I32, I64, INTP, VOID, Emitter, Lanes, copy_row, element
 from .host import host
 
 I16 = ir.IntType(16)
@@ -38,14 +38,15 @@ class PairEmitter(Emitter):
     """Emits code for vectors of float32 sums whose operands are pairs of bfloat16: neighbours in arrays of uint16.
 
     A lane's `multiply_add` is a[0]*b[0] + a[1]*b[1] + c: products of 8-bit significands are exact, sums are rounded as
-    float32. Numbers below 2**-126 count as zero (AVX512-BF16, and NEON without its extended mode). Offsets of operands
-    count elements of 16 bits.
+    float32. Numbers below 2**-126 count as zero (AVX512-BF16, and NEON without its extended mode). Offsets, those of
+    stored sums too, count elements of 16 bits; sums are stored as float32, or with `rounded` as bfloat16.
     """
 
     factors = 2
 
-    def __init__(self, context: Any, builder: Any) -> None:
+    def __init__(self, context: Any, builder: Any, rounded: bool = False) -> None:
         super().__init__(context, builder, Lanes(types.float32, host().lanes(4)))
+        self.sum_units = 1 if rounded else 2
         self.itemsize = 2  # of the operands; that sums are aligned to more is not made use of
         self._pairs = ir.VectorType(_BF, 2 * self.lanes)
 
@@ -57,6 +58,18 @@ class PairEmitter(Emitter):
         """One pair for all lanes."""
         pair = self.builder.load(self.builder.bitcast(pointer, I32.as_pointer()), align=2)
         return self.builder.bitcast(self.splat(pair), self._pairs)
+
+    def store(self, value: Any, pointer: Any, mask: Any = None) -> None:
+        """One vector of sums, rounded where it is to lie in 16 bits each; with a mask the lanes under it."""
+        if self.sum_units > 1:
+            super().store(value, pointer, mask)
+            return
+        bits = stored(self.builder, value, types.uint16)
+        place = self.builder.bitcast(pointer, bits.type.as_pointer())
+        if mask is None:
+            self.builder.store(bits, place, align=2)
+        else:
+            self.call(f"llvm.masked.store.v{self.lanes}i16.p0", VOID, bits, place, I32(2), mask)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """c and both products of each pair."""
@@ -131,8 +144,13 @@ def store_one(typingctx, dst, d, value):  # type: ignore[no-untyped-def]
 
 
 def stored(builder: Any, value: Any, kind: Any) -> Any:
-    """What is stored of a number, or a vector, where elements of a Numba type lie."""
-    return narrowed(builder, value, BFLOAT16) if kind == types.uint16 else value
+    """What is stored of a sum of pairs, or a vector of them, where elements of a Numba type lie.
+
+    The instructions that round to bfloat16 count as zero what those that add had counted as zero.
+    """
+    if kind != types.uint16:
+        return value
+    return builder.bitcast(builder.fptrunc(value, _like(value.type, _BF)), _like(value.type, I16))
 
 
 def _converter(given: Any, convert: Callable[[Any, Any], Any]) -> Callable[..., Any]:

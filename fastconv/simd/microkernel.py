@@ -17,8 +17,9 @@ Cost: one multiply-add per lane and term; the tile of 14x2 (32 registers) or 6x2
 Source: the register blocking is Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), with a
 table of offsets in place of packing.
 
-Of 16-bit arrays (`tile_address(2)`, bfloat16 on hosts with `Host.pairs`) a and b are pairs of neighbouring elements: k
-counts pairs, each lane adds both products of its pair, c and bias are float32; all else is the same.
+Of 16-bit arrays (bfloat16, on hosts with `Host.pairs`) a and b are pairs of neighbouring elements: k counts pairs, each
+lane adds both products of its pair, bias is float32. So is c of `tile_address(2)`; `rounded_tile_address(2)` stores its
+sums as bfloat16, and does not know ACCUMULATE. All else is the same.
 
 The functions for all tile shapes are compiled once per dtype and called by address: compiled into every kernel they
 would make each of them a second slower to compile.
@@ -39,16 +40,17 @@ ZERO, ACCUMULATE, BIAS = 0, 1, 2
 TOGETHER = 4  # rows whose addresses are one pointer's
 AHEAD = 32  # steps of k by which memory is asked for before it is read, where there are at least twice as many
 
-TILES = Family(
-    "tile",
-    "terms aoff boff depth a a_row a_step b b_step c c_row columns start bias relu tiles",
-    elements="a b c bias",
-    sums="c bias",
-    integers="aoff boff",
-    rows=range(1, tile_rows() + 1),
-    vectors=range(1, TILE_VECTORS + 1),
-)
-tile_address = TILES.address
+ARGUMENTS = "terms aoff boff depth a a_row a_step b b_step c c_row columns start bias relu tiles"
+KINDS: dict[str, Any] = {
+    "elements": "a b c bias",
+    "sums": "bias",
+    "integers": "aoff boff",
+    "rows": range(1, tile_rows() + 1),
+    "vectors": range(1, TILE_VECTORS + 1),
+}
+TILES = Family("tile", ARGUMENTS, **KINDS)
+ROUNDED_TILES = Family("rounded_tile", ARGUMENTS, rounded=True, **KINDS)
+tile_address, rounded_tile_address = TILES.address, ROUNDED_TILES.address
 
 
 @TILES.caller
@@ -63,7 +65,7 @@ def multiply_tiles(
     `terms` and `depth` (the ranges of t and k) are at least 1. ``aoff[aoff0:]`` and ``boff[boff0:]`` hold the offsets
     of the terms; a0, b0, c0, bias0 are offsets into the flat arrays; c[i, v] lies at c0 + i*c_row + v. Only the first
     `columns` columns are stored (and loaded); every b is loaded in full. Offsets and strides count elements of their
-    array, also where two of them make a pair. `start` is ZERO, ACCUMULATE (add to c) or BIAS (start from
+    array, of 16 bits also where two make a pair and where c holds float32. `start` is ZERO, ACCUMULATE (add to c) or BIAS (start from
     bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
     """
 
@@ -80,6 +82,7 @@ def multiply_tile(
     )  # fmt: skip
 
 
+@ROUNDED_TILES.member
 @TILES.member
 def _tiles(emit: Emitter, arg: Any, rows: int, vectors: int) -> None:
     """Tiles one above the other: called tile by tile, short sums would spend a tenth on the call."""
@@ -117,7 +120,8 @@ class _Tile:
             vectors = [emit.load(emit.at(self.arg.bias, j * emit.lanes)) for j in range(self.vectors)]
             return vectors * self.rows
 
-        return emit.choose(self.arg.start, {ACCUMULATE: accumulate, BIAS: bias}, [emit.zero] * len(self.cells))
+        cases = {ACCUMULATE: accumulate, BIAS: bias} if emit.sum_units == emit.factors else {BIAS: bias}
+        return emit.choose(self.arg.start, cases, [emit.zero] * len(self.cells))
 
     def add_terms(self, sums: Sequence[Any]) -> list[Any]:
         """The loop over t: each term has the loop over k."""
@@ -176,7 +180,8 @@ class _Tile:
                     emit.store(value, self._c(i, j), masks[j])
 
     def _c(self, i: int, j: int) -> Any:
-        return self.emit.at(self.emit.at(self.arg.c, (i, self.arg.c_row)), j * self.emit.lanes)
+        emit = self.emit
+        return emit.at(emit.at(self.arg.c, (i, self.arg.c_row)), j * emit.lanes * emit.sum_units)
 
     def _masks(self) -> list[Any]:
         """The columns that exist, of each vector."""
