@@ -224,7 +224,7 @@ def functions(text: str) -> list[tuple[tuple[int, ...], str]]:
 
 
 def itemsizes(name: str, processor: str) -> tuple[int, ...]:
-    """Bytes of the elements that a family is for: tiles multiply bfloat16, and round to it, where the processor does."""
+    """Bytes of the elements that a family is for: tiles multiply bfloat16 where the processor does."""
     pairs = (2,) if name in ("tile", "rounded_tile") and processor in PAIRS else ()
     return pairs if name == "rounded_tile" else (*pairs, 4, 8)
 

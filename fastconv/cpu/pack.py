@@ -22,7 +22,6 @@ from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
 from .lowering import WeightStrides
 
-
 SHORT = 8  # channels below which copying a pixel costs more than its elements one by one
 
 

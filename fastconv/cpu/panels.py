@@ -161,7 +161,8 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
         w, place * source.channels * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
     )  # fmt: skip
     if staged and term1 == sums.terms:
-        unpack_rows(retyped(mine, bias), c0 // sums.step, here.cols * lanes, lanes, columns, here.rows, here.cols, y, y0, y_at)
+        s, row = c0 // sums.step, here.cols * lanes
+        unpack_rows(retyped(mine, bias), s, row, lanes, columns, here.rows, here.cols, y, y0, y_at)
 
 
 @kernel

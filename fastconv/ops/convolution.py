@@ -38,8 +38,8 @@ def _conv(
     Parameters
     ----------
     x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
-        Images. float32 and float64 stay what they are; float16 is computed in float32; integers become float64;
-        complex is computed by parts. Copied only if not C-contiguous. Masked arrays with a mask are refused.
+        Images. float32 and float64 stay what they are; float16 and bfloat16 are summed in float32 and rounded once;
+        integers become float64; complex is computed by parts. Copied only if not C-contiguous. Masked arrays with a mask are refused.
     w : array_like, (O, C/groups, KH, KW), or (KH, KW, C/groups, O) with ``layout="NHWC"``
         Filters.
     b : array_like, (O,), optional
@@ -91,6 +91,9 @@ def _conv(
     im2col: about ``FASTCONV_TILE_BYTES``); winograd and fft keep to ``FASTCONV_SCRATCH_BYTES`` beside the weights.
     `explain` tells for one problem. The result has the same bits for any number of threads.
     Error against float64: below terms*eps*(|x|*|w|), terms = C/groups*KH*KW, in practice about its square root.
+    bfloat16 is multiplied as it is by "direct" and "im2col" on CPUs with AVX512-BF16 or NEON's bf16, in half the time,
+    and numbers below 2^-126 count as zero there; elsewhere it is converted to float32 and back, as float16 is. Its
+    error has eps of float32, and the rounding of the result to 16 bits: 2^-8*|y| (float16: 2^-11*|y|).
     Winograd's is up to about twice that for data of one magnitude, but relative to the largest |x| of a tile of 6x6
     pixels; the FFT's is below eps*log2(tile)*||x||*||w||, norms over a tile: small numbers beside large ones lose
     digits. "auto" takes them only where no half of a window has all |x| below 2^-16 (float64: 2^-26) of the image's

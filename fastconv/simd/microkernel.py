@@ -65,8 +65,8 @@ def multiply_tiles(
     `terms` and `depth` (the ranges of t and k) are at least 1. ``aoff[aoff0:]`` and ``boff[boff0:]`` hold the offsets
     of the terms; a0, b0, c0, bias0 are offsets into the flat arrays; c[i, v] lies at c0 + i*c_row + v. Only the first
     `columns` columns are stored (and loaded); every b is loaded in full. Offsets and strides count elements of their
-    array, of 16 bits also where two make a pair and where c holds float32. `start` is ZERO, ACCUMULATE (add to c) or BIAS (start from
-    bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
+    array, of 16 bits also where two make a pair and where c holds float32. `start` is ZERO, ACCUMULATE (add to c) or
+    BIAS (start from bias[bias0 + v]); `relu` replaces negative sums by zero and keeps NaN.
     """
 
 

@@ -48,10 +48,8 @@ def _torch_candidate(torch: Any, problem: Problem, arrays: Arrays, channels_last
         return torch.from_numpy(array).clone(memory_format=form)  # no gradient asked for: nothing is recorded
 
     def to_numpy(result: Any) -> np.ndarray:
-        if spec.dtype == "bfloat16":
-            array = result.view(torch.int16).numpy().view(arrays["x"].dtype)
-        else:
-            array = result.numpy()
+        half = spec.dtype == "bfloat16"
+        array = result.view(torch.int16).numpy().view(arrays["x"].dtype) if half else result.numpy()
         if not spec.channels_last:
             return array
         return np.moveaxis(array, (0, 1), (-1, -2)) if problem.op == "weight_grad" else np.moveaxis(array, 1, -1)
