@@ -1,9 +1,12 @@
-"""ONNX models for the tests and benchmarks, made node by node with random weights, and what onnxruntime makes of them."""
+"""ONNX models for tests and benchmarks, made node by node with random weights, and what onnxruntime makes of them."""
+
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.backend.test
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 
 class Network:
@@ -125,3 +128,88 @@ def mobilenet_v2(width=1.0, size=224, classes=1000, batch="N"):
     y = net.add("GlobalAveragePool", layer(y, channels, last, 1))
     y = net.add("Reshape", y, np.array([0, -1]))
     return net.model(net.add("Gemm", y, net.floats(classes, last, scale=last**-0.5), net.floats(classes), transB=1))
+
+
+def inception(size=17, batch="N"):
+    """Branches that are concatenated, a squeeze and excitation, a transposed convolution, a shape that is computed.
+
+    The last is what PyTorch writes for ``x.view(x.size(0), -1)``.
+    """
+    net = Network(seed=3)
+    x = net.input(batch, 3, size, size)
+    y = net.add("LeakyRelu", net.conv(x, 3, 8, 3), alpha=0.2)
+    for _ in range(2):
+        channels = 8
+        a = net.add("Relu", net.conv(y, channels, 4, 1))
+        b = net.add("Relu", net.norm(net.conv(net.conv(y, channels, 3, 1), 3, 4, (1, 5)), 4))
+        pooled = net.add("AveragePool", y, kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1])
+        c = net.add("Tanh", net.conv(pooled, channels, 4, 1))
+        d = net.add("MaxPool", y, kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1])
+        y = net.conv(net.add("Concat", a, b, c, d, axis=1), 20, 8, 1)
+    s = net.conv(net.add("GlobalAveragePool", y), 8, 4, 1)
+    s = net.add("Sigmoid", net.conv(net.add("Relu", s), 4, 8, 1))
+    y = net.add("Mul", y, s)
+    up = net.add("ConvTranspose", y, net.floats(8, 4, 2, 2, scale=0.3), strides=[2, 2])
+    near = net.add("Resize", y, "", np.array([1, 1, 2, 2], np.float32), mode="nearest")
+    y = net.add("Concat", up, near, axis=1)
+    count = net.add("Gather", net.add("Shape", y), np.array(0))
+    shape = net.add("Concat", net.add("Unsqueeze", count, np.array([0])), np.array([-1]), axis=0)
+    y = net.add("Reshape", y, shape)
+    features = 12 * 4 * size * size
+    y = net.add("Add", net.add("MatMul", y, net.floats(features, 5, scale=features**-0.5)), net.floats(5))
+    return net.model(net.add("Softmax", y), s)
+
+
+def channels_last(batch="N"):
+    """As TensorFlow's converter writes networks: images (N, H, W, C), axes turned round every layer."""
+    net = Network(seed=4, opset=11)
+    x = net.input(batch, 8, 9, 3)
+    y = net.add("Transpose", x, perm=[0, 3, 1, 2])
+    y = net.add("Pad", y, np.array([0, 0, 1, 0, 0, 0, 2, 1]), mode="constant")
+    y = net.add("Relu", net.add("Add", net.conv(y, 3, 4, 3, 2, bias=False, pads=[0] * 4), net.floats(1, 4, 1, 1)))
+    y = net.add("Transpose", y, perm=[0, 2, 3, 1])
+    y = net.add("Mul", y, net.floats(4))
+    y = net.add("Transpose", net.add("Softmax", y, axis=3), perm=[0, 3, 1, 2])
+    y = net.add("ReduceMean", y, axes=[2, 3], keepdims=0)
+    return net.model(net.add("Gemm", y, net.floats(4, 3), net.floats(1, 3), alpha=0.5, beta=2.0))
+
+
+def alexnet(batch="N", opset=7):
+    """Local response normalisation, groups, attributes as old files have them, initialisers among the inputs."""
+    net = Network(seed=5, opset=opset)
+    y = net.add("Relu", net.conv(net.input(batch, 3, 35, 35), 3, 8, 5, 2))
+    y = net.add("LRN", y, size=5, alpha=0.3, beta=0.75, bias=1.5)
+    y = net.add("MaxPool", y, kernel_shape=[3, 3], strides=[2, 2])
+    y = net.add("Clip", net.norm(net.conv(y, 8, 12, 3, groups=2), 12), min=-0.5, max=2.0)
+    y = net.add("Pad", y, pads=[0, 0, 1, 2, 0, 0, 0, 1], mode="reflect")
+    y = net.add("Upsample", y, mode="nearest", scales=[1.0, 1.0, 2.0, 3.0])
+    y = net.add("GlobalMaxPool", net.add("Dropout", y, ratio=0.4))
+    y = net.add("Dropout", net.add("Gemm", net.add("Flatten", y), net.floats(12, 6), net.floats(6)))
+    model = net.model(net.add("Softmax", y, axis=1))
+    for tensor in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return model
+
+
+def zoo(name):
+    """A network of the ONNX zoo, as the package onnx brings it, with random weights in the place of its constants."""
+    path = Path(onnx.backend.test.__file__).parent / "data" / "light" / f"light_{name}.onnx"
+    model = onnx.load(path)
+    rng = np.random.default_rng(6)
+    known = {n.output[0]: numpy_helper.to_array(n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant"}
+    known |= {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "ConstantOfShape":
+            kept.append(node)
+            continue
+        shape = known[node.input[0]].tolist()
+        if len(shape) > 1:
+            weights = rng.standard_normal(shape, dtype=np.float32) * np.float32(2 / np.prod(shape[1:])) ** 0.5
+        else:
+            weights = rng.random(shape, dtype=np.float32) + np.float32(0.5)
+        model.graph.initializer.append(numpy_helper.from_array(weights, node.output[0]))
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    model.ir_version = 8  # whose initialisers need not be inputs
+    return model

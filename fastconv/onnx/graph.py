@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Unsupported
 from .package import onnx_package
 
 
@@ -129,6 +130,8 @@ def _attribute(onnx: Any, attribute: Any) -> Any:
 
 
 def _port(onnx: Any, info: Any) -> Port:
+    if info.type.WhichOneof("value") not in (None, "tensor_type"):
+        raise Unsupported(f"{info.name!r} is a sequence or a map; fastconv.onnx takes and gives arrays")
     tensor = info.type.tensor_type
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else np.dtype("f4")
     if not tensor.HasField("shape"):

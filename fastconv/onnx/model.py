@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -107,7 +106,7 @@ class Model:
         yield f"Network {self.name!r}: {'; '.join(map(str, self.inputs))} -> {'; '.join(map(str, self.outputs))}"
         yield f"{'node':<40} {'operator':<28} {'result':<24} {'weights':>12}"
         for node in graph.nodes:
-            kind = node.op if node.get("activation") is None else f"{node.op} + {_activation(node.attributes)}"
+            kind = f"{node.op} {' '.join(map(str, node.get('activation', ())))}"
             count = sum(graph.constants[n].size for n in node.inputs if n in graph.constants)
             shape = str(shapes.get(node.outputs[0], "?"))
             yield f"{node.name[:39]:<40} {kind:<28} {shape:<24} {count:>12,}"
@@ -117,9 +116,8 @@ class Model:
         with self._lock:
             latest = next(reversed(self._programs.values()), None)
         if latest is None and all(p.shape is not None and _closed(p.shape[1:]) for p in self.inputs):
-            sizes = {p.name: (p.shape[0] if _closed(p.shape[:1]) else 1, *p.shape[1:]) for p in self.inputs if p.shape}
-            zeros = {p.name: np.zeros(sizes.get(p.name, ()), p.dtype) for p in self.inputs}
-            latest = Program(self._graph, zeros)
+            shapes = {p.name: tuple(n if isinstance(n, int) else 1 for n in p.shape or ()) for p in self.inputs}
+            latest = Program(self._graph, {p.name: np.zeros(shapes[p.name], p.dtype) for p in self.inputs})
         return {} if latest is None else latest.shapes
 
     def __repr__(self) -> str:
@@ -160,11 +158,6 @@ def _checked(port: Port, value: Any) -> np.ndarray:
 
 def _closed(shape: tuple[Any, ...]) -> bool:
     return all(isinstance(n, int) for n in shape)
-
-
-def _activation(attributes: Mapping[str, Any]) -> str:
-    most = attributes.get("at_most", math.inf)
-    return f"clip 0 to {most:g}" if most < math.inf else attributes["activation"]
 
 
 def _result(outputs: list[np.ndarray]) -> Result:

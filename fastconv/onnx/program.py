@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import memory
 from ..errors import FastconvError, InvalidArgument, Unsupported, quoted
 from ..memory import Pool, recycled
 from .graph import Graph, Node
 from .operators import ALIKE, EITHER, FIRST, LAST, OPERATORS, Fixed, Operand, Run
+
+FEW = 4  # channels that are copied one by one
 
 Known = Mapping[str, np.ndarray]
 
@@ -91,7 +94,7 @@ class Program:
 
     def _finished(self, results: list[np.ndarray]) -> list[np.ndarray]:
         return [
-            np.array(y, order="C") if copied else np.ascontiguousarray(y)
+            np.array(y, order="C") if copied else np.asarray(y, order="C")
             for y, copied in zip(results, self._copied, strict=True)
         ]
 
@@ -143,14 +146,15 @@ class _Trace:
         held = self._held(node, kind.layout)
         operands = [None if h is None else h.operand for h in held]
         run, result = _built(kind.build, node, operands)
-        fixed = isinstance(run, Fixed) or all(o is None or o.constant for o in operands)
-        last = kind.layout != FIRST and any(o is not None and o.last for o in operands)
+        known = isinstance(run, Fixed)
+        fixed = known or all(o is None or o.constant for o in operands)
+        last = kind.layout != FIRST and not known and any(o is not None and o.last for o in operands)
         results = result if isinstance(result, tuple) else (result,)
         if fixed and last:
             results, last = tuple(map(_to_first, results)), False
         pairs = zip(node.outputs, map(np.asarray, results), strict=False)
         makes = tuple(self._keep(name, y, last, fixed) for name, y in pairs)
-        if not isinstance(run, Fixed) and not fixed:
+        if not fixed:
             self.steps.append(Step(run, tuple(-1 if h is None else h.slot for h in held), makes))
 
     def _held(self, node: Node, layout: str) -> list[_Held | None]:
@@ -239,7 +243,12 @@ def _with_frees(steps: list[Step], kept: set[int]) -> list[Step]:
 
 
 def _to_last(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    if x.shape[1] > FEW or not x.flags.c_contiguous:
+        return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    y = memory.empty((x.shape[0], *x.shape[2:], x.shape[1]), x.dtype)
+    for c in range(x.shape[1]):  # NumPy's inner loop would be the channels
+        y[..., c] = x[:, c]
+    return y
 
 
 def _to_first(x: np.ndarray) -> np.ndarray:

@@ -68,6 +68,8 @@ def load(path: Any) -> Model:
         )
     try:
         graph = graph_of(model)
+    except Unsupported:
+        raise
     except Exception as error:  # what numpy_helper makes of damaged tensors
         raise InvalidArgument(f"{title} is no sound ONNX model: {quoted(error)}") from error
     _check_served(graph, title)

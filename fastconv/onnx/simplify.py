@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from .graph import Graph, Node
-from .operators.activations import SLOPE, limits
+from .operators.activations import limits
 from .operators.borders import pairs_of
 from .program import evaluated
 
@@ -54,7 +54,7 @@ def _drop_identities(graph: Graph) -> None:
     kept = []
     for node in graph.nodes:
         node.inputs = [renamed.get(name, name) for name in node.inputs]
-        if node.op in ("Identity", "Dropout") and node.outputs[0] not in ends:
+        if node.op in ("Identity", "Dropout") and not node.input(2) and node.outputs[0] not in ends:
             renamed[node.outputs[0]] = node.inputs[0]
         else:
             kept.append(node)
@@ -107,19 +107,15 @@ def _absorb_affine(graph: Graph, before: Node, node: Node) -> Node | None:
     """A scale and a shift of each channel, into the weights that come before."""
     if before.op not in LINEAR or before.get("activation") is not None:
         return None
-    w, b = graph.constants.get(before.input(1)), graph.constants.get(before.input(2))
-    if w is None or w.dtype.kind != "f" or (before.input(2) and b is None):
+    weights = _weights(graph, before)
+    if weights is None:
         return None
-    if before.op in ("Gemm", "MatMul") and w.ndim != 2:
-        return None
-    count = _outputs(before, w)
+    w, b, count = weights
     ndim = {"Gemm": 2, "MatMul": 1}.get(before.op, w.ndim)  # of MatMul: at least, its channels are last
     affine = _affine(graph, node, before.outputs[0], count, ndim)
     if affine is None:
         return None
     scale, shift = affine
-    if b is not None and b.size not in (1, count):
-        return None
     beta = before.get("beta", 1.0)
     old = np.zeros(count) if b is None else np.broadcast_to(b.reshape(-1), (count,)).astype(np.float64) * beta
     names = [f"{node.outputs[0]}/weights", f"{node.outputs[0]}/shift"]
@@ -129,13 +125,18 @@ def _absorb_affine(graph: Graph, before: Node, node: Node) -> Node | None:
     return replace(before, inputs=[before.inputs[0], *names], outputs=list(node.outputs[:1]), attributes=attributes)
 
 
-def _outputs(node: Node, w: np.ndarray) -> int:
-    """Output channels of a linear node."""
-    if node.op == "Conv":
-        return w.shape[0]
-    if node.op == "ConvTranspose":
-        return w.shape[1] * node.get("group", 1)
-    return w.shape[0] if node.get("transB", 0) else w.shape[1]
+def _weights(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray | None, int] | None:
+    """The weights of a linear node, its bias if it has one, and its output channels; None if they are no constants."""
+    w, b = graph.constants.get(node.input(1)), graph.constants.get(node.input(2))
+    if w is None or w.dtype.kind != "f" or (node.input(2) and b is None) or node.get("transA", 0):
+        return None
+    if node.op in ("Gemm", "MatMul"):
+        if w.ndim != 2:
+            return None
+        count = w.shape[0] if node.get("transB", 0) else w.shape[1]
+    else:
+        count = w.shape[0] if node.op == "Conv" else w.shape[1] * node.get("group", 1)
+    return None if b is not None and b.size not in (1, count) else (w, b, count)
 
 
 def _scaled(node: Node, w: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -191,19 +192,19 @@ def _absorb_activation(graph: Graph, before: Node, node: Node) -> Node | None:
     """An activation, into what comes before and can apply it."""
     if before.get("activation") is not None or node.inputs[0] != before.outputs[0]:
         return None
-    added: dict[str, object] | None = None
+    added: tuple[object, ...] | None = None
+    if before.op == "Gemm" and _weights(graph, before) is None:
+        return None
     if node.op == "Relu" and before.op in (*LINEAR, "Add"):
-        added = {"activation": "relu"}
+        added = ("relu",)
     elif before.op in LINEAR:
         if node.op in ("Sigmoid", "Tanh"):
-            added = {"activation": node.op.lower()}
-        elif node.op == "LeakyRelu" and np.isclose(node.get("alpha", 0.01), SLOPE, rtol=1e-6):
-            added = {"activation": "leaky_relu"}
+            added = (node.op.lower(),)
+        elif node.op == "LeakyRelu":
+            added = ("leaky_relu", float(node.get("alpha", 0.01)))
         elif node.op == "Clip" and all(name in graph.constants for name in node.inputs[1:] if name):
-            ends = [graph.constants.get(node.input(i)) for i in (1, 2)]
-            low, high = limits(node, (ends[0], ends[1]))
-            if low == 0:
-                added = {"activation": "relu", **({"at_most": high} if high < np.inf else {})}
+            ends = limits(node, (graph.constants.get(node.input(1)), graph.constants.get(node.input(2))))
+            added = ("relu",) if ends == (0, np.inf) else ("clip", *ends)
     if added is None:
         return None
-    return replace(before, outputs=list(node.outputs), attributes={**before.attributes, **added})
+    return replace(before, outputs=list(node.outputs), attributes={**before.attributes, "activation": added})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import numba
 import numpy as np
 
 from ... import memory
@@ -13,30 +13,30 @@ from ...ops import elementwise
 from ..graph import Node
 from .registry import ALIKE, EITHER, Operand, Run, operator, value_of
 
-Finish = Callable[[np.ndarray], np.ndarray]
 
-#: The slope of "leaky_relu" in kernels.
-SLOPE = elementwise.LEAKY_SLOPE
-#: What kernels apply while they store, as functions of a whole array.
-ACTIVATE: dict[str, Finish] = {
-    "relu": elementwise.relu,
-    "leaky_relu": partial(elementwise.relu, slope=SLOPE),
-    "sigmoid": elementwise.sigmoid,
-    "tanh": elementwise.tanh,
-}
+def fused(node: Node) -> Any:
+    """The activation that `simplify` gave a node, as the functions of `ops` take it."""
+    kind, *numbers = node.get("activation", (None,))
+    return {"clip": _clip, "leaky_relu": _leaky_relu}[kind](*numbers) if numbers else kind
 
 
-def fused(node: Node) -> tuple[str | None, Finish]:
-    """The activation that the kernel of a node applies, and what is done to its result in place (see `simplify`)."""
-    most = node.get("at_most")
-    if most is None:
-        return node.get("activation"), lambda y: y
-    return node.get("activation"), lambda y: np.minimum(y, y.dtype.type(most), out=y)
+@lru_cache(maxsize=64)
+def _clip(low: float, high: float) -> Any:
+    @numba.njit
+    def clip(v):  # type: ignore[no-untyped-def]
+        least, most = type(v)(low), type(v)(high)
+        return least if v < least else most if v > most else v
+
+    return clip
 
 
-def activated(y: np.ndarray, kind: str | None) -> np.ndarray:
-    """An array that nobody else has, with an activation applied."""
-    return y if kind is None else np.maximum(y, 0, out=y) if kind == "relu" else ACTIVATE[kind](y)
+@lru_cache(maxsize=64)
+def _leaky_relu(slope: float) -> Any:
+    @numba.njit
+    def leaky_relu(v):  # type: ignore[no-untyped-def]
+        return v * type(v)(slope) if v < 0 else v
+
+    return leaky_relu
 
 
 def limits(node: Node, operands: tuple[np.ndarray | None, ...]) -> tuple[float, float]:

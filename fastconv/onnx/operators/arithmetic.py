@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import memory
+from ...ops import elementwise
 from ..graph import Node
-from .activations import activated
 from .registry import ALIKE, EITHER, FIRST, Operand, Run, operator, value_of
 
 
@@ -21,7 +21,12 @@ def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (quotient * np.sign(a) * np.sign(b)).astype(np.result_type(a, b))
 
 
-_BINARY: dict[str, Callable[..., Any]] = {"Sub": np.subtract, "Div": _quotient, "Pow": np.power}
+def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """In the dtype of the base."""
+    return np.power(a, b).astype(a.dtype, copy=False)
+
+
+_BINARY: dict[str, Callable[..., Any]] = {"Sub": np.subtract, "Div": _quotient, "Pow": _power}
 _MANY = {"Add": np.add, "Mul": np.multiply, "Sum": np.add, "Max": np.maximum, "Min": np.minimum}
 _UNARY = {
     "Abs": np.abs,
@@ -44,7 +49,7 @@ _REDUCED: dict[str, Callable[..., Any]] = {
 
 @operator(*_MANY, layout=ALIKE)
 def many(node: Node, *operands: Operand) -> Run:
-    function, activation = _MANY[node.op], node.get("activation")
+    function, positive = _MANY[node.op], node.get("activation") == ("relu",)
     shape = np.broadcast_shapes(*(o.array.shape for o in operands))
     dtype = np.result_type(*(o.array for o in operands))
 
@@ -54,7 +59,7 @@ def many(node: Node, *operands: Operand) -> Run:
         y = function(arrays[0], arrays[1], out=memory.empty(shape, dtype))
         for array in arrays[2:]:
             function(y, array, out=y)
-        return activated(y, activation)
+        return elementwise.relu(y) if positive else y
 
     return run
 

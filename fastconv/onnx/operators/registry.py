@@ -119,7 +119,7 @@ def value_of(node: Node, operand: Operand | None, what: str) -> np.ndarray | Non
         return None
     if not operand.constant:
         raise Unsupported(
-            f"{node.op} {node.name!r}: its {what} depends on the data; fastconv.onnx takes those that follow from "
+            f"{node.op} {node.name!r}: its input {what!r} depends on the data; fastconv.onnx takes what follows from "
             "shapes and constants"
         )
     return operand.array

@@ -37,7 +37,7 @@ def resize(
     for axis, scale, out in _targets(node, x, scales, sizes):
         size = x.shape[axis]
         if out != size or scale != 1:
-            place = _place(np.arange(out, dtype=np.float64), coordinates, scale, size, out)
+            place = _place(np.arange(out, dtype=np.float32), coordinates, np.float32(scale), size, out)
             tables.append((x.axis(axis), np.clip(_nearest(place, rounded), 0, size - 1)))
 
     def run(x: np.ndarray, *_: object) -> np.ndarray:
@@ -67,28 +67,28 @@ def _targets(node: Node, x: Operand, scales: Operand | None, sizes: Operand | No
     return targets
 
 
-def _place(i: np.ndarray, coordinates: str, scale: float, size: int, out: int) -> np.ndarray:
-    """Where the elements i of the result lie in x."""
+def _place(i: np.ndarray, coordinates: str, scale: np.float32, size: int, out: int) -> np.ndarray:
+    """Where the elements i of the result lie in x; in float32, as elsewhere, which decides at whole numbers."""
     if coordinates == "asymmetric":
         return i / scale
     if coordinates == "align_corners":
-        return i * ((size - 1) / (out - 1)) if out > 1 else i * 0
+        return i * np.float32(size - 1) / np.float32(out - 1) if out > 1 else i * 0
     if coordinates == "pytorch_half_pixel" and out == 1:
         return i * 0
     if coordinates == "tf_half_pixel_for_nn":
         return (i + 0.5) / scale
     if coordinates == "half_pixel_symmetric":
-        shift = size / 2 * (1 - out / (scale * size))
+        shift = np.float32(size / 2 * (1 - out / (float(scale) * size)))
         return shift + (i + 0.5) / scale - 0.5
     return (i + 0.5) / scale - 0.5
 
 
 def _nearest(place: np.ndarray, rounded: str) -> np.ndarray:
     """Whole numbers, a half by the rule."""
-    rounds = {
-        "floor": np.floor,
-        "ceil": np.ceil,
-        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-    }
-    return np.asarray(rounds[rounded](place), np.intp)
+    if rounded == "floor":
+        nearest = np.floor(place)
+    elif rounded == "ceil":
+        nearest = np.ceil(place)
+    else:
+        nearest = np.ceil(place - 0.5) if rounded == "round_prefer_floor" else np.floor(place + 0.5)
+    return nearest.astype(np.intp)

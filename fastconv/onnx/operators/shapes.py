@@ -42,7 +42,10 @@ def shape(node: Node, x: Operand) -> Fixed:
 
 
 @operator("Identity", "Dropout", layout=EITHER, refuses=only(training_mode=(0,)))
-def identity(node: Node, x: Operand, *_: Operand | None) -> Run:
+def identity(node: Node, x: Operand, rate: Operand | None = None, training: Operand | None = None) -> Run:
+    asked = value_of(node, training, "training_mode")
+    if asked is not None and asked.any():
+        raise Unsupported(f"Dropout {node.name!r} is in training; fastconv.onnx runs networks for inference")
     return lambda x, *_: x
 
 
