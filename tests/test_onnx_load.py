@@ -1,5 +1,6 @@
 """ONNX files of other frameworks on fastconv's kernels, against onnxruntime and, in float64, onnx's reference."""
 
+import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_graphs import Network, by_onnxruntime
 
 import fastconv as fc
-from fastconv.errors import DataUnavailable, InvalidArgument, Unsupported
+from fastconv.errors import DataUnavailable, FastconvError, InvalidArgument, Unsupported
 from fastconv.onnx.operators import OPERATORS
 
 NETWORKS = {
@@ -301,6 +302,17 @@ def test_files_that_are_none(tmp_path):
         with pytest.raises(InvalidArgument, match="expected a path"):
             fc.onnx.load(wrong)
     assert fc.onnx.load(whole)(np.zeros((1, 2, 5, 5))).shape == (1, 3, 5, 5)
+
+
+def test_damaged_files():
+    """Files with a few bytes changed are read, or refused in words."""
+    rng, whole = np.random.default_rng(0), graphs.alexnet().SerializeToString()
+    for _ in range(150):
+        data = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(0, 3000, rng.integers(1, 4))
+        data[places] = rng.integers(0, 256, places.size)
+        with contextlib.suppress(FastconvError), np.errstate(all="ignore"):
+            fc.onnx.load(data.tobytes())
 
 
 def test_all_that_is_not_served_is_named():

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import memory
-from ..errors import FastconvError, InvalidArgument, Unsupported, quoted
+from ..errors import FastconvError, InvalidArgument, TooLarge, Unsupported, quoted
 from ..memory import Pool, recycled
 from .graph import Graph, Node
 from .operators import ALIKE, EITHER, FIRST, LAST, OPERATORS, Fixed, Operand, Run
@@ -215,9 +215,11 @@ def _built(build: Callable[..., Any], node: Node, operands: list[Operand | None]
         if isinstance(run, Fixed):
             return run, run.array
         return run, run(*(None if o is None else o.array for o in operands))
-    except Unsupported:
+    except (Unsupported, TooLarge):
         raise
-    except (FastconvError, ValueError, TypeError, IndexError) as error:
+    except MemoryError:
+        raise TooLarge(f"{node.op} {node.name!r} needs more memory than the system gives") from None
+    except (FastconvError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         shapes = ", ".join("none" if o is None else str(o.shape) for o in operands)
         raise InvalidArgument(f"{node.op} {node.name!r} cannot take inputs {shapes}: {quoted(error)}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..errors import DataUnavailable, InvalidArgument, Unsupported, quoted, shown
+from ..errors import DataUnavailable, FastconvError, InvalidArgument, Unsupported, quoted, shown
 from ..files import brief
 from .graph import Graph, graph_of
 from .model import Model
@@ -68,17 +68,14 @@ def load(path: Any) -> Model:
         )
     try:
         graph = graph_of(model)
-    except Unsupported:
-        raise
-    except Exception as error:  # what numpy_helper makes of damaged tensors
-        raise InvalidArgument(f"{title} is no sound ONNX model: {quoted(error)}") from error
-    _check_served(graph, title)
-    if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
-        try:
+        _check_served(graph, title)
+        if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
             onnx.checker.check_model(model)
-        except onnx.checker.ValidationError as error:
-            raise InvalidArgument(f"{title} is no sound ONNX model: {quoted(error)}") from error
-    simplify(graph)
+        simplify(graph)
+    except FastconvError:
+        raise
+    except Exception as error:  # the checker's own, and what is made of damaged tensors, texts and attributes
+        raise InvalidArgument(f"{title} is no sound ONNX model: {quoted(error)}") from error
     return Model(graph)
 
 

@@ -157,9 +157,12 @@ def _affine(graph: Graph, node: Node, x: str, count: int, ndim: int) -> Affine |
     if node.op == "BatchNormalization":
         if node.input(0) != x or ndim < 2 or not all(name in known for name in node.inputs[1:5]):
             return None
-        scale, shift, mean, variance = (known[name].astype(np.float64) for name in node.inputs[1:5])
+        numbers = [known[name].astype(np.float64) for name in node.inputs[1:5]]
+        if any(n.shape != (count,) for n in numbers):
+            return None
+        scale, shift, mean, variance = numbers
         factor = scale / np.sqrt(variance + node.get("epsilon", 1e-5))
-        return (factor, shift - mean * factor) if factor.size == count else None
+        return factor, shift - mean * factor
     if node.op not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2:
         return None
     first = node.inputs[0] == x
@@ -200,8 +203,6 @@ def _absorb_activation(graph: Graph, before: Node, node: Node) -> Node | None:
     elif before.op in LINEAR:
         if node.op in ("Sigmoid", "Tanh"):
             added = (node.op.lower(),)
-        elif node.op == "LeakyRelu":
-            added = ("leaky_relu", float(node.get("alpha", 0.01)))
         elif node.op == "Clip" and all(name in graph.constants for name in node.inputs[1:] if name):
             ends = limits(node, (graph.constants.get(node.input(1)), graph.constants.get(node.input(2))))
             added = ("relu",) if ends == (0, np.inf) else ("clip", *ends)

@@ -16,8 +16,8 @@ from .registry import ALIKE, EITHER, Operand, Run, operator, value_of
 
 def fused(node: Node) -> Any:
     """The activation that `simplify` gave a node, as the functions of `ops` take it."""
-    kind, *numbers = node.get("activation", (None,))
-    return {"clip": _clip, "leaky_relu": _leaky_relu}[kind](*numbers) if numbers else kind
+    kind, *bounds = node.get("activation", (None,))
+    return _clip(*bounds) if bounds else kind
 
 
 @lru_cache(maxsize=64)
@@ -28,15 +28,6 @@ def _clip(low: float, high: float) -> Any:
         return least if v < least else most if v > most else v
 
     return clip
-
-
-@lru_cache(maxsize=64)
-def _leaky_relu(slope: float) -> Any:
-    @numba.njit
-    def leaky_relu(v):  # type: ignore[no-untyped-def]
-        return v * type(v)(slope) if v < 0 else v
-
-    return leaky_relu
 
 
 def limits(node: Node, operands: tuple[np.ndarray | None, ...]) -> tuple[float, float]:

@@ -33,7 +33,9 @@ def constant(node: Node) -> Fixed:
 @operator("ConstantOfShape")
 def constant_of_shape(node: Node, shape: Operand) -> Fixed:
     value = node.get("value", np.zeros(1, np.float32))
-    return Fixed(np.full(_whole(node, shape, "", "shape") or (), value[0], value.dtype))
+    y = memory.empty(tuple(_whole(node, shape, "", "shape") or ()), value.dtype)
+    y[...] = value[0]
+    return Fixed(y)
 
 
 @operator("Shape", layout=EITHER)
@@ -152,6 +154,16 @@ def pad(
         widths[place] = (max(0, before), max(0, behind))
         inside[place] = slice(max(0, -before), x.array.shape[place] - max(0, -behind))
     mode, part = node.get("mode", "constant"), tuple(inside)
-    if mode == "constant":
-        return lambda x, *_: np.pad(x[part], widths, constant_values=number)
-    return lambda x, *_: np.pad(x[part], widths, mode=mode)
+    if mode != "constant":
+        return lambda x, *_: np.pad(x[part], widths, mode=mode)
+    kept = x.array[part].shape
+    shape = tuple(n + before + behind for n, (before, behind) in zip(kept, widths, strict=True))
+    middle = tuple(slice(before, before + n) for n, (before, _) in zip(kept, widths, strict=True))
+
+    def run(x: np.ndarray, *_: object) -> np.ndarray:
+        y = memory.empty(shape, x.dtype)
+        y[...] = number
+        y[middle] = x[part]
+        return y
+
+    return run
