@@ -48,7 +48,8 @@ class Bound(NamedTuple):
 
     def prepare(self, w: Any) -> Any:
         """The weights as the operator takes them where the problem is prepared."""
-        return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
+        with memory.lasting():
+            return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
 
 
 def compute(
