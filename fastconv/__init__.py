@@ -58,7 +58,7 @@ _PUBLIC = {
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "nn", "ops")
+_MODULES = ("autograd", "measure", "nn", "onnx", "ops")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from . import autograd as autograd
     from . import measure as measure
     from . import nn as nn
+    from . import onnx as onnx
     from . import ops as ops
     from .measure import explain as explain
     from .measure import info as info

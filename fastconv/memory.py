@@ -76,12 +76,13 @@ class Pool:
         """Drop idle buffers, the largest first, until `size` more bytes fit; False if they cannot."""
         if self._limit is None:
             return True
-        i = len(self._buffers) - 1
-        while self.nbytes + size > self._limit and i >= 0:
+        total, i = self.nbytes + size, len(self._buffers) - 1
+        while total > self._limit and i >= 0:
             if _references(self._buffers, i) == _IDLE:
+                total -= self._buffers[i].nbytes
                 del self._buffers[i], self._capacities[i], self._starts[i]
             i -= 1
-        return self.nbytes + size <= self._limit
+        return total <= self._limit
 
     @property
     def nbytes(self) -> int:
@@ -182,6 +183,17 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if pool is None:
         pool = _local.scratch = Pool(settings.scratch_bytes)
     return pool.empty(shape, dtype)
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Give what `scratch` makes in this block to whoever keeps it: it takes no room in the pool of this thread."""
+    outer = getattr(_local, "scratch", None)
+    _local.scratch = Pool()
+    try:
+        yield
+    finally:
+        _local.scratch = outer
 
 
 def scratch_bytes() -> int:

@@ -89,3 +89,16 @@ def test_scratch_that_is_kept_is_bounded(rng):
     assert 0 < memory.scratch_bytes() <= settings.scratch_bytes
     memory.forget_scratch()
     assert memory.scratch_bytes() == 0
+
+
+@pytest.mark.parametrize("method", ["direct", "im2col", "winograd", "fft"])
+def test_weights_of_plans_take_no_scratch(rng, method):
+    """Networks keep many plans: what these hold must not take the room of what calls need for their length."""
+    memory.forget_scratch()
+    w = rng.random((64, 64, 3, 3), np.float32)
+    plans = [fc.plan_conv2d(w, (1, 64, 8, 8), padding=1, method=method) for _ in range(3)]
+    assert memory.scratch_bytes() == 0
+    assert all(plan.nbytes >= w.nbytes for plan in plans)
+    with memory.lasting():
+        memory.scratch((1 << 16,), w.dtype)
+    assert memory.scratch_bytes() == 0

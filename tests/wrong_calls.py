@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 
 import numba
 import numpy as np
+from onnx import helper
 
 import fastconv as fc
 from fastconv import measure, memory
@@ -172,6 +173,12 @@ def _arrays(shape):
     ]  # fmt: skip
 
 
+def _network():
+    """A model of ONNX: y = relu(x)."""
+    x, y = (helper.make_tensor_value_info(name, 1, [2]) for name in "xy")
+    return helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y]))
+
+
 def _window(rank):
     ones = (1,) * rank
     return [1, 2, 3, ones, list(ones), (2, *ones[1:]), np.array(ones), np.int64(2), (1,), 0, -1, "2", np.array(2)]
@@ -240,6 +247,7 @@ def right(name, rank):
         "widths": lambda: [((0, 1),) * len(shape), ((1, 1),), ((0, -1),) * len(shape), 1],
         "value": lambda: [0.0, 2, "a"],
         "index": lambda: [0, slice(1), (0, 1), 99, [0, 0], np.array([True]), "a", 1.5],
+        "path": lambda: [_network(), _network().SerializeToString(), b"ab", "/nowhere/m.onnx"],
         "rate": lambda: [0.0, 0.5, 1.0, -1, "a"],
         "slope": lambda: [0.01, 1, 0, -1, np.nan, "a"],
         "l1": lambda: [0.0, 0.1, "a"],

@@ -194,6 +194,48 @@ class Sequential(Trainer):
         self._must_be_built()
         load_weights(self.layers, filepath)
 
+    def export(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the model, as it predicts, to an ONNX file, complete or not at all.
+
+        Parameters
+        ----------
+        filepath : path
+            Ends with .onnx.
+        overwrite : bool
+            Whether a file that is there may be replaced.
+
+        Raises
+        ------
+        Unsupported
+            ONNX has no word for what a layer of your own, or an activation, computes: the message names the layer.
+        InvalidArgument
+            The suffix is another one, the model is not built, or the file is there and may not be replaced.
+        MissingExtra
+            The package onnx is not installed.
+        DataUnavailable
+            The file cannot be written.
+
+        Notes
+        -----
+        Input and output have the model's own layout, channels-last or -first, and batches of any size; opset 17. What
+        other runtimes compute differs from `predict` by rounding. `fastconv.onnx.load` reads the file again.
+
+        Examples
+        --------
+        >>> model.export("model.onnx")  # doctest: +SKIP
+        """
+        path = arguments.path("export", "filepath", filepath)
+        if path.suffix != ".onnx":
+            raise InvalidArgument(f"filepath is {shown(str(path))}; end the name with .onnx")
+        self._must_be_built()
+        if not arguments.flag("export", "overwrite", overwrite) and path.exists():
+            raise InvalidArgument(f"{path} is there already; pass overwrite=True to replace it")
+        input_shape = self.input_shape
+        assert input_shape is not None  # of a model that is built
+        from .exporting import export  # here, for few models are exported
+
+        export(self.name, self.layers, input_shape, self.input_dtype, path)
+
     def save_state(self, filepath: Any) -> None:
         """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.
 

@@ -70,7 +70,8 @@ class Bound(NamedTuple):
     def prepare(self, w: Any) -> Any:
         """The weights as the operator takes them where the problem is prepared."""
         w = w.view(BITS) if self.problem.dtype == "bfloat16" else w
-        return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
+        with memory.lasting():
+            return self.row.load().prepare(self.problem, w.reshape(self.problem.w_shape3))
 
 
 def compute(

@@ -13,6 +13,7 @@ from ...autograd import functional as F
 from ...dispatch import METHODS
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan
+from ...problem import ConvProblem
 from ...spec import conv_problem
 from .. import activations, arguments
 from ..inference import plan_for
@@ -119,18 +120,22 @@ class Conv(Spatial):
 
     def _weights(self) -> Tensor:
         """The kernel in the order of the layer's data format."""
-        w = self._kernel()
-        if not self.channels_last:  # (KERNEL, in, out) -> (out, in, KERNEL)
-            w = F.transpose(w, axes=(self.rank + 1, self.rank, *range(self.rank)))
-        return w
+        return self._kernel() if self.channels_last else self.kernel_first()
+
+    def kernel_first(self) -> Tensor:
+        """The kernel channels-first: (KERNEL, in, out) -> (out, in, KERNEL)."""
+        return F.transpose(self._kernel(), axes=(self.rank + 1, self.rank, *range(self.rank)))
 
     def _kernel(self) -> Tensor:
         return self.live(self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (None, *self.problem(input_shape).y_shape[1:])
+
+    def problem(self, input_shape: Shape) -> ConvProblem:
+        """What is computed for one image of a batch of this shape."""
         w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
-        problem = conv_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
-        return (None, *problem.y_shape[1:])
+        return conv_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
         return w_shape if self.channels_last else (w_shape[-1], w_shape[-2], *w_shape[:-2])
@@ -225,9 +230,9 @@ class DepthwiseConv2D(Conv, rank=2):
     def bias_size(self, kernel_shape: tuple[int, ...]) -> int:
         return kernel_shape[-1] * kernel_shape[-2]
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def problem(self, input_shape: Shape) -> ConvProblem:
         self.groups = self._channels(input_shape)
-        return super().compute_output_shape(input_shape)
+        return super().problem(input_shape)
 
     def _in_layout(self, w_shape: tuple[int, ...]) -> tuple[int, ...]:
         return super()._in_layout((*w_shape[:-2], 1, w_shape[-2] * w_shape[-1]))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
+from ...problem import PoolProblem
 from ...spec import pool_problem
 from .. import arguments
 from .base import Shape
@@ -54,9 +55,12 @@ class Pooling(Spatial):
         return {"size": self.pool_size, "stride": self.strides, "padding": self.padding}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (None, *self.problem(input_shape).y_shape[1:])
+
+    def problem(self, input_shape: Shape) -> PoolProblem:
+        """What is computed for one image of a batch of this shape."""
         image, window = (1, *self._image(input_shape)), self.window
-        problem = pool_problem(image, window.pop("size"), rank=self.rank, layout=self.layout, **window)
-        return (None, *problem.y_shape[1:])
+        return pool_problem(image, window.pop("size"), rank=self.rank, layout=self.layout, **window)
 
 
 class GlobalPooling(Spatial):

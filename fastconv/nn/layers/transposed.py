@@ -6,6 +6,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
+from ...problem import ConvProblem
 from ...spec import transposed_problem
 from .. import arguments
 from .base import Shape
@@ -51,9 +52,12 @@ class ConvTranspose(Conv):
         return self.filters
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self._arranged(self.filters, self.problem(input_shape).size[3 - self.rank :])
+
+    def problem(self, input_shape: Shape) -> ConvProblem:
+        """The input gradient that this is: what it takes is the gradient's dy, what it makes dx."""
         w_shape = self._in_layout(self.kernel_shape(self._channels(input_shape)))
-        problem = transposed_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
-        return self._arranged(self.filters, problem.size[3 - self.rank :])
+        return transposed_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
 
     def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
         return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation, bias_grad)
