@@ -27,6 +27,7 @@ from .errors import TooLarge, shown
 
 SMALL = 1 << 16  # bytes; below, the allocator of the C library reuses memory by itself
 ALIGNMENT = 64
+LENT = 165  # the bytes of scratch that is noted down
 
 
 class _Local(threading.local):
@@ -186,7 +187,7 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     The pool keeps at most ``settings.scratch_bytes``, so that repeated calls find their pages mapped.
     """
     if _local.lent is not None:
-        _local.lent.append(np.empty(shape, dtype))
+        _local.lent.append(np.full(math.prod(shape) * dtype.itemsize, LENT, np.uint8).view(dtype).reshape(shape))
         return _local.lent[-1]
     if math.prod(shape) * dtype.itemsize < SMALL:
         return np.empty(shape, dtype)
@@ -198,7 +199,7 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 @contextmanager
 def noting_scratch(lent: list[np.ndarray]) -> Iterator[None]:
-    """Note down in `lent` what `scratch` gives to this thread: new arrays, for as long as the list is kept."""
+    """Note down in `lent` what `scratch` gives to this thread: new arrays, whose bytes are all `LENT`."""
     _local.lent = lent
     try:
         yield

@@ -7,7 +7,7 @@ trusts no call to be like that:
 
 * an array must lie in one of the operands or in scratch, or be the same table at the same address both times;
 * all numbers must be the same both times;
-* no operand may have been written to, as NumPy's functions would.
+* neither operands nor scratch may have been written to, as NumPy's functions would.
 
 Otherwise there is no program, and the call has to go through Python each time.
 """
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.core import types
 
-from ..memory import ALIGNMENT, Pool, noting_scratch
+from ..memory import ALIGNMENT, LENT, Pool, noting_scratch
 from ..threads import threads
 from .jit import c_function
 from .parallel import recording
@@ -69,7 +69,8 @@ class _Call:
 
     def words(self) -> list[int]:
         """The words of a program; none where an operand was written to, or a kernel takes what has no words."""
-        if any(a is not None and (_bytes(a) != self.content).any() for a in self.operands):
+        contents = [(a, self.content) for a in self.operands if a is not None] + [(a, LENT) for a in self.lent]
+        if any((_bytes(a) != content).any() for a, content in contents):
             return []
         spans, size = [(_address(a), a.nbytes, base, 0) for base, a in enumerate(self.operands, 1) if a is not None], 0
         for a in self.lent:
@@ -78,8 +79,10 @@ class _Call:
 
         def place(array: np.ndarray) -> tuple[int, int]:
             address = _address(array)
+            if not array.nbytes:
+                return 0, 0
             for start, length, base, offset in spans:
-                if start <= address and address + array.nbytes <= start + length and array.nbytes:
+                if start <= address and address + array.nbytes <= start + length:
                     return base, address - start + offset
             self.tables.append(array)
             return 0, address
@@ -125,7 +128,7 @@ def _run(program, a, b, c, d):  # type: ignore[no-untyped-def]
         if code == 0:
             code = answer(read(at, 1), (at + 16, start))
         at += 8 * (1 + read(at, 0))
-    return code
+    return code if memory.size else 0  # Numba frees an array after its last use: the address alone is none
 
 
 @lru_cache(maxsize=1)
