@@ -34,6 +34,7 @@ _PUBLIC = {
         "plan_conv1d",
         "plan_conv2d",
         "plan_conv3d",
+        "stencil",
         "to_device",
         "to_host",
         *(
