@@ -238,27 +238,37 @@ def test_indices_beyond_the_plane_are_refused():
 
 @numba.njit
 def slid(a, b):
-    call = fc.njit
     return (
-        (call.convolve(a, b), call.convolve(a, b, "same"), call.convolve(a, b, "valid")),
-        (call.correlate(a, b), call.correlate(a, b, "same"), call.correlate(a, b, "valid")),
-        (call.convolve2d(a, b), call.convolve2d(a, b, "same"), call.convolve2d(a, b, "valid")),
-        (call.correlate2d(a, b), call.correlate2d(a, b, "same"), call.correlate2d(a, b, "valid")),
+        fc.njit.convolve(a, b, "same"),
+        fc.njit.correlate(a, b, "valid"),
+        fc.njit.convolve2d(a, b),
+        fc.njit.correlate2d(a, b, mode="same"),
     )
+
+
+@numba.njit
+def slid_along(a, b):
+    return fc.njit.correlate(a, b)
+
+
+SLID = (("convolve", "same"), ("correlate", "valid"), ("convolve2d", "full"), ("correlate2d", "same"))
 
 
 def test_signals_are_those_of_scipy():
     rng = np.random.default_rng(2)
-    names = ("convolve", "correlate", "convolve2d", "correlate2d")
     for n, k in (((8, 9), (3, 3)), ((6, 7), (2, 4)), ((5, 5), (5, 1)), ((1, 4), (1, 4))):
-        a, b = rng.standard_normal(n), rng.standard_normal(k)
-        for name, results in zip(names, slid(a[:, ::-1], b), strict=True):
-            for mode, y in zip(("full", "same", "valid"), results, strict=True):
-                expected = getattr(signal, name)(a[:, ::-1], b, mode)
-                np.testing.assert_allclose(y, expected, atol=1e-13, err_msg=f"{name} {mode} {n} {k}")
-                np.testing.assert_allclose(getattr(fc.njit, name)(a[:, ::-1], b, mode), expected, atol=1e-13)
+        a, b = rng.standard_normal(n)[:, ::-1], rng.standard_normal(k)
+        for (name, mode), y in zip(SLID, slid(a, b), strict=True):
+            expected = getattr(signal, name)(a, b, mode)
+            np.testing.assert_allclose(y, expected, atol=1e-13, err_msg=f"{name} {mode} {n} {k}")
+        for name in ("convolve", "correlate", "convolve2d", "correlate2d"):
+            for mode in ("full", "same", "valid"):
+                expected = getattr(signal, name)(a, b, mode)
+                np.testing.assert_allclose(getattr(fc.njit, name)(a, b, mode), expected, atol=1e-13)
+    a, b = rng.standard_normal(40), rng.standard_normal(6)
+    np.testing.assert_allclose(slid_along(a, b), signal.correlate(a, b), atol=1e-13)
     with pytest.raises(InvalidArgument, match="output would be empty"):
-        slid(np.ones((2, 2)), np.ones((3, 3)))
+        slid(np.ones((4, 2))[:, ::-1], np.ones((3, 3)))
 
 
 # Threads, processes, caches
@@ -269,7 +279,9 @@ def mixed(x, w, rounds):
     total = 0.0
     for i in range(rounds):
         y = fc.njit.conv2d(x[:, :, i % 3 :], w, padding=1, activation="relu")
-        total += fc.njit.max_pool2d(y, 2).sum() + fc.njit.conv2d_input_grad(y, w, x[:, :, i % 3 :].shape, padding=1).sum()
+        total += (
+            fc.njit.max_pool2d(y, 2).sum() + fc.njit.conv2d_input_grad(y, w, x[:, :, i % 3 :].shape, padding=1).sum()
+        )
     return total
 
 

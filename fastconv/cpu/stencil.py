@@ -2,9 +2,9 @@
 
     y[i] = function(window of x around i)
 
-A window is an array of its own shape, which LLVM knows while it compiles: a view of x where the window lies inside, else
-of a copy of the block with its border. So the function is compiled into one loop over neighbouring outputs, which
-vectorises as if it had been written there, and no mode of the border costs anything inside.
+A window is an array whose shape LLVM knows while it compiles: a view of x where the window lies inside, else of a copy
+of the block with its border. So the function is compiled into one loop over neighbouring outputs, which vectorises as
+if it had been written there, and no mode of the border costs anything inside.
 
 Cost: that of the function; copies of the border. Extra memory: per thread a block of about ``FASTCONV_TILE_BYTES``.
 """
@@ -142,7 +142,7 @@ def _inside(first, end, n, k):  # type: ignore[no-untyped-def]
 
 @kernel
 def _copy(x, shape, tables, corner, size, before, fill, mine):  # type: ignore[no-untyped-def]
-    """Write the block of `size` from `corner` on, of x with its border, to `mine`; `before` columns of it come first."""
+    """Write the block of `size` from `corner` on, of x with its border, to `mine`; the border has `before` columns."""
     planes, rows, cols = tables
     H, W, at = shape[1], shape[2], 0
     # of the columns those between lie side by side in x

@@ -7,12 +7,12 @@
 They compute what `fastconv`'s functions of the same names do, with the same methods and to the last bit, on the thread
 that calls them: parallelism is yours, by ``prange`` or threads of your own. Called from Python they do the same.
 
-Beside convolution, pooling and their gradients there are `convolve` and `correlate` of signals and images, which have no
-batch and no channels, as SciPy's do.
+Beside convolution, pooling and their gradients there are `convolve` and `correlate` of signals and images, which have
+no batch and no channels, as SciPy's do.
 """
 
-from ._door import door as _made
-from ._door import NAME as _NAME
+from ._door import ATTRIBUTE as _ATTRIBUTE
+from ._door import door as _door_of_process
 from .convolution import (
     conv1d,
     conv1d_input_grad,
@@ -74,4 +74,4 @@ __all__ = [
     "max_pool3d_grad",
 ]
 
-globals()[_NAME] = _made()
+globals()[_ATTRIBUTE] = _door_of_process()

@@ -62,9 +62,8 @@ class Arguments:
             return word
         if _whole(kind):
             return "numbers"
-        if isinstance(kind, types.BaseTuple) and len(kind) == rank:
-            if all(_whole(item) or _is_pair(item) for item in kind):
-                return "numbers"
+        if isinstance(kind, types.BaseTuple) and len(kind) == rank and all(_whole(k) or _is_pair(k) for k in kind):
+            return "numbers"
         raise self.wrong(
             "padding", kind, f'an int, {rank} ints, {rank} pairs of ints (before, after), "valid" or "same"'
         )

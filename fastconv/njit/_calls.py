@@ -20,7 +20,7 @@ from ..simd.family import called
 from ..simd.words import WORDS
 from ._door import NAME, Entry, Refused, Word
 
-VARIABLE = "fastconv.njit.door"
+VARIABLE = "fastconv_njit_door"
 OUTDATED = -1  # in place of a plan
 OUTDATED_TEXT = "this function was compiled for another version of fastconv: delete it from Numba's cache (__pycache__)"
 TEXT = ir.IntType(8).as_pointer()
@@ -37,7 +37,7 @@ def _door(context: Any, builder: Any) -> Any:
     known = builder.load_atomic(place, "monotonic", 8)
     with builder.if_then(builder.icmp_signed("==", known, I64(0)), likely=False):
         python = context.get_python_api(builder)
-        name = context.insert_const_string(module, f"fastconv.njit.{NAME}")
+        name = context.insert_const_string(module, NAME)
         held = python.gil_ensure()
         kind = ir.FunctionType(TEXT, [TEXT, I32])
         found = builder.call(cgutils.get_or_insert_function(module, kind, "PyCapsule_Import"), [name, I32(0)])
@@ -166,7 +166,7 @@ def _numbers(value: Any, like: Any, each: int) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if isinstance(value, types.BaseTuple):
-            items = zip(value, cgutils.unpack_tuple(builder, args[0], len(value)), strict=True)
+            items = list(zip(value, cgutils.unpack_tuple(builder, args[0], len(value)), strict=True))
         elif isinstance(value, types.Integer):
             items = [(value, args[0])] * rank
         else:

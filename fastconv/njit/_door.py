@@ -1,14 +1,15 @@
-"""What compiled code of users finds of fastconv in a process: two C functions behind a capsule, and their table of plans.
+"""What users' compiled code finds of fastconv in a process: two C functions behind a capsule, and a table of plans.
 
-A call asks with words for a plan (`find`), allocates what the plan says, and has it performed (`run`). Both are compiled
-and need no GIL: `find` looks the words up in a table, `run` runs the plan's program (`simd.programs`). Only for words
-that are new, and for plans without a program, such as transforms, which look at the data first, they call Python.
+A call asks with words for a plan (`_find`), allocates what the plan says, and has it performed (`_run`). Both are
+compiled and need no GIL: `_find` looks the words up in a table, `_run` runs the plan's program (`simd.programs`). Only
+for words that are new, and for plans without a program, such as transforms, which look at the data first, they call
+Python.
 
 Nothing of that is known when a user's function is compiled but the capsule's name: his code, read from his cache by
 another process, imports it there. See `_calls` for what is compiled into his function.
 
-The table is a ring of addresses that is only added to. When it is full, or its plans hold too many bytes, there is a new
-one; the old plans are deleted when no call that began with them can be at work any more.
+The table is a ring of addresses that is only added to. When it is full, or its plans hold too many bytes, there is a
+new one; the old plans are deleted when no call that began with them can be at work any more.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from ..threads import threads
 from ._plans import Operand, Plan, plan
 from ._requests import VERSION, request_of
 
-NAME = f"door{VERSION}"
+ATTRIBUTE = f"door{VERSION}"
+NAME = ".".join((__package__, ATTRIBUTE))  # by which `PyCapsule_Import` finds it
 SLOTS = 4096
 MOST = 3000  # plans of a table
 MOST_BYTES = 64 << 20  # that they hold
@@ -131,8 +133,9 @@ class Door:
     def __init__(self) -> None:
         self._words = np.zeros(len(Word), np.int64)
         self._callbacks = _MISS(self._miss), _PERFORM(self._perform)  # to be kept as long as their addresses
-        miss, perform = (ctypes.cast(callback, ctypes.c_void_p).value for callback in self._callbacks)
-        self._words[[Word.MISS, Word.PERFORM, Word.RUNNER]] = miss, perform, programs.runner()
+        for word, callback in zip((Word.MISS, Word.PERFORM), self._callbacks, strict=True):
+            self._words[word] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        self._words[Word.RUNNER] = programs.runner()
         self._words[Word.FIND] = c_function(types.int64(*(types.int64,) * 3), _find).address
         self._words[Word.RUN] = c_function(types.int64(*(types.int64,) * 6), _run).address
         self._held: dict[int, Known] = {}  # by address: those of this table, and of given up ones
@@ -221,7 +224,7 @@ def refuse(error: BaseException) -> None:
 
 @lru_cache(maxsize=1)
 def door() -> Any:
-    """The capsule that compiled code imports, as the attribute `NAME` of the package."""
+    """The capsule that compiled code imports: an attribute of the package."""
     made = Door()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=made.unlock)
@@ -230,4 +233,4 @@ def door() -> Any:
     return new(made.address, _NAME, None)
 
 
-_NAME = f"fastconv.njit.{NAME}".encode()  # kept: a capsule does not copy its name
+_NAME = NAME.encode()  # kept: a capsule does not copy its name

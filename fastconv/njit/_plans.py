@@ -142,10 +142,9 @@ def _of_pool(problem: PoolProblem, first: Operand, second: Operand | None, resul
     run = dispatch.operator(problem.op)
 
     def perform(first: Any, second: Any, absent: None, result: Any) -> None:
+        given: list[Any] = [first, result] if second is None else [first, second, result]
         if problem.op == "max_pool":
-            given = first, result, second
-        else:
-            given = (first, result) if second is None else (first, second, result)
+            given = [first, result, second]
         run(problem, *(None if a is None else _in_space(problem, a) for a in given), **options)
 
     return Plan(perform, (first, second, None, result), result[0], problem.flops, True)

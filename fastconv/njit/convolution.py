@@ -215,8 +215,8 @@ def _input_grad(
     np.float64(8.0)
     """
     return alone(
-        f"conv{rank}d_input_grad", dy, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
-        padding_mode=padding_mode,
+        f"conv{rank}d_input_grad", dy, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
+        layout=layout, padding_mode=padding_mode,
     )  # fmt: skip
 
 
@@ -273,8 +273,8 @@ def _weight_grad(
     (1, 1, 2, 2, 2)
     """
     return alone(
-        f"conv{rank}d_weight_grad", x, dy, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
-        padding_mode=padding_mode,
+        f"conv{rank}d_weight_grad", x, dy, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
+        layout=layout, padding_mode=padding_mode,
     )  # fmt: skip
 
 

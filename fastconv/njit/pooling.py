@@ -72,8 +72,8 @@ def _max_pool(
     array([[[[[7.]]]]])
     """
     return alone(
-        f"max_pool{rank}d", x, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, return_indices=return_indices,
-        layout=layout,
+        f"max_pool{rank}d", x, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+        return_indices=return_indices, layout=layout,
     )  # fmt: skip
 
 
@@ -249,8 +249,8 @@ def _avg_pool_grad(
     array([[[[[0.5, 0.5]]]]])
     """
     return alone(
-        f"avg_pool{rank}d_grad", dy, x_shape, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad, layout=layout,
+        f"avg_pool{rank}d_grad", dy, x_shape, size, stride=stride, padding=padding, dilation=dilation,
+        ceil_mode=ceil_mode, count_include_pad=count_include_pad, layout=layout,
     )  # fmt: skip
 
 

@@ -203,7 +203,9 @@ def _border(kind: Kind, mode: str) -> Any:
             for k in shape:
                 less = builder.sub(k, one)
                 first = builder.sdiv(k if kind.later else less, I64(2))
-                numbers += {"valid": [zero, zero], "full": [less, less], "same": [builder.sub(less, first), first]}[mode]
+                numbers += {"valid": [zero, zero], "full": [less, less], "same": [builder.sub(less, first), first]}[
+                    mode
+                ]
             return context.make_tuple(builder, signature.return_type, numbers)
 
         return types.UniTuple(types.int64, 2 * b.ndim)(b), codegen

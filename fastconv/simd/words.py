@@ -73,7 +73,9 @@ def _reading(context: Any, module: Any, arguments: Any) -> ir.Function:
     def read(kind: Any) -> Any:
         if isinstance(kind, types.Array):
             base, offset = next(word), next(word)
-            return _array(context, b, kind, b.add(b.load(b.gep(bases, [base])), offset), [next(word) for _ in range(kind.ndim)])
+            return _array(
+                context, b, kind, b.add(b.load(b.gep(bases, [base])), offset), [next(word) for _ in range(kind.ndim)]
+            )
         if isinstance(kind, types.BaseTuple):
             return context.make_tuple(b, kind, [read(item) for item in kind])
         value, wanted = next(word), context.get_value_type(kind)
