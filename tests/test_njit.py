@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 from cases import CASES
+from child import has_layer
 from numba.core.errors import TypingError
 from problems import LAYOUTS, OPS, function, problem, to_last
 from scipy import signal
@@ -274,31 +274,6 @@ def test_signals_are_those_of_scipy():
 # Threads, processes, caches
 
 
-@numba.njit(nogil=True)
-def mixed(x, w, rounds):
-    total = 0.0
-    for i in range(rounds):
-        y = fc.njit.conv2d(x[:, :, i % 3 :], w, padding=1, activation="relu")
-        total += (
-            fc.njit.max_pool2d(y, 2).sum() + fc.njit.conv2d_input_grad(y, w, x[:, :, i % 3 :].shape, padding=1).sum()
-        )
-    return total
-
-
-@pytest.mark.parametrize(("threads", "rounds"), [(8, 30), pytest.param(64, 1000, marks=pytest.mark.slow)])
-def test_many_threads_at_once(threads, rounds):
-    """Also the first calls, which plan the problems, come at once."""
-    rng = np.random.default_rng(3)
-    inputs = [
-        (rng.standard_normal((1, 1 + i % 5, 12 + i % 7, 14)), rng.standard_normal((3, 1 + i % 5, 3, 3)))
-        for i in range(threads)
-    ]
-    mixed(*(np.ones(shape) for shape in ((1, 1, 9, 9), (1, 1, 3, 3))), 1)
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda given: mixed(*given, rounds), inputs))
-    assert found == [mixed(*given, rounds) for given in inputs]
-
-
 def test_tables_are_replaced_when_they_are_full(monkeypatch):
     monkeypatch.setattr(_door, "MOST", 20)
     monkeypatch.setattr(_door, "KEPT", -1.0)
@@ -308,7 +283,7 @@ def test_tables_are_replaced_when_they_are_full(monkeypatch):
 
 
 SCRIPT = """
-import sys
+import os, sys, warnings
 import numba, numpy as np
 import fastconv as fc
 
@@ -332,6 +307,20 @@ if __name__ == "__main__":
     np.testing.assert_array_equal(one, fc.max_pool2d(fc.conv2d(x[:1], w, padding=1, activation="relu"), 2))
     hits = [sum(f.stats.cache_hits.values()) for f in (each, features)]
     print(hits, numba.threading_layer())
+    sys.stdout.flush()
+    if hasattr(os, "fork"):  # a child calls what it knows, and what is new to it
+        warnings.simplefilter("ignore")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                np.testing.assert_array_equal(features(x[:1], w), one)
+                new = fc.max_pool2d(fc.conv2d(x[:, :, 3:], w, padding=1, activation="relu"), 2)
+                np.testing.assert_array_equal(features(x[:, :, 3:].copy(), w), new)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
 """
 
 
@@ -349,9 +338,15 @@ def run_script(script, **environment):
     return done.stdout.strip()
 
 
-def test_the_next_process_starts_from_the_users_cache(tmp_path):
+@pytest.mark.parametrize(
+    "layer", ["default", *(pytest.param(n, marks=pytest.mark.slow) for n in ("workqueue", "omp", "tbb"))]
+)
+def test_the_next_process_starts_from_the_users_cache(tmp_path, layer):
     """Nothing of this process, no address of its kernels, may be in what the user's cache keeps."""
-    script = tmp_path / "program.py"
+    if not has_layer(layer):
+        pytest.skip(f"Numba has no {layer} here")
+    script, chosen = tmp_path / "program.py", {} if layer == "default" else {"NUMBA_THREADING_LAYER": layer}
     script.write_text(SCRIPT)
-    assert run_script(script, NUMBA_CACHE_DIR=str(tmp_path / "cache")).startswith("[0, 0]")
-    assert run_script(script, NUMBA_CACHE_DIR=str(tmp_path / "cache")).startswith("[1, 1]")
+    for hits in ("[0, 0]", "[1, 1]"):
+        said = run_script(script, NUMBA_CACHE_DIR=str(tmp_path / "cache"), **chosen)
+        assert said.startswith(hits) and (layer == "default" or said.endswith(layer))

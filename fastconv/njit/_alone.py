@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..threads import threads
+from ..threads import Alone
 
 
 def alone(name: str, *args: Any, **options: Any) -> Any:
     """Call one of `fastconv.ops` on the calling thread."""
-    with threads(1):
+    with Alone():
         return getattr(ops, name)(*args, **options)

@@ -31,7 +31,7 @@ from ..errors import FastconvError, InvalidArgument
 from ..simd import programs
 from ..simd.jit import c_function
 from ..simd.words import answer, read
-from ..threads import threads
+from ..threads import Alone
 from ._plans import Operand, Plan, plan
 from ._requests import VERSION, request_of
 
@@ -99,7 +99,7 @@ class Known:
 
     def __init__(self, words: tuple[int, ...]) -> None:
         self.plan: Plan = plan(request_of(words[0]), words[1:])
-        self._types = [None if operand is None else ctypes.c_char * _nbytes(operand) for operand in self.plan.operands]
+        self._views = [(*(o or _ABSENT), None if o is None else ctypes.c_char * _nbytes(o)) for o in self.plan.operands]
         self._program = self._recorded()
         at = self._program.words.ctypes.data if self._program else 0
         shape = (*self.plan.result, *(0,) * (Entry.COUNT - Entry.SHAPE))[: Entry.COUNT - Entry.SHAPE]
@@ -116,11 +116,14 @@ class Known:
     def perform(self, *addresses: int) -> None:
         """Do it in Python, on one thread."""
         arrays = [
-            None if operand is None or kind is None else np.ndarray(*operand, kind.from_address(address))
-            for operand, kind, address in zip(self.plan.operands, self._types, addresses, strict=True)
+            None if kind is None else np.ndarray(shape, dtype, kind.from_address(address))
+            for (shape, dtype, kind), address in zip(self._views, addresses, strict=True)
         ]
-        with threads(1):
+        with Alone():
             self.plan.perform(*arrays)
+
+
+_ABSENT: Operand = (), np.dtype(np.int8)
 
 
 def _nbytes(operand: Operand) -> int:

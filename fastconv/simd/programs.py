@@ -22,7 +22,7 @@ import numpy as np
 from numba.core import types
 
 from ..memory import ALIGNMENT, LENT, Pool, noting_scratch
-from ..threads import threads
+from ..threads import Alone
 from .jit import c_function
 from .parallel import recording
 from .words import answer, read, words_of, write
@@ -64,7 +64,7 @@ class _Call:
         self.tables: list[np.ndarray] = []
 
     def make(self, call: Callable[..., None]) -> None:
-        with recording.set(steps=self.steps), noting_scratch(self.lent), threads(1):
+        with recording.set(steps=self.steps), noting_scratch(self.lent), Alone():
             call(*self.operands)
 
     def words(self) -> list[int]:
