@@ -23,7 +23,7 @@ from numba.np.arrayobj import populate_array
 
 from ..borders import Border, border_table
 from ..config import settings
-from ..memory import scratch
+from ..memory import check_room, scratch
 from ..simd.emit import I64, INTP
 from ..simd.jit import kernel
 from ..simd.lanes import peek, place, pointer, poke
@@ -50,12 +50,14 @@ def apply(
         return
     boolean = x.dtype == np.bool_
     x, y = (a.view(np.uint8) if a.dtype == np.bool_ else a for a in (x, y))  # in memory they are bytes
-    tables = tuple(border_table(Border(n, -(k // 2), n + k - 1, mode=mode)) for n, k in zip(x.shape, size, strict=True))
     block = _block(x.shape, size, x.itemsize)
+    own = size[0] * (block[0] + size[1] - 1) * (block[1] + size[2] - 1)
+    needed = own * x.itemsize + 24 * sum(n + k for n, k in zip(x.shape, size, strict=True))
+    check_room(needed, f"the border of an array of shape {x.shape} for windows of {size}")
+    tables = tuple(border_table(Border(n, -(k // 2), n + k - 1, mode=mode)) for n, k in zip(x.shape, size, strict=True))
     D, H, W = x.shape
     tasks = D * -(-H // block[0]) * -(-W // block[1])
     members = team(tasks, 4 * x.size * size[0] * size[1] * size[2])
-    own = size[0] * (block[0] + size[1] - 1) * (block[1] + size[2] - 1)
     copies = scratch((members, own), x.dtype)
     _kernel(function, size, rank, boolean)(
         members, tasks, _address(x), _address(y), _address(copies), own, x.shape, block, tables, x.dtype.type(fill),
