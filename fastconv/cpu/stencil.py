@@ -25,7 +25,7 @@ from ..borders import Border, border_table
 from ..config import settings
 from ..memory import check_room, scratch
 from ..simd.emit import I64, INTP
-from ..simd.jit import kernel
+from ..simd.jit import callable_kernel
 from ..simd.lanes import peek, place, pointer, poke
 from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..simd.vector import copy
@@ -121,7 +121,7 @@ def _kernel(function: Callable[..., Any], size: Triple, rank: int, boolean: bool
 MIDDLE = 4
 
 
-@kernel
+@callable_kernel
 def _part(part, row0, row1, col0, col1, top, bottom, left, right):  # type: ignore[no-untyped-def]
     """Rows and columns of a part of a block: above, below, left and right of its middle, and the middle."""
     if part == 0:
@@ -135,14 +135,14 @@ def _part(part, row0, row1, col0, col1, top, bottom, left, right):  # type: igno
     return top, bottom, left, right
 
 
-@kernel
+@callable_kernel
 def _inside(first, end, n, k):  # type: ignore[no-untyped-def]
     """The outputs of an axis, among first..end-1, whose windows of k elements lie inside."""
     low, high = max(first, k // 2), min(end, n - k + k // 2 + 1)
     return (low, high) if low < high else (end, end)
 
 
-@kernel
+@callable_kernel
 def _copy(x, shape, tables, corner, size, before, fill, mine):  # type: ignore[no-untyped-def]
     """Write the block of `size` from `corner` on, of x with its border, to `mine`; the border has `before` columns."""
     planes, rows, cols = tables
