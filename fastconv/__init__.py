@@ -34,6 +34,7 @@ _PUBLIC = {
         "plan_conv1d",
         "plan_conv2d",
         "plan_conv3d",
+        "stencil",
         "to_device",
         "to_host",
         *(
@@ -58,7 +59,7 @@ _PUBLIC = {
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "nn", "onnx", "ops")
+_MODULES = ("autograd", "measure", "njit", "nn", "onnx", "ops")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -82,6 +83,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from . import autograd as autograd
     from . import measure as measure
+    from . import njit as njit
     from . import nn as nn
     from . import onnx as onnx
     from . import ops as ops

@@ -27,8 +27,18 @@ from .errors import TooLarge, shown
 
 SMALL = 1 << 16  # bytes; below, the allocator of the C library reuses memory by itself
 ALIGNMENT = 64
+LENT = 165  # the bytes of scratch that is noted down
 
-_local = threading.local()
+
+class _Local(threading.local):
+    """What belongs to a thread: the pools in use, and where scratch is noted down while calls are recorded."""
+
+    pool: Pool | None = None
+    scratch: Pool | None = None
+    lent: list[np.ndarray] | None = None
+
+
+_local = _Local()
 
 
 class Pool:
@@ -154,7 +164,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             return np.empty(shape, dtype)
         except ValueError:  # an axis of none, and others so long that NumPy does not take the shape
             raise TooLarge(f"an array of shape {shown(shape)} has too long axes; make the problem smaller") from None
-    pool = getattr(_local, "pool", None)
+    pool = _local.pool
     if pool:
         return pool.empty(shape, dtype)
     buffer = _allocated(needed, shape, dtype)
@@ -164,7 +174,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 @contextmanager
 def recycled(pool: Pool | None = None) -> Iterator[None]:
     """Take the arrays of `empty`, in this thread, from `pool`; None means the one in use already, or a new one."""
-    outer = getattr(_local, "pool", None)
+    outer = _local.pool
     _local.pool = pool or outer or Pool()
     try:
         yield
@@ -177,9 +187,12 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
     The pool keeps at most ``settings.scratch_bytes``, so that repeated calls find their pages mapped.
     """
+    if _local.lent is not None:
+        _local.lent.append(np.full(math.prod(shape) * dtype.itemsize, LENT, np.uint8).view(dtype).reshape(shape))
+        return _local.lent[-1]
     if math.prod(shape) * dtype.itemsize < SMALL:
         return np.empty(shape, dtype)
-    pool = getattr(_local, "scratch", None)
+    pool = _local.scratch
     if pool is None:
         pool = _local.scratch = Pool(settings.scratch_bytes)
     return pool.empty(shape, dtype)
@@ -196,13 +209,23 @@ def lasting() -> Iterator[None]:
         _local.scratch = outer
 
 
+@contextmanager
+def noting_scratch(lent: list[np.ndarray]) -> Iterator[None]:
+    """Note down in `lent` what `scratch` gives to this thread: new arrays, whose bytes are all `LENT`."""
+    _local.lent = lent
+    try:
+        yield
+    finally:
+        _local.lent = None
+
+
 def scratch_bytes() -> int:
     """Bytes that this thread keeps for the scratch of calls to come."""
-    pool = getattr(_local, "scratch", None)
+    pool = _local.scratch
     return 0 if pool is None else pool.nbytes
 
 
 def forget_scratch() -> None:
     """Let go of what this thread keeps for the scratch of calls to come."""
-    if scratch_bytes():
+    if _local.scratch is not None:
         _local.scratch.clear()

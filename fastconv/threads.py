@@ -100,6 +100,20 @@ def threads(n: int) -> Iterator[None]:
             _local.count = outer
 
 
+class Alone:
+    """``threads(1)`` for calls that are small, in a fifth of the time."""
+
+    def __enter__(self) -> None:
+        self._outer = getattr(_local, "count", None)
+        _local.count = 1
+
+    def __exit__(self, *error: object) -> None:
+        if self._outer is None:
+            del _local.count
+        else:
+            _local.count = self._outer
+
+
 def team(tasks: int, work: int) -> int:
     """Threads that a kernel will use for `tasks` tasks of `work` operations together: size per-thread scratch by it."""
     if tasks < 2 or work < settings.serial_flops or _forked:

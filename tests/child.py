@@ -55,3 +55,10 @@ def run_script(variables, script, *words):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def has_layer(layer):
+    """Whether Numba has this threading layer here."""
+    pool = {"default": "workqueue", "workqueue": "workqueue", "omp": "omppool", "tbb": "tbbpool"}[layer]
+    code = f"import importlib; importlib.import_module('numba.np.ufunc.{pool}')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -34,7 +34,7 @@ LAYERS = [
 #: Kernels take a problem and arrays: of what stands above them they may see these alone.
 KERNELS = {"simd", "cpu", "cuda"}
 KERNELS_SEE = {"errors", "config", "processors", "kept", "windows", "borders", "problem", "foreign"}
-KERNELS_SEE |= {"workers", "threads", "memory", "precision"}
+KERNELS_SEE |= {"workers", "threads", "memory", "precision", "within"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 #: These reach kernels, and devices, through ops only.
 SEE_NO_KERNELS = {"nn", "autograd", "onnx"}

@@ -1,6 +1,7 @@
 """What the guide says is there, and its pictures are those that their script draws."""
 
 import ast
+import doctest
 import importlib.util
 import re
 from pathlib import Path
@@ -34,6 +35,18 @@ def test_what_a_page_names_is_there(path, name):
     assert file.exists()
     if name:
         assert name in names_in(file)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if ">>> " in page.read_text(encoding="utf-8")], ids=lambda p: p.stem
+)
+def test_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    text = re.sub(r"^```.*$", "", page.read_text(encoding="utf-8"), flags=re.M)
+    examples = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(examples)
+    assert runner.summarize().failed == 0
 
 
 def test_pages_name_files():

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import pytest
 from cases import CASES, Case
+from child import has_layer
 from problems import OPS, function, problem
 
 import fastconv as fc
@@ -271,12 +272,6 @@ def test_numbas_layer_does_not_matter(variable):
             assert (fc.matmul(np.ones((256, 256)), np.ones((256, 256))) == 256).all()
     """
     run(script, before="", **{variable: "fast"})
-
-
-def has_layer(layer):
-    pool = {"workqueue": "workqueue", "omp": "omppool", "tbb": "tbbpool"}[layer]
-    code = f"import importlib; importlib.import_module('numba.np.ufunc.{pool}')"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")

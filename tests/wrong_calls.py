@@ -118,6 +118,11 @@ def plain(v):
     return v
 
 
+@numba.njit
+def first_of(window):
+    return window.flat[0]
+
+
 BAD_ACTIVATIONS = [of_two, a_pair, a_word, nothing, imaginary, untypable, plain, abs, 5]
 
 
@@ -212,6 +217,10 @@ def right(name, rank):
         "layout": lambda: [None, "NCW", "NWC", "NCHW", "NHWC", "NCDHW", "NDHWC", "CHWN"],
         "padding_mode": lambda: ["zeros", "edge", "reflect", "symmetric", "wrap", "mirror"],
         "activation": lambda: [None, "relu", "tanh", shifted, *BAD_ACTIVATIONS],
+        "fn": lambda: [first_of, first_of, first_of, *BAD_ACTIVATIONS],
+        "mode": lambda: ["full", "same", "valid", "zeros", "constant", "edge", "wrap", "mirror"],
+        "cval": lambda: [0, 1.5, True, np.float32(2), "a", np.ones(2), 1j],
+        "args": lambda: [(), (1,), (np.ones(2),), [1], (object(),)],
         "method": lambda: ["auto", "direct", "im2col", "winograd", "fft", "fastest"],
         "device": lambda: [None, "cpu", "cuda", "gpu"],
         "op": lambda: ["conv", "conv_input_grad", "conv_weight_grad", "pool"],

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..borders import frozen
+from ..kept import kept
 from ..memory import scratch
 from ..simd.halves import store_one, store_row
 from ..simd.jit import kernel
@@ -243,11 +245,31 @@ def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int, step: 
 
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:
     """Bias as panels, [group][panel][lane], zeros where there are fewer channels."""
-    if b is None:
-        return _no_bias(dtype)
-    padded = np.zeros((groups, -(-O // lanes) * lanes), dtype)
-    padded[:, :O] = b.reshape(groups, O)
-    return padded.reshape(-1)
+    return _no_bias(dtype) if b is None else gathered(b, _bias_order(groups, O, lanes))
+
+
+@kept
+def _bias_order(groups: int, O: int, lanes: int) -> np.ndarray:
+    order = np.full((groups, -(-O // lanes) * lanes), -1, np.int64)
+    order[:, :O] = np.arange(groups * O).reshape(groups, O)
+    return frozen(order.reshape(-1))
+
+
+GATHERED = 4096  # elements of one task
+
+
+def gathered(a: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Elements of an array by their flat places, 0 where that is -1: weights and biases as kernels read them."""
+    taken, tasks = scratch(order.shape, a.dtype), -(-order.size // GATHERED)
+    _gather(team(tasks, 4 * order.size), tasks, a.reshape(-1), order, taken)
+    return taken
+
+
+@parallel_kernel
+def _gather(thread, first, last, a, order, taken):
+    """Each task gathers a run of elements."""
+    for i in range(first * GATHERED, min(order.size, last * GATHERED)):
+        taken[i] = a[order[i]] if order[i] >= 0 else 0
 
 
 @lru_cache(maxsize=8)

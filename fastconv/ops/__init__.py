@@ -56,6 +56,7 @@ from .pooling import (
     max_pool3d,
 )
 from .product import matmul
+from .stencil import stencil
 from .transposed import (
     conv_transpose1d,
     conv_transpose2d,
@@ -125,6 +126,7 @@ __all__ = [
     "plan_conv1d",
     "plan_conv2d",
     "plan_conv3d",
+    "stencil",
     "to_device",
     "to_host",
     "unfold1d",

@@ -152,16 +152,20 @@ def check_activation(activation: Any, dtype: np.dtype) -> Any:
     """None, a known name, or a compiled function of one number of `dtype` that returns a real number."""
     if activation is None or (isinstance(activation, str) and activation in ACTIVATIONS):
         return activation
-    kind = type(activation)
-    if kind.__module__.partition(".")[0] == "numba" and hasattr(activation, "py_func"):
+    if is_compiled(activation):
         if dtype.kind == "f":
             _check_function(activation, dtype)
         return activation
     known = ", ".join(map(repr, ACTIVATIONS))
-    advice = "; put @numba.njit above it" if kind is FunctionType else ""
+    advice = "; put @numba.njit above it" if type(activation) is FunctionType else ""
     raise InvalidArgument(
         f"activation is {shown(activation)}; expected None, {known} or a function compiled with numba.njit{advice}"
     )
+
+
+def is_compiled(function: Any) -> bool:
+    """Whether this is a function compiled with ``numba.njit``."""
+    return type(function).__module__.partition(".")[0] == "numba" and hasattr(function, "py_func")
 
 
 @lru_cache(maxsize=64)

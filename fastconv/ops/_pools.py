@@ -177,12 +177,12 @@ def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
     if is_device_array(indices):
         if operands.device == "cpu":
             raise InvalidArgument("indices is a CUDA array but dy is not; bring both to one device")
-        _check_shape_of_indices(indices, dy)
+        check_shape_of_indices(indices, dy)
         from ..cuda import exchange
 
         return exchange.as_device(indices, np.dtype(np.int64))
     array = as_array(indices, "indices")
-    _check_shape_of_indices(array, dy)
+    check_shape_of_indices(array, dy)
     if array.dtype.kind not in "iu":
         raise InvalidArgument(f"indices has dtype {array.dtype}; expected whole numbers")
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
@@ -195,7 +195,8 @@ def indices_for(indices: Any, dy: Any, operands: Operands) -> Any:
     return backend.to_device(array)
 
 
-def _check_shape_of_indices(indices: Any, dy: Any) -> None:
+def check_shape_of_indices(indices: Any, dy: Any) -> None:
+    """Each element of dy has its place."""
     if tuple(indices.shape) != tuple(dy.shape):
         raise InvalidArgument(
             f"indices has shape {shown(tuple(indices.shape))} but dy has shape {tuple(dy.shape)}; they must be equal: "

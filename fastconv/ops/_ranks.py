@@ -80,7 +80,7 @@ def _docstrings(text: str | None, names: list[str]) -> list[str | None]:
     summary, arrays = description.partition("\n")[0], SHAPE.findall(description)
     made: list[str | None] = []
     for rank, name in enumerate(names, 1):
-        own, example = description, next(part for part in examples.split("\n\n") if f"fc.{name}(" in part)
+        own, example = description, next(part for part in examples.split("\n\n") if f".{name}(" in part)
         if rank != 2:
             own = _description(summary, arrays, names[1], rank)
             example = f">>> import {'numpy as np, ' if 'np.' in example else ''}fastconv as fc\n{example}"

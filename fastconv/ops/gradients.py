@@ -89,7 +89,7 @@ def _input_grad(
         "conv_input_grad", parse_shape(x_shape, "x"), w.shape, None, rank, stride, padding, dilation, groups, layout,
         padding_mode, operands.given,
     )  # fmt: skip
-    _check_gradient(dy, problem)
+    check_gradient(dy.shape, problem)
     dx = operands.empty(problem.x_shape)
     compute(problem, method, operands, dy, w, None, dx)
     return operands.finish(dx)
@@ -172,7 +172,7 @@ def _weight_grad(
         "conv_weight_grad", x.shape, parse_shape(w_shape, "w"), None, rank, stride, padding, dilation, groups, layout,
         padding_mode, operands.given,
     )  # fmt: skip
-    _check_gradient(dy, problem)
+    check_gradient(dy.shape, problem)
     dw = operands.empty(problem.w_shape)
     compute(problem, method, operands, x, dy, None, dw)
     return operands.finish(dw)
@@ -183,15 +183,16 @@ conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = _weight_grad
 
 def _run(bound: Bound, first: np.ndarray, second: np.ndarray, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The gradient of arrays that are `are_ready`."""
-    _check_gradient(dy, bound.problem)
+    check_gradient(dy.shape, bound.problem)
     result = memory.empty(shape, dy.dtype)
     bound.suited(first, second).run(first, second, None, result)
     return result
 
 
-def _check_gradient(dy: Any, problem: ConvProblem) -> None:
-    if tuple(dy.shape) != problem.y_shape:
+def check_gradient(shape: Any, problem: ConvProblem) -> None:
+    """A gradient to the output must have the output's shape."""
+    if tuple(shape) != problem.y_shape:
         raise InvalidArgument(
-            f"dy has shape {shown(tuple(dy.shape))} but the output of this convolution ({problem}) has shape "
-            f"{problem.y_shape}{missing_axes('dy', len(dy.shape), problem.rank, problem.channels_last)}"
+            f"dy has shape {shown(tuple(shape))} but the output of this convolution ({problem}) has shape "
+            f"{problem.y_shape}{missing_axes('dy', len(shape), problem.rank, problem.channels_last)}"
         )

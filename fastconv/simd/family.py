@@ -181,8 +181,13 @@ def emitter(context: Any, builder: Any, kind: Any, rounded: bool = False) -> Emi
 
 def call(builder: Any, address: Any, *values: Any) -> None:
     """Emit a call of the C function at an address."""
-    function = ir.FunctionType(VOID, [value.type for value in values])
-    builder.call(builder.inttoptr(address, function.as_pointer()), values)
+    called(builder, address, VOID, *values)
+
+
+def called(builder: Any, address: Any, result: Any, *values: Any) -> Any:
+    """Emit a call of the C function at an address that returns a `result`, which is returned."""
+    function = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(builder.inttoptr(address, function.as_pointer()), values)
 
 
 @intrinsic

@@ -11,9 +11,20 @@ import numba
 import numpy as np
 from numba.core import types
 
+from ..within import Within
 from ..workers import Team
 from .jit import callable_kernel, reraise
 from .region import lead_address, serve, share
+from .words import reader
+
+
+class Recording(Within):
+    """Where this thread's kernels are noted down in place of being run on one thread (`simd.programs`)."""
+
+    steps: list[tuple[ParallelKernel, int, tuple[Any, ...]]] | None = None
+
+
+recording = Recording()
 
 
 class ParallelKernel:
@@ -29,24 +40,35 @@ class ParallelKernel:
     def __init__(self, body: Callable[..., Any]) -> None:
         self.__name__, self.__doc__, self.__module__ = body.__name__, body.__doc__, body.__module__
         self.serial = callable_kernel(body)
-        self._driver = callable_kernel(_driver(body))
+        self._driver = callable_kernel(_with_arguments(body, "share", "lead, words, address, members, tasks, ", share))
+        self._reader = callable_kernel(_with_arguments(body, "reader", "", reader))
         self._addresses: dict[Any, int] = {}
 
     def __call__(self, members: int, tasks: int, *args: Any) -> None:
         """Run all tasks on `members` threads (from `threads.team`)."""
         if members < 2:
-            self.serial(0, 0, tasks, *args)
+            if recording.steps is None:
+                self.serial(0, 0, tasks, *args)
+            else:
+                recording.steps.append((self, tasks, args))
             return
-        kinds = tuple(map(_kind, args))
-        address = self._addresses.get(kinds) or self._compile(kinds, args)
+        address = self.address(args)
         workers, lead = _team()
         workers.grow(members)
         code, information = self._driver(lead, workers.address, address, members, tasks, *args)
         if code:
             reraise(code, information)
 
+    def address(self, args: tuple[Any, ...]) -> int:
+        """The address of the compiled body for arguments like these."""
+        kinds = tuple(map(_kind, args))
+        return self._addresses.get(kinds) or self._compile(kinds, args)
+
+    def reads_words(self, args: tuple[Any, ...]) -> int:
+        """The address of a C function that reads such arguments from words and calls the body (`words.reader`)."""
+        return self._reader(*args)  # type: ignore[no-any-return]
+
     def _compile(self, kinds: Any, args: Any) -> int:
-        """The address of the body, for these kinds of arguments."""
         signature = (types.int64,) * 3 + tuple(map(numba.typeof, args))
         self.serial.compile(signature)
         compiled = self.serial.overloads[signature]
@@ -82,12 +104,10 @@ def _kind(value: Any) -> Any:
     return type(value)
 
 
-def _driver(body: Callable[..., Any]) -> Callable[..., Any]:
+def _with_arguments(body: Callable[..., Any], name: str, before: str, function: Any) -> Callable[..., Any]:
+    """A Python function that hands on the arguments `before`, and those of a body as a tuple."""
     arguments = ", ".join(list(inspect.signature(body).parameters)[3:])
-    source = (
-        f"def {body.__name__}_driver(lead, words, address, members, tasks, {arguments}):\n"
-        f"    return share(lead, words, address, members, tasks, ({arguments},))\n"
-    )
-    namespace: dict[str, Any] = {"__name__": body.__module__, "share": share}
+    source = f"def {body.__name__}_{name}({before}{arguments}):\n    return {name}({before}({arguments},))\n"
+    namespace: dict[str, Any] = {"__name__": body.__module__, name: function}
     exec(compile(source, inspect.getfile(body), "exec"), namespace)
-    return namespace[f"{body.__name__}_driver"]
+    return namespace[f"{body.__name__}_{name}"]  # type: ignore[no-any-return]

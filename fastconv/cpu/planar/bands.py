@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...borders import frozen
 from ...config import settings
 from ...kept import kept
 from ...simd.depth_sweep import SHAPES, DepthTile
@@ -293,7 +294,7 @@ def weight_order(low: Lowered, banding: Banding, at: WeightStrides) -> np.ndarra
         where = where[..., [j for p in range(phases) for j in range(p, KW, phases)]]
         where = _padded(where, 1, lanes.inner * rows).reshape(low.groups, lanes.inner, rows, low.C, KD, KH, KW)
         where = where.transpose(0, 1, 3, 4, 6, 5, 2)
-    return np.ascontiguousarray(where).reshape(-1)
+    return frozen(where.reshape(-1))
 
 
 @kept
@@ -301,8 +302,8 @@ def bias_order(low: Lowered, banding: Banding) -> np.ndarray:
     """Which bias comes where tiles read, as `weight_order`."""
     where = np.arange(low.groups * low.O)
     if banding.lanes.kind == BROADCAST:
-        return where
-    return _padded(np.tile(where, banding.lanes.unit), 0, banding.lanes.blocks * banding.wide)
+        return frozen(where)
+    return frozen(_padded(np.tile(where, banding.lanes.unit), 0, banding.lanes.blocks * banding.wide))
 
 
 def _padded(where: np.ndarray, axis: int, length: int) -> np.ndarray:

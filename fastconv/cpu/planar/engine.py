@@ -27,6 +27,7 @@ from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
+from ..pack import gathered
 from .bands import Banding, bias_order, choose_banding, weight_order
 from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
@@ -45,7 +46,7 @@ class PlanarEngine:
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The weights in the order in which tiles read them; they serve any number of calls."""
-        return w.reshape(-1).take(weight_order(self.low, self.banding, at))
+        return gathered(w, weight_order(self.low, self.banding, at))
 
     @cached_property
     def _bias_order(self) -> np.ndarray:
@@ -61,7 +62,7 @@ class PlanarEngine:
             self.banding.tasks,
             x,
             panels,
-            NO_BIAS[x.itemsize] if b is None else b.take(self._bias_order),
+            NO_BIAS[x.itemsize] if b is None else gathered(b, self._bias_order),
             y,
             *self.low.tables,
             self.banding.numbers,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...memory import scratch
 from ...problem import PoolProblem
 from ...simd.fields import behind, fields
 from ...simd.jit import kernel
@@ -67,7 +68,7 @@ def by_rows(
 ) -> None:
     """Write one number per window to y, for windows that are alike."""
     members, tasks = rows.shared()
-    reduce_rows(members, tasks, x, y, td, th, np.empty(members * row, sums), *rest)
+    reduce_rows(members, tasks, x, y, td, th, scratch((members * row,), sums), *rest)
 
 
 def prepare_regions(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:

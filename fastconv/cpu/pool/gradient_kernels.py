@@ -203,6 +203,7 @@ def avg_grad_first(  # type: ignore[no-untyped-def]
     factors_d, factors_h, factors_w = factors
     py, px, ps, pf = address(dy), address(dx), address(sums), address(factors_w)
     row, d, h, plane = thread * way.length, first // H % p.D, first % H, first // (H * p.D)
+    clear(ps, row, way.length)
     for task in range(first, last):
         if task > first and h > 0 and _same(high, h):
             copy(px, task * W, px, (task - 1) * W, W)

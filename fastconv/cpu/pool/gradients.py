@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from ...kept import kept
+from ...memory import scratch
 from ...problem import PoolProblem
 from ...simd.fields import packed
 from ...simd.host import host
@@ -119,7 +120,7 @@ def _by_channels(
     tasks = rows * -(-C // block)
     members = team(tasks, dx.size + dy.size)
     avg_grad_last(
-        members, tasks, dy, dx, covers, factors, np.empty(members * width * C, dx.dtype), planes, block, alike
+        members, tasks, dy, dx, covers, factors, scratch((members * width * C,), dx.dtype), planes, block, alike
     )
 
 
@@ -143,7 +144,7 @@ def _by_rows(
     dy: np.ndarray, dx: np.ndarray, rows: int, length: int, covers: Tables, factors: Tables, *rest: Any
 ) -> None:
     members = team(rows, dx.size + dy.size)
-    avg_grad_first(members, rows, dy, dx, covers, factors, np.zeros(members * length, dx.dtype), *rest)
+    avg_grad_first(members, rows, dy, dx, covers, factors, scratch((members * length,), dx.dtype), *rest)
 
 
 def lp_pool_grad(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...kept import kept
+from ...memory import scratch
 from ...problem import PoolProblem
 from ...simd.fields import behind, fields
 from ...simd.jit import kernel
@@ -71,8 +72,9 @@ def by_rows(
 ) -> None:  # fmt: skip
     """Write every window's maximum to y and its place to `indices`, for windows that are alike."""
     (members, tasks), length = rows.shared(), dealt.phases.length
-    scratch, places = np.empty(members * (2 * dealt.row + length), x.dtype), np.empty(members * length, unit.dtype)
-    argmax_rows(members, tasks, x, y, indices, *tables, starts, scratch, places, planes, dealt.numbers, unit)
+    values = scratch((members * (2 * dealt.row + length),), x.dtype)
+    places = scratch((members * length,), unit.dtype)
+    argmax_rows(members, tasks, x, y, indices, *tables, starts, values, places, planes, dealt.numbers, unit)
 
 
 def prepare_regions(problem: PoolProblem, dtype: np.dtype) -> tuple[Any, ...]:

@@ -1,0 +1,242 @@
+"""What users' compiled code finds of fastconv in a process: two C functions behind a capsule, and a table of plans.
+
+A call asks with words for a plan (`_find`), allocates what the plan says, and has it performed (`_run`). Both are
+compiled and need no GIL: `_find` looks the words up in a table, `_run` runs the plan's program (`simd.programs`). Only
+for words that are new, and for plans without a program, such as transforms, which look at the data first, they call
+Python.
+
+Nothing of that is known when a user's function is compiled but the capsule's name: his code, read from his cache by
+another process, imports it there. See `_calls` for what is compiled into his function.
+
+The table is a ring of addresses that is only added to. When it is full, or its plans hold too many bytes, there is a
+new one; the old plans are deleted when no call that began with them can be at work any more.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import math
+import os
+import threading
+import time
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from ..errors import FastconvError, InvalidArgument
+from ..simd import programs
+from ..simd.jit import c_function
+from ..simd.words import answer, read
+from ..threads import Alone
+from ._plans import Operand, Plan, plan
+from ._requests import VERSION, request_of
+
+ATTRIBUTE = f"door{VERSION}"
+NAME = ".".join((__package__, ATTRIBUTE))  # by which `PyCapsule_Import` finds it
+SLOTS = 4096
+MOST = 3000  # plans of a table
+MOST_BYTES = 64 << 20  # that they hold
+OWN = 2000  # bytes of a plan beside its arrays, about
+KEPT = 30.0  # seconds of processor time that plans are kept after their table was given up
+RECORDED_BYTES = 32 << 20  # of a problem's arrays: for larger ones Python costs nothing in comparison
+RECORDED_FLOPS = 1 << 30
+
+
+class Word(IntEnum):
+    """The words of a door; their order is part of `VERSION`."""
+
+    FIND = 0
+    RUN = 1
+    TABLE = 2
+    MISS = 3
+    PERFORM = 4
+    RUNNER = 5
+
+
+class Entry(IntEnum):
+    """The words of a plan."""
+
+    PROGRAM = 0  # its address, 0 for none
+    SHAPE = 1  # of the result, five at most
+    COUNT = 6  # of the words that were asked with
+    KEY = 7  # the first of these
+
+
+def _find(door, words, count):  # type: ignore[no-untyped-def]
+    """The address of the plan for some words; 0 if they were refused."""
+    number = np.int64(count)
+    for i in range(count):
+        number = (number ^ read(words, i)) * np.int64(0x1E3779B97F4A7C15)
+        number ^= (number >> 32) & np.int64(0xFFFFFFFF)
+    table, slot = read(door, Word.TABLE), number & (SLOTS - 1)
+    found = read(table, slot)
+    while found != 0:
+        if read(found, Entry.COUNT) == count:
+            same = 0
+            while same < count and read(found, Entry.KEY + same) == read(words, same):
+                same += 1
+            if same == count:
+                return found
+        slot = (slot + 1) & (SLOTS - 1)
+        found = read(table, slot)
+    return answer(read(door, Word.MISS), (words, count, number & (SLOTS - 1)))
+
+
+def _run(door, found, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Perform a plan on operands at these addresses; 0 if that went well.
+
+    Where a program fails, for want of memory, Python tries once more: it can say why.
+    """
+    program = read(found, Entry.PROGRAM)
+    if program != 0 and answer(read(door, Word.RUNNER), (program, a, b, c, d)) == 0:
+        return 0
+    return answer(read(door, Word.PERFORM), (found, a, b, c, d))
+
+
+class Known:
+    """A plan with the words that compiled code reads, and what these point to."""
+
+    def __init__(self, words: tuple[int, ...]) -> None:
+        self.plan: Plan = plan(request_of(words[0]), words[1:])
+        self._views = [(*(o or _ABSENT), None if o is None else ctypes.c_char * _nbytes(o)) for o in self.plan.operands]
+        self._program = self._recorded()
+        at = self._program.words.ctypes.data if self._program else 0
+        shape = (*self.plan.result, *(0,) * (Entry.COUNT - Entry.SHAPE))[: Entry.COUNT - Entry.SHAPE]
+        self._entry = np.array([at, *shape, len(words), *words], np.int64)
+        self.address: int = self._entry.ctypes.data
+        self.nbytes = OWN + self._entry.nbytes + (self._program.nbytes if self._program else 0)
+
+    def _recorded(self) -> programs.Program | None:
+        size = sum(_nbytes(operand) for operand in self.plan.operands if operand is not None)
+        if not self.plan.constant or size > RECORDED_BYTES or self.plan.flops > RECORDED_FLOPS:
+            return None
+        return programs.record(self.plan.perform, self.plan.operands)
+
+    def perform(self, *addresses: int) -> None:
+        """Do it in Python, on one thread."""
+        arrays = [
+            None if kind is None else np.ndarray(shape, dtype, kind.from_address(address))
+            for (shape, dtype, kind), address in zip(self._views, addresses, strict=True)
+        ]
+        with Alone():
+            self.plan.perform(*arrays)
+
+
+_ABSENT: Operand = (), np.dtype(np.int8)
+
+
+def _nbytes(operand: Operand) -> int:
+    return math.prod(operand[0]) * operand[1].itemsize
+
+
+class Door:
+    """The plans of this process, and the words by which compiled code finds them."""
+
+    def __init__(self) -> None:
+        self._words = np.zeros(len(Word), np.int64)
+        self._callbacks = _MISS(self._miss), _PERFORM(self._perform)  # to be kept as long as their addresses
+        for word, callback in zip((Word.MISS, Word.PERFORM), self._callbacks, strict=True):
+            self._words[word] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        self._words[Word.RUNNER] = programs.runner()
+        self._words[Word.FIND] = c_function(types.int64(*(types.int64,) * 3), _find).address
+        self._words[Word.RUN] = c_function(types.int64(*(types.int64,) * 6), _run).address
+        self._held: dict[int, Known] = {}  # by address: those of this table, and of given up ones
+        self._retired: list[tuple[float, np.ndarray, list[Known]]] = []
+        self.unlock()
+        self._begin()
+
+    @property
+    def address(self) -> int:
+        """Of its words."""
+        return self._words.ctypes.data
+
+    def unlock(self) -> None:
+        """Also in a child process, where nobody is left who could have the lock."""
+        self._lock = threading.RLock()
+
+    def _begin(self) -> None:
+        """A new, empty table."""
+        self._table = np.zeros(SLOTS, np.int64)
+        self._plans: dict[tuple[int, ...], Known] = {}
+        self._nbytes = 0
+        self._words[Word.TABLE] = self._table.ctypes.data
+
+    def _retire(self) -> None:
+        """Give up the table, and delete those that were given up long ago."""
+        now = time.process_time()
+        while self._retired and self._retired[0][0] < now - KEPT:
+            for known in self._retired.pop(0)[2]:
+                del self._held[known.address]
+        self._retired.append((now, self._table, list(self._plans.values())))
+        self._begin()
+
+    def _add(self, words: tuple[int, ...], slot: int) -> Known:
+        found = Known(words)
+        if len(self._plans) >= MOST or self._nbytes + found.nbytes > MOST_BYTES:
+            self._retire()
+        self._plans[words] = self._held[found.address] = found
+        self._nbytes += found.nbytes
+        while self._table[slot]:
+            slot = (slot + 1) % SLOTS
+        self._table[slot] = found.address  # one word, written last: who reads it finds the whole plan
+        return found
+
+    def _miss(self, at: int, count: int, slot: int) -> int:
+        """The plan for words that compiled code did not find; 0 if there is none."""
+        try:
+            words = tuple((ctypes.c_int64 * count).from_address(at))
+            with self._lock:
+                return (self._plans.get(words) or self._add(words, slot)).address
+        except BaseException as error:  # there is no one above to catch it
+            refuse(error)
+            return 0
+
+    def _perform(self, at: int, *addresses: int) -> int:
+        """Perform a plan that has no program; 0 if that went well."""
+        try:
+            self._held[at].perform(*addresses)
+            return 0
+        except BaseException as error:
+            refuse(error)
+            return 1
+
+
+_MISS = ctypes.CFUNCTYPE(*(ctypes.c_int64,) * 4)
+_PERFORM = ctypes.CFUNCTYPE(*(ctypes.c_int64,) * 6)
+
+_refusals: dict[int, str] = {}
+
+
+class Refused(InvalidArgument):
+    """What compiled code raises when a call was refused: with the words of the error that Python has seen."""
+
+    def __init__(self) -> None:  # Numba calls it twice
+        super().__init__(_refusals.get(threading.get_ident(), UNKNOWN))
+
+
+UNKNOWN = "a call was refused in another thread, which knows why: make it outside of the prange"
+
+
+def refuse(error: BaseException) -> None:
+    """Keep what an error says for the exception that compiled code raises in this thread."""
+    if isinstance(error, KeyboardInterrupt):
+        _thread.interrupt_main()
+    _refusals[threading.get_ident()] = f"{error}" if isinstance(error, FastconvError) else repr(error)
+
+
+@lru_cache(maxsize=1)
+def door() -> Any:
+    """The capsule that compiled code imports: an attribute of the package."""
+    made = Door()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=made.unlock)
+    new = ctypes.pythonapi.PyCapsule_New
+    new.argtypes, new.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p), ctypes.py_object
+    return new(made.address, _NAME, None)
+
+
+_NAME = NAME.encode()  # kept: a capsule does not copy its name
