@@ -1,0 +1,24 @@
+"""The functions of ``scipy.signal`` that convolve, with its signatures, result dtypes, errors and modes, on our kernels.
+
+Change ``from scipy import signal`` to ``from fastconv import signal``. Convolution turns its filter round here, as in
+SciPy, and unlike `fastconv.conv1d` and its relatives. What has no kernel goes to SciPy's own function: the table in
+docs/scipy.md says what is the same, what is faster and what differs.
+"""
+
+from .convolution import (
+    choose_conv_method,
+    convolve,
+    correlate,
+    correlation_lags,
+    fftconvolve,
+    oaconvolve,
+)
+
+__all__ = [
+    "choose_conv_method",
+    "convolve",
+    "correlate",
+    "correlation_lags",
+    "fftconvolve",
+    "oaconvolve",
+]

@@ -1,0 +1,194 @@
+"""The one way from the functions of this package to `fastconv.ops`: which axes convolve, what is filter, what is batch.
+
+A convolution of N axes is a part of the full one: `span` says which along each axis. Axes along which one array has a
+single element do not convolve; they, and those that `fftconvolve` is told to leave alone, are batch axes: of the image
+(N of the convolution), of the filter (its O), or of both (its groups). So one call serves any number of axes of which
+at most three convolve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import ops
+from ..ops._separable import factors
+from ._numbers import SINGLE, Numbers, finished
+
+MODES = ("full", "same", "valid")
+METHODS = {"auto": "auto", "fft": "auto", "direct": "direct"}  # SciPy's word: ours
+BACKWARDS = slice(None, None, -1)
+MOST = 3  # axes that kernels convolve along
+CONV: dict[int, Callable[..., Any]] = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
+
+LEAST_PASSES, MOST_PASSES = 9, 48  # taps along an axis for which passes are faster than all taps at once, or an FFT
+WORTH_PASSES = 1 << 19  # products below which the search for factors would be felt
+
+
+def span(mode: str, n: int, k: int) -> tuple[int, int]:
+    """The first element, and how many, of the full convolution of n and k elements that a mode keeps."""
+    if mode == "full":
+        return 0, n + k - 1
+    if mode == "same":
+        return (k - 1) // 2, n
+    return min(n, k) - 1, abs(n - k) + 1
+
+
+def convolve_axes(
+    x: np.ndarray, w: np.ndarray, mode: str, axes: Sequence[int], method: str, numbers: Numbers
+) -> np.ndarray | None:
+    """The convolution along some axes, others multiplied by broadcasting; None where no kernel serves it."""
+    roles = _Roles([], [], [], [])
+    for axis, (n, k) in enumerate(zip(x.shape, w.shape, strict=True)):
+        if n == 1 or k == 1:
+            start, length = span(mode, n, k)
+            part = (*(slice(None),) * axis, slice(start, start + length))
+            if k == 1:
+                x = x[part]
+                roles.image.append(axis)
+            else:
+                w = w[part]
+                roles.filter.append(axis)
+        else:
+            (roles.conv if axis in axes else roles.both).append(axis)
+    if not 1 <= len(roles.conv) <= MOST:
+        return None
+    spans = [span(mode, x.shape[a], w.shape[a]) for a in roles.conv]
+    if math.prod(w.shape[a] for a in roles.conv) > math.prod(x.shape[a] for a in roles.conv):
+        x, w = w, x
+        roles = roles._replace(image=roles.filter, filter=roles.image)
+    w = w[tuple(BACKWARDS if a in roles.conv else slice(None) for a in range(w.ndim))]
+    y = _part(roles.image_order(x), roles.filter_order(w), spans, method, numbers)
+    return roles.given_order(y, x, w)
+
+
+def convolve_all(x: np.ndarray, w: np.ndarray, mode: str, method: str, numbers: Numbers) -> np.ndarray | None:
+    """The convolution along all axes; None where no kernel serves it."""
+    if x.ndim > MOST or 1 in x.shape or 1 in w.shape:
+        return convolve_axes(x, w, mode, range(x.ndim), method, numbers)
+    spans = [span(mode, n, k) for n, k in zip(x.shape, w.shape, strict=True)]
+    if w.size > x.size:
+        x, w = w, x
+    w = w[(BACKWARDS,) * w.ndim]
+    return _part(x[None, None], w[None, None], spans, method, numbers)[0, 0, 0]
+
+
+def _part(
+    images: np.ndarray, filters: np.ndarray, spans: list[tuple[int, int]], method: str, numbers: Numbers
+) -> np.ndarray:
+    """The parts that `spans` keep of full convolutions: images as `sums` takes them, filters turned round before."""
+    padding = []
+    for a, (start, length) in enumerate(spans, start=2):
+        n, k = images.shape[a], filters.shape[a]
+        before, after = k - 1 - start, start + length - n
+        if before < 0 or after < 0:  # the part begins, or ends, within the image
+            images = images[(*(slice(None),) * a, slice(max(0, -before), n + min(0, after)))]
+            before, after = max(0, before), max(0, after)
+        padding.append((before, after))
+    return sums(images, filters, tuple(padding), numbers, method)
+
+
+class _Roles(NamedTuple):
+    """Axes by what they are: of the image alone, of the filter alone, of both without convolving, convolving."""
+
+    image: list[int]
+    filter: list[int]
+    both: list[int]
+    conv: list[int]
+
+    def image_order(self, x: np.ndarray) -> np.ndarray:
+        """(n, g, sizes)"""
+        x = _moved(x, (*self.image, *self.both, *self.conv, *self.filter))
+        return x.reshape(_product(x.shape, len(self.image)), -1, *self._sizes(x))
+
+    def filter_order(self, w: np.ndarray) -> np.ndarray:
+        """(g, o, taps)"""
+        w = _moved(w, (*self.both, *self.filter, *self.conv, *self.image))
+        return w.reshape(_product(w.shape, len(self.both)), -1, *self._sizes(w, len(self.both) + len(self.filter)))
+
+    def _sizes(self, moved: np.ndarray, first: int | None = None) -> tuple[int, ...]:
+        first = len(self.image) + len(self.both) if first is None else first
+        return moved.shape[first : first + len(self.conv)]
+
+    def given_order(self, y: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """(n, g, o, sizes) with the caller's axes."""
+        order = (*self.image, *self.both, *self.filter, *self.conv)
+        sizes = [x.shape[a] for a in (*self.image, *self.both)] + [w.shape[a] for a in self.filter]
+        return _moved(y.reshape(*sizes, *y.shape[3:]), np.argsort(order).tolist())
+
+
+def _moved(a: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    return a if tuple(order) == tuple(range(a.ndim)) else np.ascontiguousarray(a.transpose(order))
+
+
+def _product(shape: tuple[int, ...], count: int) -> int:
+    return math.prod(shape[:count])
+
+
+def sums(
+    x: np.ndarray,
+    w: np.ndarray,
+    padding: tuple[tuple[int, int], ...],
+    numbers: Numbers,
+    method: str,
+    padding_mode: str = "zeros",
+) -> np.ndarray:
+    """Cross-correlate images (n, g, sizes) with filters (g, o, taps): (n, g, o, sizes), in the caller's dtype.
+
+    A complex image beside real filters is two images, complex filters are two filters, both are two channels each.
+    """
+    parts_x, parts_w = x.dtype.kind == "c", w.dtype.kind == "c"
+    (n, g), o = x.shape[:2], w.shape[1]
+    if parts_x and parts_w:
+        x = np.stack((x.real, x.imag), axis=2).reshape(n, 2 * g, *x.shape[2:])
+        w = np.stack((np.stack((w.real, -w.imag), axis=2), np.stack((w.imag, w.real), axis=2)), axis=2)
+        w = w.reshape(2 * g * o, 2, *w.shape[4:])
+    elif parts_x:
+        x = np.stack((x.real, x.imag)).reshape(2 * n, *x.shape[1:])
+        w = w.reshape(g * o, 1, *w.shape[2:])
+    elif parts_w:
+        w = np.stack((w.real, w.imag), axis=2).reshape(2 * g * o, 1, *w.shape[2:])
+    else:
+        w = w.reshape(g * o, 1, *w.shape[2:])
+    real = numbers.real
+    x, w = (a if a.dtype == real else a.astype(real) for a in (x, w))
+    y = _convolved(x, w, padding, padding_mode, g, numbers.least if numbers.least != "auto" else method)
+    if parts_x and not parts_w:
+        return _from_parts(y.reshape(2, n, g, o, *y.shape[2:]), 0, numbers.result)
+    if parts_w:
+        return _from_parts(y.reshape(n, g, o, 2, *y.shape[2:]), 3, numbers.result)
+    return finished(y.reshape(n, g, o, *y.shape[2:]), numbers)
+
+
+def _convolved(
+    x: np.ndarray, w: np.ndarray, padding: tuple[tuple[int, int], ...], mode: str, groups: int, method: str
+) -> np.ndarray:
+    """One filter that is an outer product runs as two passes, all else as it is."""
+    options: dict[str, Any] = {"padding_mode": mode, "method": method}
+    vectors = passes(x, w) if method == "auto" else None
+    if vectors is None:
+        return CONV[x.ndim - 2](x, w, padding=padding, groups=groups, **options)
+    column, row = vectors
+    y = ops.conv2d(x, column[None, None, :, None], padding=(padding[0], 0), **options)
+    return ops.conv2d(y, row[None, None, None], padding=(0, padding[1]), **options)
+
+
+def passes(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """The factors of one filter of two axes, where two passes are worth while."""
+    if w.ndim != 4 or w.shape[0] > 1 or w.shape[1] > 1:
+        return None
+    taps = w.shape[2:]
+    if min(taps) < LEAST_PASSES or max(taps) > MOST_PASSES or x.size * w.size < WORTH_PASSES:
+        return None
+    return factors(w[0, 0])
+
+
+def _from_parts(y: np.ndarray, axis: int, dtype: np.dtype) -> np.ndarray:
+    """A complex array of its real and imaginary parts."""
+    real, imaginary = y.take(0, axis), y.take(1, axis)
+    whole = np.empty(real.shape, np.dtype("c8" if y.dtype == SINGLE else "c16"))
+    whole.real, whole.imag = real, imaginary
+    return whole if whole.dtype == dtype else whole.astype(dtype)
