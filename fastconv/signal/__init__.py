@@ -13,12 +13,20 @@ from .convolution import (
     fftconvolve,
     oaconvolve,
 )
+from .images import convolve2d, correlate2d, sepfir2d
+from .smoothing import savgol_coeffs, savgol_filter, wiener
 
 __all__ = [
     "choose_conv_method",
     "convolve",
+    "convolve2d",
     "correlate",
+    "correlate2d",
     "correlation_lags",
     "fftconvolve",
     "oaconvolve",
+    "savgol_coeffs",
+    "savgol_filter",
+    "sepfir2d",
+    "wiener",
 ]

@@ -1,6 +1,6 @@
 """The one way from the functions of this package to `fastconv.ops`: which axes convolve, what is filter, what is batch.
 
-A convolution of N axes is a part of the full one: `span` says which along each axis. Axes along which one array has a
+A convolution of N axes is a part of the full one: spans say which along each axis. Axes along which one array has a
 single element do not convolve; they, and those that `fftconvolve` is told to leave alone, are batch axes: of the image
 (N of the convolution), of the filter (its O), or of both (its groups). So one call serves any number of axes of which
 at most three convolve.
@@ -28,23 +28,29 @@ LEAST_PASSES, MOST_PASSES = 9, 48  # taps along an axis for which passes are fas
 WORTH_PASSES = 1 << 19  # products below which the search for factors would be felt
 
 
-def span(mode: str, n: int, k: int) -> tuple[int, int]:
-    """The first element, and how many, of the full convolution of n and k elements that a mode keeps."""
+Span = tuple[int, int]
+
+
+def spans_of(mode: str, sizes: Sequence[int], taps: Sequence[int], late: bool = False) -> list[Span]:
+    """Along each axis the first element, and how many, of the full convolution that a mode keeps.
+
+    Of an even number of taps the middle is the one before, for "same", or the one behind if `late`.
+    """
     if mode == "full":
-        return 0, n + k - 1
+        return [(0, n + k - 1) for n, k in zip(sizes, taps, strict=True)]
     if mode == "same":
-        return (k - 1) // 2, n
-    return min(n, k) - 1, abs(n - k) + 1
+        return [(k // 2 if late else (k - 1) // 2, n) for n, k in zip(sizes, taps, strict=True)]
+    return [(min(n, k) - 1, abs(n - k) + 1) for n, k in zip(sizes, taps, strict=True)]
 
 
 def convolve_axes(
-    x: np.ndarray, w: np.ndarray, mode: str, axes: Sequence[int], method: str, numbers: Numbers
+    x: np.ndarray, w: np.ndarray, spans: Sequence[Span], axes: Sequence[int], method: str, numbers: Numbers
 ) -> np.ndarray | None:
     """The convolution along some axes, others multiplied by broadcasting; None where no kernel serves it."""
     roles = _Roles([], [], [], [])
     for axis, (n, k) in enumerate(zip(x.shape, w.shape, strict=True)):
         if n == 1 or k == 1:
-            start, length = span(mode, n, k)
+            start, length = spans[axis]
             part = (*(slice(None),) * axis, slice(start, start + length))
             if k == 1:
                 x = x[part]
@@ -56,20 +62,20 @@ def convolve_axes(
             (roles.conv if axis in axes else roles.both).append(axis)
     if not 1 <= len(roles.conv) <= MOST:
         return None
-    spans = [span(mode, x.shape[a], w.shape[a]) for a in roles.conv]
     if math.prod(w.shape[a] for a in roles.conv) > math.prod(x.shape[a] for a in roles.conv):
         x, w = w, x
         roles = roles._replace(image=roles.filter, filter=roles.image)
     w = w[tuple(BACKWARDS if a in roles.conv else slice(None) for a in range(w.ndim))]
-    y = _part(roles.image_order(x), roles.filter_order(w), spans, method, numbers)
+    y = _part(roles.image_order(x), roles.filter_order(w), [spans[a] for a in roles.conv], method, numbers)
     return roles.given_order(y, x, w)
 
 
-def convolve_all(x: np.ndarray, w: np.ndarray, mode: str, method: str, numbers: Numbers) -> np.ndarray | None:
+def convolve_all(
+    x: np.ndarray, w: np.ndarray, spans: Sequence[Span], method: str, numbers: Numbers
+) -> np.ndarray | None:
     """The convolution along all axes; None where no kernel serves it."""
     if x.ndim > MOST or 1 in x.shape or 1 in w.shape:
-        return convolve_axes(x, w, mode, range(x.ndim), method, numbers)
-    spans = [span(mode, n, k) for n, k in zip(x.shape, w.shape, strict=True)]
+        return convolve_axes(x, w, spans, range(x.ndim), method, numbers)
     if w.size > x.size:
         x, w = w, x
     w = w[(BACKWARDS,) * w.ndim]
@@ -77,7 +83,7 @@ def convolve_all(x: np.ndarray, w: np.ndarray, mode: str, method: str, numbers: 
 
 
 def _part(
-    images: np.ndarray, filters: np.ndarray, spans: list[tuple[int, int]], method: str, numbers: Numbers
+    images: np.ndarray, filters: np.ndarray, spans: Sequence[Span], method: str, numbers: Numbers
 ) -> np.ndarray:
     """The parts that `spans` keep of full convolutions: images as `sums` takes them, filters turned round before."""
     padding = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..foreign import is_device_array
-from ._core import BACKWARDS, METHODS, MODES, convolve_all, convolve_axes
+from ._core import BACKWARDS, METHODS, MODES, convolve_all, convolve_axes, spans_of
 from ._numbers import EXACT_TRANSFORM, INTEGERS, Numbers, magnitude, numbers_of, of_floats, promoted
 from ._reading import is_odd, kind_of
 from ._scipy import scipy_function
@@ -275,7 +275,7 @@ def _served(in1: Any, in2: Any, mode: Any, method: Any, conjugated: bool) -> Any
         return None
     if conjugated:
         w = (w.conj() if w.dtype.kind == "c" else w)[(BACKWARDS,) * w.ndim]
-    y = convolve_all(x, w, mode, METHODS[method], numbers)
+    y = convolve_all(x, w, spans_of(mode, x.shape, w.shape), METHODS[method], numbers)
     if y is not None and method == "fft" and not np.isfinite(y).all():
         return None  # SciPy's are NaN everywhere, and it warns of them
     kind = kind_of(in1, in2)
@@ -320,9 +320,7 @@ def _along(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
     both = [(n, k) for a, (n, k) in enumerate(pairs) if a in chosen and n != 1 and k != 1]
     if mode == "valid" and both and not _one_holds_the_other(*zip(*both, strict=True)):
         return None
-    y = convolve_all(x, w, mode, "auto", numbers) if len(chosen) == x.ndim else convolve_axes(
-        x, w, mode, chosen, "auto", numbers
-    )  # fmt: skip
+    y = convolve_axes(x, w, spans_of(mode, x.shape, w.shape), chosen, "auto", numbers)
     kind = kind_of(in1, in2)
     return y if kind is None or y is None else kind(y)
 
