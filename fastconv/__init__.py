@@ -58,7 +58,7 @@ _PUBLIC = {
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "nn", "ops")
+_MODULES = ("autograd", "measure", "nn", "ops", "signal")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from . import measure as measure
     from . import nn as nn
     from . import ops as ops
+    from . import signal as signal
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403

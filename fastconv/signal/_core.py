@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,16 +32,17 @@ WORTH_PASSES = 1 << 19  # products below which the search for factors would be f
 Span = tuple[int, int]
 
 
-def spans_of(mode: str, sizes: Sequence[int], taps: Sequence[int], late: bool = False) -> list[Span]:
+@lru_cache(maxsize=1024)
+def spans_of(mode: str, sizes: tuple[int, ...], taps: tuple[int, ...], late: bool = False) -> tuple[Span, ...]:
     """Along each axis the first element, and how many, of the full convolution that a mode keeps.
 
     Of an even number of taps the middle is the one before, for "same", or the one behind if `late`.
     """
     if mode == "full":
-        return [(0, n + k - 1) for n, k in zip(sizes, taps, strict=True)]
+        return tuple((0, n + k - 1) for n, k in zip(sizes, taps, strict=True))
     if mode == "same":
-        return [(k // 2 if late else (k - 1) // 2, n) for n, k in zip(sizes, taps, strict=True)]
-    return [(min(n, k) - 1, abs(n - k) + 1) for n, k in zip(sizes, taps, strict=True)]
+        return tuple((k // 2 if late else (k - 1) // 2, n) for n, k in zip(sizes, taps, strict=True))
+    return tuple((min(n, k) - 1, abs(n - k) + 1) for n, k in zip(sizes, taps, strict=True))
 
 
 def convolve_axes(
@@ -66,35 +68,53 @@ def convolve_axes(
         x, w = w, x
         roles = roles._replace(image=roles.filter, filter=roles.image)
     w = w[tuple(BACKWARDS if a in roles.conv else slice(None) for a in range(w.ndim))]
-    y = _part(roles.image_order(x), roles.filter_order(w), [spans[a] for a in roles.conv], method, numbers)
+    around = {a: _around(spans[a], x.shape[a], w.shape[a]) for a in roles.conv}
+    x = x[tuple(around[a][0] if a in around else slice(None) for a in range(x.ndim))]
+    padding = tuple(around[a][1] for a in roles.conv)
+    y = sums(roles.image_order(x), roles.filter_order(w), padding, numbers, method)
     return roles.given_order(y, x, w)
 
 
+class Way(NamedTuple):
+    """How two arrays become one call of a kernel, of which all axes convolve."""
+
+    swapped: bool  # the first is the filter
+    turn: tuple[slice, ...]
+    crop: tuple[slice, ...]  # what the image has beyond the part that is wanted
+    image: tuple[int, ...]
+    taps: tuple[int, ...]
+    padding: tuple[Span, ...]
+
+
+@lru_cache(maxsize=1024)
+def way_of(sizes: tuple[int, ...], others: tuple[int, ...], spans: tuple[Span, ...]) -> Way | None:
+    """The way for arrays of these shapes, None where not all axes convolve."""
+    if len(sizes) > MOST or 1 in sizes or 1 in others:
+        return None
+    swapped = math.prod(others) > math.prod(sizes)
+    image, taps = (others, sizes) if swapped else (sizes, others)
+    crop, padding = zip(*(_around(*item) for item in zip(spans, image, taps, strict=True)), strict=True)
+    image = tuple(len(range(n)[part]) for n, part in zip(image, crop, strict=True))
+    return Way(swapped, (BACKWARDS,) * len(taps), crop, (1, 1, *image), (1, 1, *taps), padding)
+
+
+def _around(span: Span, n: int, k: int) -> tuple[slice, Span]:
+    """For a part of the full convolution of n elements with k taps: which elements it needs, and how many zeros."""
+    before, after = k - 1 - span[0], sum(span) - n
+    return slice(max(0, -before), n + min(0, after)), (max(0, before), max(0, after))
+
+
 def convolve_all(
-    x: np.ndarray, w: np.ndarray, spans: Sequence[Span], method: str, numbers: Numbers
+    x: np.ndarray, w: np.ndarray, spans: tuple[Span, ...], method: str, numbers: Numbers
 ) -> np.ndarray | None:
     """The convolution along all axes; None where no kernel serves it."""
-    if x.ndim > MOST or 1 in x.shape or 1 in w.shape:
+    way = way_of(x.shape, w.shape, spans)
+    if way is None:
         return convolve_axes(x, w, spans, range(x.ndim), method, numbers)
-    if w.size > x.size:
+    if way.swapped:
         x, w = w, x
-    w = w[(BACKWARDS,) * w.ndim]
-    return _part(x[None, None], w[None, None], spans, method, numbers)[0, 0, 0]
-
-
-def _part(
-    images: np.ndarray, filters: np.ndarray, spans: Sequence[Span], method: str, numbers: Numbers
-) -> np.ndarray:
-    """The parts that `spans` keep of full convolutions: images as `sums` takes them, filters turned round before."""
-    padding = []
-    for a, (start, length) in enumerate(spans, start=2):
-        n, k = images.shape[a], filters.shape[a]
-        before, after = k - 1 - start, start + length - n
-        if before < 0 or after < 0:  # the part begins, or ends, within the image
-            images = images[(*(slice(None),) * a, slice(max(0, -before), n + min(0, after)))]
-            before, after = max(0, before), max(0, after)
-        padding.append((before, after))
-    return sums(images, filters, tuple(padding), numbers, method)
+    images, filters = x[way.crop].reshape(way.image), w[way.turn].reshape(way.taps)
+    return sums(images, filters, way.padding, numbers, method)[0, 0, 0]
 
 
 class _Roles(NamedTuple):
@@ -137,7 +157,7 @@ def _product(shape: tuple[int, ...], count: int) -> int:
 def sums(
     x: np.ndarray,
     w: np.ndarray,
-    padding: tuple[tuple[int, int], ...],
+    padding: tuple[Span, ...],
     numbers: Numbers,
     method: str,
     padding_mode: str = "zeros",
@@ -160,7 +180,7 @@ def sums(
     else:
         w = w.reshape(g * o, 1, *w.shape[2:])
     real = numbers.real
-    x, w = (a if a.dtype == real else a.astype(real) for a in (x, w))
+    x, w = np.ascontiguousarray(x, real), np.ascontiguousarray(w, real)
     y = _convolved(x, w, padding, padding_mode, g, numbers.least if numbers.least != "auto" else method)
     if parts_x and not parts_w:
         return _from_parts(y.reshape(2, n, g, o, *y.shape[2:]), 0, numbers.result)
@@ -170,7 +190,7 @@ def sums(
 
 
 def _convolved(
-    x: np.ndarray, w: np.ndarray, padding: tuple[tuple[int, int], ...], mode: str, groups: int, method: str
+    x: np.ndarray, w: np.ndarray, padding: tuple[Span, ...], mode: str, groups: int, method: str
 ) -> np.ndarray:
     """One filter that is an outer product runs as two passes, all else as it is."""
     options: dict[str, Any] = {"padding_mode": mode, "method": method}

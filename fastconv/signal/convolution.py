@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from collections.abc import Callable, Iterable
@@ -9,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
+from .. import dispatch, ops
 from ..foreign import is_device_array
-from ._core import BACKWARDS, METHODS, MODES, convolve_all, convolve_axes, spans_of
+from ._core import BACKWARDS, METHODS, MODES, MOST, convolve_all, convolve_axes, spans_of
 from ._numbers import EXACT_TRANSFORM, INTEGERS, Numbers, magnitude, numbers_of, of_floats, promoted
 from ._reading import is_odd, kind_of
 from ._scipy import scipy_function
 
-TINY = 1 << 13  # products of two signals that NumPy has summed before a kernel is found
+TINY = 1 << 14  # products of two signals that NumPy has summed before a kernel is found
 PLAIN = (np.dtype(np.float64), np.dtype(np.float32))
 MEASURED = 5e-3  # seconds that choose_conv_method calls a method for
 
@@ -214,15 +215,9 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
         return ("fft" if times["fft"] < times["direct"] else "direct"), times
     if served.whole and magnitude(x) * magnitude(w) * min(x.size, w.size) >= EXACT_TRANSFORM:
         return "direct"
-    if x.ndim > 3:
+    if x.ndim > MOST:
         return scipy_function("choose_conv_method")(x, w, mode)
-    n, k = (x.shape, w.shape) if x.size >= w.size else (w.shape, x.shape)
-    padding = 0 if mode == "valid" else tuple(b - 1 for b in k) if mode == "full" else tuple(
-        ((b - 1) // 2, b // 2) for b in k
-    )  # fmt: skip
-    n = tuple(max(a, b) for a, b in zip(n, k, strict=True))
-    found = ops.choose_method((1, 1, *n), (1, 1, *k), padding=padding, dtype=served.real.name)
-    return "fft" if found == "fft" else "direct"
+    return _chosen(x.shape, w.shape, mode, served.real.name)
 
 
 def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> np.ndarray:
@@ -320,7 +315,11 @@ def _along(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
     both = [(n, k) for a, (n, k) in enumerate(pairs) if a in chosen and n != 1 and k != 1]
     if mode == "valid" and both and not _one_holds_the_other(*zip(*both, strict=True)):
         return None
-    y = convolve_axes(x, w, spans_of(mode, x.shape, w.shape), chosen, "auto", numbers)
+    spans = spans_of(mode, x.shape, w.shape)
+    if len(chosen) == x.ndim:
+        y = convolve_all(x, w, spans, "auto", numbers)
+    else:
+        y = convolve_axes(x, w, spans, chosen, "auto", numbers)
     kind = kind_of(in1, in2)
     return y if kind is None or y is None else kind(y)
 
@@ -348,6 +347,20 @@ def _axes(axes: Any, ndim: int) -> tuple[int, ...] | None:
         return None
     chosen = tuple(a % ndim for a in numbers)
     return chosen if len(set(chosen)) == len(chosen) else None
+
+
+@dispatch.remembered
+def _chosen(sizes: tuple[int, ...], others: tuple[int, ...], mode: str, dtype: str) -> str:
+    """What "auto" takes for these shapes."""
+    image, taps = (sizes, others) if math.prod(sizes) >= math.prod(others) else (others, sizes)
+    spans = spans_of(mode, sizes, others)
+    padding = tuple(
+        (max(0, k - 1 - start), max(0, start + length - n))
+        for (start, length), n, k in zip(spans, image, taps, strict=True)
+    )
+    size = (max(n, k) for n, k in zip(image, taps, strict=True))
+    found = ops.choose_method((1, 1, *size), (1, 1, *taps), padding=padding, dtype=dtype)
+    return "fft" if found == "fft" else "direct"
 
 
 def _seconds(call: Callable[[], Any]) -> float:

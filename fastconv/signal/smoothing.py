@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import legendre
 
 from ..foreign import is_device_array
 from ._core import BACKWARDS, sums
@@ -209,7 +210,7 @@ def _savgol(x: Any, length: Any, order: Any, deriv: Any, delta: Any, axis: Any, 
         return None
     taps = _coefficients(int(length), int(order), int(deriv), float(delta)).astype(a.dtype)
     y = _along(a, taps, axis, EDGES[mode], cval if mode == "constant" else 0.0)
-    if mode == "interp" and length > 1:
+    if mode == "interp" and length > 1 and deriv <= order:
         half = length // 2
         front, back = _ends(int(length), int(order), int(deriv), float(delta))
         lines, ends = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
@@ -248,5 +249,8 @@ def _ends(length: int, order: int, deriv: int, delta: float) -> tuple[np.ndarray
     """Matrices that make, of the first and of the last window, the values that no window is round of."""
     half = length // 2
     places = [*range(half), *range(length - half, length)]
-    rows = np.stack([savgol_coeffs(length, order, deriv, delta, place, "dot") for place in places])
+    t = np.linspace(-1, 1, length)  # where Legendre's polynomials are of one size
+    q, r = np.linalg.qr(legendre.legvander(t, order))
+    values = legendre.legvander(t[places], order - deriv) @ legendre.legder(np.eye(order + 1), deriv)
+    rows = values @ np.linalg.solve(r, q.T) * (2 / ((length - 1) * delta)) ** deriv
     return rows[:half], rows[half:]
