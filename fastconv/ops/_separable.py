@@ -29,7 +29,7 @@ def factors(w: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """
     if w.size == 0 or w.dtype.kind not in "iuf":
         return None
-    pivot = np.unravel_index(_sizes(w).argmax(), w.shape)
+    pivot = tuple(map(int, np.unravel_index(_sizes(w).argmax(), w.shape)))
     if not w[pivot] or not np.isfinite(w[pivot]):
         return None
     lines = [w[(*pivot[:a], slice(None), *pivot[a + 1 :])] for a in range(w.ndim)]
@@ -47,7 +47,7 @@ def _sizes(w: np.ndarray) -> np.ndarray:
     return np.abs(w.astype(np.float64) if w.dtype.kind in "iu" else w)
 
 
-def _whole(lines: list[np.ndarray], pivot: tuple[np.intp, ...]) -> list[np.ndarray]:
+def _whole(lines: list[np.ndarray], pivot: tuple[int, ...]) -> list[np.ndarray]:
     """Whole numbers along each axis: all but the last without a common divisor."""
     made, last = [], lines[-1].astype(np.int64)
     for line, at in zip(lines[:-1], pivot, strict=False):

@@ -1,4 +1,4 @@
-"""The functions of ``scipy.signal`` that convolve, with its signatures, result dtypes, errors and modes, on our kernels.
+"""The functions of ``scipy.signal`` that convolve: its signatures, result dtypes, errors and modes, on our kernels.
 
 Change ``from scipy import signal`` to ``from fastconv import signal``. Convolution turns its filter round here, as in
 SciPy, and unlike `fastconv.conv1d` and its relatives. What has no kernel goes to SciPy's own function: the table in
@@ -15,8 +15,10 @@ from .convolution import (
 )
 from .images import convolve2d, correlate2d, sepfir2d
 from .smoothing import savgol_coeffs, savgol_filter, wiener
+from .streaming import Stream
 
 __all__ = [
+    "Stream",
     "choose_conv_method",
     "convolve",
     "convolve2d",

@@ -75,6 +75,12 @@ def convolve_axes(
     return roles.given_order(y, x, w)
 
 
+def one_holds_the_other(sizes: Sequence[int], others: Sequence[int]) -> bool:
+    """Whether one array is at least as long as the other along each axis, as "valid" wants."""
+    pairs = list(zip(sizes, others, strict=True))
+    return all(n >= k for n, k in pairs) or all(k >= n for n, k in pairs)
+
+
 class Way(NamedTuple):
     """How two arrays become one call of a kernel, of which all axes convolve."""
 
@@ -87,10 +93,8 @@ class Way(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def way_of(sizes: tuple[int, ...], others: tuple[int, ...], spans: tuple[Span, ...]) -> Way | None:
-    """The way for arrays of these shapes, None where not all axes convolve."""
-    if len(sizes) > MOST or 1 in sizes or 1 in others:
-        return None
+def way_of(sizes: tuple[int, ...], others: tuple[int, ...], spans: tuple[Span, ...]) -> Way:
+    """The way for arrays of these shapes."""
     swapped = math.prod(others) > math.prod(sizes)
     image, taps = (others, sizes) if swapped else (sizes, others)
     crop, padding = zip(*(_around(*item) for item in zip(spans, image, taps, strict=True)), strict=True)
@@ -108,9 +112,9 @@ def convolve_all(
     x: np.ndarray, w: np.ndarray, spans: tuple[Span, ...], method: str, numbers: Numbers
 ) -> np.ndarray | None:
     """The convolution along all axes; None where no kernel serves it."""
-    way = way_of(x.shape, w.shape, spans)
-    if way is None:
+    if x.ndim > MOST or 1 in x.shape or 1 in w.shape:
         return convolve_axes(x, w, spans, range(x.ndim), method, numbers)
+    way = way_of(x.shape, w.shape, spans)
     if way.swapped:
         x, w = w, x
     images, filters = x[way.crop].reshape(way.image), w[way.turn].reshape(way.taps)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-REAL = {"f": SINGLE, "d": DOUBLE, "F": SINGLE, "D": DOUBLE, "e": SINGLE}
+REAL: dict[str, np.dtype] = {"f": SINGLE, "d": DOUBLE, "F": SINGLE, "D": DOUBLE, "e": SINGLE}
 INTEGERS = "bBhHiIlLqQ"
 SERVED = frozenset("?" + INTEGERS + "".join(REAL))  # dtypes of operands
 EXACT_SINGLE, EXACT_DOUBLE = 1 << 24, 1 << 53  # integers below are float32, float64
@@ -77,4 +77,3 @@ def finished(y: np.ndarray, numbers: Numbers) -> np.ndarray:
     between = np.dtype(np.int32 if y.dtype == SINGLE else np.int64)
     whole = y.astype(between)
     return whole if between == numbers.result else whole.astype(numbers.result)
-

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import operator
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import dispatch, ops
+from ..errors import Unsupported
 from ..foreign import is_device_array
-from ._core import BACKWARDS, METHODS, MODES, MOST, convolve_all, convolve_axes, spans_of
+from ._core import BACKWARDS, METHODS, MODES, MOST, convolve_all, convolve_axes, one_holds_the_other, spans_of
 from ._numbers import EXACT_TRANSFORM, INTEGERS, Numbers, magnitude, numbers_of, of_floats, promoted
 from ._reading import is_odd, kind_of
 from ._scipy import scipy_function
@@ -66,7 +67,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     array([[1., 3., 6.]])
     """
     if _is_tiny(in1, in2, mode) and method != "fft":
-        y: Any = np.convolve(in1, in2, mode)
+        y: Any = np.convolve(in1, in2, mode)  # type: ignore[call-overload]
     else:
         y = _served(in1, in2, mode, method, False)
     return scipy_function("convolve")(in1, in2, mode, method) if y is None else y
@@ -101,7 +102,7 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
     array([3, 6, 4])
     """
     if _is_tiny(in1, in2, mode) and method != "fft" and in2.size <= in1.size:
-        y: Any = np.correlate(in1, in2, mode)
+        y: Any = np.correlate(in1, in2, mode)  # type: ignore[call-overload]
     else:
         y = _served(in1, in2, mode, method, True)
     return scipy_function("correlate")(in1, in2, mode, method) if y is None else y
@@ -208,15 +209,13 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     """
     x, w = np.asarray(in1), np.asarray(in2)
     served = _checked(x, w, mode, "auto")
-    if served is None or measure is True and is_device_array(in1):
+    if served is None or x.ndim > MOST:
         return scipy_function("choose_conv_method")(in1, in2, mode, measure)
     if measure:
         times = {name: _seconds(lambda name=name: convolve(x, w, mode, name)) for name in ("fft", "direct")}  # type: ignore[misc]
         return ("fft" if times["fft"] < times["direct"] else "direct"), times
     if served.whole and magnitude(x) * magnitude(w) * min(x.size, w.size) >= EXACT_TRANSFORM:
         return "direct"
-    if x.ndim > MOST:
-        return scipy_function("choose_conv_method")(x, w, mode)
     return _chosen(x.shape, w.shape, mode, served.real.name)
 
 
@@ -283,14 +282,9 @@ def _checked(x: np.ndarray, w: np.ndarray, mode: Any, method: Any) -> Numbers | 
         return None
     if x.ndim != w.ndim or x.ndim == 0 or x.size == 0 or w.size == 0:
         return None
-    if mode == "valid" and not _one_holds_the_other(x.shape, w.shape):
+    if mode == "valid" and not one_holds_the_other(x.shape, w.shape):
         return None
     return numbers_of(x, w)
-
-
-def _one_holds_the_other(a: Iterable[int], b: Iterable[int]) -> bool:
-    pairs = list(zip(a, b, strict=True))
-    return all(n >= k for n, k in pairs) or all(k >= n for n, k in pairs)
 
 
 def _along(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
@@ -298,7 +292,9 @@ def _along(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
     if is_device_array(in1) or is_device_array(in2):
         from ._device import convolve_on_device
 
-        return None if axes is not None else convolve_on_device(in1, in2, mode, "auto", False)
+        if axes is not None:
+            raise Unsupported("axes are given, and CUDA arrays; on cuda all axes are convolved: use fastconv.conv1d")
+        return convolve_on_device(in1, in2, mode, "auto", False)
     x, w = _as_floats(in1), _as_floats(in2)
     if is_odd(in1, in2) or not isinstance(mode, str) or mode not in MODES:
         return None
@@ -313,7 +309,7 @@ def _along(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
     if any(n != k and n != 1 and k != 1 for a, (n, k) in enumerate(pairs) if a not in chosen):
         return None
     both = [(n, k) for a, (n, k) in enumerate(pairs) if a in chosen and n != 1 and k != 1]
-    if mode == "valid" and both and not _one_holds_the_other(*zip(*both, strict=True)):
+    if mode == "valid" and both and not one_holds_the_other(*zip(*both, strict=True)):
         return None
     spans = spans_of(mode, x.shape, w.shape)
     if len(chosen) == x.ndim:

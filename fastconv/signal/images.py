@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Unsupported, shown
 from ..foreign import is_device_array
+from ..spec import parse_word
 from ._core import BACKWARDS, MODES, convolve_all, spans_of, sums
 from ._numbers import numbers_of, of_floats
 from ._reading import is_odd, kind_of
@@ -126,8 +128,23 @@ def sepfir2d(input: Any, hrow: Any, hcol: Any) -> Any:
     >>> signal.sepfir2d([[1.0, 2.0, 4.0]], [1.0, 0.0, -1.0], [1.0])
     array([[1., 3., 2.]])
     """
-    y = None if any(map(is_device_array, (input, hrow, hcol))) else _separable(input, hrow, hcol)
+    y = None
+    if not _is_small(input, hrow, hcol) and not any(map(is_device_array, (input, hrow, hcol))):
+        y = _separable(input, hrow, hcol)
     return scipy_function("sepfir2d")(input, hrow, hcol) if y is None else y
+
+
+def _is_small(image: Any, row: Any, column: Any) -> bool:
+    """Whether SciPy's loop is done before two kernels are found; it reads beyond images smaller than the filters."""
+    if (
+        type(image) is not np.ndarray
+        or image.ndim != 2
+        or not hasattr(row, "__len__")
+        or not hasattr(column, "__len__")
+    ):
+        return False
+    rows, columns = len(row), len(column)
+    return rows <= image.shape[1] and columns <= image.shape[0] and image.size * (rows + columns) < SMALL
 
 
 def _separable(image: Any, row: Any, column: Any) -> Any:
@@ -146,10 +163,6 @@ def _separable(image: Any, row: Any, column: Any) -> Any:
         if array.dtype.kind == "c" and x.dtype.kind != "c":
             return None
         filters.append(array[BACKWARDS])
-    row_taps, column_taps = filters[1].size, filters[0].size
-    small = x.size * (row_taps + column_taps) < SMALL
-    if small and row_taps <= x.shape[1] and column_taps <= x.shape[0]:  # SciPy reads beyond smaller images
-        return None
     numbers = of_floats(np.dtype(char))
     assert numbers is not None
     y = x[None, None]
@@ -166,8 +179,10 @@ def _served(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, conjug
     if is_device_array(in1) or is_device_array(in2):
         from ._device import convolve_on_device
 
-        plain = isinstance(boundary, str) and boundary in BOUNDARIES and isinstance(fillvalue, int) and not fillvalue
-        return convolve_on_device(in1, in2, mode, "auto", conjugated, BOUNDARIES[boundary]) if plain else None
+        plain = parse_word(boundary, "boundary", tuple(BOUNDARIES)) and isinstance(fillvalue, int) and not fillvalue
+        if not plain:
+            raise Unsupported(f"boundary is {shown(boundary)}, fillvalue {shown(fillvalue)}; on cuda fill takes 0 only")
+        return convolve_on_device(in1, in2, mode, "auto", conjugated, BOUNDARIES[boundary], conjugated)
     x, w = np.asarray(in1), np.asarray(in2)
     if x.ndim != 2 or w.ndim != 2 or x.size == 0 or w.size == 0 or is_odd(in1, in2):
         return None
