@@ -55,6 +55,7 @@ _PUBLIC = {
         ),
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
+    "replacing": ("as_scipy",),
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
@@ -88,4 +89,5 @@ if TYPE_CHECKING:
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403
+    from .replacing import as_scipy as as_scipy
     from .warming import warmup as warmup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def factors(w: np.ndarray) -> tuple[np.ndarray, ...] | None:
     pivot = tuple(map(int, np.unravel_index(_sizes(w).argmax(), w.shape)))
     if not w[pivot] or not np.isfinite(w[pivot]):
         return None
-    lines = [w[(*pivot[:a], slice(None), *pivot[a + 1 :])] for a in range(w.ndim)]
+    places: list[Any] = [(*pivot[:a], slice(None), *pivot[a + 1 :]) for a in range(w.ndim)]
+    lines = [w[place] for place in places]
     made = _whole(lines, pivot) if w.dtype.kind in "iu" else [lines[0], *(line / w[pivot] for line in lines[1:])]
     product = reduce(np.multiply.outer, made)
     if w.dtype.kind in "iu":

@@ -10,8 +10,10 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+HOMES = {"savgol_coeffs": "_savitzky_golay", "savgol_filter": "_savitzky_golay", "sepfir2d": "_spline"}
+
 
 @lru_cache(maxsize=64)
 def scipy_function(name: str) -> Callable[..., Any]:
-    """SciPy's function, the same one also while `fastconv.as_scipy` has put ours in its place."""
-    return getattr(import_module("scipy.signal"), name)  # type: ignore[no-any-return]
+    """SciPy's function, from where `fastconv.as_scipy` puts nothing in its place."""
+    return getattr(import_module(f"scipy.signal.{HOMES.get(name, '_signaltools')}"), name)  # type: ignore[no-any-return]

@@ -157,7 +157,7 @@ def wiener(im: Any, mysize: Any = None, noise: Any = None) -> Any:
     >>> import numpy as np
     >>> from fastconv import signal
     >>> signal.wiener(np.array([1.0, 1.0, 4.0, 1.0, 1.0])).round(3)
-    array([0.667, 2.   , 2.   , 2.   , 0.667])
+    array([0.667, 1.644, 2.711, 1.644, 0.667])
     """
     x = None if is_device_array(im) or is_odd(im) else np.asarray(im)
     size = None if x is None else _window(mysize, x.ndim)

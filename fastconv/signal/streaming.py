@@ -11,7 +11,6 @@ from ..errors import InvalidArgument, shown
 from ..spec import parse_axes
 from ._core import BACKWARDS, sums
 from ._numbers import of_floats
-from ._partitions import Partitions
 
 MANY, LONG = 8, 2048  # blocks, and taps, from which on the parts of a filter are transformed one by one
 PLANS = 16  # that are kept, for lengths of blocks
@@ -77,7 +76,7 @@ class Stream:
         self._history: np.ndarray | None = None
         self._channels: tuple[int, ...] = ()
         self._plans: dict[tuple[int, ...], Any] = {}
-        self._partitions: Partitions | None = None
+        self._partitions: Any = None
 
     def __call__(self, block: Any) -> np.ndarray:
         """The output for the next samples: an array of the block's shape."""
@@ -139,8 +138,11 @@ class Stream:
         self._history = extended[:, extended.shape[1] - (k - 1) :].copy()
         if k >= max(MANY * n, LONG) and bool(np.isfinite(extended).all()):
             if self._partitions is None or self._partitions.length != n:
+                from ._partitions import Partitions  # SciPy's transforms take a while to load
+
                 self._partitions = Partitions(self._taps, n, past)
-            return self._partitions.next(extended[:, -2 * n :]).astype(self._numbers.result, copy=False)
+            y: np.ndarray = self._partitions.next(extended[:, -2 * n :])
+            return y.astype(self._numbers.result, copy=False)
         self._partitions = None
         images = extended[:, None]
         if not self._real:

@@ -22,6 +22,7 @@ from . import signal_calls
 from .call import Call
 
 AREAS: dict[str, Callable[[str], Iterator[Call]]] = {"signal": signal_calls.calls}
+OURS = {"signal": "fastconv.signal"}
 DTYPES = ("float32", "float64")
 AUTO = "auto"
 ROUNDINGS = 64  # of the largest value, that a result may be off by
@@ -106,9 +107,8 @@ def measure_call(call: Call, dtype: str, rivals: Iterable[Rival] = (), seconds: 
 
 def _function(library: str, call: Call) -> Callable[..., Any]:
     area, _, name = call.function.partition(".")
-    if library == "fastconv":
-        return getattr(import_module(f"fastconv.{area}"), name)  # type: ignore[no-any-return]
-    return getattr(import_module(f"scipy.{area}"), name)  # type: ignore[no-any-return]
+    module = OURS[area] if library == "fastconv" else f"scipy.{area}"
+    return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
 
 def _bound(function: Callable[..., Any], arrays: tuple[np.ndarray, ...], options: dict[str, Any]) -> Callable[[], Any]:
