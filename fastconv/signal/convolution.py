@@ -66,7 +66,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     >>> signal.convolve([[1.0, 2.0, 4.0]], [[1.0, 1.0]], mode="same")
     array([[1., 3., 6.]])
     """
-    if _is_tiny(in1, in2, mode) and method != "fft":
+    if _is_tiny(in1, in2, mode, method):
         y: Any = np.convolve(in1, in2, mode)  # type: ignore[call-overload]
     else:
         y = _served(in1, in2, mode, method, False)
@@ -101,7 +101,7 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
     >>> signal.correlate([1, 2, 4], [0, 1, 1], mode="same")
     array([3, 6, 4])
     """
-    if _is_tiny(in1, in2, mode) and method != "fft" and in2.size <= in1.size:
+    if _is_tiny(in1, in2, mode, method) and in2.size <= in1.size:
         y: Any = np.correlate(in1, in2, mode)  # type: ignore[call-overload]
     else:
         y = _served(in1, in2, mode, method, True)
@@ -248,11 +248,13 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> np.ndarr
     return scipy_function("correlation_lags")(in1_len, in2_len, mode)  # type: ignore[no-any-return]
 
 
-def _is_tiny(in1: Any, in2: Any, mode: Any) -> bool:
+def _is_tiny(in1: Any, in2: Any, mode: Any, method: Any) -> bool:
     """Two short signals of one dtype: any kernel takes longer to be found than NumPy to be done."""
     if type(in1) is not np.ndarray or type(in2) is not np.ndarray or in1.dtype is not in2.dtype:
         return False
-    if in1.dtype not in PLAIN or in1.ndim != 1 or in2.ndim != 1:
+    if in1.dtype not in PLAIN or in1.ndim != 1 or in2.ndim != 1 or type(mode) is not str or type(method) is not str:
+        return False
+    if method not in ("auto", "direct"):
         return False
     return 0 < in1.size * in2.size < TINY and (mode in ("full", "valid") or (mode == "same" and in1.size >= in2.size))
 
