@@ -7,3 +7,7 @@ that overlap by all but one element. See docs/decisions/0030-filters-in-scipys-o
 `blocks` cuts an array, and copies a block with its border into a thread's scratch; `sums`, `extrema` and `ranks` reduce
 it. `rows` knows how each dtype becomes float64 and comes back.
 """
+
+from .chains import filter_chain, filter_rank, filter_window
+
+__all__ = ["filter_chain", "filter_rank", "filter_window"]

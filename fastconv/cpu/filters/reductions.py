@@ -31,7 +31,7 @@ from .blocks import Blocks, Cut, fill_row, locate, source_column, source_row
 from .rows import FLOAT64, KINDS, converter, read_block, round_row, typed, write_row
 
 PLAIN, EVEN, ODD, HIGHEST, LOWEST, MEAN, TOP, BOTTOM = range(8)
-RUNS = MEAN  # this and what follows work on runs of elements
+RUNS = {"mean": MEAN, "max": TOP, "min": BOTTOM}  # these work on runs of elements
 COLUMNS, ROWS = range(2)  # what a stage runs along: a row's elements, or rows (and all other axes, where it is alone)
 
 
@@ -105,7 +105,7 @@ def plan_reduction(cut: Cut, taps: tuple[Taps, ...], x_dtype: np.dtype, y_dtype:
 def _laid_out(n: Blocks, taps: Taps, offsets: list[int], weights: list[float]) -> Stage:
     first, step = len(offsets), n.unit if taps.along == COLUMNS else n.pitch
     size = len(taps.places)
-    if taps.code >= RUNS:
+    if taps.code >= MEAN:
         offsets += [step * hop for hop in (_sums(size) if taps.code == MEAN else _overlaps(size))]
     else:
         offsets += [t * n.plane + r * n.pitch + c * n.unit for t, r, c in taps.places]
@@ -179,7 +179,7 @@ def _restore(n, along, tables, here, block, rows, cols, cval):  # type: ignore[n
 @kernel
 def _reduce_rows(n, stage, src, dst, rows, cols, offsets, weights):  # type: ignore[no-untyped-def]
     """rows x cols sums from src to dst, blocks with rows as far apart; whole vectors are written."""
-    if stage.code >= RUNS:
+    if stage.code >= MEAN:
         _run(stage, src, dst, (rows - 1) * n.pitch + cols, offsets)
         for r in range(rows):
             _share(stage, dst, r * n.pitch, dst, r * n.pitch, cols, False)
@@ -191,11 +191,11 @@ def _reduce_rows(n, stage, src, dst, rows, cols, offsets, weights):  # type: ign
 @kernel
 def _finish(n, stage, kind, here, src, spare, offsets, weights, y, convert):  # type: ignore[no-untyped-def]
     """The last stage: from src to y, by way of a row of `spare` where y is not of float64."""
-    if stage.code >= RUNS:
+    if stage.code >= MEAN:
         _run(stage, src, spare, (here.rows - 1) * n.pitch + here.cols, offsets)
     for r in range(here.rows):
         at, y0 = r * n.pitch, ((here.plane * n.height) + here.row0 + r) * n.width + here.col0
-        if stage.code >= RUNS:
+        if stage.code >= MEAN:
             if kind == FLOAT64:
                 _share(stage, spare, at, typed(y, np.float64(0)), y0, here.cols, True)
             else:
