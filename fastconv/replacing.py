@@ -16,7 +16,7 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any, cast
 
-AREAS = {"scipy.signal": "fastconv.signal"}
+AREAS = {"scipy.signal": "fastconv.signal", "scipy.ndimage": "fastconv.ndimage"}
 _lock = threading.RLock()
 _blocks = 0  # that are open, in all threads
 _known: list[tuple[Any, FunctionType]] = []  # SciPy's functions, and what stands for each inside a block

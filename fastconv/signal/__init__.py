@@ -13,7 +13,7 @@ from .convolution import (
     fftconvolve,
     oaconvolve,
 )
-from .images import convolve2d, correlate2d, sepfir2d
+from .images import convolve2d, correlate2d, medfilt2d, sepfir2d
 from .smoothing import savgol_coeffs, savgol_filter, wiener
 from .streaming import Stream
 
@@ -26,6 +26,7 @@ __all__ = [
     "correlate2d",
     "correlation_lags",
     "fftconvolve",
+    "medfilt2d",
     "oaconvolve",
     "savgol_coeffs",
     "savgol_filter",

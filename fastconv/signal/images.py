@@ -1,4 +1,4 @@
-"""Convolution of images with the borders of ``scipy.signal``: `convolve2d`, `correlate2d`, `sepfir2d`."""
+"""Convolution of images with the borders of ``scipy.signal``: `convolve2d`, `correlate2d`, `sepfir2d`, `medfilt2d`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import ndimage
 from ..errors import Unsupported, shown
 from ..foreign import is_device_array
 from ..spec import parse_word
@@ -22,6 +23,7 @@ BOUNDARIES = {
     "symm": "symmetric",
     "symmetric": "symmetric",
 }
+MEDIANS = "bBhHiIlLqQfd"  # dtypes of medfilt2d
 SMALL = 100_000  # products of sepfir2d that SciPy has summed before two kernels are found
 _FLOAT = dict.fromkeys("?bBhHef", "f") | dict.fromkeys("iIlLqQd", "d") | {"F": "F", "D": "D"}  # as sepfir2d computes
 
@@ -132,6 +134,62 @@ def sepfir2d(input: Any, hrow: Any, hcol: Any) -> Any:
     if not _is_small(input, hrow, hcol) and not any(map(is_device_array, (input, hrow, hcol))):
         y = _separable(input, hrow, hcol)
     return scipy_function("sepfir2d")(input, hrow, hcol) if y is None else y
+
+
+def medfilt2d(input: Any, kernel_size: Any = 3) -> Any:
+    """Take the median of the window round each pixel of an image, zeros beyond its border.
+
+    Parameters
+    ----------
+    input : array_like, (H, W)
+        Real numbers.
+    kernel_size : int or (int, int)
+        Height and width of the window, odd.
+
+    Returns
+    -------
+    y : ndarray, (H, W)
+        In input's dtype.
+
+    Raises
+    ------
+    ValueError
+        Whatever SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        As SciPy, where the window is larger than an image of other dtypes than uint8, float32 and float64.
+
+    Notes
+    -----
+    This is `fastconv.ndimage.median_filter` with zeros beyond the border.
+
+    Examples
+    --------
+    >>> from fastconv import signal
+    >>> signal.medfilt2d([[1, 2, 9], [4, 5, 6], [7, 0, 3]])
+    array([[0, 2, 0],
+           [1, 4, 2],
+           [0, 3, 0]])
+    """
+    y = None if is_device_array(input) else _median(input, kernel_size)
+    return scipy_function("medfilt2d")(input, kernel_size) if y is None else y
+
+
+def _median(image: Any, size: Any) -> Any:
+    """medfilt2d where ndimage's median serves it, else None."""
+    x, sizes = np.asarray(image), np.asarray(3 if size is None else size)
+    if x.ndim != 2 or x.size == 0 or x.dtype.char not in MEDIANS or is_odd(image):
+        return None
+    if sizes.dtype.kind not in "iu" or sizes.shape not in ((), (2,)) or not (sizes % 2 == 1).all() or sizes.min() < 1:
+        return None
+    window = tuple(np.broadcast_to(sizes, 2).tolist())
+    if x.dtype.char not in "Bfd" and (window[0] > x.shape[0] or window[1] > x.shape[1]):  # it warns of this
+        return None
+    y = ndimage.median_filter(x, window, mode="constant", cval=0)
+    kind = kind_of(image)
+    return y if kind is None else kind(y)
 
 
 def _is_small(image: Any, row: Any, column: Any) -> bool:

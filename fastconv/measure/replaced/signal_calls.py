@@ -28,3 +28,4 @@ def calls(dtype: str) -> Iterator[Call]:
     yield Call("signal.savgol_filter", ((1_000, 1_000),), {"window_length": 11, "polyorder": 2, "axis": 0})
     yield from (Call("signal.wiener", ((n, n),), {"mysize": 5}) for n in (32, 512))
     yield from (Call("signal.sepfir2d", ((n, n), (9,), (9,))) for n in (32, 512))
+    yield from (Call("signal.medfilt2d", ((n, n),), {"kernel_size": k}) for n, k in ((32, 3), (512, 3), (512, 5)))
