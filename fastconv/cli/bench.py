@@ -95,8 +95,8 @@ def bench(
     oneDNN), onnxruntime, openvino and jax are packed before: they are compared with "plan" only.
 
     Suites of problems are layers, first, double, backward, filters, signal, pool, small, bfloat16 and quick. kernel
-    times the emitted functions by themselves, train steps of training and of predicting; all is every suite but
-    bfloat16 (which needs ml_dtypes) and quick.
+    times the emitted functions by themselves, train steps of training and of predicting, scipy calls of SciPy's
+    functions and of fastconv's in their place; all is every suite but bfloat16 (which needs ml_dtypes) and quick.
     """
     from .. import measure
     from .bench_tables import complain, show, warn_of_others
