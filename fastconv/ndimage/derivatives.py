@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from ._arguments import each, make_output, read, read_axes, read_axis, read_mode
-from ._scipy import Refused, in_place_of_scipy
+from .. import dispatch
+from ..kept import kept
+from ._arguments import NATIVE, each, make_output, read, read_axes, read_axis, read_mode
+from ._run import filtered
+from ._scipy import in_place_of_scipy
+from .linear import read_constant
 from .smoothing import chained, gaussian_steps, run_passes
 
 
@@ -26,22 +31,43 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
 
 def _edges(x: np.ndarray, axis: Any, output: Any, mode: Any, cval: Any, across: tuple[float, ...]) -> np.ndarray:
     axis = read_axis(axis, x.ndim)
-    modes = [read_mode(m) for m in each(mode, x.ndim)]
-    y = make_output(output, x)
-    steps = [("correlate", axis, 3, 1, modes[axis], (-1.0, 0.0, 1.0))]
-    steps += [("correlate", a, 3, 1, modes[a], across) for a in range(x.ndim) if a != axis]
-    return run_passes(tuple(steps), x, y, cval)
+    modes = tuple(each(mode, x.ndim)) if type(mode) is not str else mode
+    return run_passes(_edge_steps(x.ndim, axis, modes, across), x, make_output(output, x), cval)
+
+
+@lru_cache(maxsize=128)
+def _edge_steps(ndim: int, axis: int, modes: Any, across: tuple[float, ...]) -> tuple[Any, ...]:
+    each_mode = [read_mode(m) for m in each(modes, ndim)]
+    steps = [("correlate", axis, 3, 1, each_mode[axis], (-1.0, 0.0, 1.0))]
+    return (*steps, *(("correlate", a, 3, 1, each_mode[a], across) for a in range(ndim) if a != axis))
 
 
 @in_place_of_scipy
 def laplace(input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> Any:
     """Laplace."""
 
+    x = read(input)
+    if x.ndim == 2 and axes is None and x.dtype.char in NATIVE and type(mode) is str:
+        y = make_output(output, x)
+        steps = _second(0, read_mode(mode)), _second(1, mode)
+        if y.dtype.char in NATIVE and x.size and _sum(steps, x.shape, NATIVE[x.dtype.char], NATIVE[y.dtype.char]):
+            return filtered(partial(_sum, steps), x, y, read_constant(cval), None)
+
     def second(x: np.ndarray, axis: int, output: Any, mode: Any, cval: Any) -> np.ndarray:
         y = make_output(output, x, is_complex=x.dtype.kind == "c")
-        return run_passes((("correlate", axis, 3, 1, read_mode(mode), (1.0, -2.0, 1.0)),), x, y, cval)
+        return run_passes((_second(axis, read_mode(mode)),), x, y, cval)
 
-    return _summed(read(input), second, output, mode, cval, (), {}, axes)
+    return _summed(x, second, output, mode, cval, (), {}, axes)
+
+
+def _second(axis: int, mode: str) -> tuple[Any, ...]:
+    """The pass of a second derivative."""
+    return "correlate", axis, 3, 1, mode, (1.0, -2.0, 1.0)
+
+
+@kept
+def _sum(steps: tuple[Any, ...], shape: tuple[int, ...], x_dtype: np.dtype, y_dtype: np.dtype) -> Any:
+    return dispatch.operator("filter_sum")(shape, steps, x_dtype, y_dtype)
 
 
 @in_place_of_scipy

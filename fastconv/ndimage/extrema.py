@@ -12,7 +12,7 @@ import numpy as np
 from .. import dispatch
 from ..kept import kept
 from . import _general
-from ._arguments import before, each, make_output, read, read_axes, read_axis, read_mode, read_size
+from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_axis, read_mode, read_size
 from ._run import filtered
 from ._scipy import Refused, in_place_of_scipy
 from .linear import expanded, read_constant
@@ -142,7 +142,10 @@ def _by_form(
             kind, window_axes(x.shape, shape, fronts, mode), places, weights.reshape(-1)[places], x, y, cval
         )
 
-    return filtered(partial(_form, kind, *key), x, y, read_constant(cval), general)
+    cval = read_constant(cval)
+    if x.dtype.char in NATIVE:
+        cval = float(as_c(cval, NATIVE[x.dtype.char]))
+    return filtered(partial(_form, kind, *key), x, y, cval, general)
 
 
 @kept
@@ -152,6 +155,7 @@ def _form(
 ) -> Any:  # fmt: skip
     places = np.flatnonzero(np.frombuffer(footprint, bool))
     taps = np.frombuffer(weights)[places]
+    taps[1:] = [as_c(weight, x_dtype) for weight in taps[1:].tolist()]  # SciPy adds the first in float64
     axes = window_axes(shape, size, fronts, mode)
     return dispatch.operator("filter_window")(kind, axes, places, taps, x_dtype, y_dtype)
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import dispatch
 from ..kept import kept
 from . import _general
-from ._arguments import NATIVE, before, each, make_output, read, read_axes, read_mode
+from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_mode
 from ._run import filtered, is_general
 from ._scipy import Refused, in_place_of_scipy
 from .extrema import extremes, window_axes
@@ -96,21 +96,22 @@ def _select(
     dtype, cval = NATIVE.get(x.dtype.char), read_constant(cval)
     if dtype is None or y.dtype.char not in NATIVE:
         raise Refused
-    if mode.endswith("constant") and not _holds(dtype, cval):
-        dtype = np.dtype(np.float64)
-        x = x.astype(dtype)
-    elif dtype.itemsize == 1 and len(footprint) > 127:  # counts of elements would not fit
+    fill = as_c(cval, dtype)
+    if x.ndim == 1 and dtype.kind in "iu" and mode.endswith("constant") and fill != int(cval):
+        dtype = np.dtype(np.int64)  # SciPy's way with one axis: a constant need not be of x's dtype
+        x, fill = x.astype(dtype), as_c(cval, dtype)
+    if dtype.itemsize == 1 and len(footprint) > 127:  # counts of elements would not fit
         dtype = np.dtype(np.int16)
         x = x.astype(dtype)
     plan = partial(_rank, footprint, size, fronts, mode, rank)
-    return _converted(plan, x, dtype, y, cval)
+    return _converted(plan, x, dtype, y, fill)
 
 
-def _converted(plan: Any, x: np.ndarray, dtype: np.dtype, y: np.ndarray, cval: Any) -> np.ndarray:
+def _converted(plan: Any, x: np.ndarray, dtype: np.dtype, y: np.ndarray, fill: Any) -> np.ndarray:
     """Ranks in x's dtype, then in y's, converted as the other filters do."""
     if NATIVE[y.dtype.char] == dtype:
-        return filtered(plan, x, y, cval, None)
-    found = filtered(plan, x, np.empty(x.shape, dtype), cval, None)
+        return filtered(plan, x, y, fill, None)
+    found = filtered(plan, x, np.empty(x.shape, dtype), fill, None)
     same = (("max", x.ndim - 1, 1, 0, "nearest"),)
     return filtered(partial(_copy, same), found, y, 0.0, None)
 
@@ -128,8 +129,3 @@ def _rank(
     places = np.flatnonzero(np.frombuffer(footprint, bool))
     return dispatch.operator("filter_rank")(window_axes(shape, size, fronts, mode), places, rank, x_dtype)
 
-
-def _holds(dtype: np.dtype, cval: float) -> bool:
-    """Whether a dtype has this very number."""
-    with np.errstate(all="ignore"):
-        return bool(dtype.kind == "f" or float(np.float64(cval).astype(dtype)) == cval)
