@@ -45,6 +45,7 @@ class Emitter:
 
     factors = 1  # elements of each operand whose products one `multiply_add` adds up in a lane
     sum_units = 1  # elements' room that a sum takes where it is stored
+    fused = True  # whether products and sums may be rounded once, where the host can
 
     def __init__(self, context: Any, builder: Any, kind: Any) -> None:
         self.context, self.builder = context, builder
@@ -58,6 +59,12 @@ class Emitter:
         """The same emitter writing to another function."""
         other = copy(self)
         other.builder = builder
+        return other
+
+    def unfused(self) -> Emitter:
+        """The same emitter, which rounds products before they are added."""
+        other = copy(self)
+        other.fused = False
         return other
 
     # --- memory: vectors lie at addresses that are aligned to their elements only -------------------------------------
@@ -188,8 +195,8 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a*b + c, rounded once where the host can."""
-        if not host().fma:
+        """a*b + c, rounded once where the host can and `fused` says so."""
+        if not (host().fma and self.fused):
             return self.builder.fadd(self.builder.fmul(a, b), c)
         return self.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
 
