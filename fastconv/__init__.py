@@ -58,7 +58,7 @@ _PUBLIC = {
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "nn", "ops")
+_MODULES = ("autograd", "image", "measure", "nn", "ops")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -81,6 +81,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import autograd as autograd
+    from . import image as image
     from . import measure as measure
     from . import nn as nn
     from . import ops as ops

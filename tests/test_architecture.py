@@ -25,7 +25,7 @@ LAYERS = [
     {"rates"},
     {"dispatch"},
     {"ops"},
-    {"signal", "ndimage", "autograd", "njit", "warming"},
+    {"signal", "ndimage", "image", "autograd", "njit", "warming"},
     {"nn"},
     {"measure"},
     {"cli"},
