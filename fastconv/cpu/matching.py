@@ -21,15 +21,33 @@ import numpy as np
 
 from ..memory import empty, scratch
 from ..simd.fields import fields, packed
+from ..simd.host import host
 from ..simd.jit import kernel
+from ..simd.lane_math import (
+    add,
+    beats,
+    convert,
+    divide,
+    doubles,
+    largest,
+    largest_of,
+    multiply,
+    pick,
+    root,
+    smallest,
+    subtract,
+)
+from ..simd.lanes import address, first_lanes, inlined, lane_count, load, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
+from ..simd.vector import lanes_of
 from ..threads import team
 
 METHODS = ("sqdiff", "sqdiff_normed", "ccorr", "ccorr_normed", "ccoeff", "ccoeff_normed")
 SQDIFF, SQDIFF_NORMED, CCORR, CCORR_NORMED, CCOEFF, CCOEFF_NORMED = range(6)
 
+DOUBLE = np.dtype(np.float64)
 LEAST_ROWS, BLOCKS = 32, 8  # rows of a block, and blocks of a plane, before blocks get smaller than a window
-COLUMNS = 1024  # of a block
+COLUMNS, FACTOR = 512, 2  # of a block: at least so many, and so many times a window's
 PIECE = 4096  # columns of a block of `depth_moments`
 
 
@@ -49,6 +67,7 @@ class Cut(NamedTuple):
     column_blocks: int
     templates: int
     method: int
+    pitch: int  # of rows in a thread's scratch
 
 
 class Found(NamedTuple):
@@ -71,35 +90,43 @@ def match_scores(
     T, OD, OH, OW = scores.shape
     first, second = (x, np.empty(0)) if KD == 1 else depth_moments(x, KD)
     rows = min(KH, max(LEAST_ROWS, -(-OH // BLOCKS)))
-    columns = min(OW, max(COLUMNS, 4 * KW))
+    columns = min(OW, max(COLUMNS, FACTOR * KW))
     cut = Cut(
-        x.shape[1], x.shape[2], OH, OW, KH, KW, OD, rows, columns, -(-OH // rows), -(-OW // columns), T,
-        METHODS.index(method),
+        height=x.shape[1], width=x.shape[2], rows=OH, columns=OW, kernel_rows=KH, kernel_columns=KW, planes=OD,
+        block_rows=rows, block_columns=columns, row_blocks=-(-OH // rows), column_blocks=-(-OW // columns),
+        templates=T, method=METHODS.index(method), pitch=_pitch(columns + KW - 1),
     )  # fmt: skip
     tasks = OD * cut.row_blocks * cut.column_blocks
     members = team(tasks, 32 * T * OD * OH * OW)
-    wide = columns + KW - 1
     found = np.empty((tasks, 2))
     _scores(
         members, tasks, first.reshape(-1), second.reshape(-1), scores.reshape(-1), packed(cut), templates,
-        np.array([KD * KH * KW, center, flat, 0.0]), scratch((members, 2 * rows + 9, wide), np.dtype(np.float64)), found,
+        np.array([KD * KH * KW, center, flat, 0.0]), scratch((members, (2 * rows + 7) * cut.pitch), DOUBLE), found,
     )  # fmt: skip
     return Found(float(found[:, 0].max(initial=0)), float(found[:, 1].min(initial=math.inf)))
+
+
+def _pitch(width: int) -> int:
+    """Elements from one row of a thread's scratch to the next: whole vectors, one to spare, an odd number."""
+    lanes = host().lanes(DOUBLE.itemsize)
+    return (-(-width // lanes) + 1 | 1) * lanes
 
 
 def match_moments(
     scores: np.ndarray, first: np.ndarray, second: np.ndarray, templates: np.ndarray, *, method: str, count: float,
     center: float, floor: float,
 ) -> None:  # fmt: skip
-    """As `match_scores`, with S1 and S2 of `count` elements given: of double precision, of one template's scores' shape.
+    """As `match_scores`, with S1 and S2 of `count` elements given: float64, of the shape of one template's scores.
 
     Windows whose variance is below `floor` have none.
     """
     T, *shape = scores.shape
     rows, columns = math.prod(shape[:-1]), shape[-1]
+    members, wide = team(rows, 16 * scores.size), _pitch(columns)
     _finish(
-        team(rows, 16 * scores.size), rows, first.reshape(rows, columns), second.reshape(rows, columns),
-        scores.reshape(T, rows, columns), METHODS.index(method), templates, np.array([count, center, 0.0, floor]),
+        members, rows, first.reshape(-1), second.reshape(-1), scores.reshape(T, rows, columns),
+        METHODS.index(method), templates, np.array([count, center, 0.0, floor]), wide,
+        scratch((members, 5 * wide), DOUBLE), np.zeros((rows, 2)),
     )  # fmt: skip
 
 
@@ -107,203 +134,211 @@ def depth_moments(x: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
     """S1 and S2 of windows of `depth` planes of one element: float64 (D - depth + 1, H, W) each."""
     D, H, W = x.shape
     rows = D - depth + 1
-    first, second = (empty((rows, H, W), np.dtype(np.float64)) for _ in range(2))
+    first, second = (empty((rows, H, W), DOUBLE) for _ in range(2))
     block, piece = min(depth, rows), min(PIECE, H * W)
     blocks, pieces = -(-rows // block), -(-(H * W) // piece)
-    members = team(blocks * pieces, 8 * x.size)
+    members, wide = team(blocks * pieces, 8 * x.size), _pitch(piece)
     _moments(
         members, blocks * pieces, x.reshape(-1), first.reshape(-1), second.reshape(-1), rows, H * W, depth, block,
-        piece, pieces, scratch((members, 2 * block + 4, piece), np.dtype(np.float64)),
+        piece, pieces, wide, scratch((members, (2 * block + 4) * wide), DOUBLE),
     )  # fmt: skip
     return first, second
 
 
 @parallel_kernel
-def _moments(thread, first, last, x, y, y2, rows, pitch, depth, block, piece, pieces, own):
+def _moments(thread, first, last, x, y, y2, rows, pitch, depth, block, piece, pieces, wide, own):
     """A task: a block of rows of one piece of the columns."""
-    none = y[:0]
+    p, mine = address(x), address(own[thread])
+    sums = (2 * block + 2) * wide
     for task in range(first, last):
         row0, at = task // pieces * block, task % pieces * piece
         count, width = min(block, rows - row0), min(piece, pitch - at)
-        mine = own[thread]
-        ends, sums = mine[: 2 * count + 2], mine[2 * block + 2 :]
-        _row_ends(x, none, row0 * pitch + at, pitch, count, depth, width, ends)
-        _clear(sums[0], sums[1], width)
+        _row_ends(p, p, row0 * pitch + at, pitch, count, depth, width, mine, wide, False)
+        _clear(mine, sums, width)
+        _clear(mine, sums + wide, width)
         for i in range(count):
             o = (row0 + i) * pitch + at
             if i:
-                _add_row(x, none, (row0 + depth + i - 1) * pitch + at, width, sums[0], sums[1], sums[0], sums[1])
-            _add(ends[2 * i], sums[0], y[o : o + width])
-            _add(ends[2 * i + 1], sums[1], y2[o : o + width])
+                _add_row(p, p, o + (depth - 1) * pitch, width, mine, sums, sums, wide, False)
+            _add(mine, 2 * i * wide, sums, width, address(y), o)
+            _add(mine, (2 * i + 1) * wide, sums + wide, width, address(y2), o)
 
 
 @parallel_kernel
 def _scores(thread, first, last, x, x2, scores, numbers, templates, reals, own, found):
     """A task: a block of rows and columns of one plane, for all templates."""
-    n, KW = fields(Cut, numbers), fields(Cut, numbers).kernel_columns
+    n, p, p2, mine = fields(Cut, numbers), address(x), address(x2), address(own[thread])
+    wide, KW, given = n.pitch, n.kernel_columns, x2.size > 0
+    sums, c, y = (2 * n.block_rows + 2) * wide, (2 * n.block_rows + 4) * wide, address(scores)
     for task in range(first, last):
         plane, block = task // (n.row_blocks * n.column_blocks), task % (n.row_blocks * n.column_blocks)
         row0, column0 = block // n.column_blocks * n.block_rows, block % n.column_blocks * n.block_columns
         rows, columns = min(n.block_rows, n.rows - row0), min(n.block_columns, n.columns - column0)
         width, start = columns + KW - 1, (plane * n.height + row0) * n.width + column0
-        mine = own[thread]
-        ends, sums = mine[: 2 * rows + 2], mine[2 * n.block_rows + 2 :]
-        most, least = sums[5][:columns], sums[6][:columns]
-        for j in range(columns):
-            most[j], least[j] = 0.0, np.inf
-        _row_ends(x, x2, start, n.width, rows, n.kernel_rows, width, ends)
-        _clear(sums[0], sums[1], width)
+        found[task, 0], found[task, 1] = 0.0, np.inf
+        _row_ends(p, p2, start, n.width, rows, n.kernel_rows, width, mine, wide, given)
+        _clear(mine, sums, width)
+        _clear(mine, sums + wide, width)
         for i in range(rows):
             if i:
                 at = start + (n.kernel_rows + i - 1) * n.width
-                _add_row(x, x2, at, width, sums[0], sums[1], sums[0], sums[1])
-            s1, s2 = ends[2 * i], ends[2 * i + 1]  # their place is free once they are read
-            for k in range(2):
-                _add(ends[2 * i + k], sums[k], sums[2][:width])
-                _row_windows(sums[2], sums[3], ends[2 * i + k], width, KW)
-            mean, var = sums[2][:columns], sums[3][:columns]
-            _moments_of(s1, s2, reals, mean, var)
-            _look(n.method, s2, mean, var, reals[0], most, least)
+                _add_row(p, p2, at, width, mine, sums, sums, wide, given)
+            s1, s2 = 2 * i * wide, (2 * i + 1) * wide  # their place is free once they are read
+            _add(mine, s1, sums, width, mine, c)
+            _row_windows(mine, c, s1, width, KW)
+            _add(mine, s2, sums + wide, width, mine, c)
+            _row_windows(mine, c, s2, width, KW)
+            _window_facts(n.method, mine, s1, s2, wide, columns, reals, c, found, task)
             for t in range(n.templates):
                 o = ((t * n.planes + plane) * n.rows + row0 + i) * n.columns + column0
-                _score(n.method, scores[o : o + columns], mean, var, reals[0], templates[t])
-        low, high = np.inf, 0.0
-        for j in range(columns):
-            low, high = min(low, least[j]), max(high, most[j])
-        found[task, 0], found[task, 1] = high, low
+                _score(n.method, y, o, mine, c, wide, columns, reals, templates, t)
 
 
 @parallel_kernel
-def _finish(thread, first, last, s1, s2, scores, method, templates, reals):
+def _finish(thread, first, last, s1, s2, scores, method, templates, reals, wide, own, found):
     """A task: one row of the result, for all templates."""
-    mean, var = np.empty(s1.shape[1]), np.empty(s1.shape[1])
+    y, mine, columns = address(scores), address(own[thread]), scores.shape[2]
     for row in range(first, last):
-        _moments_of(s1[row], s2[row], reals, mean, var)
+        _copy_row(address(s1), row * columns, mine, 3 * wide, columns)
+        _copy_row(address(s2), row * columns, mine, 4 * wide, columns)
+        _window_facts(method, mine, 3 * wide, 4 * wide, wide, columns, reals, 0, found, row)
         for t in range(scores.shape[0]):
-            _score(method, scores[t, row], mean, var, reals[0], templates[t])
+            o = (t * scores.shape[1] + row) * columns
+            _score(method, y, o, mine, 0, wide, columns, reals, templates, t)
 
 
 @kernel
-def _row_ends(x, x2, start, pitch, rows, window, width, ends):
-    """Sums of rows i..window-1 for each i up to `rows`: S1 to ends[2*i], S2 to ends[2*i + 1]."""
-    total, total_2 = ends[2 * rows], ends[2 * rows + 1]
-    _clear(total, total_2, width)
+def _copy_row(x, at, p, o, width):
+    """A row of float64, the last vector filled up with zeros."""
+    like, lanes = zeros(p, 1), lanes_of(p)
+    for j in range(0, width, lanes):
+        store(p, o + j, _row_part(x, at + j, width - j, like), None)
+
+
+@inlined
+def _row_part(x, at, left, like):
+    """The next elements of a row of which `left` are left, in float64; zeros beyond its end."""
+    if left >= lane_count(like):
+        return doubles(load(x, at, like, None))
+    return doubles(load(x, at, like, first_lanes(left, like)))
+
+
+@kernel
+def _row_ends(x, x2, start, pitch, rows, window, width, p, wide, given):
+    """Sums of rows i..window-1 for each i up to `rows`: S1 to place 2*i of p, S2 to 2*i + 1."""
+    _clear(p, 2 * rows * wide, width)
+    _clear(p, (2 * rows + 1) * wide, width)
     for i in range(window - 1, -1, -1):
-        after = min(i + 1, rows)
-        to = min(i, rows)
-        _add_row(
-            x, x2, start + i * pitch, width, ends[2 * after], ends[2 * after + 1], ends[2 * to], ends[2 * to + 1]
-        )
+        before, after = 2 * min(i + 1, rows) * wide, 2 * min(i, rows) * wide
+        _add_row(x, x2, start + i * pitch, width, p, before, after, wide, given)
 
 
 @kernel
-def _clear(total, total_2, width):
-    for j in range(width):
-        total[j], total_2[j] = 0.0, 0.0
+def _clear(p, o, width):
+    like, lanes = zeros(p, 1), lanes_of(p)
+    for j in range(0, width, lanes):
+        store(p, o + j, like, None)
 
 
 @kernel
-def _add_row(x, x2, at, width, before, before_2, after, after_2):
-    """after = before + a row's elements, after_2 = before_2 + their squares, or the elements of x2 if there are any."""
-    a, p, p2, q, q2 = x[at : at + width], before[:width], before_2[:width], after[:width], after_2[:width]
-    if x2.size:
-        b = x2[at : at + width]
-        for j in range(a.size):
-            q[j] = p[j] + a[j]
-        for j in range(b.size):
-            q2[j] = p2[j] + b[j]
-    else:
-        for j in range(a.size):
-            v = np.float64(a[j])
-            q[j] = p[j] + v
-            q2[j] = p2[j] + v * v
+def _add_row(x, x2, at, width, p, before, after, wide, given):
+    """p[after:] = p[before:] + a row, and `wide` behind the same of its squares, or of x2's row if that is given."""
+    like, lanes = zeros(p, 1), lanes_of(p)
+    for j in range(0, width, lanes):
+        v = _row_part(x, at + j, width - j, like)
+        w = _row_part(x2, at + j, width - j, like) if given else multiply(v, v)
+        store(p, after + j, add(load(p, before + j, like, None), v), None)
+        store(p, after + wide + j, add(load(p, before + wide + j, like, None), w), None)
 
 
 @kernel
-def _add(a, b, y):
-    for j in range(y.size):
-        y[j] = a[j] + b[j]
+def _add(p, a, b, width, y, o):
+    """y[o:] = p[a:] + p[b:]; y may be p, whose rows have room for whole vectors."""
+    like, lanes = zeros(p, 1), lanes_of(p)
+    for j in range(0, width, lanes):
+        total = add(load(p, a + j, like, None), load(p, b + j, like, None))
+        if j + lanes <= width:
+            store(y, o + j, total, None)
+        else:
+            store(y, o + j, total, first_lanes(width - j, like))
 
 
 @kernel
-def _row_windows(c, d, s, width, window):
-    """s[j] = c[j] + ... + c[j+window-1]; c and d, as long as c, are used up."""
+def _row_windows(p, c, s, width, window):
+    """p[s+j] = p[c+j] + ... + p[c+j+window-1]; what is at c is used up."""
+    like, lanes = zeros(p, 1), lanes_of(p)
     length, many, columns = 0, 1, width - window + 1
-    while many <= window:  # c has sums of `many` neighbours, s those of `length`
+    while many <= window:  # at c are sums of `many` neighbours, at s those of `length`
         if window & many:
-            a, y = c[length : length + columns], s[:columns]
-            if length:
-                for j in range(y.size):
-                    y[j] = y[j] + a[j]
-            else:
-                for j in range(y.size):
-                    y[j] = a[j]
+            for j in range(0, columns, lanes):
+                total = load(p, c + length + j, like, None)
+                if length:
+                    total = add(load(p, s + j, like, None), total)
+                store(p, s + j, total, None)
             length += many
         if 2 * many <= window:
-            n = width - 2 * many + 1
-            a, b, y = c[:n], c[many : many + n], d[:n]
-            for j in range(y.size):
-                y[j] = a[j] + b[j]
-            c, d = d, c
+            for j in range(0, width - 2 * many + 1, lanes):
+                store(p, c + j, add(load(p, c + j, like, None), load(p, c + many + j, like, None)), None)
         many *= 2
 
 
 @kernel
-def _moments_of(s1, s2, reals, mean, var):
-    """The mean of each window, and the sum of squares about it: 0 where it is below the error of computing it."""
-    center, flat, floor = reals[1], reals[2], reals[3]
-    part = 1.0 / reals[0]
-    for j in range(mean.size):
-        m = s1[j] * part
-        v = s2[j] - s1[j] * m
-        mean[j] = m + center
-        var[j] = 0.0 if v <= flat * s2[j] + floor else v
+def _window_facts(method, p, s1, s2, wide, columns, reals, o, found, task):
+    """The mean of each window, the sum of squares about it, and one by the root of what a method divides by.
+
+    The sum of squares is 0 where it is below the error of computing it, and nothing is divided by 0. Keeps the largest
+    S2, and the smallest number that is divided by.
+    """
+    like, lanes = zeros(p, 1), lanes_of(p)
+    part, center, count = spread(1.0 / reals[0], like), spread(reals[1], like), spread(reals[0], like)
+    flat, floor, one, none = spread(reals[2], like), spread(reals[3], like), spread(1.0, like), zero(like)
+    far, most = spread(np.inf, like), spread(found[task, 0], like)
+    least = spread(found[task, 1], like)
+    for j in range(0, columns, lanes):
+        first, second = load(p, s1 + j, like, None), load(p, s2 + j, like, None)
+        if j + lanes > columns:  # beyond the end lies what is not to be looked at
+            mask = first_lanes(columns - j, like)
+            first, second = pick(mask, first, none), pick(mask, second, none)
+        mean = multiply(first, part)
+        var = subtract(second, multiply(first, mean))
+        var = pick(beats(add(multiply(flat, second), floor), var), none, var)
+        mean = add(mean, center)
+        square = var
+        if method != CCOEFF_NORMED:
+            square = add(var, multiply(count, multiply(mean, mean)))
+        divides = beats(square, none)
+        store(p, o + j, mean, None)
+        store(p, o + wide + j, var, None)
+        store(p, o + 2 * wide + j, pick(divides, divide(one, root(square)), none), None)
+        most, least = largest(most, second), smallest(least, pick(divides, square, far))
+    found[task, 0], found[task, 1] = largest_of(most), -largest_of(subtract(none, least))
 
 
 @kernel
-def _look(method, s2, mean, var, count, most, least):
-    """Keep the largest S2 of each column, and the smallest denominator that a method divides by, but 0."""
-    squares = 0.0 if method == CCOEFF_NORMED else count
-    for j in range(mean.size):
-        d = var[j] + squares * mean[j] * mean[j]
-        d = np.inf if d == 0.0 else d
-        least[j] = d if d < least[j] else least[j]
-        most[j] = s2[j] if s2[j] > most[j] else most[j]
-
-
-@kernel
-def _score(method, y, mean, var, count, template):
+def _score(method, y, o, p, c, wide, columns, reals, templates, t):
     """One row of correlations with a template less its mean becomes a row of scores."""
-    t_mean, t_squares, scale = template[0], template[1], template[2]
-    whole = t_squares + count * t_mean * t_mean
-    if method == CCOEFF_NORMED:
-        t_norm = np.sqrt(t_squares) / scale
-        for j in range(y.size):
-            d = np.sqrt(var[j]) * t_norm
-            v = y[j] / d
-            v = 1.0 if v > 1.0 else v
-            v = -1.0 if v < -1.0 else v
-            y[j] = 0.0 if d == 0.0 else v
-    elif method == CCOEFF:
-        for j in range(y.size):
-            y[j] = y[j] * scale
-    elif method == CCORR:
-        for j in range(y.size):
-            y[j] = y[j] * scale + count * t_mean * mean[j]
-    elif method == CCORR_NORMED:
-        for j in range(y.size):
-            d = np.sqrt((var[j] + count * mean[j] * mean[j]) * whole)
-            v = (y[j] * scale + count * t_mean * mean[j]) / d
-            v = 1.0 if v > 1.0 else v
-            v = -1.0 if v < -1.0 else v
-            y[j] = 0.0 if d == 0.0 else v
-    else:
-        for j in range(y.size):
-            off = mean[j] - t_mean
-            v = var[j] + t_squares - 2.0 * scale * y[j] + count * off * off
-            y[j] = 0.0 if v < 0.0 else v
-    if method == SQDIFF_NORMED:
-        for j in range(y.size):
-            d = np.sqrt((var[j] + count * mean[j] * mean[j]) * whole)
-            v = y[j] / d
-            y[j] = v if d != 0.0 else (0.0 if y[j] == 0.0 else 1.0)
+    like, lanes = zeros(p, 1), lanes_of(p)
+    t_mean, t_squares, count = templates[t, 0], templates[t, 1], reals[0]
+    whole = t_squares if method == CCOEFF_NORMED else t_squares + count * t_mean * t_mean
+    norm = spread(1.0 / np.sqrt(whole) if whole > 0.0 else 0.0, like)
+    scale, one, minus, none = spread(templates[t, 2], like), spread(1.0, like), spread(-1.0, like), zero(like)
+    weight, center, squares = spread(count * t_mean, like), spread(t_mean, like), spread(t_squares, like)
+    counts = spread(count, like)
+    for j in range(0, columns, lanes):
+        mean, inverse = load(p, c + j, like, None), multiply(load(p, c + 2 * wide + j, like, None), norm)
+        v = multiply(_row_part(y, o + j, columns - j, like), scale)
+        if method in (CCORR, CCORR_NORMED):
+            v = add(v, multiply(weight, mean))
+        elif method in (SQDIFF, SQDIFF_NORMED):
+            off = subtract(mean, center)
+            v = subtract(add(load(p, c + wide + j, like, None), squares), add(v, v))
+            v = add(v, multiply(counts, multiply(off, off)))
+            v = largest(v, none)
+        if method == SQDIFF_NORMED:
+            v = pick(beats(inverse, none), multiply(v, inverse), pick(beats(v, none), one, none))
+        elif method in (CCORR_NORMED, CCOEFF_NORMED):
+            v = largest(smallest(multiply(v, inverse), one), minus)  # a NaN stays
+        if j + lanes <= columns:
+            store(y, o + j, convert(v, y), None)
+        else:
+            store(y, o + j, convert(v, y), first_lanes(columns - j, like))

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dispatch, ops
 from ..errors import InvalidArgument, shown
+from ..memory import scratch
 from ..spec import parse_flag, parse_word
 from ._reading import DOUBLE, SINGLE, parse_result, read_image
 
@@ -111,9 +112,10 @@ def match_template(
     t = t if several else t[None]
     _check(x, t, parse_flag(pad_input, "pad_input"))
     result = parse_result(dtype, x.dtype)
-    search = _Search(x, t[:, ...], method, None if mask is None else _read_mask(mask, t.shape[1:]))
+    search = _Search(x, t, method, None if mask is None else _read_mask(mask, t.shape[1:]))
+    constants = _parse_constants(constant_values, x.ndim)
     if pad_input:
-        search = search._replace(pad=_Pad(mode, constant_values))
+        search = search._replace(pad=_Pad(mode, constants))
     scores = search.scores(result)
     return scores if several else scores[0]
 
@@ -124,7 +126,7 @@ def _check(x: np.ndarray, t: np.ndarray, padded: bool) -> None:
         raise InvalidArgument(f"image has {x.ndim} axes; expected one to three")
     if t.ndim != x.ndim + 1:
         raise InvalidArgument(
-            f"template has {t.ndim - 1} axes but image has {x.ndim}; expected as many, or one more for several templates"
+            f"template has {t.ndim - 1} axes but image has {x.ndim}; expected as many, or one more for several"
         )
     if t.size == 0 or any(k > n for k, n in zip(t.shape[1:], x.shape, strict=True)):
         raise InvalidArgument(
@@ -153,15 +155,25 @@ class _Pad(NamedTuple):
         widths = [(k // 2, k - 1 - k // 2) for k in window]
         if self.mode == "linear_ramp":  # whose values depend on where it ends: scikit-image's are a window long
             whole = np.pad(x, [(k, k) for k in window], "linear_ramp")
-            return whole[tuple(slice(k - b, n - k + a) for k, n, (b, a) in zip(window, whole.shape, widths, strict=True))]
+            return whole[
+                tuple(slice(k - b, n - k + a) for k, n, (b, a) in zip(window, whole.shape, widths, strict=True))
+            ]
         if self.mode != "constant":
             return np.pad(x, widths, self.mode)  # type: ignore[call-overload,no-any-return]
-        try:
-            return np.pad(x, widths, constant_values=self.values)
-        except (TypeError, ValueError):
-            raise InvalidArgument(
-                f"constant_values is {shown(self.values)}; expected a number, or pairs of numbers as np.pad takes them"
-            ) from None
+        return np.pad(x, widths, constant_values=self.values)
+
+
+def _parse_constants(values: Any, rank: int) -> Any:
+    """The numbers around an image, as np.pad takes them: one, or a pair, or a pair for each axis."""
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind not in "biuf":
+            raise TypeError
+        return np.broadcast_to(found.astype(DOUBLE), (rank, 2))
+    except Exception:  # of whatever is no array of numbers
+        raise InvalidArgument(
+            f"constant_values is {shown(values)}; expected a number, a pair, or a pair for each of {rank} axes"
+        ) from None
 
 
 class _Search(NamedTuple):
@@ -183,24 +195,26 @@ class _Search(NamedTuple):
         center = _median(self.image)
         if self.mask is not None:
             return self._masked(filters, facts, center).astype(result, copy=False)
-        scores, exact = self._scores(filters, facts, center, result)
-        if not exact:
-            scores = self._scores(filters, facts, center, DOUBLE)[0]
+        scores = self._scores(filters, facts, center, SINGLE) if result == SINGLE else None
+        if scores is None:
+            scores = self._scores(filters, facts, center, DOUBLE)
+        assert scores is not None
         return scores.astype(result, copy=False)
 
-    def _scores(
-        self, filters: np.ndarray, facts: np.ndarray, center: float, dtype: np.dtype
-    ) -> tuple[np.ndarray, bool]:
-        """The scores, and whether float64 would not give better ones."""
+    def _scores(self, filters: np.ndarray, facts: np.ndarray, center: float, dtype: np.dtype) -> np.ndarray | None:
+        """The scores, computed in a dtype; None where float32 would not give good ones."""
         x = self._centered(center, dtype)
+        if dtype == SINGLE and not _is_moderate(x):
+            return None
         scores = _correlated(x, filters)
         lifted = (1,) * (3 - x.ndim)
         found = dispatch.operator("match_scores")(
             x.reshape(*lifted, *x.shape), scores.reshape(len(scores), *lifted, *scores.shape[1:]),
             (*lifted, *self.window), facts, method=self.method, center=center, flat=self._flat(),
         )  # fmt: skip
-        normed = self.method.endswith("normed")
-        return scores, dtype == DOUBLE or not normed or found.largest <= CONTRAST * found.smallest
+        if dtype == SINGLE and self.method.endswith("normed") and found.largest > CONTRAST * found.smallest:
+            return None
+        return scores
 
     def _masked(self, filters: np.ndarray, facts: np.ndarray, center: float) -> np.ndarray:
         """The scores where some elements of a window do not count: its sums are convolutions with the mask."""
@@ -222,7 +236,7 @@ class _Search(NamedTuple):
         x = self.image
         if self.pad is not None:
             x = self.pad(x.astype(dtype), self.window)
-        y = np.empty(x.shape, dtype)
+        y = scratch(x.shape, dtype)
         return np.subtract(x, dtype.type(center), out=y, dtype=dtype, casting="unsafe")
 
     def _flat(self) -> float:
@@ -273,15 +287,15 @@ def _prepared(templates: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarra
 def _correlated(x: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """The correlation of one image with some filters.
 
-    In float32 what "auto" would look at before it takes a transform is of no interest: the scores tell whether it was
-    exact enough.
+    In float32 what "auto" would look at before it takes a transform is of no interest: data are moderate, and the
+    scores will tell whether it was exact enough.
     """
     w = filters.astype(x.dtype)[:, None]
-    method = "auto"
-    if x.dtype == SINGLE:
-        bias = np.finfo(SINGLE).maxexp - 1
-        exponent = dispatch.operator("largest")(x.reshape(-1))
-        if abs(exponent - bias) < MODERATE:
-            method = ops.choose_method((1, 1, *x.shape), w.shape, dtype="float32")
-    y = CONV[x.ndim](x[None, None], w, method=method)
-    return y[0]  # type: ignore[no-any-return]
+    method = ops.choose_method((1, 1, *x.shape), w.shape, dtype="float32") if x.dtype == SINGLE else "auto"
+    return CONV[x.ndim](x[None, None], w, method=method)[0]  # type: ignore[no-any-return]
+
+
+def _is_moderate(x: np.ndarray) -> bool:
+    """Whether float32 data are finite, and far from the ends of the range."""
+    bias = np.finfo(SINGLE).maxexp - 1
+    return abs(dispatch.operator("largest")(x.reshape(-1)) - bias) < MODERATE  # type: ignore[no-any-return]
