@@ -55,10 +55,11 @@ _PUBLIC = {
         ),
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
+    "replacing": ("as_scipy",),
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "image", "measure", "nn", "ops")
+_MODULES = ("autograd", "image", "measure", "ndimage", "nn", "ops", "signal")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -83,9 +84,12 @@ if TYPE_CHECKING:
     from . import autograd as autograd
     from . import image as image
     from . import measure as measure
+    from . import ndimage as ndimage
     from . import nn as nn
     from . import ops as ops
+    from . import signal as signal
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403
+    from .replacing import as_scipy as as_scipy
     from .warming import warmup as warmup

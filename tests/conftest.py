@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastconv"))
 
 
 def pytest_configure(config):
-    for marker in ("skip_xp_backends", "xfail_xp_backends"):
+    for marker in ("skip_xp_backends", "xfail_xp_backends", "xfail_on_32bit", "fail_asan", "fail_slow"):
         config.addinivalue_line("markers", f"{marker}: of SciPy's own tests (scipys_tests.py); means nothing here")
 
 
