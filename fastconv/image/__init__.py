@@ -3,10 +3,13 @@
 from .filters import FilterBank, filter_bank
 from .gabor import gabor, gabor_bank, gabor_kernel
 from .matching import match_template
+from .similarity import structural_similarity
+from .smoothing import difference_of_gaussians, unsharp_mask
 from .steerable import steerable, steerable_basis, steerable_orientation
 
 __all__ = [
     "FilterBank",
+    "difference_of_gaussians",
     "filter_bank",
     "gabor",
     "gabor_bank",
@@ -15,4 +18,6 @@ __all__ = [
     "steerable",
     "steerable_basis",
     "steerable_orientation",
+    "structural_similarity",
+    "unsharp_mask",
 ]
