@@ -60,7 +60,7 @@ _PUBLIC = {
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "ndimage", "njit", "nn", "onnx", "ops", "signal")
+_MODULES = ("autograd", "image", "measure", "ndimage", "njit", "nn", "onnx", "ops", "signal")
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -83,6 +83,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import autograd as autograd
+    from . import image as image
     from . import measure as measure
     from . import ndimage as ndimage
     from . import njit as njit

@@ -26,7 +26,7 @@ LAYERS = [
     {"dispatch"},
     {"ops"},
     {"ndimage", "autograd", "njit", "onnx", "warming"},
-    {"signal"},
+    {"signal", "image"},
     {"replacing"},
     {"nn"},
     {"measure"},

@@ -1,0 +1,23 @@
+"""Images: template matching, banks of filters, sharpening and comparing, by the names scikit-image has for them."""
+
+from .filters import FilterBank, filter_bank
+from .gabor import gabor, gabor_bank, gabor_kernel
+from .matching import match_template
+from .similarity import structural_similarity
+from .smoothing import difference_of_gaussians, unsharp_mask
+from .steerable import steerable, steerable_basis, steerable_orientation
+
+__all__ = [
+    "FilterBank",
+    "difference_of_gaussians",
+    "filter_bank",
+    "gabor",
+    "gabor_bank",
+    "gabor_kernel",
+    "match_template",
+    "steerable",
+    "steerable_basis",
+    "steerable_orientation",
+    "structural_similarity",
+    "unsharp_mask",
+]
