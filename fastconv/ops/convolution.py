@@ -39,7 +39,8 @@ def _conv(
     ----------
     x : array_like, (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``
         Images. float32 and float64 stay what they are; float16 and bfloat16 are summed in float32 and rounded once;
-        integers become float64; complex is computed by parts. Copied only if not C-contiguous. Masked arrays with a mask are refused.
+        integers become float64; complex is computed by parts. Copied only if not C-contiguous. Masked arrays with a
+        mask are refused.
     w : array_like, (O, C/groups, KH, KW), or (KH, KW, C/groups, O) with ``layout="NHWC"``
         Filters.
     b : array_like, (O,), optional
