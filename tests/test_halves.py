@@ -206,7 +206,7 @@ def test_sums_of_several_rounds_are_rounded_once(last, rng):
     np.testing.assert_array_equal(fc.conv2d(x, w, padding=1, layout=layout, method="direct"), expected)
 
 
-@pytest.mark.parametrize("number", [0, 7, 11, 12])
+@pytest.mark.parametrize("number", [0, 4, -2, -1])
 def test_benchmarks_of_halves(number):
     """The suite's problems are checked and timed like others; tiles of pairs are subjects of the suite kernel."""
     found = measure.compare(measure.suite("bfloat16", tiny=True)[number], methods=["auto", "direct"], seconds=0)
