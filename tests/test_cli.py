@@ -296,6 +296,7 @@ def tiny_suites(monkeypatch, few_calls):
     few = measure.suites.suite("filters", tiny=True)[:1]
     monkeypatch.setattr(measure, "suite", lambda name: few if name == "filters" else [])
     monkeypatch.setattr(kernels, "GROUPS", {"tile": kernels.GROUPS["depth sweep"]})
+    monkeypatch.setattr(kernels, "HALVES", ())
     monkeypatch.setattr(training, "MODELS", {"lenet": training.MODELS["lenet"]})
     return ["bench", "--all", "--seconds", "0.01", "--against", "scipy"]
 

@@ -9,8 +9,9 @@ from cases import CASES
 from problems import LAYOUTS, Problem, problem, to_last
 
 import fastconv as fc
-from fastconv import dispatch
+from fastconv import dispatch, measure
 from fastconv.cpu import counts, halves
+from fastconv.measure import kernels
 from fastconv.simd.host import Host, host
 from fastconv.spec import conv_problem
 
@@ -190,3 +191,31 @@ def test_channels_first_is_the_same_sum(rng):
     first = fc.conv2d(x, w, padding=1, method="direct")
     last = fc.conv2d(to_last(x), np.moveaxis(w, (0, 1), (-1, -2)), padding=1, layout="NHWC", method="direct")
     np.testing.assert_array_equal(to_last(first), last)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+def test_sums_of_several_rounds_are_rounded_once(last, rng):
+    """Weights larger than the cache are summed in rounds, between which sums wait in float32."""
+    x, w = rng.integers(-3, 4, (1, 900, 4, 5)), rng.integers(-3, 4, (33, 900, 3, 3))
+    expected = (
+        fc.conv2d(x.astype(float), w.astype(float), padding=1, method="direct").astype(np.float32).astype(BFLOAT16)
+    )
+    x, w, layout = x.astype(BFLOAT16), w.astype(BFLOAT16), LAYOUTS[2][last]
+    if last:
+        x, w, expected = to_last(x), to_last(w, True), to_last(expected)
+    np.testing.assert_array_equal(fc.conv2d(x, w, padding=1, layout=layout, method="direct"), expected)
+
+
+@pytest.mark.parametrize("number", [0, 4, -2, -1])
+def test_benchmarks_of_halves(number):
+    """The suite's problems are checked and timed like others; tiles of pairs are subjects of the suite kernel."""
+    found = measure.compare(measure.suite("bfloat16", tiny=True)[number], methods=["auto", "direct"], seconds=0)
+    assert not found.wrong and all(entry.timing for entry in found.ours.values())
+
+
+@pytest.mark.skipif(not host().pairs, reason="this host does not multiply pairs of bfloat16")
+def test_tiles_of_pairs_are_measured():
+    subjects = list(kernels.GROUPS["tile"]("bfloat16"))
+    assert "bfloat16" in kernels.dtypes() and kernels.groups("bfloat16") == ("tile",)
+    assert max(subject.error() for subject in subjects) < kernels.TOLERANCES["bfloat16"]
+    assert measure.measure_peaks("bfloat16", 0.01).gflops > 0

@@ -226,7 +226,7 @@ def right(name, rank):
         "method": lambda: ["auto", "direct", "im2col", "winograd", "fft", "fastest"],
         "device": lambda: [None, "cpu", "cuda", "gpu"],
         "op": lambda: ["conv", "conv_input_grad", "conv_weight_grad", "pool"],
-        "dtype": lambda: ["float32", np.float64, "f4", "float16", "int8", object, "complex64", []],
+        "dtype": lambda: ["float32", np.float64, "f4", "float16", "bfloat16", "int8", object, "complex64", []],
         "dtypes": lambda: [[], "float32", ["float16"], [[]], np.array([1, 2]), iter(["f"])],
         "p": lambda: [1, 2, 3.5, np.inf, 0, "2"],
         "divisor": lambda: [None, 1, 2.5, 0, np.inf],

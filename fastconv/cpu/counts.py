@@ -48,7 +48,7 @@ def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     source = y if op == "conv_input_grad" else x
     packed = taps > 1 or not channels_last
     moved = 2 * source * packed + 2 * math.prod(out) * N * C * taps * unfold
-    if not channels_last or step > 1:  # results go by way of sums in float32
+    if not channels_last:  # results go by way of sums
         moved += (1 + step) * (x if op == "conv_input_grad" else y)
     if op == "conv_weight_grad":
         moved += 16 * w  # partial sums

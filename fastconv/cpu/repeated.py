@@ -15,12 +15,12 @@ from .fft.transform import transform
 
 
 @callable_kernel
-def repeat_tiles(times, address, rows, vectors, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, tiles):
+def repeat_tiles(times, address, rows, vectors, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, tiles):
     """Tiles of the micro-kernel, one above the other: rows of `a` are `a_row` apart, rows of c follow each other."""
     for _ in range(times):
         multiply_tiles(
             address, rows, vectors, aoff.size, aoff, 0, boff, 0, depth, a, 0, a_row, a_step, b, 0, b_step,
-            c, 0, c_row, c_row, ZERO, c, 0, False, tiles,
+            c, 0, c_row, columns, ZERO, c, 0, False, tiles,
         )  # fmt: skip
 
 

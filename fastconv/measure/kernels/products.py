@@ -36,7 +36,7 @@ def _tile(dtype: str, rows: int, vectors: int, taps: int, tiles: int, place: str
     if pairs:
         packed = b.reshape(taps, DEPTH, step, width).swapaxes(2, 3)
         a, b, given = _cut(a), _cut(b), (_bits(a), _bits(packed))
-    flat = given[0].reshape(-1), depth, step, given[1].reshape(-1), width * step, c.reshape(-1), width
+    flat = given[0].reshape(-1), depth, step, given[1].reshape(-1), width * step, c.reshape(-1), width * step, width
     address = tile_address(given[0].itemsize)
 
     def run(times: int) -> None:
