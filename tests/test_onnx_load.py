@@ -252,6 +252,20 @@ def test_every_operator_has_a_place_in_the_documentation():
     assert [name for name in OPERATORS if f"`{name}`" not in text] == []
 
 
+def test_bounds_that_cross_and_parts_that_nobody_takes():
+    x = np.random.default_rng(0).standard_normal((2, 6, 4, 4), dtype=np.float32)
+    net = Network()
+    check(net.model(net.add("Clip", net.conv(net.input("N", 6, 4, 4), 6, 2, 3), np.float32(0.5), np.float32(0.2))), x)
+    net = Network()
+    parts = net.add("Split", net.input("N", 6, 4, 4), outputs=3, axis=1)
+    check(net.model(net.add("Relu", parts[1])), x)
+    net = Network(opset=8)
+    numbers = [net.floats(6, least=0.5) for _ in range(4)]
+    y = net.add("BatchNormalization", net.conv(net.input("N", 6, 4, 4), 6, 6, 3), *numbers, outputs=5)[0]
+    with pytest.raises(Unsupported, match="its 5 outputs mean training"):
+        fc.onnx.load(net.model(y))
+
+
 @pytest.mark.parametrize("opset", [7, 9, 11, 13, 17, 21])
 def test_versions_of_operators(opset):
     net = Network(opset=opset)

@@ -88,7 +88,7 @@ class Graph:
         needed = {port.name for port in self.outputs}
         kept = []
         for node in reversed(self.nodes):
-            if needed.intersection(node.outputs):
+            if needed.intersection(filter(None, node.outputs)):
                 kept.append(node)
                 needed.update(node.inputs)
         self.nodes = kept[::-1]
@@ -107,8 +107,6 @@ def graph_of(model: Any) -> Graph:
     uses = graph.uses()
     for node in nodes:  # results that nobody takes: a Dropout's mask, the statistics of old files
         node.outputs = [name if uses[name] else "" for name in node.outputs]
-        while node.outputs and not node.outputs[-1]:
-            node.outputs.pop()
     graph.drop_unused()
     return graph
 
@@ -136,5 +134,5 @@ def _port(onnx: Any, info: Any) -> Port:
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else np.dtype("f4")
     if not tensor.HasField("shape"):
         return Port(info.name, None, dtype)
-    sizes = (d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
+    sizes = (d.dim_value if d.dim_value > 0 else d.dim_param or None for d in tensor.shape.dim)
     return Port(info.name, tuple(sizes), dtype)

@@ -78,19 +78,19 @@ class Program:
                 self._lock.release()
 
     def _run(self, arrays: Known) -> list[np.ndarray]:
-        memory: list[Any] = self._memory.copy()
+        values: list[Any] = self._memory.copy()
         for name, slot in self._inputs:
-            memory[slot] = arrays[name]
+            values[slot] = arrays[name]
         for run, takes, makes, frees in self._steps:
-            result = run(*[None if i < 0 else memory[i] for i in takes])
+            result = run(*[None if i < 0 else values[i] for i in takes])
             if type(result) is tuple:
                 for slot, array in zip(makes, result, strict=False):
-                    memory[slot] = array
+                    values[slot] = array
             else:
-                memory[makes[0]] = result
+                values[makes[0]] = result
             for slot in frees:
-                memory[slot] = None
-        return self._finished([memory[i] for i in self._outputs])
+                values[slot] = None
+        return self._finished([values[i] for i in self._outputs])
 
     def _finished(self, results: list[np.ndarray]) -> list[np.ndarray]:
         return [

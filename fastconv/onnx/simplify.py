@@ -2,7 +2,7 @@
 
 What hangs on constants is computed, what does nothing is left out. Scales and shifts behind a convolution or a product
 with a matrix, batch normalisation among them, go into its weights (computed in float64); a border of zeros goes into
-the convolution's own; an activation is applied by the kernel in front of it while it stores.
+the convolution's own; an activation is applied by the call in front of it, ReLU while its kernel stores.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _join(graph: Graph, rule: Callable[[Graph, Node, Node], Node | None]) -> Non
         new = None
         for name in dict.fromkeys(node.inputs):
             before = made.get(name)
-            if before is not None and uses[name] == 1 and len(before.outputs) == 1:
+            if before is not None and uses[name] == 1 and not any(before.outputs[1:]):
                 new = rule(graph, before, node)
                 if new is not None:
                     kept[place[id(before)]] = None
@@ -96,7 +96,8 @@ def _absorb_border(graph: Graph, pad: Node, conv: Node) -> Node | None:
     pairs = pairs_of([int(n) for n in amounts])
     if min(map(min, pairs)) < 0 or any(map(any, pairs[:2])):
         return None
-    own = pairs_of(conv.get("pads", (0,) * 2 * len(pairs[2:])))
+    none = (0,) * 2 * len(pairs[2:])
+    own = pairs_of(none if conv.get("auto_pad") == "VALID" else conv.get("pads", none))
     both = [(a + c, b + d) for (a, b), (c, d) in zip(pairs[2:], own, strict=True)]
     pads = [a for a, _ in both] + [b for _, b in both]
     inputs = [pad.input(0), *conv.inputs[1:]]

@@ -22,6 +22,8 @@ def fused(node: Node) -> Any:
 
 @lru_cache(maxsize=64)
 def _clip(low: float, high: float) -> Any:
+    low = min(low, high)  # where they cross, ONNX takes the upper one
+
     @numba.njit
     def clip(v):  # type: ignore[no-untyped-def]
         least, most = type(v)(low), type(v)(high)

@@ -10,7 +10,14 @@ from ..graph import Node
 from .registry import LAST, Operand, Run, only, operator
 
 
-@operator("BatchNormalization", layout=LAST, refuses=only(training_mode=(0,), spatial=(1,)))
+def _refuses(node: Node) -> str:
+    """Statistics among the results are those of training, where older files have no word for it."""
+    if len(node.outputs) > 1:
+        return f"its {len(node.outputs)} outputs mean training"
+    return only(training_mode=(0,), spatial=(1,))(node)
+
+
+@operator("BatchNormalization", layout=LAST, refuses=_refuses)
 def batch_normalization(
     node: Node, x: Operand, scale: Operand, shift: Operand, mean: Operand, variance: Operand
 ) -> Run:
