@@ -163,7 +163,7 @@ def test_wide_indices(simulator, monkeypatch):
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((4, 5)), device="cuda"), InvalidArgument, "3 columns but b has 4"),
         (lambda: fc.matmul(np.ones((2, 3)), None, device="cuda"), InvalidArgument, "b is None"),
         (lambda: fc.matmul(np.ones((2, 3)), None), InvalidArgument, "b is None"),
-        (lambda: fc.matmul(np.ones(3), np.ones((3, 1)), device="cuda"), InvalidArgument, "two matrices"),
+        (lambda: fc.matmul(3.0, np.ones((3, 1)), device="cuda"), InvalidArgument, "factors with axes"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), np.ones(3), device="cuda"), InvalidArgument, "bias has"),
         (lambda: fc.matmul(np.ones((2, 3)), np.ones((3, 4)), device="gpu"), InvalidArgument, "device is 'gpu'"),
         (lambda: fc.matmul(np.ones((2, 3), complex), np.ones((3, 4)), device="cuda"), Unsupported, "complex"),
@@ -222,3 +222,14 @@ def test_no_mutant_is_noticed_without_a_bug(simulator, tmp_path):
     run = mutated(gemm, "    elif depth == 0:", "    elif 0 == depth:", tmp_path).matmul
     for actual, expected in every_way(run):
         np.testing.assert_array_equal(actual, np.broadcast_to(expected, actual.shape))
+
+
+def test_stacks(simulator):
+    rng = np.random.default_rng(0)
+    for a_shape, b_shape in (((3, 2, 4), (4, 5)), ((3, 1, 2, 4), (2, 4, 3)), ((4,), (3, 4, 2)), ((3, 2, 4), (4,))):
+        a, b = rng.standard_normal(a_shape), rng.standard_normal(b_shape)
+        y = fc.matmul(fc.to_device(a), fc.to_device(b))
+        assert y.shape == np.matmul(a, b).shape
+        np.testing.assert_allclose(y.numpy(), np.matmul(a, b), rtol=1e-12, atol=1e-12)
+        halves = [fc.to_device(v.astype(np.float16)) for v in (a, b)]
+        np.testing.assert_allclose(fc.matmul(*halves).numpy(), np.matmul(a, b), atol=0.02)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastconv as fc
 from fastconv.autograd import PRIMITIVES, VJPS, Tensor, gradcheck, primitive
 from fastconv.autograd import functional as F
 from fastconv.errors import InvalidArgument
@@ -87,12 +88,54 @@ def labels():
     return np.eye(4)[[0, 3, 1]]
 
 
+PRODUCTS = (
+    ((3, 4), (4, 2)), ((4,), (4,)), ((4,), (4, 2)), ((3, 4), (4,)), ((2, 3, 4), (4, 2)), ((2, 3, 4), (2, 4, 2)),
+    ((5, 1, 3, 4), (2, 4, 2)), ((4,), (2, 4, 3)), ((2, 3, 4), (4,)), ((3, 4), (2, 4, 2)),
+)  # fmt: skip
+SUMS = {
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "ij,jk": ((2, 3), (3, 4)),
+    "bij,bjk->bik": ((2, 3, 9), (2, 9, 4)),
+    "bij,bkj->bki": ((2, 3, 9), (2, 4, 9)),
+    "bhqd,bhkd->bhqk": ((2, 2, 3, 4), (2, 2, 3, 4)),
+    "...ij,...jk->...ik": ((2, 1, 3, 4), (5, 4, 2)),
+    "...i,i->...": ((2, 3), (3,)),
+    "i,j->ji": ((2,), (3,)),
+    "i,i->i": ((3,), (3,)),
+    "i,i": ((3,), (3,)),
+    "ii": ((3, 3),),
+    "iij->ji": ((3, 3, 2),),
+    "ij->": ((2, 3),),
+    "ij->ji": ((2, 3),),
+    "ij,jk,kl->il": ((2, 3), (3, 4), (4, 2)),
+    "ij,ik,il->jkl": ((3, 2), (3, 2), (3, 2)),
+    "ij,k->i": ((2, 3), (4,)),
+    "ij,jk,jk->i": ((2, 1), (3, 4), (1, 4)),
+}
+
 CASES = {
     "add": [(F.add, (normal(2, 3), normal(3))), (lambda a: a + 2.0, (normal(2),))],
     "subtract": [(F.subtract, (normal(2, 1), normal(4))), (lambda a: 1.0 - a, (normal(2),))],
     "multiply": [(F.multiply, (normal(2, 3), normal(2, 1))), (lambda a: -a, (normal(2),))],
     "divide": [(F.divide, (normal(2, 3), positive(3))), (lambda a: 2.0 / a, (positive(2),))],
-    "power": [(lambda x: x**3, (normal(4),)), (lambda x: F.power(x, exponent=-0.5), (positive(4),))],
+    "power": [
+        (lambda x: x**3, (normal(4),)),
+        (lambda x: F.power(x, exponent=-0.5), (positive(4),)),
+        (lambda x, e: x**e, (positive(2, 3), normal(3))),
+        (lambda e: 2.0**e, (normal(3),)),
+        (lambda x: x ** np.array([0.0, 1.0, 2.0]), (normal(2, 3),)),
+    ],
+    "maximum": [(F.maximum, (normal(2, 3), normal(3) + 0.01)), (lambda a: F.maximum(a, 0.1), (normal(4),))],
+    "minimum": [(F.minimum, (normal(2, 3), normal(2, 1) + 0.01)), (lambda a: F.minimum(0.1, a), (normal(4),))],
+    "clip": [(lambda a: F.clip(a, low=-0.5, high=0.4), (normal(20),)), (lambda a: a.clip(high=0.0), (normal(5),))],
+    "where": [
+        (lambda a, b: F.where(normal(2, 3) > 0, a, b), (normal(3), normal(2, 1))),
+        (lambda a: F.where(a > 0, a * a, 0.0), (normal(4),)),
+    ],
+    "sqrt": [(F.sqrt, (positive(5),))],
+    "sin": [(F.sin, (normal(5),))],
+    "cos": [(F.cos, (normal(5),))],
+    "astype": [(lambda x: F.astype(x, dtype="float64") ** 2, (normal(5),))],
     "exp": [(F.exp, (normal(5),))],
     "log": [(F.log, (positive(5),))],
     "absolute": [(F.absolute, (away_from_zero(5),))],
@@ -101,17 +144,52 @@ CASES = {
         (lambda x: x.sum(axis=0), (normal(2, 3),)),
         (lambda x: F.sum(x, axis=(0, -1), keepdims=True), (normal(2, 3, 4),)),
     ],
+    "var": [
+        (lambda x: x.var(), (normal(2, 3),)),
+        (lambda x: F.var(x, axis=(0, -1), ddof=1, keepdims=True), (normal(2, 3, 4),)),
+    ],
+    "std": [(lambda x: x.std(axis=0), (normal(4, 3),)), (lambda x: F.std(x, axis=-1, ddof=1), (normal(2, 3),))],
+    "max": [
+        (lambda x: x.max(), (distinct(2, 3),)),
+        (lambda x: F.max(x, axis=(0, 2)), (distinct(2, 3, 4),)),
+        (lambda x: x.max(axis=-1, keepdims=True), (distinct(2, 3),)),
+    ],
+    "min": [(lambda x: x.min(), (distinct(2, 3),)), (lambda x: x.min(axis=1), (distinct(2, 3, 4),))],
     "mean": [(lambda x: x.mean(), (normal(2, 3),)), (lambda x: F.mean(x, axis=-1), (normal(2, 3),))],
     "reshape": [(lambda x: x.reshape(3, -1), (normal(2, 6),)), (F.flatten, (normal(2, 3, 2),))],
     "transpose": [(lambda x: F.transpose(x, axes=(2, 0, 1)), (normal(2, 3, 4),))],
+    "squeeze": [(lambda x: x.squeeze() ** 2, (normal(1, 3, 1),)), (lambda x: x.squeeze(-1), (normal(1, 3, 1),))],
+    "unsqueeze": [(lambda x: x.unsqueeze((0, -1)) ** 2, (normal(2, 3),))],
+    "expand": [(lambda x: x.expand(4, -1, 3) ** 2, (normal(2, 1),)), (lambda x: F.expand(x, (2,)), (normal(),))],
+    "stack": [(lambda a, b: F.stack(a, b, axis=-2) ** 2, (normal(2, 3), normal(2, 3)))],
     "pad": [(lambda x: F.pad(x, widths=((0, 1), (2, 0)), value=3.0), (normal(2, 3),))],
     "concatenate": [(lambda a, b: F.concatenate(a, b, axis=1), (normal(2, 3), normal(2, 2)))],
     "getitem": [
         (lambda x: F.getitem(x, index=(slice(None), 1)), (normal(3, 2),)),
         (lambda x: F.getitem(x, index=[0, 0, 2]), (normal(3, 2),)),
+        (lambda x: x[::-2, None, ..., 1] ** 2, (normal(5, 2, 3),)),
+        (lambda x: x[np.array([[0, 1], [1, 1]]), :, [0, 1]] ** 2, (normal(3, 2, 4),)),
+        (lambda x: x[x > 0] ** 2, (away_from_zero(3, 2),)),
     ],
+    "to_host": [(lambda x: fc.to_host(x) ** 2, (normal(3),))],
     "penalty": [(lambda w: F.penalty(w, l1=0.3, l2=0.2), (away_from_zero(3, 2),))],
-    "matmul": [(lambda a, b: a @ b, (normal(3, 4), normal(4, 2)))],
+    "matmul": [
+        *((lambda a, b: a @ b, (normal(*a), normal(*b))) for a, b in PRODUCTS),
+        *(
+            (
+                lambda a, b, t=t, u=u: F.matmul(a, b, transpose_a=t, transpose_b=u),
+                (normal(2, 1, *((4, 3) if t else (3, 4))), normal(3, *((5, 4) if u else (4, 5)))),
+            )
+            for t in (False, True)
+            for u in (False, True)
+        ),
+        (lambda a, b, c: F.matmul(a, b, c, activation="tanh"), (normal(2, 3, 4), normal(4, 2), normal(2))),
+        (lambda a, b: F.matmul(a, b, transpose_a=True, transpose_b=True), (normal(2, 4, 3), normal(5, 4))),
+    ],
+    "einsum": [
+        (lambda *inputs, s=s: F.einsum(s, *inputs), tuple(normal(*shape, seed=i) for i, shape in enumerate(shapes)))
+        for s, shapes in SUMS.items()
+    ],
     "dense": [
         (F.dense, (normal(3, 4), normal(4, 2), normal(2))),
         (lambda x, w: F.dense(x, w, activation="tanh"), (normal(2, 3, 4), normal(4, 2))),
@@ -174,7 +252,50 @@ CASES = {
 }
 WINDOWS = [{"size": 2}, {"size": 2, "stride": 1, "padding": 1, "ceil_mode": True}]
 AVG_WINDOWS = [*WINDOWS, {"size": 3, "stride": 2, "padding": 1, "count_include_pad": False}, {"size": 2, "divisor": 3}]
+
+
+def gradient_cases(rank):
+    """The gradients of convolutions and pools are functions of ``fastconv`` with gradients themselves."""
+    geometry = {"stride": 2, "padding": ((1, 0),) * rank, "padding_mode": "edge"}
+    of = {name: getattr(fc, f"{name}{rank}d") for name in ("conv", "max_pool", "avg_pool", "unfold")}
+    back = {name: getattr(fc, name.format(f"{rank}d")) for name in GRADIENTS}
+    cases = {name.format(f"{rank}d"): [] for name in GRADIENTS}
+    add = {name: cases[name.format(f"{rank}d")].append for name in GRADIENTS}
+    for layout in LAYOUTS[rank]:
+        x, w = images(rank, layout, make=distinct), filters(rank, layout, 2, 3)
+        at = {"layout": layout}
+        dy = normal(*of["conv"](x, w, **at, **geometry).shape)
+        of_w, of_x = back["conv{}_weight_grad"], back["conv{}_input_grad"]
+        add["conv{}_input_grad"]((lambda dy, w, f=of_x, s=x.shape, k=at: f(dy, w, s, **k, **geometry), (dy, w)))
+        add["conv{}_weight_grad"]((lambda x, dy, f=of_w, s=w.shape, k=at: f(x, dy, s, **k, **geometry), (x, dy)))
+        y, where = of["max_pool"](x, 2, padding=1, return_indices=True, **at)
+        add["max_pool{}_grad"](
+            (lambda dy, i=where, s=x.shape, k=at: back["max_pool{}_grad"](dy, i, s, **k), (normal(*y.shape),))
+        )
+        window = {**at, "stride": 1, "padding": 1, "count_include_pad": False}
+        y = of["avg_pool"](x, 3, **window)
+        add["avg_pool{}_grad"](
+            (lambda dy, s=x.shape, k=window: back["avg_pool{}_grad"](dy, s, 3, **k), (normal(*y.shape),))
+        )
+        dy = images(rank, layout)
+        dy = dy[:, :2, ...] if layout[-1] == "C" else dy[:, :, :2]
+        add["adaptive_avg_pool{}_grad"](
+            (lambda dy, s=x.shape, k=at: back["adaptive_avg_pool{}_grad"](dy, s, **k), (dy,))
+        )
+    x, window = images(rank, LAYOUTS[rank][0]), {"stride": 2, "padding": 1}
+    add["unfold{}"]((lambda x: of["unfold"](x, 2, **window), (x,)))
+    add["fold{}"](
+        (lambda c, s=x.shape: back["fold{}"](c, s, 2, **window), (normal(*of["unfold"](x, 2, **window).shape),))
+    )
+    return cases
+
+
+GRADIENTS = (
+    "conv{}_input_grad", "conv{}_weight_grad", "max_pool{}_grad", "avg_pool{}_grad", "adaptive_avg_pool{}_grad",
+    "unfold{}", "fold{}",
+)  # fmt: skip
 for r in (1, 2, 3):
+    CASES |= gradient_cases(r)
     CASES[f"conv{r}d"] = list(conv_cases(r))
     CASES[f"conv_transpose{r}d"] = list(transposed_cases(r))
     CASES[f"max_pool{r}d"] = list(pool_cases("max_pool", r, distinct, WINDOWS))
@@ -194,7 +315,7 @@ for r in (1, 2, 3):
 
 def test_every_operation_has_a_gradient_and_a_case():
     assert set(VJPS) == set(PRIMITIVES)
-    assert set(CASES) == set(VJPS)
+    assert set(CASES) | {"to_device"} == set(VJPS)  # which needs one: test_cuda_autograd
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -183,6 +183,7 @@ def right(name, rank):
     w_shape = (2, 2, *(2,) * rank)
     y_shape = (1, 2, *(n - 1 for n in shape[2:]))
     problem = measure.parse_problem("n1c2h5w5_o3k3")
+    fine = _array(shape, "f8")
     values = {
         "x": lambda: _arrays(shape),
         "dy": lambda: _arrays(y_shape) + _arrays(shape),
@@ -232,10 +233,16 @@ def right(name, rank):
         "z": lambda: _arrays((3, 4)),
         "target": lambda: _arrays((3, 4)) + _arrays(shape),
         "tensors": lambda: _arrays(shape),
-        "exponent": lambda: [2, 0.5, np.float32(3), "2"],
+        "exponent": lambda: [2, 0.5, np.float32(3), "2", fine],
+        "condition": lambda: [fine > 2, fine > 2, True, fine],
+        "low": lambda: [None, 0, 1.5, "a"],
+        "high": lambda: [None, 3, 2.5, np.nan],
+        "ddof": lambda: [0, 1, 0.5, 10**6, None],
+        "subscripts": lambda: ["ij,ij->i", "...,...->...", "...,...", "ij,jk", "ij->ij,", "ij,kj->ik", "", 5],
+        "operands": lambda: _arrays((2, 2)),
         "promised": lambda: [True, False],
         "axis": lambda: [-1, 0, 1, 7, -9, (0, 1), 1.0],
-        "shape": lambda: [(-1,), (2, -1), (7, 7), (-1, -1), 60],
+        "shape": lambda: [(-1,), (2, -1), (7, 7), (-1, -1), 60, shape, (2, *shape)],
         "axes": lambda: [tuple(range(len(shape))), (0, 0, 1, 2), (0,)],
         "widths": lambda: [((0, 1),) * len(shape), ((1, 1),), ((0, -1),) * len(shape), 1],
         "value": lambda: [0.0, 2, "a"],
@@ -344,8 +351,12 @@ class Calls:
 def _bound(function, given):
     """What Python passes for arguments by name; of ``*inputs`` there are two."""
     kinds = {name: parameter.kind for name, parameter in parameters(function).items()}
-    by_place = [v for n, v in given.items() if kinds[n] == inspect.Parameter.VAR_POSITIONAL for _ in range(2)]
-    by_name = {n: v for n, v in given.items() if kinds[n] != inspect.Parameter.VAR_POSITIONAL}
+    several = inspect.Parameter.VAR_POSITIONAL
+    by_place = [v for n, v in given.items() if kinds[n] == several for _ in range(2)]
+    by_name = {n: v for n, v in given.items() if kinds[n] != several}
+    if by_place:  # and what stands before them
+        first = [n for n in by_name if kinds[n] == inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        by_place = [by_name.pop(n) for n in first] + by_place
     return inspect.signature(function).bind(*by_place, **by_name)
 
 

@@ -47,6 +47,10 @@ class Primitive:
             inputs, options = self._sorted(inputs, options)
         if self._most == math.inf and len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
             inputs = tuple(inputs[0])
+        if options.get("out") is not None:
+            raise InvalidArgument(
+                f"{self.name} of tensors makes an array of its own, which must stay what it is: leave out= away"
+            )
         for name, value in options.items():
             if isinstance(value, (Tensor, list, tuple)):
                 options[name] = _plain(value, f"the option {name!r} of {self.name}")
@@ -55,7 +59,7 @@ class Primitive:
         recorded = False
         for value in inputs:
             if isinstance(value, Tensor):
-                recorded = recorded or value.requires_grad or value._node is not None
+                recorded = recorded or value._requires_grad
                 if value._node is None:
                     lent.append(value.values)
                 value = value.values
@@ -64,13 +68,15 @@ class Primitive:
             arrays.append(value)
         y, saved = self.forward(*arrays, **options)
         result = Tensor(y)
-        if recorded and is_recording():
+        if recorded and is_recording() and result.values.dtype.kind not in "biu":
             if not is_undisturbed():
                 lent += arrays_in(options.values())
                 if lent:
                     saved, result.values = apart(saved, lent), apart(result.values, lent)
-            result._node = Node(self.name, tuple(node_of(i) if isinstance(i, Tensor) else None for i in inputs), saved)
-            result.requires_grad = True
+            parents = tuple([node_of(i) if isinstance(i, Tensor) else None for i in inputs])
+            operands = tuple([None if isinstance(a, list) else getattr(a, "shape", a) for a in arrays])
+            result._node = Node(self.name, parents, saved, result.values.shape, operands)
+            result._requires_grad = True
         return result
 
     def _sorted(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

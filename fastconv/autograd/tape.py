@@ -22,6 +22,9 @@ VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
 PRIMITIVES: dict[str, Any] = {}
 """Operation -> what callers call, an `autograd.Primitive`."""
 
+ANSWERS: dict[str, Callable[..., Any]] = {}
+"""Function of fastconv -> what answers for it where a tensor is given, if that is not the primitive of its name."""
+
 PLAIN = frozenset((int, float, bool, str, type(None)))  # what is no array, told quickly
 DEPTH = 16  # of lists in lists that are looked into; a list may hold itself
 
@@ -36,17 +39,31 @@ _recording = _Recording()
 
 
 class Node:
-    """One step on the tape: the operation, what its VJP needs, and the nodes its inputs came from."""
+    """One step on the tape: the operation, what its VJP needs, and the nodes its inputs came from.
 
-    __slots__ = ("id", "leaf", "needs", "op", "parents", "saved")
+    `shape` is the result's, `operands` are the inputs' shapes, for those who look at the graph; a number is itself.
+    """
 
-    def __init__(self, op: str, parents: tuple[Node | None, ...], saved: Any, leaf: Any = None) -> None:
+    __slots__ = ("id", "leaf", "needs", "op", "operands", "parents", "saved", "shape", "version")
+
+    def __init__(
+        self,
+        op: str,
+        parents: tuple[Node | None, ...],
+        saved: Any,
+        shape: tuple[int, ...],
+        operands: tuple[Any, ...] = (),
+        leaf: Any = None,
+    ) -> None:
         self.id = next(_ids)
         self.op = op
         self.parents = parents
         self.needs = tuple(parent is not None for parent in parents)
         self.saved = saved
+        self.shape = shape
+        self.operands = operands
         self.leaf = leaf
+        self.version = 0 if leaf is None else leaf.version
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Numbers of nodes are this process's, and each is given once."""
@@ -81,7 +98,11 @@ def is_undisturbed() -> bool:
 
 
 def undisturbed(promised: bool = True) -> Block:
-    """The caller promises that nobody writes to an operand before `backward`: nothing is copied in this block."""
+    """The caller promises that nobody writes to an operand before `backward`: nothing is copied in this block.
+
+    Where a leaf is changed all the same, by an optimizer, by ``w -= ...`` or by ``w.data = ...``, `backward` raises
+    `InvalidArgument` and names the operation. What is written to an array itself, ``w.data[...] = ...``, is not seen.
+    """
     return _recording.set(undisturbed=promised)
 
 
@@ -126,7 +147,7 @@ def overlap(a: Any, b: Any) -> bool:
 def node_of(tensor: Any) -> Node | None:
     """Where a tensor came from; None if no gradient goes there."""
     if tensor._node is None and tensor.requires_grad:
-        return Node("leaf", (), (), tensor)
+        return Node("leaf", (), (), tensor.values.shape, leaf=tensor)
     return tensor._node
 
 
@@ -165,6 +186,9 @@ def _pulled_back(node: Node, dy: Any) -> tuple[Any, ...]:
         )
     if node.op not in VJPS:
         raise InvalidArgument(f"the operation {node.op!r} has no gradient; give it one with @{node.op}.vjp")
+    for i, parent in enumerate(node.parents):
+        if parent is not None and parent.leaf is not None and parent.version != parent.leaf.version:
+            _refuse_changed(node, parent.leaf, i)
     found = VJPS[node.op](dy, node.needs, *node.saved)
     if not isinstance(found, (tuple, list)) or len(found) != len(node.parents):
         got = f"{len(found)}" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
@@ -173,6 +197,17 @@ def _pulled_back(node: Node, dy: Any) -> tuple[Any, ...]:
             f"returned {got}"
         )
     return tuple(found)
+
+
+def _refuse_changed(node: Node, leaf: Any, i: int) -> None:
+    """An operand was changed after the forward pass: nobody may need it, or a copy of it was kept."""
+    if any(overlap(array, leaf.values) for array in arrays_in(node.saved)):
+        name = getattr(leaf, "name", None)
+        raise InvalidArgument(
+            f"operand {i} of {node.op!r}{f', {name!r},' if name else ''} of shape {tuple(leaf.shape)} was changed in "
+            "place after the forward pass, and its gradient needs the values that were there: call backward() before "
+            "the change, or leave undisturbed() away, which promises that there is none"
+        )
 
 
 def _give(leaf: Any, dy: Any, is_borrowed: bool) -> None:

@@ -126,6 +126,8 @@ class Optimizer:
         else:
             for w, state, g in changes:
                 self.step(w, self._clipped(g), rate, *state)
+        for tensor, _ in changed:
+            tensor.version += 1
 
     def claim(self, owner: Any) -> None:
         """Train this model and no other.

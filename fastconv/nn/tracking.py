@@ -36,6 +36,7 @@ class Parameter(Tensor):
     def put(self, values: Any) -> None:
         """Replace the elements, wherever they lie."""
         self.values[...] = values if isinstance(self.values, np.ndarray) else ops.to_device(values)
+        self.version += 1
 
 
 class Holder:

@@ -67,10 +67,10 @@ class Operands:
             if value is None and not self._is_bias(name):
                 raise InvalidArgument(f"{name} is None; expected an array")
         self._given = next((v for v in values if is_device_array(v)), None)
-        self.device = self._choose_device(values, device)
         arrays = [
             None if v is None or is_device_array(v) else as_array(v, n) for n, v in zip(self.names, values, strict=True)
         ]
+        self.device = self._choose_device(values, device)
         dtypes = [_dtype_of(v if a is None else a) for v, a in zip(values, arrays, strict=True) if v is not None]
         if moved:
             self.result = self.compute = dtypes[0].newbyteorder("=")

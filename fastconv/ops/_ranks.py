@@ -11,7 +11,9 @@ import re
 import textwrap
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+from ._overriding import binder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +29,8 @@ SHAPE = re.compile(r"^(\w+) : (?:array_like|ndarray).*?(\([^)]*W[^)]*\))(?:, or 
 def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, R]]:
     """Make of a definition the functions for ranks 1, 2 and 3, which are called `name` with the rank in its braces.
 
-    Each is a plain function with a name, a signature and a docstring of its own; all it does is to call the definition.
+    Each is a plain function with a name, a signature and a docstring of its own; all it does is to call the definition,
+    and to hand the call to an operand that answers for itself (`_overriding`).
     """
 
     def make(definition: Callable[Concatenate[int, P], R]) -> Ranked[P, R]:
@@ -35,7 +38,7 @@ def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, 
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=parameters)
-        bind = _binder(function, [p.name for p in parameters])
+        bind = binder(function, [p.name for p in parameters], function.__code__.co_argcount - 1, "rank, ")
         names = [name.format(rank) for rank in (1, 2, 3)]
         made = []
         for rank, docstring in enumerate(_docstrings(function.__doc__, names), 1):
@@ -51,25 +54,6 @@ def ranked(name: str) -> Callable[[Callable[Concatenate[int, P], R]], Ranked[P, 
         return cast("Ranked[P, R]", tuple(made))
 
     return make
-
-
-def _binder(definition: FunctionType, names: list[str]) -> Callable[[int], FunctionType]:
-    """What makes, for a rank, a function that passes its arguments on to the definition; it has no defaults yet."""
-    code, passed = definition.__code__, ", ".join(names)
-    if code.co_kwonlyargcount:
-        names.insert(code.co_argcount - 1, "*")  # behind the parameters that have a place, rank not counted
-    source = f"""
-def binder(definition):
-    def bind(rank):
-        def own({", ".join(names)}): return definition(rank, {passed})
-        return own
-    return bind
-"""
-    scope: dict[str, Any] = {}
-    exec(compile(source, f"<{definition.__module__}>", "exec"), definition.__globals__, scope)
-    # A call by place, even of parameters that have none, is the cheapest.
-    code = code.replace(co_argcount=code.co_argcount + code.co_kwonlyargcount, co_kwonlyargcount=0)
-    return scope["binder"](FunctionType(code, definition.__globals__, definition.__name__))
 
 
 def _docstrings(text: str | None, names: list[str]) -> list[str | None]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
+from ._overriding import refuse_overriding
 
 DEPTH = 64  # axes that NumPy's arrays can have: lists are nested no deeper
 
@@ -37,12 +38,8 @@ def read_array(value: Any, name: str) -> np.ndarray:
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Any array-like as a NumPy array of numbers; no tensor whose gradient would be lost."""
-    if type(value).__module__.startswith("fastconv.autograd") and value.requires_grad:
-        raise InvalidArgument(
-            f"{name} is a tensor that requires a gradient, which a function of arrays would lose; use the function of "
-            f"this name in fastconv.autograd.functional, or pass {name}.numpy()"
-        )
+    """Any array-like as a NumPy array of numbers; `Overridden` for what answers for such functions itself."""
+    refuse_overriding(value, name)
     array = read_array(value, name)
     if not (array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"):
         raise InvalidArgument(f"{name} has dtype {_text(array.dtype)}; expected real or complex numbers")

@@ -8,8 +8,10 @@ import numpy as np
 
 from ..foreign import is_device_array
 from ._arrays import as_array
+from ._overriding import overridable
 
 
+@overridable
 def to_device(x: Any) -> Any:
     """An array on the current CUDA device that works with NumPy's functions and with fastconv's.
 
@@ -107,6 +109,7 @@ def note_score(labels: Any, outputs: Any, journal: Any, place: int, kind: str, n
     samples.add_scores(labels.handle, outputs.handle, journal.handle, place, kind=kind, number=number)
 
 
+@overridable
 def to_host(x: Any) -> np.ndarray:
     """A device array of any library as a NumPy array; waits until it is computed.
 

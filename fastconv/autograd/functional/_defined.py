@@ -25,7 +25,7 @@ def defined(name: str, doc: str, forward: Callable[..., Any], vjp: Callable[...,
 
 
 def of_ranks(stem: str, note: str, make: Callable[[str, int], Pair]) -> Iterator[Primitive]:
-    """``fastconv``'s function ``stem`` for signals, images and volumes; `make` gets its name and rank."""
+    """``fastconv``'s function `stem`, the rank in its braces, for signals, images and volumes; `make` gets both."""
     for rank in (1, 2, 3):
-        name = f"{stem}{rank}d"
+        name = stem.format(rank)
         yield defined(name, f"``fastconv.{name}``{note}.", *make(name, rank))

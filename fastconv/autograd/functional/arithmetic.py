@@ -1,31 +1,26 @@
-"""Arithmetic with broadcasting, reductions and changes of shape."""
+"""Arithmetic with broadcasting, and functions of single elements."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ...memory import empty
-from ...spec import parse_flag, parse_real
+from ...errors import InvalidArgument, shown
+from ...spec import parse_real
 from ..operation import Saved
-from ..tensor import Tensor, as_data
-from ._checked import checked
+from ..tensor import as_data
 from ._defined import operation
+from .shape import unbroadcast
 
 
 def _kind(x: Any) -> tuple[tuple[int, ...], Any]:
     return np.shape(x), getattr(x, "dtype", None)
 
 
-def _unbroadcast(dy: np.ndarray, kind: tuple[tuple[int, ...], Any]) -> np.ndarray:
-    """Sum `dy` over the axes along which an input was repeated."""
-    shape, dtype = kind
-    if dy.shape != shape:
-        new = dy.ndim - len(shape)
-        dy = dy.sum(axis=(*range(new), *(new + a for a, n in enumerate(shape) if n == 1))).reshape(shape)
-    return dy.astype(dtype, copy=False)
+def _back(dy: Any, kind: tuple[tuple[int, ...], Any]) -> Any:
+    """A gradient in the shape and the dtype of the operand that was broadcast."""
+    return unbroadcast(dy, kind[0]).astype(kind[1], copy=False)
 
 
 @operation
@@ -36,7 +31,7 @@ def add(a: Any, b: Any) -> Saved:
 
 @add.vjp
 def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    return tuple(_unbroadcast(dy, k) if need else None for k, need in zip((a, b), needs, strict=True))
+    return tuple(_back(dy, k) if need else None for k, need in zip((a, b), needs, strict=True))
 
 
 @operation
@@ -47,7 +42,7 @@ def subtract(a: Any, b: Any) -> Saved:
 
 @subtract.vjp
 def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    return _unbroadcast(dy, a) if needs[0] else None, _unbroadcast(-dy, b) if needs[1] else None
+    return _back(dy, a) if needs[0] else None, _back(-dy, b) if needs[1] else None
 
 
 @operation
@@ -58,7 +53,7 @@ def multiply(a: Any, b: Any) -> Saved:
 
 @multiply.vjp
 def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    return _unbroadcast(dy * b, _kind(a)) if needs[0] else None, _unbroadcast(dy * a, _kind(b)) if needs[1] else None
+    return _back(dy * b, _kind(a)) if needs[0] else None, _back(dy * a, _kind(b)) if needs[1] else None
 
 
 @operation
@@ -71,19 +66,93 @@ def divide(a: Any, b: Any) -> Saved:
 @divide.vjp
 def _(dy: Any, needs: Any, y: Any, b: Any, a: Any) -> tuple[Any, ...]:
     da = dy / b
-    return _unbroadcast(da, a) if needs[0] else None, _unbroadcast(-da * y, _kind(b)) if needs[1] else None
+    return _back(da, a) if needs[0] else None, _back(-da * y, _kind(b)) if needs[1] else None
 
 
 @operation
-def power(x: Any, *, exponent: float) -> Saved:
-    """x**exponent for a number `exponent`."""
-    exponent = parse_real(exponent, "exponent", "a number")
-    return np.power(x, exponent), (x, exponent)
+def power(x: Any, exponent: Any) -> Saved:
+    """x**exponent, for numbers or arrays; the gradient to x is 0 for exponent 0, that to the exponent 0 for x = 0."""
+    if np.ndim(exponent) == 0 and isinstance(exponent, (int, float, np.generic)):
+        exponent = parse_real(exponent, "exponent", "a number")
+    y = np.power(x, exponent)
+    return y, (x, exponent, y)
 
 
 @power.vjp
-def _(dy: Any, needs: Any, x: Any, exponent: float) -> tuple[Any, ...]:
-    return (dy * (exponent * np.power(x, exponent - 1)),)
+def _(dy: Any, needs: Any, x: Any, exponent: Any, y: Any) -> tuple[Any, ...]:
+    dx = dexponent = None
+    if needs[0] and isinstance(exponent, float):
+        dx = dy * (exponent * np.power(x, exponent - 1)) if exponent else np.zeros_like(x)
+    elif needs[0]:
+        one_less = np.where(exponent == 0, as_data(1.0, like=y), exponent - 1)
+        dx = _back(dy * exponent * np.power(x, one_less), _kind(x))
+    if needs[1]:
+        base = np.where(x == 0, as_data(1.0, like=y), x)  # whose logarithm is 0
+        dexponent = _back(dy * y * np.log(base), _kind(exponent))
+    return dx, dexponent
+
+
+@operation
+def maximum(a: Any, b: Any) -> Saved:
+    """The larger one of a and b, NaN where either is; where they are equal each gets half of the gradient."""
+    return np.maximum(a, b), (a, b)
+
+
+@operation
+def minimum(a: Any, b: Any) -> Saved:
+    """The smaller one of a and b, NaN where either is; where they are equal each gets half of the gradient."""
+    return np.minimum(a, b), (a, b)
+
+
+def _chosen(dy: Any, needs: Any, is_a: Any, is_b: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    """The gradient goes to the operand that was taken."""
+    none, half = as_data(0, like=dy), dy * dy.dtype.type(0.5)
+    da = np.where(is_a, np.where(is_b, half, dy), none) if needs[0] else None
+    db = np.where(is_b, np.where(is_a, half, dy), none) if needs[1] else None
+    return None if da is None else _back(da, _kind(a)), None if db is None else _back(db, _kind(b))
+
+
+@maximum.vjp
+def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    return _chosen(dy, needs, ~np.less(a, b), ~np.less(b, a), a, b)
+
+
+@minimum.vjp
+def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    return _chosen(dy, needs, ~np.greater(a, b), ~np.greater(b, a), a, b)
+
+
+@operation
+def clip(x: Any, *, low: float | None = None, high: float | None = None) -> Saved:
+    """x brought into [low, high]; None is no bound. No gradient flows where x lies outside."""
+    low, high = (None if v is None else parse_real(v, n, "a number") for v, n in ((low, "low"), (high, "high")))
+    if low is not None and high is not None and not low <= high:
+        raise InvalidArgument(f"low is {low} and high is {high}; low must not be above high")
+    return x if low is high is None else np.clip(x, low, high), (x, low, high)
+
+
+@clip.vjp
+def _(dy: Any, needs: Any, x: Any, low: float | None, high: float | None) -> tuple[Any, ...]:
+    outside = [x < low] if low is not None else []
+    outside += [x > high] if high is not None else []
+    for beyond in outside:
+        dy = np.where(beyond, as_data(0, like=dy), dy)
+    return (dy,)
+
+
+@operation
+def where(condition: Any, a: Any, b: Any) -> Saved:
+    """a where the condition holds, b elsewhere; `condition` is boolean, and all three are broadcast."""
+    if getattr(condition, "dtype", np.dtype(type(condition))).kind != "b":
+        raise InvalidArgument(f"condition is {shown(condition)}; expected booleans: compare, such as x > 0")
+    return np.where(condition, a, b), (condition, _kind(a), _kind(b))
+
+
+@where.vjp
+def _(dy: Any, needs: Any, condition: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    none = as_data(0, like=dy)
+    da = _back(np.where(condition, dy, none), a) if needs[1] else None
+    return None, da, _back(np.where(condition, none, dy), b) if needs[2] else None
 
 
 @operation
@@ -110,6 +179,40 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
 
 
 @operation
+def sqrt(x: Any) -> Saved:
+    """Square root; the gradient at 0 is infinite."""
+    y = np.sqrt(x)
+    return y, (y,)
+
+
+@sqrt.vjp
+def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
+    return (dy / (y + y),)
+
+
+@operation
+def sin(x: Any) -> Saved:
+    """Sine."""
+    return np.sin(x), (x,)
+
+
+@sin.vjp
+def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
+    return (dy * np.cos(x),)
+
+
+@operation
+def cos(x: Any) -> Saved:
+    """Cosine."""
+    return np.cos(x), (x,)
+
+
+@cos.vjp
+def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
+    return (dy * -np.sin(x),)
+
+
+@operation
 def absolute(x: Any) -> Saved:
     """Absolute value; the gradient at 0 is 0."""
     return np.abs(x), (x,)
@@ -121,108 +224,21 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
 
 
 @operation
-def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
-    """Sum over `axis`, or over everything."""
-    keepdims = parse_flag(keepdims, "keepdims")
-    return np.sum(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
-
-
-@sum.vjp
-def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, ...]:
-    return (_repeat(dy, shape, axis, keepdims),)
-
-
-@operation
-def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
-    """Mean over `axis`, or over everything."""
-    keepdims = parse_flag(keepdims, "keepdims")
-    return np.mean(x, axis=axis, keepdims=keepdims), (np.shape(x), axis, keepdims)
-
-
-@mean.vjp
-def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, ...]:
-    count = math.prod(shape) // max(1, np.size(dy))
-    return (_repeat(dy / dy.dtype.type(count), shape, axis, keepdims),)
-
-
-def _repeat(dy: np.ndarray, shape: tuple[int, ...], axis: Any, keepdims: bool) -> np.ndarray:
-    """Give every summed element the gradient of its sum."""
-    if axis is not None and not keepdims:
-        axes = axis if isinstance(axis, tuple) else (axis,)
-        dy = np.expand_dims(dy, tuple(a % len(shape) for a in axes))
-    return np.broadcast_to(dy, shape)
-
-
-@operation
-def reshape(x: Any, *, shape: tuple[int, ...]) -> Saved:
-    """The same elements in another shape; one size may be -1."""
-    return np.reshape(x, shape), (np.shape(x),)
-
-
-@reshape.vjp
-def _(dy: Any, needs: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    return (np.reshape(dy, shape),)
-
-
-@checked
-def flatten(x: Any) -> Tensor:
-    """One row per image: (N, ...) to (N, everything else)."""
-    shape = np.shape(x.values if isinstance(x, Tensor) else x)
-    return reshape(x, shape=(shape[0], math.prod(shape[1:])))
-
-
-@operation
-def transpose(x: Any, *, axes: tuple[int, ...]) -> Saved:
-    """The axes of x in another order."""
-    return np.transpose(x, axes), (axes,)
-
-
-@transpose.vjp
-def _(dy: Any, needs: Any, axes: tuple[int, ...]) -> tuple[Any, ...]:
-    return (np.transpose(dy, np.argsort(axes)),)
-
-
-@operation
-def pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Saved:
-    """Add (before, after) elements of `value` along each axis."""
+def astype(x: Any, *, dtype: Any) -> Saved:
+    """The same numbers in another dtype; gradients flow where that is a floating-point one."""
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        raise InvalidArgument(f"dtype is {shown(dtype)}; expected a dtype, such as 'float32'") from None
+    if wanted.kind not in "biuf" and wanted.name != "bfloat16":
+        raise InvalidArgument(f"dtype is {shown(dtype)}; expected one of real numbers")
     x = as_data(x)
-    inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True))
-    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
-    y = empty(shape, x.dtype) if isinstance(x, np.ndarray) else np.empty_like(x, shape=shape)
-    y.fill(value)
-    y[inside] = x
-    return y, (inside,)
+    return x.astype(wanted), (x.dtype,)
 
 
-@pad.vjp
-def _(dy: Any, needs: Any, inside: tuple[slice, ...]) -> tuple[Any, ...]:
-    dx = dy[inside]  # contiguous on a device anyway
-    return (np.ascontiguousarray(dx) if isinstance(dx, np.ndarray) else dx,)
-
-
-@operation
-def concatenate(*tensors: Any, axis: int = -1) -> Saved:
-    """Join along an existing axis."""
-    sizes = [np.shape(t)[axis] for t in tensors]
-    return np.concatenate(tensors, axis=axis), (np.cumsum(sizes)[:-1], axis)
-
-
-@concatenate.vjp
-def _(dy: Any, needs: Any, cuts: Any, axis: int) -> tuple[Any, ...]:
-    return tuple(np.split(dy, cuts, axis=axis))
-
-
-@operation
-def getitem(x: Any, *, index: Any) -> Saved:
-    """x[index]."""
-    return x[index], (x.shape, index)
-
-
-@getitem.vjp
-def _(dy: Any, needs: Any, shape: tuple[int, ...], index: Any) -> tuple[Any, ...]:
-    dx = np.zeros_like(dy, shape=shape)
-    np.add.at(dx, index, dy)  # an element taken twice gets both gradients
-    return (dx,)
+@astype.vjp
+def _(dy: Any, needs: Any, dtype: Any) -> tuple[Any, ...]:
+    return (dy.astype(dtype),)
 
 
 @operation

@@ -1,4 +1,4 @@
-"""Convolutions and transposed convolutions."""
+"""Convolutions, transposed convolutions, and the gradients of convolutions, which have gradients themselves."""
 
 from __future__ import annotations
 
@@ -77,7 +77,32 @@ def _transposed(name: str, rank: int) -> Pair:
     return _forward(name), vjp
 
 
+def _input_grad(name: str, rank: int) -> Pair:
+    def forward(dy: Any, w: Any, *, x_shape: Any, **geometry: Any) -> Any:
+        return getattr(ops, name)(dy, w, x_shape, **geometry), (dy, w, geometry)
+
+    def vjp(g: Any, needs: Any, dy: Any, w: Any, geometry: dict[str, Any]) -> tuple[Any, ...]:
+        """It is linear in either operand, so its gradients are the convolution and the other gradient."""
+        ddy = getattr(ops, f"conv{rank}d")(g, w, **geometry) if needs[0] else None
+        return ddy, getattr(ops, f"conv{rank}d_weight_grad")(g, dy, w.shape, **geometry) if needs[1] else None
+
+    return forward, vjp
+
+
+def _weight_grad(name: str, rank: int) -> Pair:
+    def forward(x: Any, dy: Any, *, w_shape: Any, **geometry: Any) -> Any:
+        return getattr(ops, name)(x, dy, w_shape, **geometry), (x, dy, geometry)
+
+    def vjp(g: Any, needs: Any, x: Any, dy: Any, geometry: dict[str, Any]) -> tuple[Any, ...]:
+        dx = getattr(ops, f"conv{rank}d_input_grad")(dy, g, x.shape, **geometry) if needs[0] else None
+        return dx, getattr(ops, f"conv{rank}d")(x, g, **geometry) if needs[1] else None
+
+    return forward, vjp
+
+
 _FUSED = "; an `activation` given by name is fused"
 
-conv1d, conv2d, conv3d = of_ranks("conv", _FUSED, _convolution)
-conv_transpose1d, conv_transpose2d, conv_transpose3d = of_ranks("conv_transpose", _FUSED, _transposed)
+conv1d, conv2d, conv3d = of_ranks("conv{}d", _FUSED, _convolution)
+conv_transpose1d, conv_transpose2d, conv_transpose3d = of_ranks("conv_transpose{}d", _FUSED, _transposed)
+conv1d_input_grad, conv2d_input_grad, conv3d_input_grad = of_ranks("conv{}d_input_grad", "", _input_grad)
+conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = of_ranks("conv{}d_weight_grad", "", _weight_grad)

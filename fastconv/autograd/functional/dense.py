@@ -9,20 +9,56 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import elementwise
+from ...spec import parse_flag
 from ..operation import Saved
 from ._defined import operation
+from .shape import unbroadcast
 
 
 @operation
-def matmul(a: Any, b: Any) -> Saved:
-    """Product of two matrices."""
-    return ops.matmul(a, b), (a, b)
+def matmul(
+    a: Any,
+    b: Any,
+    bias: Any = None,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    activation: str | None = None,
+    device: str | None = None,
+) -> Saved:
+    """``fastconv.matmul``: products of matrices, of vectors and of stacks of matrices; an `activation` is fused."""
+    turned = parse_flag(transpose_a, "transpose_a"), parse_flag(transpose_b, "transpose_b")
+    y = ops.matmul(a, b, bias, transpose_a=turned[0], transpose_b=turned[1], activation=activation, device=device)
+    return y, (a, b, y if activation else None, *turned, activation, device)
 
 
 @matmul.vjp
-def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    da = ops.matmul(dy, b, transpose_b=True) if needs[0] else None
-    return da, ops.matmul(a, dy, transpose_a=True) if needs[1] else None
+def _(
+    dy: Any, needs: Any, a: Any, b: Any, y: Any, transpose_a: bool, transpose_b: bool, activation: Any, device: Any
+) -> tuple[Any, ...]:
+    dy, _ = elementwise.activation_grad(dy, y, activation)
+    a_shape, b_shape = a.shape, b.shape
+    if b.ndim == 1:
+        b, dy, transpose_b = b.reshape(-1, 1), dy.reshape(*dy.shape, 1), False
+    if a.ndim == 1:
+        a, dy, transpose_a = a.reshape(1, -1), dy.reshape(*dy.shape[:-1], 1, dy.shape[-1]), False
+    da = db = None
+    if needs[0]:  # da = dy bT, or where a was transposed daT = b dyT
+        if transpose_a:
+            da = ops.matmul(b, dy, transpose_a=transpose_b, transpose_b=True, device=device)
+        else:
+            da = ops.matmul(dy, b, transpose_b=not transpose_b, device=device)
+        da = unbroadcast(da, a.shape).reshape(a_shape)
+    if needs[1]:
+        if b.ndim == 2 and a.ndim > 2 and not transpose_a:  # one product over the rows of all matrices
+            a, dy = a.reshape(-1, a.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        if transpose_b:
+            db = ops.matmul(dy, a, transpose_a=True, transpose_b=transpose_a, device=device)
+        else:
+            db = ops.matmul(a, dy, transpose_a=not transpose_a, device=device)
+        db = unbroadcast(db, b.shape).reshape(b_shape)
+    dbias = elementwise.channel_sum(dy, -1) if len(needs) > 2 and needs[2] else None
+    return (da, db, dbias)[: len(needs)]
 
 
 @operation

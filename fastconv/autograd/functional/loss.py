@@ -13,7 +13,8 @@ from ..operation import Saved
 from ..tensor import Tensor, as_data
 from ._checked import checked
 from ._defined import operation
-from .arithmetic import absolute, mean, multiply, subtract
+from .arithmetic import absolute, multiply, subtract
+from .reduction import mean
 
 EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
