@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -90,23 +90,24 @@ def matmul(
     if bias is not None and tuple(bias.shape) != (columns,):
         raise InvalidArgument(f"bias has shape {shown(tuple(bias.shape))}; expected ({columns},)")
     activation = check_activation(activation, operands.compute)
-    y = operands.output(stack + (rows,) * (a.ndim > 1) + (columns,) * (b.ndim > 1), out)
+    shape = (rows, columns) if a.ndim == b.ndim == 2 else stack + (rows,) * (a.ndim > 1) + (columns,) * (b.ndim > 1)
+    y = operands.output(shape, out)
     kernel = dispatch.operator("matmul", operands.device)
 
     def run(a: Any, b: Any, bias: Any, y: Any) -> None:
         kernel(a, b, bias, y, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
 
-    if a.ndim == 1:
-        a = a.reshape((depth, 1) if transpose_a else (1, depth))
-    if b.ndim == 1:
-        b = b.reshape((1, depth) if transpose_b else (depth, 1))
-    plain = a.ndim == b.ndim == 2
-    matrices = y.reshape((*stack, rows, columns))
-    for factors in ((a, b, matrices),) if plain else _pairs(a, b, matrices, transpose_a):
+    if a.ndim == b.ndim == 2:
+        pairs: Iterable[tuple[Any, Any, Any]] = ((a, b, y),)
+    else:
+        a = a if a.ndim > 1 else a.reshape((depth, 1) if transpose_a else (1, depth))
+        b = b if b.ndim > 1 else b.reshape((1, depth) if transpose_b else (depth, 1))
+        pairs = _pairs(a, b, y.reshape((*stack, rows, columns)), transpose_a)
+    for pair in pairs:
         if is_complex(operands):
-            by_parts(run, factors[:2], factors[2], bias, activation)
+            by_parts(run, pair[:2], pair[2], bias, activation)
         else:
-            run(factors[0], factors[1], bias, factors[2])
+            run(pair[0], pair[1], bias, pair[2])
     return operands.finish(y, out)
 
 
@@ -121,8 +122,10 @@ def _sizes(
             f"a has {depth} columns but b has {inner} rows (a: {a}, b: {b}, transpose_a={transpose_a}, "
             f"transpose_b={transpose_b}); they must be equal"
         )
+    if len(a) < 3 and len(b) < 3:
+        return (), (rows, depth), (inner, columns)
     try:
-        stack = np.broadcast_shapes(a[:-2], b[:-2]) if len(a) > 2 or len(b) > 2 else ()
+        stack = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:
         raise InvalidArgument(
             f"a {a} and b {b} are stacks of matrices whose leading axes do not fit: they must be equal, or 1"
