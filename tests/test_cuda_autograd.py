@@ -68,7 +68,7 @@ OPERATIONS = {
     "shapes": (lambda a: a.unsqueeze(0).expand(2, 3, 4).squeeze() * 2 + a.T.T, X),
     "stack": (lambda a, b: F.stack(a, b, axis=1) ** 2, X, Y),
     "stacks of matrices": (lambda a, b: a @ b.T, IMAGE, RNG.standard_normal((2, 5))),
-    "einsum": (lambda a, b: F.einsum("nchw,kc->nkhw", a, b), IMAGE, RNG.standard_normal((2, 3))),
+    "einsum": (lambda a, b: F.einsum("ij,kj->ki", a, b), X, RNG.standard_normal((2, 4))),
     "astype": (lambda a: a.astype(a.dtype) * 2, X),
 }
 
