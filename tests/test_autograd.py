@@ -323,3 +323,17 @@ def test_shapes_that_do_not_fit_are_refused_before_a_kernel_reads_past_the_end()
         F.batch_norm(x, np.ones(2), np.zeros(3))
     with pytest.raises(InvalidArgument, match="one shape and dtype"):
         updates.sgd(x, x[:2], x, 0.1, 0.9)
+
+
+def test_targets_may_be_numbers_of_classes():
+    z = np.random.default_rng(0).standard_normal((4, 3))
+    labels = np.array([0, 2, 1, 1], np.uint8)
+    a, b = (Tensor(z, requires_grad=True) for _ in range(2))
+    for tensor, target in ((a, labels), (b, np.eye(3)[labels])):
+        loss = F.softmax_cross_entropy(tensor, target)
+        loss.backward()
+    np.testing.assert_array_equal(a.grad, b.grad)
+    with pytest.raises(InvalidArgument, match="classes from 0 to 2 but z has 2 columns: expected 0 to 1"):
+        F.softmax_cross_entropy(z[:, :2], labels)
+    with pytest.raises(InvalidArgument, match="from -1 to"):
+        F.softmax_cross_entropy(z, labels.astype(int) - 1)

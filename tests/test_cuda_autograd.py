@@ -13,7 +13,7 @@ from fastconv.cuda import array as device_array
 from fastconv.cuda import backend
 from fastconv.cuda.array import Array
 from fastconv.cuda.arrays import arithmetic, functions, reduce, windows
-from fastconv.errors import InvalidArgument
+from fastconv.errors import FastconvError, InvalidArgument
 
 EXECUTOR = cudasim.Executor()
 RNG = np.random.default_rng(3)
@@ -56,6 +56,20 @@ OPERATIONS = {
     "categorical cross-entropy": (lambda a: F.categorical_cross_entropy(a, target=like(TARGET, a)), P),
     "binary cross-entropy": (lambda a: F.binary_cross_entropy(a, target=like(TARGET, a)), P),
     "used twice": (lambda a: a * a + a.sum() * a, X),
+    "maximum": (F.maximum, X, ROW),
+    "minimum": (lambda a: F.minimum(a, 0.25), X),
+    "clip": (lambda a: a.clip(-0.5, 0.5) + a.clip(high=0), X),
+    "where": (lambda a, b: F.where(a > b, a * b, b), X, COLUMN),
+    "square root": (lambda a: a.sqrt(), P),
+    "power of a tensor": (lambda a, b: a**b, P, X),
+    "power of a number": (lambda a: 2**a, X),
+    "variance": (lambda a: a.var(axis=1) + a.std(), X),
+    "largest": (lambda a: a.max(axis=0) + a.min(), X),
+    "shapes": (lambda a: a.unsqueeze(0).expand(2, 3, 4).squeeze() * 2 + a.T.T, X),
+    "stack": (lambda a, b: F.stack(a, b, axis=1) ** 2, X, Y),
+    "stacks of matrices": (lambda a, b: a @ b.T, IMAGE, RNG.standard_normal((2, 5))),
+    "einsum": (lambda a, b: F.einsum("ij,kj->ki", a, b), X, RNG.standard_normal((2, 4))),
+    "astype": (lambda a: a.astype(a.dtype) * 2, X),
 }
 
 
@@ -122,6 +136,43 @@ def test_pools_and_convolutions():
     F.avg_pool2d(x, size=2).sum().backward()
     assert isinstance(x.grad, Array)
     assert x.grad.numpy().max() == 0.25
+
+
+def test_there_and_back():
+    x = Tensor(X, requires_grad=True)
+    there = fc.to_device(x)
+    assert isinstance(there.data, Array)
+    y = fc.to_host(there * 2)
+    assert isinstance(y.data, np.ndarray)
+    (y * Y).sum().backward()
+    np.testing.assert_allclose(x.grad, 2 * Y)
+    z = Tensor(fc.to_device(X), requires_grad=True)
+    (fc.to_host(fc.to_device(z)) ** 2).sum().backward()
+    np.testing.assert_allclose(z.grad.numpy(), 2 * X)
+
+
+def test_fastconvs_functions_take_tensors_of_a_device():
+    x, w = Tensor(fc.to_device(IMAGE), requires_grad=True), RNG.standard_normal((2, 3, 3, 3))
+    for y in (fc.conv2d(x, fc.to_device(w)), fc.conv2d(x, Tensor(fc.to_device(w))), fc.max_pool2d(x, 2)):
+        assert isinstance(y, Tensor) and isinstance(y.data, Array) and y.requires_grad
+    with pytest.raises(InvalidArgument, match="mixed"):
+        fc.conv2d(x, w)
+    z = Tensor(fc.to_device(X), requires_grad=True)
+    with no_grad():
+        z -= 1
+    np.testing.assert_allclose(z.numpy(), X - 1)
+    labels = fc.to_device(np.array([0, 3, 1]))
+    loss = F.softmax_cross_entropy(z, labels)
+    assert loss.item() == pytest.approx(F.softmax_cross_entropy(X - 1, np.array([0, 3, 1])).item())
+    assert z.argmax(axis=1).numpy().tolist() == X.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    "call", [lambda x: F.sin(x), lambda x: x[[0, 1]], lambda x: x[x > 0], lambda x: F.einsum("ii->i", x[:3, :3])]
+)
+def test_what_devices_lack_is_said(call):
+    with pytest.raises(FastconvError, match="device arrays"):
+        call(Tensor(fc.to_device(X), requires_grad=True))
 
 
 def test_gradients_add_up():

@@ -15,7 +15,7 @@ from onnx import helper
 
 import fastconv as fc
 from fastconv import measure, memory
-from fastconv.autograd import Primitive
+from fastconv.autograd import Primitive, Tensor
 from fastconv.errors import FastconvError, shown
 
 LONGEST = 600  # characters of a message
@@ -250,6 +250,7 @@ def right(name, rank):
         "z": lambda: _arrays((3, 4)),
         "target": lambda: _arrays((3, 4)) + _arrays(shape),
         "tensors": lambda: _arrays(shape),
+        "tensor": lambda: [Tensor([1.0]), Tensor([1.0], requires_grad=True), Tensor([2.0], requires_grad=True) * 2],
         "exponent": lambda: [2, 0.5, np.float32(3), "2", fine],
         "condition": lambda: [fine > 2, fine > 2, True, fine],
         "low": lambda: [None, 0, 1.5, "a"],

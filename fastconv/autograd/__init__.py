@@ -2,6 +2,7 @@
 
 from . import functional
 from .gradcheck import gradcheck
+from .graph import Graph, draw
 from .operation import Primitive, primitive
 from .tape import PRIMITIVES, VJPS, is_recording, no_grad, undisturbed
 from .tensor import Tensor
@@ -9,8 +10,10 @@ from .tensor import Tensor
 __all__ = [
     "PRIMITIVES",
     "VJPS",
+    "Graph",
     "Primitive",
     "Tensor",
+    "draw",
     "functional",
     "gradcheck",
     "is_recording",

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from ...ops import elementwise
+from ...ops.devices import as_device
 from ...spec import parse_flag
 from ..operation import Saved
 from ..tensor import Tensor, as_data
@@ -21,7 +22,11 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1, as in Keras
 
 @operation
 def softmax_cross_entropy(z: Any, *, target: Any) -> Saved:
-    """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits, target a distribution per row."""
+    """Mean over the rows of -sum(target * log(softmax(z))): z (..., K) are logits.
+
+    `target` is a distribution per row, (..., K), or the number of its class, whole numbers of shape (...).
+    """
+    target = _distributions(target, z)
     loss, p = elementwise.mean_cross_entropy(z, target)
     return loss, (p, target)
 
@@ -85,6 +90,22 @@ def mean_absolute_error(y: Any, target: Any) -> Tensor:
     """Mean of the absolute value of y - target."""
     _must_fit(target, y)
     return mean(absolute(subtract(y, target)))
+
+
+def _distributions(target: Any, z: Any) -> Any:
+    """Classes' numbers as rows with a single 1, in z's dtype; what is not numbers of classes as it is."""
+    target = target if hasattr(target, "dtype") else np.asarray(target)
+    if target.dtype.kind not in "iu" or tuple(target.shape) != tuple(z.shape[:-1]):
+        return target
+    classes = z.shape[-1]
+    if target.size and not (int(target.min()) >= 0 and int(target.max()) < classes):
+        raise InvalidArgument(
+            f"the target holds classes from {int(target.min())} to {int(target.max())} but z has {classes} columns: "
+            f"expected 0 to {classes - 1}"
+        )
+    numbers = np.arange(classes, dtype=target.dtype)
+    numbers = numbers if isinstance(target, np.ndarray) else as_device(numbers)
+    return (target.reshape(*target.shape, 1) == numbers).astype(z.dtype)
 
 
 def _must_fit(target: Any, y: Any) -> None:
