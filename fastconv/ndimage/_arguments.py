@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ from .. import memory
 from ..foreign import is_device_array
 from ._scipy import Refused
 
-MODES = frozenset(
-    ("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap")
-)
+MODES = frozenset(("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap"))
 #: What kernels compute with, by the dtype's character; booleans are bytes.
 NATIVE = {c: np.dtype(c) for c in "dfBbHhIiLl"} | {c: np.dtype(np.dtype(c).str) for c in "Qq"} | {"?": np.dtype("B")}
 
@@ -112,6 +110,14 @@ def make_output(output: Any, x: np.ndarray, *, is_complex: bool = False, level: 
     return y
 
 
-def sizes_of(values: Sequence[Any]) -> tuple[int, ...]:
-    """Lengths of windows, as plain integers."""
-    return tuple(read_size(value) for value in values)
+def as_c(value: float, dtype: np.dtype) -> Any:
+    """A float64 in a dtype as C converts it on these processors: SciPy's constant outside, for windows of any form."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(value)
+    bits = 8 * dtype.itemsize
+    through = 32 if bits < 32 or dtype == np.int32 else 64
+    whole = int(value) if np.isfinite(value) else 1 << 64
+    if not -(1 << through - 1) <= whole < (1 << through - (dtype != np.uint64)):
+        whole = -(1 << through - 1)
+    return np.array(whole % (1 << bits), f"u{dtype.itemsize}").view(dtype)[()]

@@ -8,6 +8,6 @@ that overlap by all but one element. See docs/decisions/0030-filters-in-scipys-o
 it. `rows` knows how each dtype becomes float64 and comes back.
 """
 
-from .chains import filter_chain, filter_rank, filter_window
+from .chains import filter_chain, filter_rank, filter_sum, filter_window
 
-__all__ = ["filter_chain", "filter_rank", "filter_window"]
+__all__ = ["filter_chain", "filter_rank", "filter_sum", "filter_window"]

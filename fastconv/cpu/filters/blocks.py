@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...borders import Border, border_table, frozen
+from ...borders import Border, border_table
 from ...kept import kept
 from ...simd.host import host
 from ...simd.jit import kernel
@@ -24,7 +24,9 @@ from ...simd.lanes import peek, poke
 from ...simd.vector import copy
 
 BUDGET = 320 << 10  # bytes of a block: with what is computed from it, it stays in a core's second cache
+ROOM = 192  # elements behind a block: whole vectors are read, and written, there
 LEAST_TASKS = 16
+WORTH_SHARING = 1 << 14  # elements
 #: SciPy's modes in the words of `borders`.
 MODES = {
     "reflect": "symmetric",
@@ -76,14 +78,17 @@ class Blocks(NamedTuple):
     pitch: int  # of a block's rows, and of its planes
     plane: int
     constant: int  # whether places outside of an axis hold a constant: bit 0 rows, bit 1 columns
+    rows_at: int  # where the tables of rows and columns begin, behind that of planes
+    cols_at: int
+    tables: int  # their length in all
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """The cut of one shape and window; `tables` say where borders come from: leads, rows, columns."""
+    """The cut of one shape and window; `table` says where borders come from, and lies behind a kernel's numbers."""
 
     blocks: Blocks
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray]
+    table: np.ndarray
     size: int  # elements of a block in scratch, with room to read whole vectors behind it
 
     @property
@@ -136,13 +141,14 @@ def cut(shape: Shape, itemsize: int, several: int = 1) -> Cut:
     pitch = _up(block_cols + wide, lanes) + lanes
     pitch += lanes if pitch * itemsize % 2048 == 0 else 0  # rows a power of two apart share few sets of the first cache
     plane = pitch * (block_rows + tall)
+    tables = _lead_table(lead), rows.outside(), _element_table(columns, unit)
     blocks = Blocks(
         planes, height, width, leads, rows.before, tall, columns.before * unit, wide, unit, block_rows, block_cols,
         -(-height // block_rows), -(-width // block_cols), pitch, plane,
         (MODES[rows.mode] == "zeros") + 2 * (MODES[columns.mode] == "zeros"),
+        tables[0].size, tables[0].size + tables[1].size, sum(table.size for table in tables),
     )  # fmt: skip
-    tables = _lead_table(lead), rows.outside(), _element_table(columns, unit)
-    return Cut(blocks, tables, leads * plane + 8 * lanes)
+    return Cut(blocks, np.concatenate(tables), max(leads * plane, 2 * pitch) + ROOM)
 
 
 def _block(planes: int, height: int, width: int, tall: int, wide: int, lanes: int, budget: int) -> tuple[int, int]:
@@ -155,6 +161,8 @@ def _block(planes: int, height: int, width: int, tall: int, wide: int, lanes: in
         rows = -(-rows // 2)
     while (2 * rows + tall) * (cols + wide) <= budget and rows < height:
         rows = min(height, 2 * rows)
+    if planes * height * width < WORTH_SHARING:
+        return rows, cols
     while rows > max(8, 2 * tall) and planes * -(-height // rows) * -(-width // cols) < LEAST_TASKS:
         rows = -(-rows // 2)
     while cols > 8 * max(whole, wide) and planes * -(-height // rows) * -(-width // cols) < LEAST_TASKS:
@@ -169,7 +177,7 @@ def _up(count: int, step: int) -> int:
 def _lead_table(lead: tuple[Span, ...]) -> np.ndarray:
     """Which planes each plane's window meets, plane after plane; empty where it is the plane itself alone."""
     if all(span.length == 1 for span in lead):
-        return frozen(np.empty(0, np.int64))
+        return np.empty(0, np.int64)
     planes = np.zeros((1, 1), np.int64)
     for span in lead:
         n, k = span.size, span.length
@@ -178,14 +186,14 @@ def _lead_table(lead: tuple[Span, ...]) -> np.ndarray:
         met = planes[:, None, :, None] * n + places[None, :, None, :]
         met[(planes[:, None, :, None] < 0) | (places[None, :, None, :] < 0)] = -1
         planes = met.reshape(planes.shape[0] * n, planes.shape[1] * k)
-    return frozen(planes.reshape(-1))
+    return planes.reshape(-1)
 
 
 def _element_table(columns: Span, unit: int) -> np.ndarray:
     places = columns.outside()
     each = places[:, None] * unit + np.arange(unit)
     each[places < 0] = -1
-    return frozen(each.reshape(-1))
+    return each.reshape(-1)
 
 
 class Here(NamedTuple):
@@ -207,43 +215,42 @@ def locate(n, task):
 
 
 @kernel
-def source_row(n, leads_at, rows_at, here, t, r):
+def source_row(n, tables, here, t, r):
     """The row of x, counted over all planes, that row r of plane t of a block is; -1 for a constant."""
-    plane = here.plane if n.leads == 1 else peek(leads_at, here.plane * n.leads + t)
+    plane = here.plane if n.rows_at == 0 else peek(tables, here.plane * n.leads + t)
     row = here.row0 + r - n.above
     if row < 0:
-        row = peek(rows_at, row + n.above)
+        row = peek(tables, n.rows_at + row + n.above)
     elif row >= n.height:
-        row = peek(rows_at, row - n.height + n.above)
+        row = peek(tables, n.rows_at + row - n.height + n.above)
     return -1 if plane < 0 or row < 0 else plane * n.height + row
 
 
 @kernel
-def source_column(n, cols_at, q):
+def source_column(n, tables, q):
     """The element of a row of x that element q of a padded row is; -1 for a constant."""
     column = q - n.left
     if column < 0:
-        return peek(cols_at, q)
-    return peek(cols_at, q - n.width) if column >= n.width else column
+        return peek(tables, n.cols_at + q)
+    return peek(tables, n.cols_at + q - n.width) if column >= n.width else column
 
 
 @kernel
 def copy_block(n, x, tables, here, fill, dst):
     """Copy the block of x that a task needs to dst, as it is."""
-    leads_at, rows_at, cols_at = tables
-    count = here.cols + n.wide
-    first, end = max(0, n.left - here.col0), min(count, n.left + n.width - here.col0)
+    count, moved = here.cols + n.wide, n.left - here.col0
+    first, end = max(0, moved), min(count, moved + n.width)
     for t in range(n.leads):
         for r in range(here.rows + n.tall):
-            row, at = source_row(n, leads_at, rows_at, here, t, r), t * n.plane + r * n.pitch
+            row, at = source_row(n, tables, here, t, r), t * n.plane + r * n.pitch
             if row < 0:
                 fill_row(dst, at, count, fill)
                 continue
             x0 = row * n.width
-            copy(dst, at + first, x, x0 + here.col0 + first - n.left, end - first)
+            copy(dst, at + first, x, x0 + first - moved, end - first)
             for j in range(count - (end - first)):
                 q = j if j < first else j + end - first
-                column = source_column(n, cols_at, here.col0 + q)
+                column = source_column(n, tables, here.col0 + q)
                 poke(dst, at + q, fill if column < 0 else peek(x, x0 + column))
 
 

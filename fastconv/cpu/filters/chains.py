@@ -16,7 +16,7 @@ from ...memory import scratch
 from ...simd.host import host
 from .blocks import Shape, Span, across, cut, shape_of
 from .ranks import Selection, plan_selection
-from .reductions import COLUMNS, EVEN, HIGHEST, LOWEST, ODD, PLAIN, ROWS, RUNS, Reduction, Taps, plan_reduction
+from .reductions import COLUMNS, DENSE, EVEN, HIGHEST, LOWEST, ODD, PLAIN, ROWS, RUNS, Reduction, Taps, plan_reduction
 
 TOGETHER = 300  # elements of two windows in all, up to which a block has both borders
 
@@ -61,16 +61,28 @@ def filter_chain(
     return Chain(tuple(steps))
 
 
+def filter_sum(
+    shape: tuple[int, ...], passes: Sequence[tuple[Any, ...]], x_dtype: np.dtype, y_dtype: np.dtype
+) -> Chain | None:
+    """Two passes of products of x, each rounded to y's dtype, and added; None where they do not share a block."""
+    first, second = (Pass(*each) for each in passes)
+    if y_dtype.kind != "f" and y_dtype.itemsize == 8:  # their sums need more bits than float64 has
+        return None
+    return Chain((_pair(shape, first, second, x_dtype, y_dtype, added=True),)) if _go_together(first, second) else None
+
+
 def _go_together(first: Pass, second: Pass) -> bool:
     return abs(first.axis - second.axis) == 1 and first.length + second.length <= TOGETHER
 
 
-def _pair(shape: tuple[int, ...], first: Pass, second: Pass, x_dtype: np.dtype, y_dtype: np.dtype) -> Reduction:
+def _pair(
+    shape: tuple[int, ...], first: Pass, second: Pass, x_dtype: np.dtype, y_dtype: np.dtype, added: bool = False
+) -> Reduction:
     rows, columns = sorted((first, second), key=lambda step: step.axis)
     at = rows.axis
     seen = Shape((Span(math.prod(shape[:at])),), _span(shape, rows), _span(shape, columns), math.prod(shape[at + 2 :]))
     taps = tuple(_taps(step, ROWS if step is rows else COLUMNS) for step in (first, second))
-    return plan_reduction(cut(seen, 8, 2), taps, x_dtype, y_dtype)
+    return plan_reduction(cut(seen, 8, 2), taps, x_dtype, y_dtype, added)
 
 
 def _single(shape: tuple[int, ...], step: Pass, x_dtype: np.dtype, y_dtype: np.dtype) -> Reduction:
@@ -89,8 +101,9 @@ def _span(shape: tuple[int, ...], step: Pass) -> Span:
 def _taps(step: Pass, along: int) -> Taps:
     """The taps of a pass in the order in which SciPy adds them."""
     n, w = step.length, step.weights
+    weights: tuple[float, ...] = ()
     if step.kind != "correlate":
-        code, order, weights = RUNS[step.kind], list(range(n)), ()
+        code, order = RUNS[step.kind], list(range(n))
     else:
         code = _symmetry(w)
         if code == PLAIN:  # the last tap begins
@@ -124,11 +137,16 @@ def filter_window(
 ) -> Chain:
     """A reduction of a window of any form, to a sum of products ("correlate"), or to "max" or "min" of x + weight.
 
+    All but the first of x + weight are of x's dtype, as in SciPy.
+
     `axes` are `Span`s; `places` number the window's elements that count in C order, at least one of them.
     """
     seen, where = placed([Span(*axis) for axis in axes], places)
     code = {"correlate": PLAIN, "max": HIGHEST, "min": LOWEST}[kind]
-    taps = Taps(code, COLUMNS, where, tuple(weights.tolist()))
+    if code == PLAIN and len(where) == math.prod(span.length for span in (*seen.lead, seen.rows, seen.columns)):
+        code = DENSE
+    rounds = kind != "correlate" and x_dtype != np.float64 and bool(weights.any())
+    taps = Taps(code, COLUMNS, where, tuple(weights.tolist()), rounds=rounds)
     return Chain((plan_reduction(cut(seen, 8, 2), (taps,), x_dtype, y_dtype),))
 
 

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 from ...memory import scratch
 from ...simd.emit import I64, Emitter, Lanes, element
-from ...simd.fields import fields, packed
+from ...simd.fields import behind, fields, packed
 from ...simd.jit import kernel
 from ...simd.lane_math import add, largest, pick, smallest
 from ...simd.lanes import (
@@ -32,6 +32,7 @@ from ...simd.lanes import (
     load,
     lowest,
     peek,
+    place,
     spread,
     store,
     zero,
@@ -49,11 +50,11 @@ CELL = 2  # vectors of an element of a network in scratch
 
 
 class Ranks(NamedTuple):
-    """What the kernel knows of its problem."""
+    """What the kernel knows of its problem; behind it the cut's table, where the elements lie, and comparators."""
 
     blocks: Blocks
     order: int
-    count: int
+    elements: int
     rank: int
     comparators: int  # 0 means bit by bit
 
@@ -65,21 +66,20 @@ class Selection:
     cut: Cut
     dtype: np.dtype  # of keys
     numbers: np.ndarray
-    offsets: np.ndarray
-    network: np.ndarray
     cells: int
+    count: int
 
     def run(self, x: np.ndarray, y: np.ndarray, cval: Any) -> None:
         """Write the elements of the rank to y: C-contiguous arrays of one dtype that do not overlap."""
         cut = self.cut
         if not cut.work:
             return
-        members = team(cut.tasks, cut.work * 8 * self.offsets.size)
+        members = team(cut.tasks, cut.work * 8 * self.count)
         own = scratch((members, cut.size + self.cells), self.dtype)
         fill = np.array(cval, x.dtype).view(self.dtype)[()]
         select_blocks(
-            members, cut.tasks, x.reshape(-1).view(self.dtype), y.reshape(-1).view(self.dtype), own, *cut.tables,
-            self.numbers, self.offsets, self.network, fill, cut.size,
+            members, cut.tasks, x.reshape(-1).view(self.dtype), y.reshape(-1).view(self.dtype), own,
+            self.numbers, fill, cut.size,
         )  # fmt: skip
 
 
@@ -89,10 +89,10 @@ def plan_selection(cut: Cut, places: tuple[tuple[int, int, int], ...], rank: int
     network = selection_table(count, rank) if count <= NETWORK[dtype.itemsize] else np.empty(0, np.int64)
     order = {"f": FLOATING, "i": SIGNED}.get(dtype.kind, UNSIGNED)
     offsets = np.array([t * n.plane + r * n.pitch + c * n.unit for t, r, c in places], np.int64)
-    numbers = packed(Ranks(n, order, count, rank, network.size // 3))
+    numbers = packed(Ranks(n, order, count, rank, network.size // 3), cut.table, offsets, network)
     keys = np.dtype(f"i{dtype.itemsize}")
     cells = count * CELL * 64 // dtype.itemsize if network.size else 0
-    return Selection(cut, keys, numbers, offsets, network, cells)
+    return Selection(cut, keys, numbers, cells, count)
 
 
 @intrinsic
@@ -179,11 +179,12 @@ def median_in_registers(typingctx, x, at, offsets, like, count):  # type: ignore
 
 
 @parallel_kernel
-def select_blocks(thread, first, last, x, y, own, leads_at, rows_at, cols_at, numbers, offsets, network, fill, size):  # type: ignore[no-untyped-def]
+def select_blocks(thread, first, last, x, y, own, numbers, fill, size):  # type: ignore[no-untyped-def]
     """A task is a block of outputs: its inputs are copied to scratch, become keys there, and are selected from."""
-    p, mine, tables = fields(Ranks, numbers), own[thread], (leads_at, rows_at, cols_at)
-    n, block, cells = p.blocks, address(mine), address(mine[size:])
-    px, py, places, pairs = address(x), address(y), address(offsets), address(network)
+    p, mine = fields(Ranks, numbers), own[thread]
+    n, block, cells, tables = p.blocks, address(mine), address(mine[size:]), behind(p)
+    px, py, places = address(x), address(y), place(tables, n.tables)
+    pairs = place(places, p.elements)
     for task in range(first, last):
         here = locate(n, task)
         copy_block(n, px, tables, here, fill, block)
@@ -206,14 +207,14 @@ def _order(order, block, count):  # type: ignore[no-untyped-def]
 def _select_row(p, block, at, count, y, y0, places, pairs, cells):  # type: ignore[no-untyped-def]
     wide, like = zeros(block, CELL), zeros(block, 1)
     lanes = lane_count(like)
-    if p.comparators == 0 or p.rank != p.count // 2 or (p.count != 9 and p.count != 25):
+    if p.comparators == 0 or p.rank != p.elements // 2 or (p.elements != 9 and p.elements != 25):
         for j in range(0, count, CELL * lanes):
             if p.comparators:
                 value = _by_network(wide, p, block, at + j, places, pairs, cells)
             else:
                 value = _by_bits(wide, p, block, at + j, places)
             _put(p.order, value, y, y0 + j, count - j)
-    elif p.count == 9:
+    elif p.elements == 9:
         for j in range(0, count, lanes):
             _put(p.order, median_in_registers(block, at + j, places, like, 9), y, y0 + j, count - j)
     else:
@@ -236,7 +237,7 @@ def _put(order, value, y, y0, count):  # type: ignore[no-untyped-def]
 @inlined
 def _by_network(like, p, block, at, places, pairs, cells):  # type: ignore[no-untyped-def]
     lanes = lane_count(like)
-    for k in range(p.count):
+    for k in range(p.elements):
         store(cells, k * lanes, load(block, at + peek(places, k), like, None), None)
     for c in range(0, 3 * p.comparators, 3):
         a, b, what = peek(pairs, c) * lanes, peek(pairs, c + 1) * lanes, peek(pairs, c + 2)
@@ -255,7 +256,7 @@ def _by_bits(like, p, block, at, places):  # type: ignore[no-untyped-def]
     for _ in range(bits_of(like)):
         limit = add(found, bit)
         count = zero(like)
-        for k in range(p.count):
+        for k in range(p.elements):
             count = count_below(count, load(block, at + peek(places, k), like, None), limit)
         found = pick(at_most(count, rank), limit, found)
         bit = halved(bit)

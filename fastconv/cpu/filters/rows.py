@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from ...simd.emit import I64, INTP, Emitter, Lanes, element
 from ...simd.family import invoke
 from ...simd.jit import c_function, kernel
-from ...simd.lanes import first_lanes, floating, inlined, lane_count, load, place, poke, store, zeros
+from ...simd.lanes import first_lanes, floating, inlined, lane_count, load, peek, place, poke, store, zeros
 from .blocks import fill_row, source_column, source_row
 
 #: The number of a dtype for `read_row` and `write_row`.
@@ -163,30 +163,24 @@ def round_row(convert, kind, row, at, count):  # type: ignore[no-untyped-def]
 
 @kernel
 def read_block(n, convert, kind, x, tables, here, cval, dst):  # type: ignore[no-untyped-def]
-    """Copy the block of x, bytes, that a task needs to dst, in float64.
-
-    Each row is written from left to right: `read_row` writes whole vectors, of which the next write corrects the rest.
-    """
-    leads_at, rows_at, cols_at = tables
-    count = here.cols + n.wide
-    first, end = max(0, n.left - here.col0), min(count, n.left + n.width - here.col0)
+    """Copy the block of x, bytes, that a task needs to dst, in float64."""
+    count, spare, moved = here.cols + n.wide, n.leads * n.plane + 64, n.left - here.col0
+    first, end = max(0, moved), min(count, moved + n.width)
     for t in range(n.leads):
         for r in range(here.rows + n.tall):
-            row, at = source_row(n, leads_at, rows_at, here, t, r), t * n.plane + r * n.pitch
+            row, at = source_row(n, tables, here, t, r), t * n.plane + r * n.pitch
             if row < 0:
                 fill_row(dst, at, count, cval)
                 continue
             x0 = row * n.width
-            for j in range(first):
-                _read_border(convert, kind, dst, at + j, x, x0, source_column(n, cols_at, here.col0 + j), cval)
-            read_row(convert, kind, dst, at + first, x, x0 + here.col0 + first - n.left, end - first)
-            for j in range(end, count):
-                _read_border(convert, kind, dst, at + j, x, x0, source_column(n, cols_at, here.col0 + j), cval)
-
-
-@kernel
-def _read_border(convert, kind, dst, at, x, x0, column, cval):  # type: ignore[no-untyped-def]
-    if column < 0:
-        poke(dst, at, cval)
-    else:
-        read_row(convert, kind, dst, at, x, x0 + column, 1)
+            read_row(convert, kind, dst, at + first, x, x0 + first - moved, end - first)
+            for j in range(count - (end - first)):
+                q = j if j < first else j + end - first
+                column = source_column(n, tables, here.col0 + q)
+                if column < 0:
+                    poke(dst, at + q, cval)
+                elif first <= column + moved < end:
+                    poke(dst, at + q, peek(dst, at + column + moved))
+                else:
+                    read_row(convert, kind, dst, spare, x, x0 + column, 1)
+                    poke(dst, at + q, peek(dst, spare))
