@@ -7,18 +7,38 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from .. import memory
+from ..errors import Unsupported
 from ..foreign import is_device_array
+from ..ops import to_device
 from ._scipy import Refused
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MODES = frozenset(("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap"))
 #: What kernels compute with, by the dtype's character; booleans are bytes.
 NATIVE = {c: np.dtype(c) for c in "dfBbHhIiLl"} | {c: np.dtype(np.dtype(c).str) for c in "Qq"} | {"?": np.dtype("B")}
+
+
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep what a function makes of arguments that can be looked up; small calls are made of such work."""
+    cached = lru_cache(maxsize=256, typed=True)(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return cached(*args, **kwargs)  # type: ignore[arg-type]
+        except TypeError:  # lists
+            return function(*args, **kwargs)
+
+    return call
 
 
 def read(value: Any) -> np.ndarray:
@@ -26,7 +46,7 @@ def read(value: Any) -> np.ndarray:
     if type(value) is np.ndarray:
         return value
     if is_device_array(value):
-        raise Refused
+        return to_device(value)  # type: ignore[no-any-return]  # has what is asked of a shape and a dtype
     return np.asarray(value)
 
 
@@ -91,6 +111,10 @@ def before(length: int, origin: Any) -> int:
 
 def make_output(output: Any, x: np.ndarray, *, is_complex: bool = False, level: int = 4) -> np.ndarray:
     """The array that is returned: a new one of x's dtype or of the one named, or the caller's; `level` of warnings."""
+    if not isinstance(x, np.ndarray):
+        if output is not None:
+            raise Unsupported("output is given, and a CUDA array; on cuda results are new arrays: pass None")
+        return x
     if output is None:
         dtype = np.promote_types(x.dtype, np.complex64) if is_complex else x.dtype
         return memory.empty(x.shape, dtype if dtype.isnative else dtype.newbyteorder("="))

@@ -10,6 +10,7 @@ import numpy as np
 from .. import memory
 from ..ops._arrays import contiguous
 from ._arguments import NATIVE
+from ._device import refuse
 from ._scipy import Refused
 
 #: What makes a plan for arrays of a shape and two dtypes; it is kept.
@@ -18,6 +19,8 @@ Planner = Callable[[tuple[int, ...], np.dtype, np.dtype], Any]
 
 def filtered(plan: Planner, x: np.ndarray, y: np.ndarray, cval: Any, general: Any) -> np.ndarray:
     """Fill y with what a plan makes of real x; ``general(x, y, cval)`` serves what is no native dtype."""
+    if not isinstance(x, np.ndarray):
+        refuse(x)
     x_dtype, y_dtype = NATIVE.get(x.dtype.char), NATIVE.get(y.dtype.char)
     if x_dtype is None or y_dtype is None:
         if not (is_general(x.dtype) or is_general(y.dtype)):

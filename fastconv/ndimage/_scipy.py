@@ -7,6 +7,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
+from ..foreign import is_device_array
+from ..ops.devices import as_given
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -27,10 +32,16 @@ def in_place_of_scipy(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: Any = args[0] if args else kwargs.get("input")
+        on_device = type(given) is not np.ndarray and is_device_array(given)
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            return as_given(result, given) if on_device else result  # type: ignore[return-value]
         except Refused:
             pass
+        if on_device:
+            given = np.zeros(given.shape)  # for SciPy to say what is wrong with the rest
+            args = (given, *args[1:])  # type: ignore[assignment]
         return scipy_function(function.__name__)(*args, **kwargs)  # type: ignore[no-any-return]
 
     return call

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import dispatch
 from ..kept import kept
-from ._arguments import NATIVE, each, make_output, read, read_axes, read_axis, read_mode
+from ._arguments import NATIVE, each, make_output, read, read_axes, read_axis, read_mode, remembered
+from ._device import refuse
 from ._run import filtered
 from ._scipy import in_place_of_scipy
 from .linear import read_constant
@@ -101,11 +102,10 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
 
 def _edges(x: np.ndarray, axis: Any, output: Any, mode: Any, cval: Any, across: tuple[float, ...]) -> np.ndarray:
     axis = read_axis(axis, x.ndim)
-    modes = tuple(each(mode, x.ndim)) if type(mode) is not str else mode
-    return run_passes(_edge_steps(x.ndim, axis, modes, across), x, make_output(output, x), cval)
+    return run_passes(_edge_steps(x.ndim, axis, mode, across), x, make_output(output, x), cval)
 
 
-@lru_cache(maxsize=128)
+@remembered
 def _edge_steps(ndim: int, axis: int, modes: Any, across: tuple[float, ...]) -> tuple[Any, ...]:
     each_mode = [read_mode(m) for m in each(modes, ndim)]
     steps = [("correlate", axis, 3, 1, each_mode[axis], (-1.0, 0.0, 1.0))]
@@ -361,6 +361,8 @@ def _summed(
     named: Mapping[str, Any], axes: Any,
 ) -> np.ndarray:  # fmt: skip
     """The sum of a derivative along each axis."""
+    if not isinstance(x, np.ndarray):
+        refuse(x)
     y = make_output(output, x)
     axes = read_axes(axes, x.ndim)
     modes = each(mode, len(axes))
@@ -379,6 +381,8 @@ def _magnitude(
     named: Mapping[str, Any], axes: Any,
 ) -> np.ndarray:  # fmt: skip
     """The root of the sum of a derivative's squares along each axis."""
+    if not isinstance(x, np.ndarray):
+        refuse(x)
     y = make_output(output, x)
     axes = read_axes(axes, x.ndim)
     modes = each(mode, len(axes))

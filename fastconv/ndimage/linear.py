@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dispatch
 from ..kept import kept
-from . import _general
+from . import _device, _general
 from ._arguments import before, each, make_output, read, read_axes, read_axis, read_mode
 from ._run import by_parts, filtered, is_general
 from ._scipy import Refused, in_place_of_scipy
@@ -231,6 +231,8 @@ def along(x: np.ndarray, weights: np.ndarray, y: np.ndarray, cval: Any, axis: in
     cval = read_constant(cval)
     key = weights.tobytes(), axis, front, mode
     passes = [("correlate", axis, weights.size, front, mode, weights)]
+    if not isinstance(x, np.ndarray):
+        return _device.run_passes(passes, x, cval)
     return filtered(partial(_line, *key), x, y, cval, partial(_general.run_chain, passes))
 
 
@@ -276,6 +278,8 @@ def _window(
 ) -> np.ndarray:
     weights = _real(weights)
     cval = read_constant(cval)
+    if not isinstance(x, np.ndarray):
+        return _device.run_window(x, weights, fronts, mode, cval)
     key = weights.tobytes(), weights.shape, fronts, mode
 
     def general(x: np.ndarray, y: np.ndarray, cval: Any) -> None:

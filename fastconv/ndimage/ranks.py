@@ -13,6 +13,7 @@ from .. import dispatch
 from ..kept import kept
 from . import _general
 from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_mode
+from ._device import refuse
 from ._run import filtered, is_general
 from ._scipy import Refused, in_place_of_scipy
 from .extrema import extremes, window_axes
@@ -211,6 +212,8 @@ def _select(
     x: np.ndarray, y: np.ndarray, cval: Any, footprint: bytes, size: tuple[int, ...], fronts: tuple[int, ...],
     mode: str, rank: int,
 ) -> np.ndarray:  # fmt: skip
+    if not isinstance(x, np.ndarray):
+        refuse(x)
     if is_general(x.dtype) or is_general(y.dtype):
         places = np.flatnonzero(np.frombuffer(footprint, bool))
         _general.run_rank(window_axes(x.shape, size, fronts, mode), places, rank, x, y, cval)

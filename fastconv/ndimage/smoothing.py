@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import dispatch
 from ..kept import kept
-from . import _general
-from ._arguments import before, each, make_output, read, read_axes, read_axis, read_mode, read_size
+from . import _device, _general
+from ._arguments import before, each, make_output, read, read_axes, read_axis, read_mode, read_size, remembered
 from ._run import by_parts, filtered
 from ._scipy import Refused, in_place_of_scipy
 from .linear import read_constant
@@ -123,6 +123,7 @@ def gaussian_filter(
     return chained(steps, x, make_output(output, x), cval)
 
 
+@remembered
 def gaussian_steps(
     ndim: int, sigma: Any, order: Any, mode: Any, truncate: Any, radius: Any = None, axes: Any = None
 ) -> tuple[tuple[Any, ...], ...]:
@@ -145,8 +146,11 @@ def _shape(sigma: Any, order: Any, truncate: Any, radius: Any) -> tuple[float, i
 def chained(steps: tuple[tuple[Any, ...], ...], x: np.ndarray, y: np.ndarray, cval: Any) -> np.ndarray:
     """Write the Gaussian passes of `gaussian_steps` to y; without any, x."""
     if not steps:
-        y[...] = x
+        if y is not x:
+            y[...] = x
         return y
+    if not isinstance(x, np.ndarray):
+        return _device.run_passes([_pass(*step) for step in steps], x, read_constant(cval))
     if x.dtype.kind == "c":
         if y.dtype.kind != "c":
             raise Refused
@@ -286,6 +290,7 @@ def uniform_filter(
     return run_passes(steps, x, make_output(output, x, is_complex=x.dtype.kind == "c"), cval)
 
 
+@remembered
 def box_steps(kind: str, ndim: int, size: Any, mode: Any, origin: Any, axes: Any) -> tuple[tuple[Any, ...], ...]:
     """The passes of a box: "mean", "max" or "min" along each axis of more than one element."""
     axes = read_axes(axes, ndim)
@@ -302,8 +307,11 @@ def box_steps(kind: str, ndim: int, size: Any, mode: Any, origin: Any, axes: Any
 def run_passes(steps: tuple[tuple[Any, ...], ...], x: np.ndarray, y: np.ndarray, cval: Any) -> np.ndarray:
     """Write passes as kernels know them to y; without any, x."""
     if not steps:
-        y[...] = x
+        if y is not x:
+            y[...] = x
         return y
+    if not isinstance(x, np.ndarray):
+        return _device.run_passes(steps, x, read_constant(cval))
     if x.dtype.kind == "c":
         if y.dtype.kind != "c":
             raise Refused

@@ -18,11 +18,11 @@ from ...spec import parse_word
 from ..rivals import Rival
 from ..rows import Contest, Entry
 from ..timing import interleave_undisturbed
-from . import signal_calls
+from . import ndimage_calls, signal_calls
 from .call import Call
 
-AREAS: dict[str, Callable[[str], Iterator[Call]]] = {"signal": signal_calls.calls}
-OURS = {"signal": "fastconv.signal"}
+AREAS: dict[str, Callable[[str], Iterator[Call]]] = {"signal": signal_calls.calls, "ndimage": ndimage_calls.calls}
+OURS = {"signal": "fastconv.signal", "ndimage": "fastconv.ndimage"}
 DTYPES = ("float32", "float64")
 AUTO = "auto"
 ROUNDINGS = 64  # of the largest value, that a result may be off by
