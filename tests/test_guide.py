@@ -53,10 +53,21 @@ def test_pages_name_files():
     assert len(named()) > 10
 
 
-def test_pictures_are_current():
-    spec = importlib.util.spec_from_file_location("draw_direct", GUIDE / "draw_direct.py")
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [("draw_direct", "how-direct-works.md"), ("draw_matching", "matching-and-filter-banks.md")],
+)
+def test_pictures_are_current(script, page):
+    spec = importlib.util.spec_from_file_location(script, GUIDE / f"{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for name, draw in module.PICTURES.items():
-        assert (GUIDE / name).read_text(encoding="utf-8") == draw(), "run python docs/guide/draw_direct.py"
-        assert f"({name})" in (GUIDE / "how-direct-works.md").read_text(encoding="utf-8")
+        assert (GUIDE / name).read_text(encoding="utf-8") == draw(), f"run python docs/guide/{script}.py"
+        assert f"({name})" in (GUIDE / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_of_pages_runs(page):
+    """The Python of a page, from its top to its end."""
+    code = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile("\n".join(code), str(page), "exec"), {})

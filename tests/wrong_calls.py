@@ -276,13 +276,49 @@ def right(name, rank):
         "momentum": lambda: [0.9, 0, None],
         "epsilon": lambda: [1e-3, 0, "a"],
     }  # fmt: skip
+    values |= _of_images()
     flags = (
         "allowed transpose_a transpose_b ceil_mode return_indices count_include_pad prepared tiny keepdims training "
-        "relu logarithm from_logits"
+        "relu logarithm from_logits pad_input flip preserve_range gradient full gaussian_weights use_sample_covariance"
     )
     if name in flags.split():
         return [True, False, np.True_, 1, "", None]
     return values[name]()
+
+
+def _of_images():
+    """What is right for the parameters of fastconv.image."""
+    images = _arrays((7, 9)) + _arrays((8, 8)) + _arrays((9,)) + _arrays((7, 8, 7))
+    return {
+        "image": lambda: images,
+        "im1": lambda: images,
+        "im2": lambda: images,
+        "template": lambda: [*_arrays((3, 4)), *_arrays((2, 3, 3)), _array((3,)), _array((10, 10))],
+        "mask": lambda: [None, *_arrays((3, 4)), np.zeros((3, 4))],
+        "kernels": lambda: [[_array((3, 3)), _array((2, 5), "c16")], *_arrays((2, 3, 3)), [_array(3)], [[1], 5]],
+        "mode": lambda: ["reflect", "constant", "nearest", "mirror", "wrap", "edge", "mean", "linear_ramp"],
+        "constant_values": lambda: [0, 1.5, (1, 2), ((1, 2), (3, 4)), np.nan, "a"],
+        "cval": lambda: [0, 2.5, np.nan, np.inf, "a"],
+        "channel_axis": lambda: [None, 0, -1, 1, 3, "a"],
+        "frequency": lambda: [0.2, 0.5, [0.1, 0.3], 0, -0.1, 1e-9, np.nan],
+        "theta": lambda: [0, 1.0, [0, 0.5], np.zeros((7, 9)), [], "a"],
+        "bandwidth": lambda: [1, 0.5, 0, -1, 1e9],
+        "sigma": lambda: [1, 0.5, 3.0, 0, -1, 1e9, np.nan],
+        "sigma_x": lambda: [None, 1, 0.5, 0, -1, 1e9],
+        "sigma_y": lambda: [None, 1, 0.5, 0, -1, 1e9],
+        "n_stds": lambda: [3, 1.5, 0, -1, 1e9],
+        "offset": lambda: [0, 0.5, np.inf],
+        "order": lambda: [1, 2, 0, 3, 1.0],
+        "truncate": lambda: [4.0, 2, 0, -1, 1e9],
+        "radius": lambda: [1.0, (1, 2), 0, -1, (1, 2, 3, 4), 1e9],
+        "amount": lambda: [1.0, 0, -2, np.nan],
+        "low_sigma": lambda: [1.0, (1, 2), 0, -1, 1e9],
+        "high_sigma": lambda: [None, 2.0, (2, 3), 0.5],
+        "win_size": lambda: [None, 3, 5, 4, 0, 99],
+        "data_range": lambda: [None, 1.0, 255, 0, -1, np.inf],
+        "K1": lambda: [0.01, 0, -1],
+        "K2": lambda: [0.03, 0, -1],
+    }
 
 
 def parameters(function):

@@ -9,18 +9,21 @@ import numpy as np
 from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..ops._reading import as_array
+from ..spec.arguments import index_of
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 WIDEST = 8  # bytes of an element
 
 
 def read_image(value: Any, name: str) -> np.ndarray:
-    """An array of real numbers, as it is."""
+    """An array of real numbers with an axis or more, as it is."""
     if is_device_array(value):
         raise InvalidArgument(f"{name} is a CUDA array, which fastconv.image does not serve; pass fc.to_host({name})")
     array = as_array(value, name)
     if array.dtype.kind == "c" or array.dtype.itemsize > WIDEST:
         raise InvalidArgument(f"{name} has dtype {array.dtype}; expected real numbers of at most {WIDEST} bytes")
+    if array.ndim == 0:
+        raise InvalidArgument(f"{name} is a single number; expected an array")
     return array
 
 
@@ -35,7 +38,7 @@ def parse_result(dtype: Any, given: np.dtype) -> np.dtype:
         return floating(given)
     try:
         found = np.dtype(dtype)
-    except (TypeError, ValueError):
+    except Exception:  # of whatever is no dtype
         found = None
     if found not in (SINGLE, DOUBLE):
         raise InvalidArgument(f"dtype is {shown(dtype)}; expected None, float32 or float64")
@@ -46,8 +49,6 @@ def parse_channel_axis(axis: Any, ndim: int) -> int | None:
     """The number of the axis of channels, counted from 0, or None."""
     if axis is None:
         return None
-    from ..spec.arguments import index_of
-
     found = index_of(axis)
     if found is None or not -ndim <= found < ndim:
         raise InvalidArgument(f"channel_axis is {shown(axis)}; expected None or an axis of an image of {ndim} axes")

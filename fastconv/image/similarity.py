@@ -90,8 +90,8 @@ def structural_similarity(
     0.645
     """
     x, y = read_image(im1, "im1"), read_image(im2, "im2")
-    if x.shape != y.shape or x.ndim == 0:
-        raise InvalidArgument(f"im1 has shape {x.shape} and im2 {y.shape}; expected the same, of one axis or more")
+    if x.shape != y.shape:
+        raise InvalidArgument(f"im1 has shape {x.shape} and im2 {y.shape}; expected the same")
     axis = parse_channel_axis(channel_axis, x.ndim)
     wanted = parse_flag(gradient, "gradient"), parse_flag(full, "full")
     size, blur = _window(win_size, parse_flag(gaussian_weights, "gaussian_weights"), sigma, x.ndim, axis)
