@@ -65,22 +65,26 @@ def batch_norm_training(
 
 def batch_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
-    dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool,
+    dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool, part: Any = None,
 ) -> None:  # fmt: skip
-    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
+    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x.
+
+    Where x is a `part` of a batch they depend on all of it: the sums in dx are means over the parts.
+    """
     cut = cut_runs(x.shape, axis)
     members, tasks = _tasks(cut, 4 * x.size)
     floor, sums, products = _floor(x, relu), *np.zeros((2, cut.tasks * cut.fold))
     flat, center = (x.reshape(-1), dy.reshape(-1)), cut.spread(mean, x.dtype)
     numbers = cut.periods, cut.width, cut.fold, *cut.geometry
     _grad_sums(members, tasks, *flat, center, floor, sums, products, *numbers)
-    count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
+    C = x.shape[axis]
+    count, found = x.size // C if training else 0, np.empty((2, C))
     factors = np.empty((3, cut.order.size), x.dtype)
-    _grad_factors(
-        sums, products, cut.periods, cut.pieces, cut.fold, _double(var), _double(gamma), float(epsilon), count,
-        cut.order, found, factors,
-    )  # fmt: skip
+    rest = _double(var), _double(gamma), float(epsilon), count, cut.order, found, factors
+    _grad_factors(sums, products, cut.periods, cut.pieces, cut.fold, *rest)
     dbeta[...], dgamma[...] = found
+    if part is not None and training and dx is not None:
+        _grad_factors(*part.mean(np.stack([cut.reduce(sums), cut.reduce(products)])), 1, 1, C, *rest)
     if dx is not None:
         _grad_input(
             members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry

@@ -14,6 +14,7 @@ import numpy as np
 from .. import ops
 from ..config import settings
 from ..ops import devices
+from .parts import Part
 
 STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
 
@@ -26,7 +27,14 @@ class Feed:
     x, y : ndarray
     dtype : dtype
         Of the samples of a batch.
+
+    Attributes
+    ----------
+    part : Part or None
+        Which samples of the batch at hand these are, where several processes share it.
     """
+
+    part: Part | None = None
 
     def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any = np.float32) -> None:
         self.x, self.y, self.dtype = x, y, np.dtype(dtype)
@@ -37,8 +45,15 @@ class Feed:
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
         """Pairs of arrays in the given order; rows are copied only for an order or another dtype."""
         for start in range(0, len(self), size):
-            part: Any = slice(start, start + size) if order is None else order[start : start + size]
-            yield self.x[part].astype(self.dtype, copy=False), None if self.y is None else self.y[part]
+            yield self.rows(slice(start, start + size) if order is None else order[start : start + size])
+
+    def in_batch(self, x: Any) -> int:
+        """Samples of the batch whose x, or part of it, this is."""
+        return len(x) if self.part is None else self.part.size
+
+    def rows(self, which: Any) -> tuple[Any, Any]:
+        """Samples and labels by their numbers, or a slice of all."""
+        return self.x[which].astype(self.dtype, copy=False), None if self.y is None else self.y[which]
 
 
 class DeviceFeed(Feed):
