@@ -55,10 +55,12 @@ _PUBLIC = {
         ),
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
+    "blocks": ("blockwise",),
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
 _MODULES = ("autograd", "measure", "nn", "ops")
+_ON_REQUEST = ("dask",)  # modules that need an extra
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -67,7 +69,7 @@ __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_th
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name in _MODULES:
+    elif name in _MODULES or name in _ON_REQUEST:
         value = import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from . import measure as measure
     from . import nn as nn
     from . import ops as ops
+    from .blocks import blockwise as blockwise
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403

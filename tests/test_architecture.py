@@ -26,6 +26,8 @@ LAYERS = [
     {"dispatch"},
     {"ops"},
     {"signal", "ndimage", "autograd", "njit", "warming"},
+    {"blocks"},
+    {"dask"},
     {"nn"},
     {"measure"},
     {"cli"},

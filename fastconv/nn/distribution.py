@@ -23,7 +23,6 @@ from ..streams import put
 from ..threads import set_num_threads
 from ..within import Block, Within
 from . import arguments
-from .feeding import Feed
 from .parts import Part
 from .ranks import Ranks
 
@@ -154,27 +153,6 @@ class DataParallel:
         others = [allowed for name, allowed in self.gathered((machine, mine)) if name == machine]
         share = sum(1 / sum(n in allowed for allowed in others) for n in mine) / len(mine)
         set_num_threads(max(1, int(processors.usable() * share + 1e-9)))
-
-
-class SharedFeed(Feed):
-    """Samples of which this rank gets its part of every batch; `part` says which.
-
-    Parameters
-    ----------
-    x, y, dtype
-        As for `Feed`.
-    distribution : DataParallel
-    """
-
-    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any, distribution: DataParallel) -> None:
-        super().__init__(x, y, dtype)
-        self._distribution = distribution
-
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-        for start in range(0, len(self), size):
-            self.part = self._distribution.part(min(size, len(self) - start))
-            rows = slice(start + self.part.rows.start, start + self.part.rows.stop)
-            yield self.rows(rows if order is None else order[rows])
 
 
 class _Chosen(Within):

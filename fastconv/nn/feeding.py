@@ -6,7 +6,7 @@ each batch is gathered there; of a larger one each batch is copied when its turn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,28 @@ class Feed:
     def rows(self, which: Any) -> tuple[Any, Any]:
         """Samples and labels by their numbers, or a slice of all."""
         return self.x[which].astype(self.dtype, copy=False), None if self.y is None else self.y[which]
+
+
+class SharedFeed(Feed):
+    """Samples of which this process gets its part of every batch; `part` says which.
+
+    Parameters
+    ----------
+    x, y, dtype
+        As for `Feed`.
+    part_of : callable
+        Gets the size of a batch.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any, part_of: Callable[[int], Part]) -> None:
+        super().__init__(x, y, dtype)
+        self._part_of = part_of
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(self), size):
+            self.part = self._part_of(min(size, len(self) - start))
+            rows = slice(start + self.part.rows.start, start + self.part.rows.stop)
+            yield self.rows(rows if order is None else order[rows])
 
 
 class DeviceFeed(Feed):

@@ -6,6 +6,7 @@ Everything they tell each other is made of `rows` (what every rank gives, in the
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import time
@@ -17,7 +18,7 @@ from ..errors import InvalidArgument, MissingExtra, PeerLost, quoted
 from ..interrupts import handle_held_back
 
 MISSING = "training on several machines needs mpi4py, which is not installed: pip install 'fastconv[mpi]'"
-SPINS = 2000  # looks at a message that is awaited before the processor is left to others
+SPINS, YIELDS = 100, 500  # looks at a message that is awaited, before others get the processor, and before it sleeps
 NAP = 5e-5  # seconds
 GRACE = 30.0  # seconds that the others have to bring what is awaited after a signal; most launchers give less
 
@@ -31,6 +32,9 @@ def library() -> Any:
     except RuntimeError as error:  # there is mpi4py, but no MPI that it could load
         raise MissingExtra(f"mpi4py finds no MPI ({quoted(error)}); install one, such as Open MPI or MPICH") from error
     return MPI
+
+
+_give_way = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
 class Ranks:
@@ -123,6 +127,9 @@ class Ranks:
             while not request.Test():
                 looks += 1
                 if looks < SPINS:
+                    continue
+                if looks < YIELDS:
+                    _give_way()
                     continue
                 time.sleep(NAP)
                 now = time.monotonic()

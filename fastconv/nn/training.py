@@ -16,8 +16,8 @@ from . import arguments, losses, optimizers, parts
 from .batches import as_samples, check_batch_size, check_lengths, split_off
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .checkpoints import put_state, state_arrays
-from .distribution import SharedFeed, distribution
-from .feeding import DeviceFeed, Feed
+from .distribution import distribution
+from .feeding import DeviceFeed, Feed, SharedFeed
 from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
@@ -240,7 +240,7 @@ class Trainer(Steps):
         if shared is None:
             return self._feed(x, y)
         shared.check(self.device, x, y)
-        return SharedFeed(x, y, self.input_dtype, shared)
+        return SharedFeed(x, y, self.input_dtype, shared.part)
 
     def _take_over(self) -> None:
         """Where several processes train, begin an epoch with rank 0's state: other machines round otherwise."""
