@@ -56,10 +56,11 @@ _PUBLIC = {
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
     "blocks": ("blockwise",),
+    "replacing": ("as_scipy",),
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
-_MODULES = ("autograd", "measure", "nn", "ops")
+_MODULES = ("autograd", "image", "measure", "ndimage", "nn", "ops", "signal")
 _ON_REQUEST = ("dask",)  # modules that need an extra
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -83,11 +84,15 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import autograd as autograd
+    from . import image as image
     from . import measure as measure
+    from . import ndimage as ndimage
     from . import nn as nn
     from . import ops as ops
+    from . import signal as signal
     from .blocks import blockwise as blockwise
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403
+    from .replacing import as_scipy as as_scipy
     from .warming import warmup as warmup

@@ -64,6 +64,8 @@ TABLE: tuple[Row, ...] = (
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
+    Row("direct", "cpu", "fastconv.cpu.matching", ("match_scores", "match_moments")),
+    Row("direct", "cpu", "fastconv.cpu.filters", ("filter_chain", "filter_sum", "filter_window", "filter_rank")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
     Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS),
     Row("im2col", "cuda", "fastconv.cuda.im2col", CONVOLUTIONS),

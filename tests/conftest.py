@@ -22,6 +22,11 @@ settings.register_profile("long", parent=settings.get_profile("fastconv"), deran
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastconv"))
 
 
+def pytest_configure(config):
+    for marker in ("skip_xp_backends", "xfail_xp_backends", "xfail_on_32bit", "fail_asan", "fail_slow"):
+        config.addinivalue_line("markers", f"{marker}: of SciPy's own tests (scipys_tests.py); means nothing here")
+
+
 @pytest.fixture
 def rng(request):
     """Random numbers that depend on the test's name alone, so tests may run in any order."""

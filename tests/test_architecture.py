@@ -25,7 +25,9 @@ LAYERS = [
     {"rates"},
     {"dispatch"},
     {"ops"},
-    {"signal", "ndimage", "autograd", "njit", "warming"},
+    {"ndimage", "autograd", "njit", "warming"},
+    {"signal", "image"},
+    {"replacing"},
     {"blocks"},
     {"dask"},
     {"nn"},
@@ -39,7 +41,7 @@ KERNELS_SEE = {"errors", "config", "processors", "kept", "windows", "borders", "
 KERNELS_SEE |= {"workers", "threads", "memory", "precision"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 #: These reach kernels, and devices, through ops only.
-SEE_NO_KERNELS = {"nn", "autograd"}
+SEE_NO_KERNELS = {"nn", "autograd", "signal", "replacing"}
 #: The one table of kernels: of a module's name it may leave even the package open, as f"fastconv.{device}.pool".
 NAMES_ANY = {"dispatch"}
 

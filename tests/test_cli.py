@@ -243,6 +243,38 @@ def test_bench_kernels_and_models(run, monkeypatch, tmp_path):
     assert {row["dtype"] for row in json.loads(one.stdout)["kernels"]} == {"float64"}
 
 
+@pytest.fixture
+def few_calls(monkeypatch):
+    """Two of those that the suite scipy measures."""
+    from fastconv.measure import replaced
+    from fastconv.measure.replaced import Call
+
+    calls = [Call("signal.convolve", ((50,), (3,))), Call("signal.convolve2d", ((9, 9), (2, 2)), {"boundary": "symm"})]
+    monkeypatch.setattr(replaced, "AREAS", {"signal": lambda dtype: iter(calls)})
+
+
+def test_bench_calls_of_scipy(run, few_calls, tmp_path):
+    words = ["--suite", "scipy", "--seconds", "0.01", "--against", "scipy", "--json", tmp_path / "bench.json"]
+    result = run("bench", *words)
+    assert result.exit_code == 0, result.output
+    for text in ("signal.convolve2d", "9×9 * 2×2 boundary=symm", "× scipy", "geometric mean over 4"):
+        assert text in result.stdout
+    rows = json.loads((tmp_path / "bench.json").read_text())["scipy"]
+    assert [(row["function"], row["dtype"]) for row in rows] == [
+        (f"signal.{name}", dtype) for dtype in ("float32", "float64") for name in ("convolve", "convolve2d")
+    ]
+    assert all(row["ratios"]["scipy"]["minimum"] > 0 and row["fastconv"]["max_error"] < 1e-5 for row in rows)
+
+
+def test_bench_tells_of_a_wrong_call(run, few_calls, monkeypatch):
+    from fastconv import signal
+
+    monkeypatch.setattr(signal, "convolve", lambda x, w: np.convolve(x, w) * 1.001)
+    result = run("bench", "--suite", "scipy", "--seconds", "0.01", "--against", "none", "--dtype", "float64")
+    assert result.exit_code == 1
+    assert "signal.convolve 50 * 3, float64: fastconv: wrong result" in result.stderr and "n/a" in result.stdout
+
+
 def test_bench_tells_of_a_wrong_function(run, monkeypatch):
     from fastconv.cpu import repeated
     from fastconv.measure import kernels
@@ -256,7 +288,7 @@ def test_bench_tells_of_a_wrong_function(run, monkeypatch):
 
 
 @pytest.fixture
-def tiny_suites(monkeypatch):
+def tiny_suites(monkeypatch, few_calls):
     """Every suite with a row or two."""
     from fastconv import measure
     from fastconv.measure import kernels, training
@@ -277,7 +309,14 @@ def test_bench_saves_all_suites(run, tiny_suites, tmp_path):
     assert path.name == f"{record.slug(environment())}.md"
     assert f"Saved: {path}" in result.stderr
     text = path.read_text()
-    for part in ("## Means", "| filters | auto |", "## kernel", "## train", "| lenet | 64 | predict |"):
+    for part in (
+        "## Means",
+        "| filters | auto |",
+        "## kernel",
+        "## train",
+        "| lenet | 64 | predict |",
+        "| signal.convolve | 50 * 3 |",
+    ):
         assert part in text
     assert record.machines_table(tmp_path / "new").startswith("| machine | date | filters |")
 

@@ -95,7 +95,8 @@ def bench(
     oneDNN), onnxruntime, openvino and jax are packed before: they are compared with "plan" only.
 
     Suites of problems are layers, first, double, backward, filters, signal, pool, small and quick. kernel times the
-    emitted functions by themselves, train steps of training and of predicting; all is every suite but quick.
+    emitted functions by themselves, train steps of training and of predicting, scipy calls of SciPy's functions and of
+    fastconv's in their place; all is every suite but quick.
     """
     from .. import measure
     from .bench_tables import complain, show, warn_of_others

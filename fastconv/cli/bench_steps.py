@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..measure import Peaks, Problem, Rival
 
 PROBLEM_SUITES = ("layers", "first", "double", "backward", "filters", "signal", "pool", "small", "quick")
-OTHER_SUITES = ("kernel", "train")
+OTHER_SUITES = ("kernel", "train", "scipy")
 EVERY_SUITE = (*(name for name in PROBLEM_SUITES if name != "quick"), *OTHER_SUITES)
 
 
@@ -45,6 +45,7 @@ class Findings:
     def failed(self) -> bool:
         """Whether a result of fastconv's was wrong."""
         wrong = any(entry.who == "fastconv" for row in self.rows for entry in row.wrong)
+        wrong = wrong or any(entry.who == "fastconv" for row in self.parts.get("scipy", []) for entry in row.wrong)
         return wrong or any(row.timing is None for row in self.parts.get("kernel", []))
 
     def disturbances(self) -> Iterator[float | None]:
@@ -63,6 +64,7 @@ class Findings:
             "rows": [row.as_dict() for row in self.rows],
             "kernels": [row.as_dict() for row in self.parts.get("kernel", [])],
             "training": [row.as_dict() for row in self.parts.get("train", [])],
+            "scipy": [row.as_dict() for row in self.parts.get("scipy", [])],
             "summary": summary(self.rows),
             "suites": {name: summary(part) for name, part in self.parts.items() if name not in ("", "kernel")},
         }
@@ -92,9 +94,10 @@ class Wanted:
             raise InvalidArgument("--dtype is float64 but the models of the suite train are float32; name other suites")
         seen: set[Problem] = set()
         steps: list[Step] = []
+        others = {"kernel": self._kernels, "train": self._models, "scipy": self._calls}
         for name in (*self.names, ""):
             if name in OTHER_SUITES:
-                steps += self._kernels() if name == "kernel" else self._models()
+                steps += others[name]()
             for problem in () if name in OTHER_SUITES else self._problems(name):
                 if problem not in seen:
                     seen.add(problem)
@@ -132,6 +135,15 @@ class Wanted:
         for name in training.MODELS:
             run = partial(training.measure_training, name, self.rivals, self.seconds)
             yield Step("train", f"model {name}", run)
+
+    def _calls(self) -> Iterator[Step]:
+        from ..measure import replaced
+
+        for dtype in (self.dtype,) if self.dtype else replaced.DTYPES:
+            for area in replaced.AREAS:
+                for call in replaced.calls_of(area, dtype):
+                    run = partial(replaced.measure_call, call, dtype, self.rivals, self.seconds)
+                    yield Step("scipy", f"{call}, {dtype}", run)
 
 
 def measure_all(wanted: Wanted, load: int) -> Findings:

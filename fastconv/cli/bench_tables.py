@@ -11,6 +11,7 @@ from .console import Column, say, show_table, tell
 if TYPE_CHECKING:
     from ..measure import Entry, Rival, Row
     from ..measure.kernels import KernelRow
+    from ..measure.replaced import CallRow
     from ..measure.rows import Contest
     from ..measure.training import TrainingRow
 
@@ -27,12 +28,14 @@ def show(found: Findings, facts: dict[str, Any], rivals: Sequence[Rival]) -> Non
         seen = _seen(part, rivals)
         if name == "train":
             _show_training(part, seen)
+        elif name == "scipy":
+            _show_calls(part, seen)
         else:
             unit, several = _unit(part), len({row.problem.layout for row in part}) > 1
             lines = [line for row in part for line in _lines(row, seen, unit)]
             show_table(_columns(seen, unit, several), lines)
         _show_means(part)
-    if found.rows or found.parts.get("train"):
+    if found.rows or found.parts.get("train") or found.parts.get("scipy"):
         _show_foot(found, rivals)
 
 
@@ -143,6 +146,26 @@ def _training_figures(row: TrainingRow, entry: Entry) -> list[str]:
     return [*times, f"{entry.timing.spread:.0%}", f"{row.speed(entry):,.0f}"]
 
 
+def _show_calls(rows: Sequence[CallRow], rivals: Sequence[str]) -> None:
+    """In microseconds: many of these calls are small."""
+    columns = [Column("function", text=True), Column("arguments", text=True), Column("dtype", text=True, spare=6)]
+    columns += [Column("min µs"), Column("median", spare=5), Column("±", spare=7)]
+    for rival in rivals:
+        columns += [Column(f"{rival} µs", spare=4), Column(f"× {rival}"), Column("by median", spare=8)]
+    table = []
+    for row in rows:
+        ours = row.ours["auto"].timing
+        line = [row.call.function, row.call.sizes, row.dtype]
+        times = [_time(getattr(ours, figure), "µs") for figure in ("minimum", "median")] if ours else ["-", "-"]
+        line += [*times, f"{ours.spread:.0%}" if ours else "n/a"]
+        for rival in rivals:
+            best = row.best(rival)
+            line.append(_time(best.timing.minimum, "µs") if best and best.timing else "-")
+            line += [_times(row.ratio("auto", rival)), _times(row.ratio("auto", rival, "median"))]
+        table.append(line)
+    show_table(columns, table)
+
+
 def _unit(rows: Sequence[Row]) -> str:
     """Milliseconds, or microseconds where no call of ours takes a millisecond."""
     times = [entry.timing.minimum for row in rows for entry in row.ours.values() if entry.timing]
@@ -220,6 +243,9 @@ def complain(found: Findings) -> None:
     for kernel in found.parts.get("kernel", []):
         if kernel.timing is None:
             say(f"{kernel.group} {kernel.name}, {kernel.dtype}: wrong result (error {kernel.error:.3g}); not timed")
+    for row in found.parts.get("scipy", []):
+        for entry in row.wrong:
+            say(f"{row.call}, {row.dtype}: {entry.who}: {entry.note}, tolerance {row.tolerance:.3g}; not timed")
     for model in found.parts.get("train", []):
         for entry in [e for others in model.rivals.values() for e in others if e.note and model.work == "train"]:
             say(f"model {model.model}: {' '.join(filter(None, (entry.who, entry.variant)))}: {entry.note}; not timed")

@@ -16,6 +16,7 @@ from ..files import check_writable, display, write_text, writing
 from .kernels import KernelRow
 from .machine import Peaks
 from .means import means, rivals_of
+from .replaced import CallRow
 from .rows import Entry, Row
 from .timing import QUIET
 from .training import TrainingRow
@@ -25,6 +26,7 @@ FOLDER, README = CHECKOUT / "docs" / "measured", CHECKOUT / "README.md"
 BEGIN, END = "<!-- machines: made of docs/measured by bench/machines.py -->", "<!-- /machines -->"
 #: Of each suite's means the one that the README shows; of other suites that of "auto".
 SHOWN = {"kernel": "tile", "train": "train"}
+BEGINNINGS = {"train": "model batch", "scipy": "function arguments dtype"}  # the first columns of a suite's table
 FEW = 0.05  # of the measurements may be disturbed before a machine is called busy
 
 AUTO = "auto"
@@ -103,7 +105,7 @@ def written(
             )
         else:
             rivals = [name for name in rivals_of(rows) if any(row.best(name) for row in rows)]
-            begin = "model batch" if suite == "train" else "problem layout dtype"
+            begin = BEGINNINGS.get(suite, "problem layout dtype")
             columns = [*begin.split(), "way", "min_ms", "median_ms", "spread"]
             columns += [column for name in rivals for column in (f"{name}_ms", f"×_{name}")]
             lines += _table(columns, (line for row in rows for line in _lines(row, rivals)))
@@ -122,13 +124,15 @@ def _kernel_lines(rows: Iterable[KernelRow]) -> Iterator[list[str]]:
             yield [row.group, row.name, row.place, row.dtype, *figures]
 
 
-def _lines(row: Row | TrainingRow, rivals: Sequence[str]) -> Iterator[list[str]]:
+def _lines(row: Row | TrainingRow | CallRow, rivals: Sequence[str]) -> Iterator[list[str]]:
     """A line for each way that was timed."""
     for way, entry in row.ours.items():
         if entry.timing is None:
             continue
         if isinstance(row, TrainingRow):
             line = [row.model, str(row.batch), way]
+        elif isinstance(row, CallRow):
+            line = [row.call.function, _plain(row.call.sizes), row.dtype, way]
         else:
             name = f"{way}: {entry.variant}" if way == AUTO else entry.variant
             line = [str(row.problem), row.problem.layout, row.problem.spec.dtype, name]

@@ -61,6 +61,13 @@ def as_device(x: Any, dtype: Any = None) -> Any:
     return asarray(x, dtype)
 
 
+def as_given(y: Any, original: Any) -> Any:
+    """A result on the device, as the kind of array that `original` is, on the same memory."""
+    from ..cuda import exchange
+
+    return exchange.like(y.handle, original)
+
+
 def empty_on_device(shape: tuple[int, ...], dtype: Any) -> Any:
     """A new device array whose elements are not set."""
     from ..cuda import array, backend

@@ -43,6 +43,8 @@ class Lanes(types.Type):
 class Emitter:
     """Emits code for vectors of a type of lanes, or of the host's width for the dtype of an array (Numba types)."""
 
+    fused = True  # whether products and sums may be rounded once, where the host can
+
     def __init__(self, context: Any, builder: Any, kind: Any) -> None:
         self.context, self.builder = context, builder
         self.itemsize = kind.dtype.bitwidth // 8
@@ -55,6 +57,12 @@ class Emitter:
         """The same emitter writing to another function."""
         other = copy(self)
         other.builder = builder
+        return other
+
+    def unfused(self) -> Emitter:
+        """The same emitter, which rounds products before they are added."""
+        other = copy(self)
+        other.fused = False
         return other
 
     # --- memory: vectors lie at addresses that are aligned to their elements only -------------------------------------
@@ -177,8 +185,8 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a*b + c, rounded once where the host can."""
-        if not host().fma:
+        """a*b + c, rounded once where the host can and `fused` says so."""
+        if not (host().fma and self.fused):
             return self.builder.fadd(self.builder.fmul(a, b), c)
         return self.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
 

@@ -97,6 +97,22 @@ def _tiles(emit: Emitter, arg: Any, kind: int, vectors: int) -> None:
     emit.repeat(arg.tiles, [arg.columns], outer, [(arg.x, arg.x_tile), (arg.c, arg.c_tile)], end_first=True)
 
 
+#: The same, but products are rounded before they are added: sums that shall have another library's bits.
+ROUNDED = Family(
+    "rounded",
+    " ".join(FILTERS.arguments._fields),
+    elements="x w c bias",
+    integers="table",
+    kind=(BROADCAST,),
+    vectors=(filter_vectors(),),
+)
+
+
+@ROUNDED.member
+def _rounded_tiles(emit: Emitter, arg: Any, kind: int, vectors: int) -> None:
+    _tiles(emit.unfused(), arg, kind, vectors)
+
+
 class _Tile:
     """Emits one tile: the sums, row by row and vector by vector, never leave the registers."""
 

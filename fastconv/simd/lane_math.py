@@ -27,6 +27,7 @@ def _binary(real: str, whole: str, doc: str) -> Any:
 
 
 add = _binary("fadd", "add", "a + b, lane by lane.")
+subtract = _binary("fsub", "sub", "a - b, lane by lane.")
 multiply = _binary("fmul", "mul", "a * b, lane by lane.")
 divide = _binary("fdiv", "sdiv", "a / b, lane by lane.")
 
@@ -83,24 +84,36 @@ def _greater(builder: Any, kind: Lanes, a: Any, b: Any) -> Any:
     return builder.icmp_signed(">", a, b) if kind.dtype.signed else builder.icmp_unsigned(">", a, b)
 
 
-def _largest(emit: Emitter, old: Any, new: Any) -> Any:
+def _extreme(emit: Emitter, old: Any, new: Any, lowest: bool = False) -> Any:
+    """The larger of two, or the smaller; NaN where either is NaN."""
     builder, kind = emit.builder, emit.kind
     if not floating(kind):
-        return builder.select(_greater(builder, kind, new, old), new, old)
+        wins = _greater(builder, kind, old, new) if lowest else _greater(builder, kind, new, old)
+        return builder.select(wins, new, old)
     if HAS_MAXIMUM and kind.count > 1:
-        return emit.call(f"llvm.maximum.{emit.suffix}", emit.vector, new, old, flags=("nsz",))
-    larger = builder.select(_greater(builder, kind, new, old), new, old)
-    return builder.select(builder.fcmp_unordered("uno", new, new), new, larger)
+        name = "minimum" if lowest else "maximum"
+        return emit.call(f"llvm.{name}.{emit.suffix}", emit.vector, new, old, flags=("nsz",))
+    wins = builder.fcmp_ordered("<" if lowest else ">", new, old)
+    return builder.select(builder.fcmp_unordered("uno", new, new), new, builder.select(wins, new, old))
 
 
-@intrinsic
-def largest(typingctx, best, a):  # type: ignore[no-untyped-def]
-    """The larger of `best` and `a`, lane by lane; NaN where either is NaN. Of +0 and -0 either may win."""
+def _extremum(lowest: bool, doc: str) -> Any:
+    def function(typingctx, best, a):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return _extreme(Emitter(context, builder, a), *args, lowest=lowest)
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return _largest(Emitter(context, builder, a), *args)
+        return (best(best, a), codegen) if a == best else None
 
-    return (best(best, a), codegen) if a == best else None
+    function.__doc__ = doc
+    return intrinsic(function)
+
+
+largest = _extremum(
+    False, "The larger of `best` and `a`, lane by lane; NaN where either is NaN. Of +0 and -0 either may win."
+)
+smallest = _extremum(
+    True, "The smaller of `best` and `a`, lane by lane; NaN where either is NaN. Of +0 and -0 either may win."
+)
 
 
 @intrinsic
@@ -185,4 +198,4 @@ def _folded(doc: str, combine: Any) -> Any:
 
 
 sum_of = _folded("The sum of the lanes, halves first.", lambda emit, a, b: emit.builder.fadd(a, b))
-largest_of = _folded("The largest of the lanes; NaN if one is NaN.", _largest)
+largest_of = _folded("The largest of the lanes; NaN if one is NaN.", _extreme)

@@ -1,0 +1,36 @@
+"""SciPy's own functions, which say what is wrong with arguments that nothing serves: errors and their words are SciPy's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Refused(Exception):
+    """Arguments that no filter here takes; a user never sees it, for `in_place_of_scipy` asks SciPy what is wrong."""
+
+
+@functools.lru_cache(maxsize=64)
+def scipy_function(name: str) -> Callable[..., Any]:
+    """SciPy's function, the same one also while ours stands in its place in ``scipy.ndimage``."""
+    module = "_morphology" if name.startswith("grey") else "_filters"
+    return getattr(import_module(f"scipy.ndimage.{module}"), name)  # type: ignore[no-any-return]
+
+
+def in_place_of_scipy(function: Callable[P, R]) -> Callable[P, R]:
+    """What `function` refuses is SciPy's to refuse, by its function of the same name."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Refused:
+            pass
+        return scipy_function(function.__name__)(*args, **kwargs)  # type: ignore[no-any-return]
+
+    return call
