@@ -17,7 +17,8 @@ import numpy as np
 from ..errors import InvalidArgument, TooLarge, shown
 from ..memory import check_room
 from ..streams import Tolerant
-from .operations import Operation, Outputs, operation
+from .lookup import operation
+from .operations import Operation, Outputs
 from .reach import runs, turned
 
 UNITS = {"": 0, "B": 0, "KB": 10, "MB": 20, "GB": 30, "KIB": 10, "MIB": 20, "GIB": 30}
@@ -74,10 +75,10 @@ def blockwise(
 
     Notes
     -----
-    The result is that of the whole array, to the last bit where the function sums in one order for any shape (direct
-    convolution, pools, most filters), else to rounding. Each block is read with the elements round it that it needs, so
-    those are read twice. Blocks follow the chunks of a zarr array. Pages of memory maps are given back to the system
-    after each block.
+    The result is that of the whole array, to the last bit where the function sums in one order for any shape (pools,
+    the filters of `fastconv.ndimage` but means), else to rounding. Each block is read with the elements round it that
+    it needs, so those are read twice. Blocks follow the chunks of a zarr array. Pages of memory maps are given back to
+    the system after each block.
 
     Examples
     --------
@@ -101,8 +102,9 @@ def blockwise(
     blocks = list(_blocks(cut.shape, _block_shape(cut, x, out, dtype, limit)))
     with _told(progress, len(blocks)) as tell:
         for done, outputs in enumerate(blocks, 1):
-            out[tuple(slice(first, last) for first, last in outputs)] = cut.run(read(cut, x, outputs), outputs)
+            block = read(cut, x, outputs)
             _give_back(x)
+            out[tuple(slice(first, last) for first, last in outputs)] = cut.run(block, outputs)
             _give_back(out)
             tell(done)
     return out
@@ -140,6 +142,7 @@ def _block_shape(cut: Operation, x: Any, out: Any, dtype: np.dtype, limit: int) 
         return trial
     outputs = [(0, n) for n in trial]
     block = read(cut, x, outputs)
+    cut.run(block, outputs)  # compiles
     taken = _peak(lambda: cut.run(block, outputs)) + block.nbytes
     each = max(1.5, taken / _nbytes(cut, trial, x.dtype, dtype))
     shape = _shrunk(cut, grains, lambda shape: each * _nbytes(cut, shape, x.dtype, dtype) <= limit)
@@ -149,36 +152,37 @@ def _block_shape(cut: Operation, x: Any, out: Any, dtype: np.dtype, limit: int) 
 
 
 def _shrunk(cut: Operation, grains: Sequence[int], fits: Callable[[list[int]], bool]) -> list[int]:
-    """The largest block that fits: whole rows as long as possible, slabs no thinner than `grains` while they can be."""
-    shape = list(cut.shape)
-    splittable = [axis for axis, reach in enumerate(cut.axes) if not reach.whole and reach.out > 1]
-    for least in (grains, [1] * len(shape)):
+    """The largest block that fits: in whole grains and not too thin while that is possible, of whole rows first."""
+    shape, ones = list(cut.shape), [1] * len(cut.axes)
+    splittable = [axis for axis, reach in enumerate(cut.axes) if not reach.whole]
+    for grain, least in ((grains, _thick(cut, grains)), (grains, grains), (ones, ones)):
         for axis in splittable:
             while not fits(shape) and shape[axis] > least[axis]:
-                shape[axis] = max(least[axis], -(-shape[axis] // 2))
+                shape[axis] = max(least[axis], shape[axis] // 2 // grain[axis] * grain[axis])
         if fits(shape):
             break
-    for axis in splittable:  # a few rows more, up to what fits, in whole grains
-        grain = grains[axis] if shape[axis] >= grains[axis] else 1
-        while shape[axis] < cut.shape[axis] and fits(
-            longer := [*shape[:axis], shape[axis] + grain, *shape[axis + 1 :]]
-        ):
-            shape = longer
-        shape[axis] = min(shape[axis], cut.shape[axis])
+    for axis in splittable:  # more grains, up to what fits
+        step = grains[axis] if shape[axis] % grains[axis] == 0 else 1
+        while shape[axis] < cut.shape[axis] and fits([*shape[:axis], shape[axis] + step, *shape[axis + 1 :]]):
+            shape[axis] = min(shape[axis] + step, cut.shape[axis])
     return shape
 
 
+def _thick(cut: Operation, grains: Sequence[int]) -> list[int]:
+    """Outputs along each axis, in whole grains, below which a block is thin beside what it shares with others."""
+    wanted = [THICK * -(-(reach.extent - 1) // reach.stride) for reach in cut.axes]
+    return [
+        min(reach.out, grain * max(1, -(-n // grain))) for reach, grain, n in zip(cut.axes, grains, wanted, strict=True)
+    ]
+
+
 def _grains(cut: Operation, x: Any, out: Any) -> list[int]:
-    """Outputs along each axis below which blocks cost more: thin beside what they share, or parts of chunks."""
-    written = getattr(out, "chunks", None) or (1,) * len(cut.shape)
-    held = getattr(x, "chunks", None) or (1,) * len(cut.shape)
-    grains = []
-    for reach, chunk, source in zip(cut.axes, written, held, strict=True):
-        thick = THICK * -(-(reach.extent - 1) // reach.stride) or 1
-        grain = math.lcm(chunk, max(1, source // reach.stride)) if chunk > 1 or source > 1 else 1
-        grain = grain if grain <= 4 * max(chunk, source) else max(chunk, source)
-        grains.append(min(reach.out, grain * -(-thick // grain)))
-    return grains
+    """Outputs along each axis that are read or written together: those of the chunks of `out`, or else of x."""
+    written, held = (getattr(array, "chunks", None) or (1,) * len(cut.axes) for array in (out, x))
+    return [
+        min(reach.out, int(chunk) if chunk > 1 else max(1, int(source) // reach.stride))
+        for reach, chunk, source in zip(cut.axes, written, held, strict=True)
+    ]
 
 
 def _nbytes(cut: Operation, shape: Sequence[int], dtype: Any, result: np.dtype) -> int:

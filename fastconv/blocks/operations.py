@@ -1,8 +1,4 @@
-"""A function and its arguments as an operation on an array that is cut into blocks.
-
-`operation` finds how a function's outputs depend on its input: from its arguments for the functions of fastconv (and
-of SciPy, where they have the same name and arguments), for any other function from the depth that is given.
-"""
+"""An operation on an array that is cut into blocks, and the rules that make one of a function and its arguments."""
 
 from __future__ import annotations
 
@@ -13,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..borders import Border
-from ..errors import InvalidArgument, shown
-from ..spec import parse_axes, parse_padding_mode
+from ..errors import InvalidArgument
 from .reach import CUT, Reach
 
 Outputs = Sequence[tuple[int, int]]  # first and past-the-last output of a block along each axis
@@ -69,7 +64,6 @@ Rule = Callable[..., Operation]
 RULES: dict[
     tuple[str, str], Rule
 ] = {}  # (module below fastconv or scipy, name) -> rule(function, x, *args, **keywords)
-FAMILIES = ("ops", "ndimage", "signal", "image")
 
 
 def rule(family: str, *names: str) -> Callable[[Rule], Rule]:
@@ -81,51 +75,6 @@ def rule(family: str, *names: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def operation(
-    function: Any, x: Any, args: Sequence[Any], keywords: dict[str, Any], depth: Any = None, borders: Any = None
-) -> Operation:
-    """How ``function(x, *args, **keywords)`` is cut; of x its shape and dtype are looked at.
-
-    Raises
-    ------
-    InvalidArgument
-        Nothing is known of the function and no depth given, or both; the arguments are wrong.
-    """
-    from . import rules_filters, rules_ops, rules_signal  # noqa: F401 - they register themselves
-
-    if not callable(function):
-        raise InvalidArgument(
-            f"function is {shown(function)}; expected a function of an array, such as fastconv.conv2d"
-        )
-    known = RULES.get(_key(function))
-    if known is None:
-        if depth is None:
-            raise InvalidArgument(
-                f"how {shown(function)} is cut into blocks is not known; give depth=, how many elements to either side "
-                "of its place an output depends on"
-            )
-        return _of_depth(function, x, args, keywords, depth, borders)
-    if depth is not None or borders is not None:
-        raise InvalidArgument(f"{function.__name__} says itself how it is cut; leave depth and borders out")
-    return known(function, x, *args, **keywords)
-
-
-def _key(function: Any) -> tuple[str, str]:
-    """Where a function comes from and its name."""
-    top, _, rest = str(getattr(function, "__module__", "")).partition(".")
-    family = rest.partition(".")[0]
-    return (family if top in ("fastconv", "scipy") and family in FAMILIES else "", getattr(function, "__name__", ""))
-
-
-def _of_depth(
-    function: Any, x: Any, args: Sequence[Any], keywords: dict[str, Any], depth: Any, borders: Any
-) -> Operation:
-    """Any function whose output depends on `depth` elements to either side of its place."""
-    depths = parse_axes(depth, "depth", len(x.shape), least=0)
-    mode = CUT if borders is None else parse_padding_mode(borders)
-    return same_size(lambda block: function(block, *args, **keywords), x.shape, [(d, d) for d in depths], mode)
 
 
 def same_size(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..borders import Border
 from ..errors import InvalidArgument, shown
-from .operations import Operation, Outputs, rule
+from .operations import Operation, Outputs, rule, same_size
 from .reach import Reach
 
 BOUNDARIES = {"fill": "zeros", "pad": "zeros", "wrap": "wrap", "circular": "wrap", "symm": "symmetric"}
@@ -70,6 +70,15 @@ def match_template(function: Any, x: Any, template: Any, *args: Any, **keywords:
         raise InvalidArgument(f"the template has shape {sizes}; expected one that lies inside of {tuple(x.shape)}")
     reaches = tuple(Reach(n, n - k + 1, 1, 0, k) for n, k in zip(x.shape, sizes, strict=True))
     return Operation(reaches, lambda block, outputs, stretches: function(block, template, **options))
+
+
+@rule("signal", "medfilt2d")
+def medfilt(function: Any, x: Any, *args: Any, **keywords: Any) -> Operation:
+    """Half of the window to either side; the function itself puts zeros round the array."""
+    bound = inspect.signature(function).bind(x, *args, **keywords)
+    bound.apply_defaults()
+    sizes = np.broadcast_to(np.asarray(bound.arguments["kernel_size"], int), (len(x.shape),)).tolist()
+    return same_size(lambda block: function(block, *args, **keywords), x.shape, [(k // 2, k // 2) for k in sizes])
 
 
 def _bound(function: Any, x: Any, second: Any, *args: Any, **keywords: Any) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def dropout(x: Any, *, rate: float, seed: int, first: int = 0) -> Saved:
         raise InvalidArgument(f"rate is {shown(rate)}; expected a number from 0 up to, but not including, 1")
     if not isinstance(seed, (int, np.integer)):
         raise InvalidArgument(f"seed is {shown(seed)}; expected a whole number")
-    if not isinstance(first, (int, np.integer)) or first < 0:
-        raise InvalidArgument(f"first is {shown(first)}; expected a whole number of at least 0")
+    if not isinstance(first, (int, np.integer)) or not 0 <= first < 2**62:
+        raise InvalidArgument(f"first is {shown(first)}; expected the number of an element, from 0")
     return elementwise.dropout(x, rate, seed, first), (rate, seed, first)
 
 
