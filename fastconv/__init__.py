@@ -56,11 +56,13 @@ _PUBLIC = {
         ),
         *(f"{name}{rank}d" for rank in (1, 2, 3) for name in ("unfold", "fold")),
     ),
+    "blocks": ("blockwise",),
     "replacing": ("as_scipy",),
     "warming": ("warmup",),
     "measure": ("explain", "info"),
 }
 _MODULES = ("autograd", "image", "measure", "ndimage", "njit", "nn", "onnx", "ops", "signal")
+_ON_REQUEST = ("dask",)  # modules that need an extra
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_threads", "threads", *_HOME, *_MODULES]
@@ -69,7 +71,7 @@ __all__ = ["__version__", "allow_tf32", "errors", "get_num_threads", "set_num_th
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name in _MODULES:
+    elif name in _MODULES or name in _ON_REQUEST:
         value = import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from . import onnx as onnx
     from . import ops as ops
     from . import signal as signal
+    from .blocks import blockwise as blockwise
     from .measure import explain as explain
     from .measure import info as info
     from .ops import *  # noqa: F403

@@ -38,6 +38,10 @@ class DataUnavailable(FastconvError, OSError):
     """A data set was found nowhere, or a file of it is damaged: the message lists what was tried."""
 
 
+class PeerLost(FastconvError, ConnectionError):
+    """Another process of a training on several machines does not answer any more: nobody can go on without it."""
+
+
 class MissingExtra(FastconvError, ImportError):
     """An optional dependency is not installed: the message gives the ``pip install`` line that brings it."""
 

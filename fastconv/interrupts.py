@@ -11,6 +11,7 @@ from typing import Any
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 Handler = Callable[[int, Any], Any]
+_held: dict[int, Callable[[], bool]] = {}  # what handles the signals that a block of `deferred_interrupt` holds back
 
 
 class Terminated(KeyboardInterrupt):
@@ -56,9 +57,24 @@ def deferred_interrupt() -> Iterator[None]:
     """
     outer = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
     pending: list[tuple[int, Any]] = []
+
+    def handle() -> bool:
+        found = bool(pending)
+        while pending:
+            number, frame = pending.pop(0)
+            outer[number](number, frame)
+        return found
+
+    _held[id(handle)] = handle
     try:
         with handlers(dict.fromkeys(outer, lambda number, frame: pending.append((number, frame)))):
             yield
     finally:
-        for number, frame in pending:
-            outer[number](number, frame)
+        del _held[id(handle)]
+        handle()
+
+
+def handle_held_back() -> bool:
+    """Handle signals that a block of `deferred_interrupt` holds back now, where it may never end; whether any came."""
+    handled = [handle() for handle in list(_held.values())]
+    return any(handled)

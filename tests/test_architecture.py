@@ -28,6 +28,8 @@ LAYERS = [
     {"ndimage", "autograd", "njit", "onnx", "warming"},
     {"signal", "image"},
     {"replacing"},
+    {"blocks"},
+    {"dask"},
     {"nn"},
     {"measure"},
     {"cli"},

@@ -57,6 +57,7 @@ POOL = NUMBERS + WORDS + SERIES + ARRAYS + FUNCTIONS + THINGS
 
 #: Arguments without a default, by what takes them, or for all.
 EXAMPLES = {
+    "set_distribution.value": None,
     "filters": 2,
     "kernel_size": 2,
     "units": 2,

@@ -127,6 +127,24 @@ class OutputFolder:
             self.saved.append(name)
 
 
+class NoFolder:
+    """In place of an `OutputFolder`, for a process that leaves nothing behind: the one beside it does.
+
+    Parameters
+    ----------
+    path : Path
+        Of the other's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.saved = path, ()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("_") or not hasattr(OutputFolder, name):
+            raise AttributeError(name)
+        return lambda *given: None
+
+
 def _make(path: Path, numbered: bool) -> tuple[Path, bool]:
     """The folder, and whether it was made just now."""
     try:

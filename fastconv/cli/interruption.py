@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,10 +21,19 @@ class Interruption(Callback):
 
     A second SIGTERM or SIGHUP does not: those who send them often send more than one. As the last of the callbacks it
     stops the training when the others have done what they do after a batch or an epoch.
+
+    Parameters
+    ----------
+    agreed : callable
+        Gets this process's `number`, gives that of all who train together.
     """
 
     number: int | None = None
     what_next = "Stopping after this batch, then saving"
+
+    def __init__(self, agreed: Callable[[int | None], int | None]) -> None:
+        super().__init__()
+        self._agreed = agreed
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -34,10 +43,13 @@ class Interruption(Callback):
             yield
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.number is not None:
-            raise Stopped
+        self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        self.number = self._agreed(self.number)
         if self.number is not None:
             raise Stopped
 

@@ -18,7 +18,7 @@ import click
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
 from ..nn.callbacks import Callback
-from .artifacts import FIGURES, HISTORY, RECORD, STATE, OutputFolder
+from .artifacts import FIGURES, HISTORY, RECORD, STATE, NoFolder, OutputFolder
 from .console import say
 from .progress import Progress
 
@@ -61,7 +61,7 @@ class Record:
 class Keeper(Callback):
     """Writes everything down at the end of each epoch; a disk that is full does not end the training."""
 
-    def __init__(self, output: OutputFolder, progress: Progress, record: Record) -> None:
+    def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record) -> None:
         super().__init__()
         self._output, self._progress, self._record = output, progress, record
 

@@ -16,6 +16,7 @@ from .console import say, tell
 
 if TYPE_CHECKING:
     from .artifacts import OutputFolder
+    from .ranks import Ranks
     from .runs import Earlier
 
 DATASETS = ("fashion-mnist", "mnist", "car-truck", "fashion-sketch")
@@ -77,21 +78,43 @@ def train(
     A folder that holds a run is refused, unless --resume or --overwrite says what to do with it. After each epoch
     state.npz keeps what --resume goes on from, to the same results as without the break, however the run ended: batches
     of an epoch that was not finished are done again. The run's own arguments need not be repeated.
+
+    Started by mpirun -n N, N processes train together, each on its share of every batch of --batch-size images.
     """
-    from .artifacts import OutputFolder
-    from .training import Training
+    from .ranks import Ranks
 
     if resume and (overwrite or out is None):
         raise InvalidArgument("--resume needs --out, the folder of the run, and cannot go with --overwrite")
+    ranks = Ranks()
     use_threads(threads)
+    if ranks.size > 1 and device != "cpu":
+        raise InvalidArgument(f"--device is {device} for {ranks.size} processes; together they train on the CPU")
+    with ranks.together():
+        _train(ranks, out or Path("runs") / f"{dataset}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def _train(ranks: Ranks, folder: Path) -> None:
+    """The run, on this rank; rank 0 has the folder."""
+    from .artifacts import NoFolder, OutputFolder
+    from .training import Training
+
     context = click.get_current_context()
-    folder = out or Path("runs") / f"{dataset}-{datetime.now():%Y%m%d-%H%M%S}"
-    with OutputFolder(folder, resume, overwrite, numbered=out is None) as output:
-        earlier, arguments = _earlier(output, context) if resume else (None, dict(context.params))
-        if earlier is not None and earlier.status == "finished":
-            tell(f"the run in {brief(folder)} is finished: {arguments['epochs']} epochs are done")
-            return
-        Training(output, arguments, earlier).run()
+    options = context.params
+
+    def begin() -> Any:
+        if ranks.rank:
+            return NoFolder(folder), None, None
+        output = context.with_resource(
+            OutputFolder(folder, options["resume"], options["overwrite"], numbered=options["out"] is None)
+        )
+        return output, *(_earlier(output, context) if options["resume"] else (None, dict(options)))
+
+    output, earlier, arguments = ranks.all_or_none(begin)
+    arguments, finished = ranks.of_first((arguments, earlier is not None and earlier.status == "finished"))
+    if finished:
+        tell(f"the run in {brief(folder)} is finished: {arguments['epochs']} epochs are done")
+    else:
+        Training(output, arguments, earlier, ranks).run()
 
 
 def _earlier(output: OutputFolder, context: click.Context) -> tuple[Earlier | None, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FastconvError, InvalidArgument
+from ..errors import FastconvError, InvalidArgument, PeerLost
 from ..files import display
 from ..measure import environment
 from ..measure.machine import processor_name
@@ -21,10 +21,11 @@ from ..nn.metrics import confusion_matrix
 from ..nn.utils import to_categorical
 from ..ops.devices import require_device
 from ..simd.kernel_cache import kernel_cache_dir
-from .artifacts import RECORD, STATE, OutputFolder
+from .artifacts import RECORD, STATE, NoFolder, OutputFolder
 from .console import OutputLost, say, tell
 from .interruption import Interruption, Stopped
 from .progress import Diverged, Progress
+from .ranks import Ranks
 from .runs import Earlier, Keeper, Record
 
 
@@ -33,28 +34,37 @@ class Training:
 
     Parameters
     ----------
-    output : OutputFolder
+    output : OutputFolder, or NoFolder
+        The latter on all ranks but the first.
     arguments : dict
         Of the command.
     earlier : Earlier, optional
-        The run to go on with.
+        The run to go on with; rank 0 has it.
+    ranks : Ranks
     """
 
-    def __init__(self, output: OutputFolder, arguments: dict[str, Any], earlier: Earlier | None) -> None:
-        self.output, self.arguments = output, arguments
+    def __init__(
+        self, output: OutputFolder | NoFolder, arguments: dict[str, Any], earlier: Earlier | None, ranks: Ranks
+    ) -> None:
+        self.output, self.arguments, self.ranks = output, arguments, ranks
         device = _device(arguments["device"])
         self.name, self.epochs, size = arguments["dataset"], arguments["epochs"], arguments["batch_size"]
         module = datasets.by_name(self.name)
         self.names = module.CLASS_NAMES
-        self.train_set, self.test_set = _load(module, arguments["data_dir"], arguments["limit"], len(self.names))
+        self.train_set, self.test_set = ranks.first_then_others(
+            lambda: _load(module, arguments["data_dir"], arguments["limit"], len(self.names))
+        )
         images, batches = len(self.train_set[0]), -(-len(self.train_set[0]) // size)
         self.model = _model(self.train_set[0].shape[1:], len(self.names), arguments, batches)
-        history, speeds = earlier.take_up(self.model, images, batches) if earlier is not None else ({}, [])
-        self.done, self.is_resumed = len(speeds), earlier is not None
+        nothing: tuple[Any, Any] = {}, []
+        taken = ranks.all_or_none(lambda: earlier.take_up(self.model, images, batches) if earlier else nothing)
+        (history, speeds), self.is_resumed = ranks.of_first((taken, earlier is not None))
+        self.done = len(speeds)
         self.progress = Progress(self.epochs, images, size, history, speeds)
         facts = {
             "arguments": {k: display(v) if isinstance(v, Path) else v for k, v in arguments.items()},
             "device": device,
+            "processes": ranks.size,
             "parameters": self.model.count_params(),
             "images": {"training": images, "test": len(self.test_set[0])},
             "environment": environment(),
@@ -64,22 +74,39 @@ class Training:
 
     def run(self) -> None:
         """Train, save, judge, show; exits with the status of a signal that ended it early."""
-        interruption = Interruption()
+        interruption = Interruption(self.ranks.agreed)
+        if self.ranks.size > 1:
+            interruption.what_next = (
+                "A process was lost, or asked to stop: all is saved if the others still finish this batch, "
+                f"the last finished epoch is kept in any case; go on with: {self._resume_command()}"
+            )
         with interruption.listening():
             try:
                 self._fit(interruption)
+                self.ranks.settled = True
+            except PeerLost as error:
+                if self.ranks.rank == 0:
+                    say(f"{error}; go on with: {self._resume_command()}")
+                    self._save("interrupted", pictures=False)
+                raise
             except Stopped:
+                self.ranks.settled = True
                 interruption.what_next = "Saving"
                 self._save("interrupted")
                 self._close(f"go on with: {self._resume_command()}")
                 sys.exit(128 + (interruption.number or 0))
             except Diverged as error:
+                self.ranks.settled = True
+                if self.ranks.rank:
+                    sys.exit(2)
                 raise self._diverged(error) from None
             interruption.what_next = "All is being saved"
-            self._finish()
+            if self.ranks.rank == 0:
+                self._finish()
 
     def _resume_command(self) -> str:
-        words = ["fastconv", "train", self.name, "--out", str(self.output.path), "--resume"]
+        words = ["mpirun", "-n", str(self.ranks.size)] if self.ranks.size > 1 else []
+        words += ["fastconv", "train", self.name, "--out", str(self.output.path), "--resume"]
         if self.arguments["data_dir"] is not None:
             words += ["--data-dir", str(self.arguments["data_dir"])]
         if self.arguments["device"] != "cpu":
@@ -90,6 +117,8 @@ class Training:
         (x, _), (x_test, _) = self.train_set, self.test_set
         parameters = self.model.count_params()
         say(f"{self.name}: {len(x):,} training and {len(x_test):,} test images; {parameters:,} parameters")
+        if self.ranks.size > 1:
+            say(f"Training on {self.ranks.size} processes")
         if self.done:
             say(f"Going on after epoch {self.done} of {self.epochs}")
         elif self.is_resumed:
@@ -172,7 +201,7 @@ class Training:
                 say(f"{error}; {saved}")
 
 
-def _no_number(found: str, output: OutputFolder) -> FastconvError:
+def _no_number(found: str, output: OutputFolder | NoFolder) -> FastconvError:
     advice = "" if "--lr" in found else "; use a smaller --lr"
     return Diverged(f"{found}{advice} (saved in {display(output.path)}: {', '.join(output.saved)})")
 

@@ -56,10 +56,10 @@ def activation_grad(
         sums[...] = cut.reduce(partial)
 
 
-def dropout(x: np.ndarray, y: np.ndarray, *, seed: int, threshold: int, scale: float) -> None:
-    """y = scale*x where the hash of (seed, index) is below `threshold` of 2**32, else 0."""
-    tasks = -(-x.size // BLOCK)
-    numbers = np.uint64(seed), np.uint32(threshold), x.dtype.type(scale)
+def dropout(x: np.ndarray, y: np.ndarray, *, seed: int, threshold: int, scale: float, first: int = 0) -> None:
+    """y = scale*x where the hash of (seed, index) is below `threshold` of 2**32, else 0; indices begin at `first`."""
+    tasks = -(-(first % BLOCK + x.size) // BLOCK) if x.size else 0
+    numbers = np.uint64(seed), np.uint32(threshold), x.dtype.type(scale), first
     _dropout(team(tasks, 8 * x.size), tasks, x.reshape(-1), y.reshape(-1), *numbers)
 
 
@@ -116,16 +116,19 @@ def mix(value):
 
 
 @parallel_kernel
-def _dropout(thread, first, last, x, y, seed, threshold, scale):
+def _dropout(thread, first, last, x, y, seed, threshold, scale, index):
     """y = scale*x where a hash of (seed, index) is below `threshold` of 2**32, else 0.
 
     The mask is a function of seed and index alone: the gradient is the same call on dy, and nothing is stored.
     """
     zero = x.dtype.type(0)
+    before = index % BLOCK  # elements of the first block that are not there
     for block in range(first, last):
-        a, b = x[block * BLOCK : (block + 1) * BLOCK], y[block * BLOCK : (block + 1) * BLOCK]
-        key = mix(mix(np.uint64(seed)) ^ np.uint64(block))
+        start, stop = max(0, block * BLOCK - before), (block + 1) * BLOCK - before
+        a, b = x[start:stop], y[start:stop]
+        key = mix(mix(np.uint64(seed)) ^ np.uint64(index // BLOCK + block))
         low, high = np.uint32(key), np.uint32(key >> np.uint64(32))
+        low = np.uint32(low + np.uint32((start + before) % BLOCK) * np.uint32(0x9E3779B9))
         for j in range(a.size):
             h = np.uint32(np.uint32(j) * np.uint32(0x9E3779B9) + low)
             h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x21F0AAAD))

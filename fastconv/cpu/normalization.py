@@ -69,11 +69,12 @@ def batch_norm_training(
 def batch_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
     dgamma: np.ndarray, dbeta: np.ndarray, dbias: np.ndarray | None = None, *, axis: int, epsilon: float, relu: bool,
-    training: bool, maxima: tuple[np.ndarray, np.ndarray] | None = None,
+    training: bool, maxima: tuple[np.ndarray, np.ndarray] | None = None, part: Any = None,
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
 
-    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x.
+    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Where x is
+    a `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]
     cut, floor, center = cut_runs(given.shape, axis), _floor(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
@@ -82,13 +83,14 @@ def batch_norm_grad(
     _grad_sums(*_tasks(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
     count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
     factors = np.empty((3, cut.order.size), x.dtype)
-    _grad_factors(
-        sums, products, cut.periods, cut.pieces, cut.fold, _double(var), _double(gamma), float(epsilon), count,
-        cut.order, found, factors,
-    )  # fmt: skip
+    rest = _double(var), _double(gamma), float(epsilon), count, cut.order, found, factors
+    _grad_factors(sums, products, cut.periods, cut.pieces, cut.fold, *rest)
     dbeta[...], dgamma[...] = found
     if dx is None:
         return
+    if part is not None and training:
+        whole = part.mean(np.stack([cut.reduce(sums), cut.reduce(products)]))
+        _grad_factors(*whole, 1, 1, x.shape[axis], *rest)
     if maxima is None:
         bias = _flow(x, dy, dx, center, factors, floor, axis, dbias is not None)
     else:

@@ -53,19 +53,28 @@ def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
 
 def save_state(model: Any, filepath: Any) -> None:
     """Write weights, optimizer state and random generators."""
+    save_arrays(filepath, state_arrays(model))
+
+
+def state_arrays(model: Any) -> Arrays:
+    """Weights, optimizer state and random generators: all that a training goes on from."""
     names = {name: w for name, (_, w) in named_weights(model.layers).items()}
     arrays = {f"weights/{name}": w.numpy() for name, w in names.items()}
     arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state(names).items()}
     states = [generator.bit_generator.state for generator in _generators(model)]
     text = json.dumps(states, default=np.ndarray.tolist)
     arrays["generators"] = np.frombuffer(text.encode(), np.uint8)
-    save_arrays(filepath, arrays)
+    return arrays
 
 
 def load_state(model: Any, filepath: Any) -> None:
     """Read what `save_state` wrote; the model stays as it is if anything is wrong with it."""
     source = brief(checked_path(filepath))
-    arrays = load_arrays(filepath, lambda headers: _check_state(model, headers, source))
+    put_state(model, load_arrays(filepath, lambda headers: _check_state(model, headers, source)), source)
+
+
+def put_state(model: Any, arrays: Arrays, source: str) -> None:
+    """Go on from what `state_arrays` gave; the model stays as it is if anything is wrong with it."""
     parts = _parts(arrays, source)
     generators = _generators(model)
     states = _generator_states(parts["generators"], generators, source)

@@ -6,7 +6,7 @@ each batch is gathered there; of a larger one each batch is copied when its turn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from .. import ops
 from ..config import settings
 from ..ops import devices
+from .parts import Part
 
 STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
 
@@ -26,7 +27,14 @@ class Feed:
     x, y : ndarray
     dtype : dtype
         Of the samples of a batch.
+
+    Attributes
+    ----------
+    part : Part or None
+        Which samples of the batch at hand these are, where several processes share it.
     """
+
+    part: Part | None = None
 
     def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any = np.float32) -> None:
         self.x, self.y, self.dtype = x, y, np.dtype(dtype)
@@ -37,8 +45,37 @@ class Feed:
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
         """Pairs of arrays in the given order; rows are copied only for an order or another dtype."""
         for start in range(0, len(self), size):
-            part: Any = slice(start, start + size) if order is None else order[start : start + size]
-            yield self.x[part].astype(self.dtype, copy=False), None if self.y is None else self.y[part]
+            yield self.rows(slice(start, start + size) if order is None else order[start : start + size])
+
+    def in_batch(self, x: Any) -> int:
+        """Samples of the batch whose x, or part of it, this is."""
+        return len(x) if self.part is None else self.part.size
+
+    def rows(self, which: Any) -> tuple[Any, Any]:
+        """Samples and labels by their numbers, or a slice of all."""
+        return self.x[which].astype(self.dtype, copy=False), None if self.y is None else self.y[which]
+
+
+class SharedFeed(Feed):
+    """Samples of which this process gets its part of every batch; `part` says which.
+
+    Parameters
+    ----------
+    x, y, dtype
+        As for `Feed`.
+    part_of : callable
+        Gets the size of a batch.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any, part_of: Callable[[int], Part]) -> None:
+        super().__init__(x, y, dtype)
+        self._part_of = part_of
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(self), size):
+            self.part = self._part_of(min(size, len(self) - start))
+            rows = slice(start + self.part.rows.start, start + self.part.rows.stop)
+            yield self.rows(rows if order is None else order[rows])
 
 
 class DeviceFeed(Feed):

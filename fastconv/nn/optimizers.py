@@ -14,6 +14,7 @@ from ..errors import InvalidArgument
 from ..ops import updates
 from . import arguments
 from .names import find
+from .parts import current as part_of_batch
 from .states import Restored, State, States, by_place, fitting, parsed
 
 
@@ -90,7 +91,7 @@ class Optimizer:
         return rate / (1 + self.decay * self.iterations)
 
     def apply(self, weights: Sequence[Tensor]) -> None:
-        """One step: change every weight by its gradient.
+        """One step: change every weight by its gradient; in a `DataParallel` training, by that of the whole batch.
 
         What is kept for a weight stays with it: weights may be left out and come back, and new ones may come.
 
@@ -104,6 +105,9 @@ class Optimizer:
         """
         if not isinstance(weights, Sequence) or not all(isinstance(w, Tensor) for w in weights):
             raise arguments.wrong(self, "weights", weights, "a list of tensors")
+        part = part_of_batch()
+        if part is not None:
+            part.sum_gradients(weights)
         states = self._states.of(weights, self.slots)
         rate = self.current_rate()
         by_steps: dict[int, list[tuple[Tensor, State]]] = {}

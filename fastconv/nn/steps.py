@@ -15,7 +15,7 @@ from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from ..memory import recycled
-from . import activations, arguments, constraints, losses, regularizers
+from . import activations, arguments, constraints, losses, parts, regularizers
 from .callbacks import CallbackList
 from .callbacks.base import Logs
 from .feeding import Feed
@@ -68,14 +68,14 @@ class Steps(Stack):
         """
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(self._train_on(x, y.values, meter), len(x))
+            meter.add(*_of_batch(self._train_on(x, y.values, meter), len(x)))
             return meter.logs()
 
     def test_step(self, data: Any) -> Logs:
         """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(self._test_on(x, y.values, meter), len(x))
+            meter.add(*_of_batch(self._test_on(x, y.values, meter), len(x)))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
@@ -145,7 +145,7 @@ class Steps(Stack):
             if self._is_overridden("compute_loss"):
                 loss = self._own_loss(x, y, result, True)
             else:
-                loss = _regularized(loss_function.tensor(result, y), weights)
+                loss = _regularized(_mean_loss(loss_function, result, y), weights)
             self._score(meter, y, result, folded)
             if weights:
                 loss.backward()
@@ -166,7 +166,7 @@ class Steps(Stack):
         folded, loss_function = self._folded(passes)
         result = passes.run(Tensor(x), False, without_last=folded)
         own = self._is_overridden("compute_loss")
-        loss = self._own_loss(x, y, result, False) if own else loss_function.tensor(result, y)
+        loss = self._own_loss(x, y, result, False) if own else _mean_loss(loss_function, result, y)
         self._score(meter, y, result, folded)
         return loss.values
 
@@ -187,7 +187,9 @@ class Steps(Stack):
         if folded and not meter.by_order:
             with no_grad():
                 outputs = activations.get(self.loss.activation)(outputs)
-        meter.score(y, outputs.values)
+        part = parts.current()
+        scored = (y, outputs.values)
+        meter.score(*(scored if part is None else map(part.gathered, scored)))
 
     def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
         """What an overridden `compute_loss` says."""
@@ -217,7 +219,9 @@ class Steps(Stack):
             return logs
         if not isinstance(logs, Mapping):
             raise InvalidArgument(f"{step} returned {type(logs).__name__}; expected a dict of names and numbers")
-        return {str(name): _number(value, f"{step}'s {name!r}") for name, value in logs.items()}
+        numbers = {str(name): _number(value, f"{step}'s {name!r}") for name, value in logs.items()}
+        part = parts.current()
+        return numbers if part is None else dict(zip(numbers, part.mean(list(numbers.values())).tolist(), strict=True))
 
     def _measure(self, samples: Feed, batch_size: int, listeners: CallbackList) -> dict[str, float]:
         """Loss and metrics over samples."""
@@ -229,7 +233,8 @@ class Steps(Stack):
 
         def take(x: Any, y: Any) -> Logs:
             nonlocal logs
-            logs = self._logs_of("test_step", x, y)
+            with parts.working_on(samples.part):
+                logs = self._logs_of("test_step", x, y)
             return logs
 
         listeners.call("on_test_begin", {})
@@ -250,7 +255,7 @@ class Steps(Stack):
         heard = listeners.hears(*events)
         with nullcontext() if heard else _inference():
             for batch, (x, y) in enumerate(samples.batches(size)):
-                listeners.call(events[0], batch, {"batch": batch, "size": len(x)})
+                listeners.call(events[0], batch, {"batch": batch, "size": samples.in_batch(x)})
                 with _inference() if heard else nullcontext():
                     logs = take(x, y)
                 listeners.call(events[1], batch, logs)
@@ -268,6 +273,20 @@ def _regularized(loss: Tensor, weights: list[Parameter]) -> Tensor:
         if w.regularizer is not None:
             loss = F.add(loss, regularizers.penalty(w.regularizer, w))
     return loss
+
+
+def _mean_loss(loss: losses.Loss, result: Tensor, y: Any) -> Tensor:
+    """The compiled loss of a batch; of a part of one that which, averaged over the parts, is the batch's."""
+    part, value = parts.current(), loss.tensor(result, y)
+    if part is None or loss.reduction != "sum":
+        return value
+    return F.multiply(value, part.size / len(result.values))
+
+
+def _of_batch(loss: Any, samples: int) -> tuple[Any, int]:
+    """Loss and size of the batch at hand, by those of this process's part of it."""
+    part = parts.current()
+    return (loss, samples) if part is None else (float(part.mean(loss)), part.size)
 
 
 class Results:

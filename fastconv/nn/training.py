@@ -12,10 +12,12 @@ from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
 from ..memory import Pool, recycled
 from ..streams import print_line
-from . import arguments, losses, optimizers
+from . import arguments, losses, optimizers, parts
 from .batches import as_samples, check_batch_size, check_lengths, split_off
 from .callbacks import Callback, CallbackList, History, ProgressLines
-from .feeding import DeviceFeed, Feed
+from .checkpoints import put_state, state_arrays
+from .distribution import distribution
+from .feeding import DeviceFeed, Feed, SharedFeed
 from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
@@ -115,6 +117,9 @@ class Trainer(Steps):
 
         Notes
         -----
+        Where several processes share the training (`fastconv.nn.distribution.DataParallel`), `batch_size` is that of
+        the whole batch, and all of them call `fit` alike.
+
         The same seed, data and arguments give the same history, bit for bit, whatever the number of threads. On a
         GPU weights, activations and, where there is room, the samples stay in its memory; loss and metrics are read
         when somebody asks for them: a callback with `on_batch_end` that looks at its logs waits for every step.
@@ -137,16 +142,17 @@ class Trainer(Steps):
         listeners = CallbackList(callbacks, self, params, *lines, self.history)
         self.stop_training = False
         listeners.call("on_train_begin", {})
-        samples, held_out = self._feed(x, y), None if validation is None else self._feed(*validation)
+        samples, held_out = self._shared(x, y), None if validation is None else self._shared(*validation)
         with recycled():
             for epoch in range(initial_epoch, epochs):
+                self._take_over()
                 listeners.call("on_epoch_begin", epoch, {})
                 logs = self._epoch(samples, batch_size, shuffle, listeners)
                 if held_out is not None:
                     values = self._measure(held_out, validation_size, listeners)
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
-                if self.stop_training:
+                if self._stops():
                     break
         listeners.call("on_train_end", {})
         return self.history
@@ -228,17 +234,40 @@ class Trainer(Steps):
             labels = self.loss.label_dtype(y)
         return DeviceFeed(x, y, self.input_dtype if labels == np.float32 else labels, self.input_dtype)
 
+    def _shared(self, x: np.ndarray, y: np.ndarray) -> Feed:
+        """The samples for `fit`, or where several processes train this one's parts of their batches."""
+        shared = distribution()
+        if shared is None:
+            return self._feed(x, y)
+        shared.check(self.device, x, y)
+        return SharedFeed(x, y, self.input_dtype, shared.part)
+
+    def _take_over(self) -> None:
+        """Where several processes train, begin an epoch with rank 0's state: other machines round otherwise."""
+        shared = distribution()
+        if shared is not None and shared.size > 1:
+            state = shared.broadcast(state_arrays(self) if shared.rank == 0 else None)
+            if shared.rank:
+                put_state(self, state, "the state of rank 0")
+
+    def _stops(self) -> bool:
+        """Whether a callback has asked for it, in any of the processes that train."""
+        shared = distribution()
+        if shared is not None:
+            self.stop_training = bool(shared.agreed(self.stop_training))
+        return self.stop_training
+
     def _epoch(self, samples: Feed, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
         """One pass over the samples."""
         order = self.generator().permutation(len(samples)) if shuffle else None
         logs: Logs = {}
         with self._measuring(samples.y) as meter:
             for batch, (xb, yb) in enumerate(samples.batches(batch_size, order)):
-                listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": len(xb)})
-                with deferred_interrupt():
+                listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": samples.in_batch(xb)})
+                with deferred_interrupt(), parts.working_on(samples.part):
                     logs = self._train(xb, yb)
                 listeners.call("on_train_batch_end", batch, logs)
-                if self.stop_training:
+                if self._stops():
                     break
             return dict(logs) if self._is_overridden("train_step") else meter.results()
 

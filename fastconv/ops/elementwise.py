@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import operator
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, Unsupported
 from ._floats import Floats, exact
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
@@ -113,23 +113,28 @@ def channel_sum(x: Any, axis: int) -> np.ndarray:
     return sums
 
 
-def dropout(x: Any, rate: float, seed: int) -> np.ndarray:
+def dropout(x: Any, rate: float, seed: int, first: int = 0) -> np.ndarray:
     """Zero each element with probability `rate` and divide the others by ``1 - rate``.
 
     Which elements go is a hash of (seed, index): the same seed gives the same mask, so the gradient is
-    ``dropout(dy, rate, seed)``.
+    ``dropout(dy, rate, seed)``. Indices begin at `first`: for a part of an array; on CUDA at 0 only.
 
     Examples
     --------
     >>> y = dropout(np.ones(10000), 0.25, seed=1)
     >>> bool(abs(y.mean() - 1) < 0.05), sorted(set(y.tolist()))
     (True, [0.0, 1.3333333333333333])
+    >>> np.array_equal(dropout(np.ones(7000), 0.25, seed=1, first=3000), y[3000:])
+    True
     """
     call = Floats("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)
     threshold = min(round((1 - rate) * 2**32), 2**32 - 1)  # what the hash of an element that is kept is below
-    operator("dropout", call.device)(x, y, seed=seed, threshold=threshold, scale=1 / (1 - rate))
+    place = {"first": first} if call.device == "cpu" else {}
+    if first and not place:
+        raise Unsupported("dropout of a part of an array runs on the CPU only; use the whole array")
+    operator("dropout", call.device)(x, y, seed=seed, threshold=threshold, scale=1 / (1 - rate), **place)
     return call.finish(y)
 
 

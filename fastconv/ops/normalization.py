@@ -5,13 +5,23 @@ The channel axis is any axis; with ``relu=True`` x goes through a relu first, wh
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument
 from ._floats import Floats, exact, with_channels
+
+
+class Part(Protocol):
+    """A part of a batch whose other parts other processes have: what they find is put together for all of them."""
+
+    def moments(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance over the batch from those over its parts."""
+
+    def mean(self, own: np.ndarray) -> np.ndarray:
+        """What the parts give, weighted by their shares of the batch."""
 
 
 def channel_statistics(x: Any, axis: int, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -62,8 +72,9 @@ def batch_norm_training(
     axis: int,
     relu: bool = False,
     maxima: np.ndarray | None = None,
+    part: Part | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`batch_norm` by the statistics of x itself: (y, mean, variance).
+    """`batch_norm` by the statistics of x itself, or of the batch that x is a part of: (y, mean, variance).
 
     `running` mean and variance, unless None, move towards them in place:
     running = momentum*running + (1 - momentum)*batch. With `maxima`, a max pool's result of x, these are normalised in
@@ -76,6 +87,11 @@ def batch_norm_training(
     >>> y.tolist(), mean, var
     ([[-1.0], [1.0]], array([1.]), array([1.]))
     """
+    if part is not None:
+        mean, var = part.moments(*channel_statistics(x, axis, relu))
+        for kept, new in zip(running or (), (mean, var), strict=False):
+            kept += (1 - momentum) * (new - kept)
+        return batch_norm(x if maxima is None else maxima, mean, var, gamma, beta, epsilon, axis, relu), mean, var
     names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
     call, axis, (gamma, beta, *moving) = with_channels(names, 1, axis, x, gamma, beta, *(running or ()))
     x = call.arrays[0]
@@ -103,6 +119,7 @@ def batch_norm_grad(
     input_grad: bool = True,
     bias_grad: bool = False,
     maxima: tuple[np.ndarray, np.ndarray] | None = None,
+    part: Part | None = None,
 ) -> tuple[np.ndarray | None, ...]:
     """Gradients (dx, dgamma, dbeta) of `batch_norm`; in training, mean and variance depend on x (Ioffe & Szegedy 2015).
 
@@ -110,7 +127,8 @@ def batch_norm_grad(
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
     With `bias_grad` also dx summed per channel, in the same pass: the gradient to a bias that x holds. With `maxima`,
-    as `batch_norm_training` was given them, and their places in x, dy is the gradient to these.
+    as `batch_norm_training` was given them, and their places in x, dy is the gradient to these. Of a `part` of a batch
+    dy is the gradient of its own mean loss, and both sums in dx are means over the parts; the others are its own.
     """
     given = x if maxima is None else maxima[0]
     call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, given, mean, var, gamma)
@@ -121,6 +139,8 @@ def batch_norm_grad(
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
     if maxima is not None:
         numbers["maxima"] = maxima
+    if part is not None:
+        numbers["part"] = part
     operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, *sums, **numbers)
     return None if dx is None else call.finish(dx), *map(call.finish, sums)
 

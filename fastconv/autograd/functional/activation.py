@@ -64,16 +64,21 @@ log_softmax = _softmax("log_softmax", "Logarithm of `softmax`, exact where that 
 
 
 @operation
-def dropout(x: Any, *, rate: float, seed: int) -> Saved:
-    """Zero each element with probability `rate` and divide the others by ``1 - rate``; the mask follows from `seed`."""
+def dropout(x: Any, *, rate: float, seed: int, first: int = 0) -> Saved:
+    """Zero each element with probability `rate` and divide the others by ``1 - rate``; the mask follows from `seed`.
+
+    Of a part of an array that begins with element `first` it is that part of the whole array's mask.
+    """
     rate = parse_real(rate, "rate", "a number from 0 up to, but not including, 1")
     if not 0 <= rate < 1:
         raise InvalidArgument(f"rate is {shown(rate)}; expected a number from 0 up to, but not including, 1")
     if not isinstance(seed, (int, np.integer)):
         raise InvalidArgument(f"seed is {shown(seed)}; expected a whole number")
-    return elementwise.dropout(x, rate, seed), (rate, seed)
+    if not isinstance(first, (int, np.integer)) or not 0 <= first < 2**62:
+        raise InvalidArgument(f"first is {shown(first)}; expected the number of an element, from 0")
+    return elementwise.dropout(x, rate, seed, first), (rate, seed, first)
 
 
 @dropout.vjp
-def _(dy: Any, needs: Any, rate: float, seed: int) -> tuple[Any, ...]:
-    return (elementwise.dropout(dy, rate, seed),)
+def _(dy: Any, needs: Any, rate: float, seed: int, first: int) -> tuple[Any, ...]:
+    return (elementwise.dropout(dy, rate, seed, first),)

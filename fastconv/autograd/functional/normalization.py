@@ -27,6 +27,7 @@ def batch_norm(
     axis: int = -1,
     relu: bool = False,
     pool: dict[str, Any] | None = None,
+    part: normalization.Part | None = None,
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
     """(x - mean)/sqrt(var + epsilon)*gamma + beta per channel along `axis`; with `relu`, of relu(x).
 
@@ -38,6 +39,9 @@ def batch_norm(
 
     With `pool`, the window of a max pool over all axes but the first and the channels', the result goes through that
     pool, on the CPU. It is pooled first: normalising, for gamma above 0, leaves the largest the largest.
+
+    Of a `part` of a batch mean and variance are those of the whole batch, and dy must be the gradient of the part's own
+    mean loss.
     """
     training, relu = parse_flag(training, "training"), parse_flag(relu, "relu")
     momentum, epsilon = parse_real(momentum, "momentum", "a number"), parse_real(epsilon, "epsilon", "a number")
@@ -46,11 +50,11 @@ def batch_norm(
     if training or running is None:
         numbers = running, momentum, epsilon, axis, relu
         pooled = None if maxima is None else given
-        y, mean, var = normalization.batch_norm_training(x, gamma, beta, *numbers, pooled)
+        y, mean, var = normalization.batch_norm_training(x, gamma, beta, *numbers, pooled, part)
     else:
         mean, var = (kept.copy() for kept in running)
         y = normalization.batch_norm(given, mean, var, gamma, beta, epsilon, axis, relu)
-    return y, (x, mean, var, gamma, maxima, epsilon, axis, relu, training or running is None)
+    return y, (x, mean, var, gamma, maxima, epsilon, axis, relu, training or running is None, part)
 
 
 def _pooled(x: Any, gamma: Any, axis: int, pool: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +68,7 @@ def _pooled(x: Any, gamma: Any, axis: int, pool: dict[str, Any]) -> tuple[np.nda
 
 @batch_norm.vjp
 def _(dy: Any, needs: Any, x: Any, mean: Any, var: Any, gamma: Any, maxima: Any, *options: Any) -> tuple[Any, ...]:
-    epsilon, axis, relu, training = options
+    epsilon, axis, relu, training, part = options
     wanted = needs[0], len(needs) > 3 and needs[3]
-    found = normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, *wanted, maxima)
+    found = normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, *wanted, maxima, part)
     return (*found, None)[: len(needs)]

@@ -9,7 +9,7 @@ from typing import Any
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import activations, arguments, seeding
+from .. import activations, arguments, parts, seeding
 from .base import Elementwise, Layer, Shape, elements, image_shape, known_size, weight_options
 from .spatial import Spatial, parse_data_format
 
@@ -161,7 +161,9 @@ class Dropout(Elementwise):
         if not training or self.rate == 0:
             return x
         rng = self.own_generator or self.rng()
-        return F.dropout(x, rate=self.rate, seed=int(rng.integers(2**63)))
+        part = parts.current()
+        first = 0 if part is None else part.first * (x.size // len(x.values))
+        return F.dropout(x, rate=self.rate, seed=int(rng.integers(2**63)), first=first)
 
 
 class Flatten(Layer):

@@ -9,14 +9,15 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import arguments, initializers
+from .. import arguments, initializers, parts
 from .base import Elementwise, Shape, weight_options
 
 
 class BatchNormalization(Elementwise):
     """Bring each channel to mean `beta` and standard deviation `gamma` (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
-    In training by the batch's mean and variance, which the moving ones follow; otherwise by the moving ones.
+    In training by the batch's mean and variance, which the moving ones follow; otherwise by the moving ones. Where
+    several processes share a batch (`fastconv.nn.distribution`), by those of the whole batch.
 
     Parameters
     ----------
@@ -118,4 +119,5 @@ class BatchNormalization(Elementwise):
             axis=self.axis,
             relu=relu,
             pool=pool,
+            part=parts.current(),
         )
