@@ -230,6 +230,7 @@ def right(name, rank):
         "args": lambda: [(), (1,), (np.ones(2),), [1], (object(),)],
         "method": lambda: ["auto", "direct", "im2col", "winograd", "fft", "fastest"],
         "device": lambda: [None, "cpu", "cuda", "gpu"],
+        "pool": lambda: [None, {"size": 2}, {"size": 2, "stride": 1}, {}, 5],
         "op": lambda: ["conv", "conv_input_grad", "conv_weight_grad", "pool"],
         "dtype": lambda: ["float32", np.float64, "f4", "float16", "bfloat16", "int8", object, "complex64", []],
         "dtypes": lambda: [[], "float32", ["float16"], [[]], np.array([1, 2]), iter(["f"])],
