@@ -17,7 +17,7 @@ from scipy import signal
 
 import fastconv as fc
 from fastconv.errors import InvalidArgument
-from fastconv.njit import _door
+from fastconv.njit import _calls, _door
 from fastconv.njit._requests import KNOWN, Request, request_of
 
 DTYPES = ("float32", "float64")
@@ -178,6 +178,18 @@ def test_wrong_types_are_refused_when_the_call_is_compiled(given, words):
 
     with pytest.raises(TypingError, match=words):
         call(*given)
+
+
+def test_code_of_another_version_says_so(monkeypatch):
+    """What its call site would find by name is not there."""
+    monkeypatch.setattr(_calls, "NAME", "fastconv.njit.door0")
+
+    @numba.njit
+    def call(x):  # of types that no other test has: Numba compiles what is common once
+        return fc.njit.global_avg_pool3d(x)
+
+    with pytest.raises(ImportError, match="compiled for another version of fastconv"):
+        call(np.ones((1, 1, 4, 4, 4), "f4"))
 
 
 def test_codes_stand_for_their_requests():

@@ -6,7 +6,7 @@ import pytest
 
 import fastconv as fc
 from fastconv.cpu import stencil as kernels
-from fastconv.errors import InvalidArgument
+from fastconv.errors import InvalidArgument, TooLarge
 
 MODES = ("zeros", "constant", "edge", "reflect", "symmetric", "wrap")
 FILL = 3
@@ -124,6 +124,11 @@ def test_what_the_function_raises_is_raised():
         with fc.threads(count), pytest.raises(ValueError, match="too large"):
             fc.stencil(x, 3, refuse_large)
     np.testing.assert_array_equal(fc.stencil(x[:10], 3, refuse_large), x[:10])
+
+
+def test_windows_too_large_for_this_machine():
+    with pytest.raises(TooLarge, match="the border of an array"):
+        fc.stencil(np.ones((4, 4)), 2**31 - 1, laplace)
 
 
 def test_windows_cannot_be_written_to():

@@ -23,9 +23,9 @@ from numba.np.arrayobj import populate_array
 
 from ..borders import Border, border_table
 from ..config import settings
-from ..memory import scratch
+from ..memory import check_room, scratch
 from ..simd.emit import I64, INTP
-from ..simd.jit import kernel
+from ..simd.jit import callable_kernel
 from ..simd.lanes import peek, place, pointer, poke
 from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..simd.vector import copy
@@ -50,12 +50,14 @@ def apply(
         return
     boolean = x.dtype == np.bool_
     x, y = (a.view(np.uint8) if a.dtype == np.bool_ else a for a in (x, y))  # in memory they are bytes
-    tables = tuple(border_table(Border(n, -(k // 2), n + k - 1, mode=mode)) for n, k in zip(x.shape, size, strict=True))
     block = _block(x.shape, size, x.itemsize)
+    own = size[0] * (block[0] + size[1] - 1) * (block[1] + size[2] - 1)
+    needed = own * x.itemsize + 24 * sum(n + k for n, k in zip(x.shape, size, strict=True))
+    check_room(needed, f"the border of an array of shape {x.shape} for windows of {size}")
+    tables = tuple(border_table(Border(n, -(k // 2), n + k - 1, mode=mode)) for n, k in zip(x.shape, size, strict=True))
     D, H, W = x.shape
     tasks = D * -(-H // block[0]) * -(-W // block[1])
     members = team(tasks, 4 * x.size * size[0] * size[1] * size[2])
-    own = size[0] * (block[0] + size[1] - 1) * (block[1] + size[2] - 1)
     copies = scratch((members, own), x.dtype)
     _kernel(function, size, rank, boolean)(
         members, tasks, _address(x), _address(y), _address(copies), own, x.shape, block, tables, x.dtype.type(fill),
@@ -119,7 +121,7 @@ def _kernel(function: Callable[..., Any], size: Triple, rank: int, boolean: bool
 MIDDLE = 4
 
 
-@kernel
+@callable_kernel
 def _part(part, row0, row1, col0, col1, top, bottom, left, right):  # type: ignore[no-untyped-def]
     """Rows and columns of a part of a block: above, below, left and right of its middle, and the middle."""
     if part == 0:
@@ -133,14 +135,14 @@ def _part(part, row0, row1, col0, col1, top, bottom, left, right):  # type: igno
     return top, bottom, left, right
 
 
-@kernel
+@callable_kernel
 def _inside(first, end, n, k):  # type: ignore[no-untyped-def]
     """The outputs of an axis, among first..end-1, whose windows of k elements lie inside."""
     low, high = max(first, k // 2), min(end, n - k + k // 2 + 1)
     return (low, high) if low < high else (end, end)
 
 
-@kernel
+@callable_kernel
 def _copy(x, shape, tables, corner, size, before, fill, mine):  # type: ignore[no-untyped-def]
     """Write the block of `size` from `corner` on, of x with its border, to `mine`; the border has `before` columns."""
     planes, rows, cols = tables

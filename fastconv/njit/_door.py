@@ -87,10 +87,13 @@ def _find(door, words, count):  # type: ignore[no-untyped-def]
 
 
 def _run(door, found, a, b, c, d):  # type: ignore[no-untyped-def]
-    """Perform a plan on operands at these addresses; 0 if that went well."""
+    """Perform a plan on operands at these addresses; 0 if that went well.
+
+    Where a program fails, for want of memory, Python tries once more: it can say why.
+    """
     program = read(found, Entry.PROGRAM)
-    if program != 0:
-        return answer(read(door, Word.RUNNER), (program, a, b, c, d))
+    if program != 0 and answer(read(door, Word.RUNNER), (program, a, b, c, d)) == 0:
+        return 0
     return answer(read(door, Word.PERFORM), (found, a, b, c, d))
 
 

@@ -9,6 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..errors import InvalidArgument, shown
+from ..ops._reading import as_array
 from ..simd.emit import I64
 from ..spec import parse_word
 from ._alone import alone
@@ -138,7 +139,7 @@ def correlate2d(a: Any, b: Any, mode: str = "full") -> Any:
 
 def _slide(kind: Kind, a: Any, b: Any, mode: str) -> Any:
     """What the functions do where Python calls them."""
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = as_array(a, "a"), as_array(b, "b")
     if a.ndim != b.ndim or a.ndim not in kind.ranks:
         expected = f"{_listed(kind)} axes, as many each"
         raise InvalidArgument(f"a and b have shapes {shown(a.shape)} and {shown(b.shape)}; expected {expected}")
