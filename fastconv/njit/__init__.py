@@ -13,33 +13,33 @@ no batch and no channels, as SciPy's do.
 
 from ._door import ATTRIBUTE as _ATTRIBUTE
 from ._door import door as _door_of_process
-from .convolution import (
-    conv1d,
+from .convolution import conv1d, conv2d, conv3d
+from .gradients import (
     conv1d_input_grad,
     conv1d_weight_grad,
-    conv2d,
     conv2d_input_grad,
     conv2d_weight_grad,
-    conv3d,
     conv3d_input_grad,
     conv3d_weight_grad,
 )
+from .pool_gradients import (
+    avg_pool1d_grad,
+    avg_pool2d_grad,
+    avg_pool3d_grad,
+    max_pool1d_grad,
+    max_pool2d_grad,
+    max_pool3d_grad,
+)
 from .pooling import (
     avg_pool1d,
-    avg_pool1d_grad,
     avg_pool2d,
-    avg_pool2d_grad,
     avg_pool3d,
-    avg_pool3d_grad,
     global_avg_pool1d,
     global_avg_pool2d,
     global_avg_pool3d,
     max_pool1d,
-    max_pool1d_grad,
     max_pool2d,
-    max_pool2d_grad,
     max_pool3d,
-    max_pool3d_grad,
 )
 from .signal import convolve, convolve2d, correlate, correlate2d
 

@@ -17,8 +17,9 @@ from numba.np.arrayobj import populate_array
 from ..memory import ALIGNMENT
 from ..simd.emit import I32, I64, INTP
 from ..simd.family import called
+from ..simd.plan_table import Entry, Word
 from ..simd.words import WORDS
-from ._door import NAME, Entry, Refused, Word
+from ._door import NAME, Refused
 
 VARIABLE = "fastconv_njit_door"
 OUTDATED = -1  # in place of a plan

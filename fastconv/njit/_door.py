@@ -1,9 +1,8 @@
 """What users' compiled code finds of fastconv in a process: two C functions behind a capsule, and a table of plans.
 
-A call asks with words for a plan (`_find`), allocates what the plan says, and has it performed (`_run`). Both are
-compiled and need no GIL: `_find` looks the words up in a table, `_run` runs the plan's program (`simd.programs`). Only
-for words that are new, and for plans without a program, such as transforms, which look at the data first, they call
-Python.
+A call asks with words for a plan, allocates what the plan says, and has it performed (`simd.plan_table`). Both are
+compiled and need no GIL: the words are looked up in a table, and the plan's program runs (`simd.programs`). Only for
+words that are new, and for plans without a program, such as transforms, which look at the data first, they call Python.
 
 Nothing of that is known when a user's function is compiled but the capsule's name: his code, read from his cache by
 another process, imports it there. See `_calls` for what is compiled into his function.
@@ -20,81 +19,26 @@ import math
 import os
 import threading
 import time
-from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from ..errors import FastconvError, InvalidArgument
 from ..simd import programs
-from ..simd.jit import c_function
-from ..simd.words import answer, read
+from ..simd.plan_table import SLOTS, Entry, Word, finder, performer
 from ..threads import Alone
 from ._plans import Operand, Plan, plan
 from ._requests import VERSION, request_of
 
 ATTRIBUTE = f"door{VERSION}"
 NAME = ".".join((__package__, ATTRIBUTE))  # by which `PyCapsule_Import` finds it
-SLOTS = 4096
 MOST = 3000  # plans of a table
 MOST_BYTES = 64 << 20  # that they hold
 OWN = 2000  # bytes of a plan beside its arrays, about
 KEPT = 30.0  # seconds of processor time that plans are kept after their table was given up
 RECORDED_BYTES = 32 << 20  # of a problem's arrays: for larger ones Python costs nothing in comparison
 RECORDED_FLOPS = 1 << 30
-
-
-class Word(IntEnum):
-    """The words of a door; their order is part of `VERSION`."""
-
-    FIND = 0
-    RUN = 1
-    TABLE = 2
-    MISS = 3
-    PERFORM = 4
-    RUNNER = 5
-
-
-class Entry(IntEnum):
-    """The words of a plan."""
-
-    PROGRAM = 0  # its address, 0 for none
-    SHAPE = 1  # of the result, five at most
-    COUNT = 6  # of the words that were asked with
-    KEY = 7  # the first of these
-
-
-def _find(door, words, count):  # type: ignore[no-untyped-def]
-    """The address of the plan for some words; 0 if they were refused."""
-    number = np.int64(count)
-    for i in range(count):
-        number = (number ^ read(words, i)) * np.int64(0x1E3779B97F4A7C15)
-        number ^= (number >> 32) & np.int64(0xFFFFFFFF)
-    table, slot = read(door, Word.TABLE), number & (SLOTS - 1)
-    found = read(table, slot)
-    while found != 0:
-        if read(found, Entry.COUNT) == count:
-            same = 0
-            while same < count and read(found, Entry.KEY + same) == read(words, same):
-                same += 1
-            if same == count:
-                return found
-        slot = (slot + 1) & (SLOTS - 1)
-        found = read(table, slot)
-    return answer(read(door, Word.MISS), (words, count, number & (SLOTS - 1)))
-
-
-def _run(door, found, a, b, c, d):  # type: ignore[no-untyped-def]
-    """Perform a plan on operands at these addresses; 0 if that went well.
-
-    Where a program fails, for want of memory, Python tries once more: it can say why.
-    """
-    program = read(found, Entry.PROGRAM)
-    if program != 0 and answer(read(door, Word.RUNNER), (program, a, b, c, d)) == 0:
-        return 0
-    return answer(read(door, Word.PERFORM), (found, a, b, c, d))
 
 
 class Known:
@@ -142,8 +86,7 @@ class Door:
         for word, callback in zip((Word.MISS, Word.PERFORM), self._callbacks, strict=True):
             self._words[word] = ctypes.cast(callback, ctypes.c_void_p).value or 0
         self._words[Word.RUNNER] = programs.runner()
-        self._words[Word.FIND] = c_function(types.int64(*(types.int64,) * 3), _find).address
-        self._words[Word.RUN] = c_function(types.int64(*(types.int64,) * 6), _run).address
+        self._words[Word.FIND], self._words[Word.RUN] = finder(), performer()
         self._held: dict[int, Known] = {}  # by address: those of this table, and of given up ones
         self._retired: list[tuple[float, np.ndarray, list[Known]]] = []
         self.unlock()
