@@ -6,6 +6,7 @@ markers of its own (`conftest`), is left out.
 """
 
 import importlib.util
+import math
 import types
 
 import numpy as np
@@ -29,13 +30,18 @@ def load(name, theirs, ours):
     return module
 
 
+MANY = 24  # cases of one test function from which it is a slow one
+
+
 def taken_from(module):
-    """The test functions and classes of a module, by name."""
+    """The test functions and classes of a module, by name; those of many cases are slow ones."""
     found = {name: value for name, value in vars(module).items() if name.lower().startswith("test")}
     for value in found.values():
         for function in (value, *vars(value).values()) if isinstance(value, type) else (value,):
             if hasattr(function, "pytestmark"):
-                function.pytestmark = [_listed(mark) for mark in function.pytestmark]
+                marks = [_listed(mark) for mark in function.pytestmark]
+                cases = math.prod(len(mark.args[1]) for mark in marks if mark.name == "parametrize")
+                function.pytestmark = [*marks, pytest.mark.slow.mark] if cases > MANY else marks
     return found
 
 

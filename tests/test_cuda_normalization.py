@@ -8,6 +8,7 @@ from planting import assert_noticed, mutated
 from fastconv.cuda import launch, normalization
 from fastconv.errors import InvalidArgument
 from fastconv.ops import normalization as ops
+from fastconv.ops import to_host
 
 __all__ = ["simulator"]
 CASES = [((6, 5, 3), 2), ((6, 5, 3), 1), ((6, 5, 3), 0), ((300, 3), 1), ((3, 2, 120), 1), ((2, 20), 1), ((1, 1), 1)]
@@ -71,6 +72,11 @@ def test_gradient(simulator, rng, shape, axis, training, relu):
     expected = np.moveaxis(dx.reshape(np.moveaxis(x, axis, -1).shape), -1, axis), dgamma, dbeta
     for actual, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(actual.numpy(), right, rtol=1e-11, atol=1e-11)
+    for arrays, tolerance in ((device, 1e-11), ((dy, x, mean, var, gamma), 1e-9)):  # sums of dx may cancel
+        *same, dbias = ops.batch_norm_grad(*arrays, EPSILON, axis, relu, training, bias_grad=True)
+        for actual, right in zip(same, expected, strict=True):
+            np.testing.assert_allclose(to_host(actual), right, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(to_host(dbias), dx.sum(axis=0), rtol=tolerance, atol=tolerance)
     none, *sums = ops.batch_norm_grad(*device, EPSILON, axis, relu, training, input_grad=False)
     assert none is None
     for actual, right in zip(sums, expected[1:], strict=True):

@@ -63,6 +63,19 @@ def test_steps(simulator, rng, name, states, numbers, dtype):
 
 
 @pytest.mark.parametrize("name, states, numbers", STEPS)
+def test_steps_of_many_arrays_on_the_cpu(rng, name, states, numbers):
+    """Of several dtypes and blocks, and of none, in one call."""
+    shapes = [(3,), (0, 4), (2, 5000), (1,), (8192,)]
+    groups = [group for dtype in ("float32", "float64") for group in groups_of(rng, shapes, states, dtype)]
+    expected = [expected_of(name, group, numbers) for group in groups]
+    ops.together(name, groups, **numbers)
+    for arrays, exact in zip(groups, expected, strict=True):
+        eps = np.finfo(arrays[0].dtype).eps
+        for actual, right in zip(arrays, exact, strict=True):
+            np.testing.assert_allclose(actual, right, rtol=20 * eps, atol=20 * eps)
+
+
+@pytest.mark.parametrize("name, states, numbers", STEPS)
 def test_one_array_by_the_functions_of_the_cpu(simulator, rng, name, states, numbers):
     (group,) = groups_of(rng, [(7, 3)], states)
     device = carried(*group)

@@ -136,6 +136,28 @@ CASES = {
             lambda x, g, b: F.batch_norm(x, g, b, running=(normal(3), positive(3)), training=False, relu=True),
             (away_from_zero(6, 3), positive(3), normal(3)),
         ),
+        *(
+            (
+                lambda x, g, b, held, relu=relu: F.batch_norm(F.add(x, held.detach()), g, b, held, relu=relu),
+                (away_from_zero(6, 3), positive(3), normal(3), 0.1 * probabilities(3)),
+            )
+            for relu in (False, True)
+        ),
+        *(
+            (
+                lambda x, g, b, held, options=options: F.batch_norm(
+                    F.bias_add(x, held.detach(), axis=options.get("axis", -1)), g, b, held, **options
+                ),
+                (distinct(*shape), positive(3), normal(3), 0.001 * probabilities(3)),
+            )
+            for shape, options in (
+                ((2, 5, 4, 3), {"relu": True, "pool": {"size": 2}}),
+                ((2, 3, 5, 4), {"axis": 1, "pool": {"size": 3, "stride": 2, "padding": 1}}),
+                ((2, 7, 3), {"relu": True, "pool": {"size": 3, "stride": 1}}),
+                ((2, 4, 2, 4, 3), {"pool": {"size": 2}}),
+                ((2, 4, 4, 3), {"running": (normal(3), positive(3)), "training": False, "pool": {"size": 2}}),
+            )
+        ),
     ],
     "softmax_cross_entropy": [
         (lambda z: F.softmax_cross_entropy(z, target=labels()), (normal(3, 4),)),

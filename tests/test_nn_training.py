@@ -158,6 +158,68 @@ def test_fused_steps_compute_what_the_layers_do(images):
     np.testing.assert_allclose(model.predict(x), maps["activation_1"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("data_format, axis", [("channels_last", -1), ("channels_first", 1), ("channels_last", 2)])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_the_gradient_of_a_bias_comes_out_of_the_normalisation_behind_it(data_format, axis, relu, use_bias, rng):
+    """As if layers stood apart, along the layer's own channels or another axis."""
+    x, y = rng.standard_normal((8, 4, 5, 4)).astype(np.float32), rng.integers(0, 3, 8)
+    trained = []
+    for apart in (False, True):
+        kinds = [lambda: L.Activation("relu")] if relu else []
+        if apart:  # a layer of the user's, which no pass takes in
+            kinds.append(type("Same", (L.Layer,), {"call": lambda self, x, training=False: x}))
+        kinds.append(lambda: L.BatchNormalization(axis=axis))
+        linear = [L.Conv2D(5, 3, padding="same", data_format=data_format, use_bias=use_bias), L.Dense(6)]
+        layers = [part for layer in linear for part in (layer, *(kind() for kind in kinds))]
+        model = keras.Sequential([L.Input((4, 5, 4)), *layers, L.Flatten(), L.Dense(3, "softmax")], seed=1)
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        trained.append(model.get_weights())
+    for a, b in zip(*trained, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("pool_size, strides, padding", [(2, None, "valid"), (3, 2, "same")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_pool_behind_a_normalisation_may_come_before_it(data_format, pool_size, strides, padding, sign, rng):
+    """The same model with a layer of the user's between; negative scales, for which it may not, included."""
+    x, y = rng.standard_normal((6, 9, 8, 2)).astype(np.float32), rng.integers(0, 3, 6)
+    axis = -1 if data_format == "channels_last" else 1
+    if axis == 1:
+        x = x.transpose(0, 3, 1, 2)
+    results = []
+    for apart in (False, True):
+        layers = [
+            L.Conv2D(5, 3, data_format=data_format),
+            L.Activation("relu"),
+            L.BatchNormalization(axis=axis),
+            *([type("Same", (L.Layer,), {"call": lambda self, x, training=False: x})()] if apart else []),
+            L.MaxPooling2D(pool_size, strides, padding, data_format=data_format),
+            L.Flatten(),
+            L.Dense(3, "softmax"),
+        ]
+        model = keras.Sequential([L.Input(x.shape[1:]), *layers], seed=1)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+        gamma = model.layers[2].gamma
+        gamma.put(np.array([sign, 1, 2, 1, 1], np.float32))
+        before = model.predict(x)
+        losses = [model.train_on_batch(x, y) for _ in range(3)]
+        results.append([before, np.array(losses), *model.get_weights(), model.predict(x)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+
+
+def test_normalisation_pools_for_positive_scales_only(rng):
+    from fastconv.autograd import functional as F
+
+    with pytest.raises(InvalidArgument, match="for gamma above 0"):
+        F.batch_norm(rng.standard_normal((1, 4, 4, 2)), np.array([1.0, 0.0]), np.zeros(2), pool={"size": 2})
+
+
 def test_training_step_against_torch(images):
     torch = pytest.importorskip("torch")
     x, labels = images

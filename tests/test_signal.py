@@ -165,6 +165,15 @@ def test_sepfir2d(char, rng):
         same("sepfir2d", x[:9, :9], some(rng, rows, "f"), some(rng, columns, "f").tolist())
 
 
+@pytest.mark.parametrize("char", DTYPES)
+def test_medfilt2d(char, rng):
+    x = some(rng, (12, 15), char)
+    for size in (3, 1, 5, [5, 3], (1, 7), None, np.array([3, 3]), 2, [3], [3, 3, 3], 3.0, 0, -1, "a", (13, 3)):
+        same("medfilt2d", x, size)
+    same("medfilt2d", x[0], 3)
+    same("medfilt2d", x[::2, ::-1], 3)
+
+
 def test_ends_of_savgol_are_exact():
     """Polynomials of its degree pass through, also at the ends of a long window: powers of an index lose digits."""
     t = np.linspace(-1, 1, 200)
@@ -195,6 +204,14 @@ def test_integers_are_exact(size, rng):
     for method in METHODS[:2]:
         assert np.array_equal(signal.convolve(x, w, method=method), expected)
         assert np.array_equal(signal.correlate(x, w[::-1], method=method), expected)
+
+
+@pytest.mark.parametrize("boundary", ["wrap", "symm"])
+def test_integers_of_filters_larger_than_the_image(boundary):
+    """Beyond a border there are elements, so a sum has a product for each tap."""
+    x, w = np.full((1, 4), 2**26 - 1), np.full((1, 21), 2**24 + 1)
+    same("convolve2d", x, w, "same", boundary)
+    same("correlate2d", x // 2**13, w // 2**13, "full", boundary)
 
 
 def test_integers_wrap_around_as_scipys():

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import scratch
 from ..simd.jit import callable_kernel, kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
-from .runs import Runs, bounds, clear, cut_runs, fold_columns
+from .pool.gradients import add_at
+from .runs import Runs, add_columns, bounds, clear, cut_runs, fold_columns
 
 
 def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
@@ -50,30 +52,34 @@ def batch_norm(
 def batch_norm_training(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray,
     moving_mean: np.ndarray | None, moving_var: np.ndarray | None, *, axis: int, epsilon: float, relu: bool,
-    share: float,
+    share: float, maxima: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """As `batch_norm`, by the statistics of x, which are written to mean and var.
 
-    The moving ones, unless they are None, come nearer to them by `share`.
+    The moving ones, unless they are None, come nearer to them by `share`. What is normalised is x, or `maxima` of it.
     """
     channel_statistics(x, mean, var, axis=axis, relu=relu)
     for moving, new in ((moving_mean, mean), (moving_var, var)):
         if moving is not None:
             moving += share * (new - moving)
-    batch_norm(x, y, mean, var, gamma, beta, axis=axis, epsilon=epsilon, relu=relu)
+    given = x if maxima is None else maxima
+    batch_norm(given, y, mean, var, gamma, beta, axis=axis, epsilon=epsilon, relu=relu)
 
 
 def batch_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
-    dgamma: np.ndarray, dbeta: np.ndarray, *, axis: int, epsilon: float, relu: bool, training: bool,
+    dgamma: np.ndarray, dbeta: np.ndarray, dbias: np.ndarray | None = None, *, axis: int, epsilon: float, relu: bool,
+    training: bool, maxima: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:  # fmt: skip
-    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
-    cut = cut_runs(x.shape, axis)
-    members, tasks = _tasks(cut, 4 * x.size)
-    floor, sums, products = _floor(x, relu), *np.zeros((2, cut.tasks * cut.fold))
-    flat, center = (x.reshape(-1), dy.reshape(-1)), cut.spread(mean, x.dtype)
-    numbers = cut.periods, cut.width, cut.fold, *cut.geometry
-    _grad_sums(members, tasks, *flat, center, floor, sums, products, *numbers)
+    """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
+
+    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x.
+    """
+    given = x if maxima is None else maxima[0]
+    cut, floor, center = cut_runs(given.shape, axis), _floor(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
+    sums, products = np.zeros((2, cut.tasks * cut.fold))
+    flat, numbers = (given.reshape(-1), dy.reshape(-1)), (cut.periods, cut.width, cut.fold, *cut.geometry)
+    _grad_sums(*_tasks(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
     count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
     factors = np.empty((3, cut.order.size), x.dtype)
     _grad_factors(
@@ -81,10 +87,43 @@ def batch_norm_grad(
         cut.order, found, factors,
     )  # fmt: skip
     dbeta[...], dgamma[...] = found
-    if dx is not None:
-        _grad_input(
-            members, tasks, *flat, dx.reshape(-1), center, *factors, floor, cut.periods, cut.width, *cut.geometry
-        )
+    if dx is None:
+        return
+    if maxima is None:
+        bias = _flow(x, dy, dx, center, factors, floor, axis, dbias is not None)
+    else:
+        bias = _flow_by_maxima(x, dy, dx, maxima, center, factors, floor, axis, dbias is not None)
+    if dbias is not None:
+        dbias[...] = bias
+
+
+def _flow_by_maxima(
+    x: np.ndarray, dy: np.ndarray, dx: np.ndarray, maxima: tuple[np.ndarray, np.ndarray], center: np.ndarray,
+    factors: np.ndarray, floor: Any, axis: int, summed: bool,
+) -> Any:  # fmt: skip
+    """dx through the statistics, everywhere, and through the maxima, where they lay; its sums if `summed`."""
+    direct, by_statistics = np.zeros((2, *factors.shape), factors.dtype)
+    direct[0], by_statistics[1:] = factors[0], factors[1:]
+    through = scratch(dy.shape, dy.dtype)
+    bias = _flow(maxima[0], dy, through, center, direct, floor, axis, summed)
+    bias += _flow(x, x, dx, center, by_statistics, floor, axis, summed)
+    add_at(through, maxima[1], dx, axis)
+    return bias
+
+
+def _flow(
+    x: np.ndarray, dy: np.ndarray, dx: np.ndarray, center: np.ndarray, factors: np.ndarray, floor: Any, axis: int,
+    summed: bool,
+) -> Any:  # fmt: skip
+    """Write dx as the factors say (see `_grad_input`); its sums per channel if `summed`, else 0."""
+    cut = cut_runs(x.shape, axis)
+    fold = cut.fold if summed else 0
+    partial = np.zeros(cut.tasks * fold)
+    _grad_input(
+        *_tasks(cut, 4 * x.size), x.reshape(-1), dy.reshape(-1), dx.reshape(-1), center, *factors, floor, partial,
+        cut.periods, cut.width, fold, *cut.geometry,
+    )  # fmt: skip
+    return cut.reduce(partial) if summed else 0
 
 
 def _tasks(cut: Runs, work: int) -> tuple[int, int]:
@@ -241,10 +280,14 @@ def _grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods,
 
 @parallel_kernel
 def _grad_input(
-    thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, periods, width, plane, length, pieces
-):
-    """dx = by_dy*dy + by_x*(x - mean) + constant, and 0 where the relu before the normalisation cut x off."""
-    zero = x.dtype.type(0)
+    thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, partial, periods, width, fold, plane, length,
+    pieces,
+):  # fmt: skip
+    """dx = by_dy*dy + by_x*(x - mean) + constant, and 0 where the relu before the normalisation cut x off.
+
+    Unless `fold` is 0, also the sums of dx over each run, while it is in the cache.
+    """
+    zero, total = x.dtype.type(0), np.empty(width, np.float64)
     for run in range(first, last):
         start, stop = bounds(run, plane, length, pieces)
         period = run // pieces % periods * width
@@ -255,3 +298,5 @@ def _grad_input(
             for j in range(a.size):
                 value = u[j] * d[j] + v[j] * (clip(a[j], floor) - m[j]) + c[j]
                 g[j] = zero if a[j] <= floor else value
+        if fold > 0:
+            add_columns(dx[start:stop], total, partial[run * fold : (run + 1) * fold])

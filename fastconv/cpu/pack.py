@@ -113,21 +113,22 @@ def unpack_rows(src, s, row, pixel, C, rows, cols, dst, d, dst_strides):
         unpack_planar(src, s + r * row, pixel, C, cols, dst, d + r * dst_strides.h, dst_strides.c, dst_strides.w)
 
 
-PACK_CHANNELS = 16  # input channels of one task of packing
+ROWS, COLUMNS = 16, 64  # input channels of one task of packing, where output channels are neighbours, or are not
 
 
 @parallel_kernel
-def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, wp):
-    """Each task packs some input channels of one panel, all taps."""
-    blocks = -(-C // PACK_CHANNELS)
+def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, channels, wp):
+    """Each task packs some input channels of one panel, all taps; the next one reads on beside it."""
+    blocks = -(-C // channels)
     block = np.empty(lanes_of(w) * lanes_of(w), w.dtype)
     for task in range(first, last):
-        c0 = task % blocks * PACK_CHANNELS
-        c1 = min(C, c0 + PACK_CHANNELS)
-        panel, group = task // blocks % panels, task // blocks // panels
+        group, place = task // (blocks * panels), task % (blocks * panels)
+        part, panel = (place // panels, place % panels) if o_at == 1 else (place % blocks, place // blocks)
+        c0 = part * channels
+        c1 = min(C, c0 + channels)
         count = min(panel_lanes, O - panel * panel_lanes)
         source = group * group_at + panel * panel_lanes * o_at
-        d = (task // blocks) * taps.size * C * panel_lanes
+        d = (group * panels + panel) * taps.size * C * panel_lanes
         if tap_at == 1 and o_at != 1 and taps.size > 1:
             for c in range(c0, c1):
                 at = source + c * c_at
@@ -187,23 +188,25 @@ def _adjoin(taps, first, count):
 class Packing(NamedTuple):
     """How weights become panels of some output channels: flat, [group][panel][tap][c][lane]."""
 
-    tasks: int
     size: int  # elements of all panels
     numbers: tuple[Any, ...]
+    by_rows: tuple[int, int]  # input channels of a task, and tasks, where output channels are neighbours
+    by_columns: tuple[int, int]  # and where they are not
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The panels of weights that lie in this way."""
-        tasks, size, numbers = self
+        size, numbers, *cuts = self
+        channels, tasks = cuts[at.o != 1]
         wp = scratch((size,), w.dtype)
-        _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, wp)
+        _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, channels, wp)
         return wp
 
 
 def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int) -> Packing:
     """How weights are packed for `lanes` output channels a panel."""
     panels = -(-O // lanes)
-    tasks = groups * panels * -(-C // PACK_CHANNELS)
-    return Packing(tasks, groups * panels * len(taps) * C * lanes, (taps, C, O, lanes, panels))
+    cuts = ((channels, groups * panels * -(-C // channels)) for channels in (ROWS, COLUMNS))
+    return Packing(groups * panels * len(taps) * C * lanes, (taps, C, O, lanes, panels), *cuts)
 
 
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 from . import backend
 from .backend import cuda
 from .channels import AHEAD, Cut, Layout, layout_of, make_add_parts, make_fold, make_place, make_walk
+from .elementwise import activation_grad
 from .launch import entry, flat, launch, needs_wide
 from .runtime.source import inlined, unrolled
 
@@ -297,16 +298,18 @@ def batch_norm_training(
 
 @entry
 def batch_norm_grad(
-    dy: Any, x: Any, mean: Any, var: Any, gamma: Any, dx: Any, dgamma: Any, dbeta: Any,
+    dy: Any, x: Any, mean: Any, var: Any, gamma: Any, dx: Any, dgamma: Any, dbeta: Any, dbias: Any = None,
     *, axis: int, epsilon: float, relu: bool, training: bool,
 ) -> None:  # fmt: skip
-    """dgamma, dbeta and, unless it is None, dx; in `training` mean and var depend on x."""
+    """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x."""
     layout, number, wanted = layout_of(x.shape, axis), np.dtype(x.dtype).type, dx is not None
     parts = _parts(layout, x)
     _launch(make_grad_sums, layout, (relu,), x, flat(x), flat(dy), mean, parts)
     arrays = flat(x), flat(dy), flat(dx if wanted else dy), mean, var, gamma, parts, dgamma, dbeta, number(epsilon)
     blocks = layout.blocks if wanted else layout.groups
     _launch(make_grad_input, layout, (relu, training, wanted), x, *arrays, blocks=blocks)
+    if dbias is not None:
+        activation_grad(dx, dx, dx, dbias, kind=None, axis=axis)
 
 
 def _statistics(x: Any, axis: int, relu: bool) -> tuple[Layout, Any]:

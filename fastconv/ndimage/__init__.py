@@ -1,8 +1,8 @@
 """The filters of ``scipy.ndimage``, with its signatures, result dtypes, errors and warnings, on our kernels.
 
 Change ``from scipy import ndimage`` to ``from fastconv import ndimage``. Sums run in float64 in SciPy's order: the
-results are SciPy's to the last bit but for means, and integers without exception. docs/scipy.md says function by function
-what is the same, what is faster and what differs.
+results are SciPy's to the last bit but for means, and integers without exception. docs/scipy.md says function by
+function what is the same, what is faster and what differs.
 """
 
 from .derivatives import (

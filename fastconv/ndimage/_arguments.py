@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ from .. import memory
 from ..foreign import is_device_array
 from ._scipy import Refused
 
-MODES = frozenset(
-    ("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap")
-)
+MODES = frozenset(("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap"))
 #: What kernels compute with, by the dtype's character; booleans are bytes.
 NATIVE = {c: np.dtype(c) for c in "dfBbHhIiLl"} | {c: np.dtype(np.dtype(c).str) for c in "Qq"} | {"?": np.dtype("B")}
 

@@ -60,9 +60,7 @@ def run_rank(
     y[...] = np.sort(np.stack(_views(x, axes, places, cval)), axis=0)[rank]
 
 
-def _views(
-    x: np.ndarray, axes: Sequence[tuple[int, int, int, str]], places: np.ndarray, cval: Any
-) -> list[np.ndarray]:
+def _views(x: np.ndarray, axes: Sequence[tuple[int, int, int, str]], places: np.ndarray, cval: Any) -> list[np.ndarray]:
     """x as each element of the window meets it."""
     lengths = [length for _, length, _, _ in axes]
     for a, (n, length, before, mode) in enumerate(axes):

@@ -1,4 +1,4 @@
-"""SciPy's own functions, which say what is wrong with arguments that nothing serves: errors and their words are SciPy's."""
+"""SciPy's own functions, which say what is wrong with arguments that nothing serves, in SciPy's words."""
 
 from __future__ import annotations
 

@@ -23,7 +23,42 @@ from .smoothing import box_steps, run_passes
 def maximum_filter1d(
     input: Any, size: int, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> Any:
-    """Max."""
+    """The largest element of a window along one axis.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int
+        Elements of the window.
+    axis : int
+        Along which.
+    output, mode, cval
+        As for `correlate`.
+    origin : int
+        Moves the window back by so many elements, at most half of it.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: log2(size) operations an element. A window that holds a NaN gives NaN; what SciPy gives hangs on where it
+    lies.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.maximum_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
+    array([8, 8, 8, 4, 9, 9, 9, 9])
+    """
     return _along("max", read(input), size, axis, output, mode, cval, origin)
 
 
@@ -31,7 +66,42 @@ def maximum_filter1d(
 def minimum_filter1d(
     input: Any, size: int, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> Any:
-    """Min."""
+    """The smallest element of a window along one axis.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int
+        Elements of the window.
+    axis : int
+        Along which.
+    output, mode, cval
+        As for `correlate`.
+    origin : int
+        Moves the window back by so many elements, at most half of it.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: log2(size) operations an element. A window that holds a NaN gives NaN; what SciPy gives hangs on where it
+    lies.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.minimum_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
+    array([2, 0, 0, 0, 1, 1, 0, 0])
+    """
     return _along("min", read(input), size, axis, output, mode, cval, origin)
 
 
@@ -50,7 +120,50 @@ def maximum_filter(
     input: Any, size: Any = None, footprint: Any = None, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Max."""
+    """The largest element of a box, or of the elements that a footprint marks.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int or one for each axis
+        Elements of a box.
+    footprint : array_like of bool, optional
+        Which elements of a window count, instead.
+    output, cval, origin, axes
+        As for `correlate`.
+    mode : str or, for a box, one for each axis
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        Both a size and a footprint are given: the size is ignored.
+
+    Notes
+    -----
+    Cost: log2(size) operations an element and axis of a box, one for each element of other footprints. A window that
+    holds a NaN gives NaN; what SciPy gives hangs on where it lies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ndimage
+    >>> ndimage.maximum_filter(np.arange(12).reshape(3, 4), size=3)
+    array([[ 5,  6,  7,  7],
+           [ 9, 10, 11, 11],
+           [ 9, 10, 11, 11]])
+    """
     return extremes("max", read(input), size, footprint, None, output, mode, cval, origin, axes)
 
 
@@ -59,7 +172,50 @@ def minimum_filter(
     input: Any, size: Any = None, footprint: Any = None, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Min."""
+    """The smallest element of a box, or of the elements that a footprint marks.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int or one for each axis
+        Elements of a box.
+    footprint : array_like of bool, optional
+        Which elements of a window count, instead.
+    output, cval, origin, axes
+        As for `correlate`.
+    mode : str or, for a box, one for each axis
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        Both a size and a footprint are given: the size is ignored.
+
+    Notes
+    -----
+    Cost: log2(size) operations an element and axis of a box, one for each element of other footprints. A window that
+    holds a NaN gives NaN; what SciPy gives hangs on where it lies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ndimage
+    >>> ndimage.minimum_filter(np.arange(12).reshape(3, 4), size=3)
+    array([[0, 0, 1, 2],
+           [0, 0, 1, 2],
+           [4, 4, 5, 6]])
+    """
     return extremes("min", read(input), size, footprint, None, output, mode, cval, origin, axes)
 
 
@@ -68,7 +224,44 @@ def grey_erosion(
     input: Any, size: Any = None, footprint: Any = None, structure: Any = None, output: Any = None,
     mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Erosion."""
+    """Grey erosion: the minimum of x - a structure, of a box or of a footprint.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int or one for each axis
+        Elements of a flat box.
+    footprint : array_like of bool, optional
+        Which elements of a window count.
+    structure : array_like, optional
+        What is taken from the elements of a window.
+    output, cval, origin, axes
+        As for `correlate`.
+    mode : str or, for a flat box, one for each axis
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: that of `minimum_filter`; with a structure 2 operations for each of its elements. All but the first of the
+    differences or sums have x's dtype, as in SciPy.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.grey_erosion([0, 0, 7, 0, 0, 3], structure=[1, 2, 1])
+    array([-2, -2, -1, -2, -2, -1])
+    """
     if size is None and footprint is None and structure is None:
         raise Refused
     return extremes("min", read(input), size, footprint, structure, output, mode, cval, origin, axes)
@@ -79,7 +272,44 @@ def grey_dilation(
     input: Any, size: Any = None, footprint: Any = None, structure: Any = None, output: Any = None,
     mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Dilation."""
+    """Grey dilation: the maximum of x + a structure, of a box or of a footprint.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int or one for each axis
+        Elements of a flat box.
+    footprint : array_like of bool, optional
+        Which elements of a window count; it is turned round.
+    structure : array_like, optional
+        What is added to the elements of a window; it is turned round.
+    output, cval, origin, axes
+        As for `correlate`.
+    mode : str or, for a flat box, one for each axis
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: that of `maximum_filter`; with a structure 2 operations for each of its elements. All but the first of the
+    differences or sums have x's dtype, as in SciPy.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.grey_dilation([0, 0, 7, 0, 0, 3], structure=[1, 2, 1])
+    array([2, 8, 9, 8, 4, 5])
+    """
     x = read(input)
     structure, footprint = (None if a is None else _turned(np.asarray(a)) for a in (structure, footprint))
     count = len(read_axes(axes, x.ndim))

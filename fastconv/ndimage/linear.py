@@ -19,17 +19,94 @@ LEAST = float(np.finfo(np.float64).eps)  # SciPy leaves smaller weights of an N-
 
 @in_place_of_scipy
 def correlate1d(
-    input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+    input: Any,
+    weights: Any,
+    axis: int = -1,
+    output: Any = None,
+    mode: str = "reflect",
+    cval: Any = 0.0,
+    origin: int = 0,
 ) -> Any:
-    """Correlate along one axis."""
+    """Correlate with weights along one axis.
+
+    y[i] = sum over k of w[k] * x[i + k - n//2 - origin],   n = len(w)
+
+    Parameters
+    ----------
+    input : array_like
+        Real or complex; integers and booleans, too.
+    weights : array_like, (n,)
+        Taken in float64; complex ones are conjugated.
+    axis : int
+        Along which.
+    output, mode, cval
+        As for `correlate`.
+    origin : int
+        Moves the window back by so many elements, at most half of it.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: 2*n operations an element, 1.5*n where the weights are even or odd. Error: none against SciPy, whose order of
+    operations in float64 this is.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.correlate1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
+    array([ 8, 26,  8, 12,  7, 28, 36,  9])
+    """
     return _along(read(input), np.asarray(weights), axis, output, mode, cval, origin)
 
 
 @in_place_of_scipy
 def convolve1d(
-    input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+    input: Any,
+    weights: Any,
+    axis: int = -1,
+    output: Any = None,
+    mode: str = "reflect",
+    cval: Any = 0.0,
+    origin: int = 0,
 ) -> Any:
-    """Convolve along one axis."""
+    """Convolve with weights along one axis: `correlate1d` with the weights turned round.
+
+    y[i] = sum over k of w[k] * x[i - k + n//2 - origin],   n = len(w)
+
+    Parameters
+    ----------
+    input, weights, axis, output, mode, cval, origin
+        As for `correlate1d`; complex weights are not conjugated.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost and error as for `correlate1d`.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.convolve1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
+    array([14, 24,  4, 13, 12, 36, 27,  0])
+    """
     weights = np.asarray(weights)[::-1]
     if weights.ndim != 1:
         raise Refused
@@ -43,7 +120,55 @@ def correlate(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
     axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Correlate."""
+    """Correlate with weights of as many axes: slide them over x and sum the products.
+
+    y[i, j] = sum over u, v of w[u, v] * x[i + u - m//2 - origin[0], j + v - n//2 - origin[1]],   (m, n) = w.shape
+
+    Parameters
+    ----------
+    input : array_like
+        Real or complex; integers and booleans, too.
+    weights : array_like
+        Of as many axes as are filtered; taken in float64, and those of at most 2**-52 left out, as in SciPy. Complex
+        ones are conjugated.
+    output : dtype or ndarray, optional
+        The dtype of the result, or the array that it is written to, which may be `input` itself. An integer dtype
+        truncates.
+    mode : {"reflect", "constant", "nearest", "mirror", "wrap"}
+        What lies outside: x mirrored with its last element repeated ("grid-mirror"), `cval` ("grid-constant"), the last
+        element, x mirrored about it, or x again ("grid-wrap"). Also any window larger than x.
+    cval : float
+        For "constant".
+    origin : int or one for each axis
+        Moves the window back by so many elements, at most half of it.
+    axes : int or tuple of int, optional
+        Which axes are filtered; None means all.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise; complex if x or the weights are.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost: 2*w.size operations an element; extra memory: a block of x in each thread's second cache. Error: none against
+    SciPy, whose order of operations in float64 this is: results of float64, and all others after rounding or
+    truncation, have SciPy's bits. Long doubles and objects, which SciPy refuses, are served by NumPy's arithmetic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ndimage
+    >>> ndimage.correlate(np.arange(12).reshape(3, 4), [[1, 0, -1]])
+    array([[-1, -2, -2, -1],
+           [-1, -2, -2, -1],
+           [-1, -2, -2, -1]])
+    """
     weights = np.asarray(weights)
     return _all_over(read(input), weights.conj(), output, mode, cval, origin, axes, turned=False)
 
@@ -53,13 +178,42 @@ def convolve(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
     axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Convolve."""
+    """Convolve with weights of as many axes: `correlate` with the weights turned round.
+
+    y[i, j] = sum over u, v of w[u, v] * x[i - u + m//2 - origin[0], j - v + n//2 - origin[1]],   (m, n) = w.shape
+
+    Parameters
+    ----------
+    input, weights, output, mode, cval, origin, axes
+        As for `correlate`; complex weights are not conjugated.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise; complex if x or the weights are.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        What SciPy refuses, in its words.
+
+    Notes
+    -----
+    Cost and error as for `correlate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ndimage
+    >>> ndimage.convolve(np.arange(12).reshape(3, 4), [[1, 0, -1]], mode="constant")
+    array([[  1,   2,   2,  -2],
+           [  5,   2,   2,  -6],
+           [  9,   2,   2, -10]])
+    """
     return _all_over(read(input), np.asarray(weights), output, mode, cval, origin, axes, turned=True)
 
 
-def _along(
-    x: np.ndarray, weights: np.ndarray, axis: Any, output: Any, mode: Any, cval: Any, origin: Any
-) -> np.ndarray:
+def _along(x: np.ndarray, weights: np.ndarray, axis: Any, output: Any, mode: Any, cval: Any, origin: Any) -> np.ndarray:
     if weights.ndim != 1 or not weights.size:
         raise Refused
     step = read_axis(axis, x.ndim), before(weights.size, origin), read_mode(mode)
@@ -71,9 +225,7 @@ def _along(
     return bilinear(lambda x, w, y, cval: along(x, w, y, cval, *step), x, weights, y, cval)
 
 
-def along(
-    x: np.ndarray, weights: np.ndarray, y: np.ndarray, cval: Any, axis: int, front: int, mode: str
-) -> np.ndarray:
+def along(x: np.ndarray, weights: np.ndarray, y: np.ndarray, cval: Any, axis: int, front: int, mode: str) -> np.ndarray:
     """Write the correlation of real x with real weights along an axis to y; `front` weights are in front."""
     weights = _real(weights)
     cval = read_constant(cval)
@@ -109,10 +261,8 @@ def _all_over(
     return bilinear(run, x, weights, make_output(output, x, is_complex=True), cval)
 
 
-def expanded(
-    weights: np.ndarray, origins: list[Any], axes: tuple[int, ...], ndim: int
-) -> tuple[np.ndarray, list[Any]]:
-    """Weights and origins of some axes for all: as in SciPy, weights lie in the array's order, origins in that of `axes`."""
+def expanded(weights: np.ndarray, origins: list[Any], axes: tuple[int, ...], ndim: int) -> tuple[np.ndarray, list[Any]]:
+    """Weights and origins for all axes: weights lie in the array's order, origins in that of `axes`, as in SciPy."""
     if len(axes) == ndim:
         return weights, origins
     all_origins = [0] * ndim
@@ -173,7 +323,10 @@ def bilinear(run: Any, x: np.ndarray, weights: np.ndarray, y: np.ndarray, cval: 
         run(x, weights.real, y.real, cval)
         run(x, weights.imag, y.imag, cval)
         return y
-    for part, first, second, sign in ((y.real, weights.real, weights.imag, -1), (y.imag, weights.imag, weights.real, 1)):
+    for part, first, second, sign in (
+        (y.real, weights.real, weights.imag, -1),
+        (y.imag, weights.imag, weights.real, 1),
+    ):
         run(x.real, first, part, np.real(cval))
         part += sign * run(x.imag, second, np.empty(x.shape, x.imag.dtype), np.imag(cval))
     return y

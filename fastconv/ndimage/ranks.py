@@ -24,7 +24,48 @@ def rank_filter(
     input: Any, rank: int, size: Any = None, footprint: Any = None, output: Any = None, mode: Any = "reflect",
     cval: Any = 0.0, origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Rank."""
+    """The element of one rank of a window: 0 is the smallest, -1 the largest.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    rank : int
+        Counted from the smallest element, or, if negative, from the largest.
+    size : int or one for each axis
+        Elements of a box.
+    footprint : array_like of bool, optional
+        Which elements of a window count, instead.
+    output, mode, cval, origin, axes
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        Both a size and a footprint are given: the size is ignored.
+
+    Notes
+    -----
+    Cost: as for `median_filter`.
+    NaN counts as the largest number: a window gives NaN if so many of its elements are. What SciPy gives hangs on where
+    they lie.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.rank_filter([2, 8, 0, 4, 1, 9, 9, 0], -2, size=3)
+    array([2, 2, 4, 1, 4, 9, 9, 0])
+    """
     rank = operator.index(rank)
     return _ranked(read(input), lambda count: rank, size, footprint, output, mode, cval, origin, axes)
 
@@ -34,7 +75,47 @@ def median_filter(
     input: Any, size: Any = None, footprint: Any = None, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Median."""
+    """The median of a window: element n//2 of n in order.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    size : int or one for each axis
+        Elements of a box.
+    footprint : array_like of bool, optional
+        Which elements of a window count, instead.
+    output, mode, cval, origin, axes
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        Both a size and a footprint are given: the size is ignored.
+
+    Notes
+    -----
+    Cost: for windows of n elements a network of about n*log2(n)**2/4 comparators, 22 for 3x3 and 113 for 5x5, a
+    vector of elements at once; for large ones 2*n operations for each bit of the dtype. Any data takes the same time.
+    NaN counts as the largest number: a window gives NaN if so many of its elements are. What SciPy gives hangs on where
+    they lie.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.median_filter([2, 8, 0, 4, 1, 9, 9, 0], size=3)
+    array([2, 2, 4, 1, 4, 9, 9, 0])
+    """
     return _ranked(read(input), lambda count: count // 2, size, footprint, output, mode, cval, origin, axes)
 
 
@@ -43,7 +124,48 @@ def percentile_filter(
     input: Any, percentile: float, size: Any = None, footprint: Any = None, output: Any = None, mode: Any = "reflect",
     cval: Any = 0.0, origin: Any = 0, *, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Percentile."""
+    """The element of a window that a percentage of it lies below.
+
+    Parameters
+    ----------
+    input : array_like
+        Real; integers and booleans, too.
+    percentile : float
+        From 0, the smallest element, to 100, the largest; negative ones count from 100 down.
+    size : int or one for each axis
+        Elements of a box.
+    footprint : array_like of bool, optional
+        Which elements of a window count, instead.
+    output, mode, cval, origin, axes
+        As for `correlate`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape, and of its dtype unless `output` says otherwise.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        What SciPy refuses, in its words.
+
+    Warns
+    -----
+    UserWarning
+        Both a size and a footprint are given: the size is ignored.
+
+    Notes
+    -----
+    Element int(n*percentile/100) of n in order, no mean of two. Cost: as for `median_filter`.
+    NaN counts as the largest number: a window gives NaN if so many of its elements are. What SciPy gives hangs on where
+    they lie.
+
+    Examples
+    --------
+    >>> from fastconv import ndimage
+    >>> ndimage.percentile_filter([2, 8, 0, 4, 1, 9, 9, 0], 20, size=5)
+    array([2, 2, 1, 1, 1, 1, 0, 0])
+    """
 
     def rank(count: int) -> int:
         share = percentile + 100.0 if percentile < 0.0 else percentile
@@ -128,4 +250,3 @@ def _rank(
 ) -> Any:  # fmt: skip
     places = np.flatnonzero(np.frombuffer(footprint, bool))
     return dispatch.operator("filter_rank")(window_axes(shape, size, fronts, mode), places, rank, x_dtype)
-

@@ -2,6 +2,8 @@
 
 * a convolution or dense layer followed by relu: the relu is fused into the store;
 * relu followed by batch normalisation: the normalisation takes relu(x), both ways;
+* batch normalisation behind one of these layers: its gradient sums that of the layer's bias;
+* a max pool behind batch normalisation: the maxima alone are normalised, where that leaves the largest the largest;
 * the last activation, where the loss can be taken of what goes into it (softmax with cross-entropy): left out in
   training.
 
@@ -22,6 +24,7 @@ from . import activations, seeding
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
 from .layers.custom import invoke, training_as
+from .layers.pooling import Pooling
 
 Step = Callable[[Tensor, bool], Tensor]
 
@@ -40,11 +43,14 @@ class Passes:
     steps : list of callables (x, training)
     last_activation : str or None
         Name of the activation that ends the stack, if one does that training may leave out.
+    ours : bool
+        Whether all layers and activations are fastconv's own.
     """
 
     def __init__(self, layers: Sequence[Layer], generator: Callable[[], np.random.Generator]) -> None:
         self._made_of = [_outlines(layer) for layer in layers]
         self._generator = generator
+        self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in layers)
         parts = _parts(layers)
         self.last_activation = _name(parts[-1]) if parts else None
         self.steps: list[Step] = []
@@ -52,11 +58,11 @@ class Passes:
         while i < len(parts):
             part: Any = parts[i]
             following: Any = parts[i + 1] if i + 1 < len(parts) else None
-            after = parts[i + 2] if i + 2 < len(parts) else None
-            if _is_relu(part) and _is_plain(following, BatchNormalization):
-                self.steps.append(_relu_normalize(following))
-                i += 2
-            elif isinstance(part, _Linear) and _is_relu(following) and not _is_plain(after, BatchNormalization):
+            count, normalized = _normalized(parts[i : i + 4])
+            if count:
+                self.steps.append(normalized)
+                i += count
+            elif isinstance(part, _Linear) and _is_relu(following):
                 self.steps.append(_linear(part.layer, "relu"))
                 i += 2
             else:
@@ -85,6 +91,11 @@ class Passes:
             ):
                 return False
         return True
+
+
+def is_ours(part: Any) -> bool:
+    """Whether a part of a model is fastconv's own code; none is."""
+    return part is None or (getattr(part, "__module__", None) or "").partition(".")[0] == "fastconv"
 
 
 class _Linear:
@@ -142,5 +153,37 @@ def _linear(layer: Any, activation: str | None) -> Step:
     return lambda x, training: layer.linear(x, activation)
 
 
-def _relu_normalize(layer: BatchNormalization) -> Step:
-    return lambda x, training: layer.normalize(x, training, relu=True)
+def _normalized(parts: Sequence[Any]) -> tuple[int, Step]:
+    """How many of the first parts are one step that normalises, and that step: [linear] [relu] normalisation [pool]."""
+    linear = parts[0].layer if isinstance(parts[0], _Linear) else None
+    behind = int(linear is not None)
+    relu = behind < len(parts) and _is_relu(parts[behind])
+    behind += relu
+    if behind == len(parts) or not _is_plain(parts[behind], BatchNormalization):
+        return 0, _single(None)
+    layer, *rest = parts[behind:]
+    pool = rest[0] if rest and _is_plain(rest[0], Pooling) and rest[0].operation == "max" else None
+    return behind + 1 + (pool is not None), partial(_normalize, linear, relu, layer, pool)
+
+
+def _normalize(
+    linear: Any, relu: bool, layer: BatchNormalization, pool: Pooling | None, x: Tensor, training: bool
+) -> Tensor:
+    """One pass for a linear layer and its relu, both or neither, a normalisation and a max pool, if there is one."""
+    bias: Tensor | None = None
+    if linear is not None:
+        fused = _have_one_axis(layer, linear, x.ndim)
+        x = linear.linear(x, None, bias_grad=not fused)
+        bias = next(iter(linear.biases()), None) if fused else None
+    if pool is None:
+        return layer.normalize(x, training, relu, bias)
+    if not (_have_one_axis(layer, pool, x.ndim) and layer.increases(x)):
+        return pool.call(layer.normalize(x, training, relu, bias))
+    if not training:
+        return layer.normalize(pool.call(x), training, relu)
+    return layer.normalize(x, training, relu, bias, pool.window)
+
+
+def _have_one_axis(layer: BatchNormalization, other: Any, ndim: int) -> bool:
+    """Whether another layer has its channels along the axis that is normalised."""
+    return (layer.axis - (-1 if getattr(other, "channels_last", True) else 1)) % ndim == 0

@@ -12,7 +12,7 @@ from . import arguments, seeding
 from .layers import Input, Layer
 from .layers.base import Shape, image_shape
 from .passes import Passes
-from .placing import device_of, place
+from .placing import is_on_host, place
 from .tracking import Holder, Parameter, Way, owned_weights
 
 TRANSIENT = ("_passes", "_meter", "_buffers")  # what a copy does without: made when needed, or of the batch at hand
@@ -167,10 +167,12 @@ class Stack(Holder):
             self._adopt()
             self._refit()
             self._passes = Passes(self.layers, self.generator)
+        on_host = self.device == "cpu"
         for layer in self.layers:
-            weights = layer.own_weights if layer.is_builtin else layer.weights
-            if any(device_of(w.data) != self.device for w in weights):
-                place([layer], self.device)  # it came by itself, or is in another model too
+            for w in layer.own_weights if layer.is_builtin else layer.weights:
+                if is_on_host(w.values) is not on_host:
+                    place([layer], self.device)  # it came by itself, or is in another model too
+                    break
         return self._passes
 
     def _adopt(self) -> None:

@@ -23,7 +23,7 @@ from .inference import fixed_weights
 from .layers import Layer, Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
-from .passes import Passes
+from .passes import Passes, is_ours
 from .stack import Stack
 
 
@@ -68,9 +68,7 @@ class Steps(Stack):
         """
         x, y = self._pair(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            with undisturbed(self._is_ours()):
-                loss = self._train_on(x, y.values, meter)
-            meter.add(loss, len(x))
+            meter.add(self._train_on(x, y.values, meter), len(x))
             return meter.logs()
 
     def test_step(self, data: Any) -> Logs:
@@ -136,20 +134,22 @@ class Steps(Stack):
 
     def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
-        passes = self.passes
+        passes, weights = self.passes, self.trainable_weights
         folded, loss_function = self._folded(passes)
-        result = passes.run(Tensor(x), True, without_last=folded)
-        weights = self.trainable_weights
-        for w in weights:
-            w.grad = None
-        if self._is_overridden("compute_loss"):
-            loss = self._own_loss(x, y, result, True)
-        else:
-            loss = _regularized(loss_function.tensor(result, y), weights)
-        self._score(meter, y, result, folded)
-        if weights:
-            loss.backward()
-            self.optimizer.apply(weights)
+        with undisturbed(self._is_ours(passes, weights)):
+            result = passes.run(Tensor(x), True, without_last=folded)
+            if not passes.ours:  # a layer of the user's may have made weights
+                weights = self.trainable_weights
+            for w in weights:
+                w.grad = None
+            if self._is_overridden("compute_loss"):
+                loss = self._own_loss(x, y, result, True)
+            else:
+                loss = _regularized(loss_function.tensor(result, y), weights)
+            self._score(meter, y, result, folded)
+            if weights:
+                loss.backward()
+                self.optimizer.apply(weights)
         for w in weights:
             w.grad = None
         self._constrain(weights)
@@ -255,12 +255,11 @@ class Steps(Stack):
                     logs = take(x, y)
                 listeners.call(events[1], batch, logs)
 
-    def _is_ours(self) -> bool:
+    def _is_ours(self, passes: Passes, weights: list[Parameter]) -> bool:
         """Whether nothing but fastconv's own code runs in a step: nobody writes to an operand then."""
-        parts = [self.loss, *self.layers, *(getattr(layer, "activation", None) for layer in self.layers)]
-        parts += [w.regularizer for w in self.trainable_weights]
-        ours = [part is None or (getattr(part, "__module__", None) or "").split(".")[0] == "fastconv" for part in parts]
-        return all(ours) and not isinstance(self.loss, losses.Custom) and not self._is_overridden("compute_loss")
+        if not passes.ours or isinstance(self.loss, losses.Custom) or self._is_overridden("compute_loss"):
+            return False
+        return is_ours(self.loss) and all(is_ours(w.regularizer) for w in weights if w.regularizer is not None)
 
 
 def _regularized(loss: Tensor, weights: list[Parameter]) -> Tensor:

@@ -61,11 +61,13 @@ def batch_norm_training(
     epsilon: float,
     axis: int,
     relu: bool = False,
+    maxima: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`batch_norm` by the statistics of x itself: (y, mean, variance).
 
     `running` mean and variance, unless None, move towards them in place:
-    running = momentum*running + (1 - momentum)*batch.
+    running = momentum*running + (1 - momentum)*batch. With `maxima`, a max pool's result of x, these are normalised in
+    place of x: for gamma above 0 that is the pool's result of the normalised x (on the CPU).
 
     Examples
     --------
@@ -78,9 +80,12 @@ def batch_norm_training(
     call, axis, (gamma, beta, *moving) = with_channels(names, 1, axis, x, gamma, beta, *(running or ()))
     x = call.arrays[0]
     _check_elements(call, x)
-    y, mean, var = (call.empty(x.shape), *(call.empty((x.shape[axis],), exact(call)) for _ in range(2)))
+    shape = x.shape if maxima is None else maxima.shape
+    y, mean, var = (call.empty(shape), *(call.empty((x.shape[axis],), exact(call)) for _ in range(2)))
     run = operator("batch_norm_training", call.device)
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "share": 1 - momentum}
+    if maxima is not None:
+        numbers["maxima"] = maxima
     run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
     return call.finish(y), call.finish(mean), call.finish(var)
 
@@ -96,21 +101,28 @@ def batch_norm_grad(
     relu: bool = False,
     training: bool = True,
     input_grad: bool = True,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    bias_grad: bool = False,
+    maxima: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[np.ndarray | None, ...]:
     """Gradients (dx, dgamma, dbeta) of `batch_norm`; in training, mean and variance depend on x (Ioffe & Szegedy 2015).
 
     With s = 1/sqrt(var + epsilon), M elements per channel and both sums per channel:
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
+    With `bias_grad` also dx summed per channel, in the same pass: the gradient to a bias that x holds. With `maxima`,
+    as `batch_norm_training` was given them, and their places in x, dy is the gradient to these.
     """
-    call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, x, mean, var, gamma)
-    dy, x = call.arrays[:2]
+    given = x if maxima is None else maxima[0]
+    call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, given, mean, var, gamma)
+    dy, x = call.arrays[0], call.arrays[1] if maxima is None else x
     _check_elements(call, x)
-    dx = call.empty(x.shape) if input_grad else None
-    dgamma, dbeta = (call.empty((x.shape[axis],)) for _ in range(2))
+    dx = call.empty(x.shape) if input_grad or bias_grad else None
+    sums = [call.empty((x.shape[axis],)) for _ in range(3 if bias_grad else 2)]
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
-    operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, dgamma, dbeta, **numbers)
-    return None if dx is None else call.finish(dx), call.finish(dgamma), call.finish(dbeta)
+    if maxima is not None:
+        numbers["maxima"] = maxima
+    operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, *sums, **numbers)
+    return None if dx is None else call.finish(dx), *map(call.finish, sums)
 
 
 def _check_elements(call: Floats, x: Any) -> None:

@@ -28,7 +28,6 @@ CONV: dict[int, Callable[..., Any]] = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv
 LEAST_PASSES, MOST_PASSES = 9, 48  # taps along an axis for which passes are faster than all taps at once, or an FFT
 WORTH_PASSES = 1 << 19  # products below which the search for factors would be felt
 
-
 Span = tuple[int, int]
 
 

@@ -44,17 +44,20 @@ def of_floats(result: np.dtype) -> Numbers | None:
     return None if real is None else Numbers(real, result)
 
 
-def numbers_of(x: np.ndarray, w: np.ndarray) -> Numbers | None:
-    """What a convolution of two arrays is computed in, None where no kernel's dtype will do."""
+def numbers_of(x: np.ndarray, w: np.ndarray, terms: int | None = None) -> Numbers | None:
+    """What a convolution of two arrays is computed in, None where no kernel's dtype will do.
+
+    A sum has at most `terms` products; None means as many as fit into both arrays.
+    """
     result = promoted(x.dtype, w.dtype)
     if result is None or result.char == "?":
         return None
-    return of_integers(x, w, result) if result.kind in "iu" else of_floats(result)
+    terms = math.prod(map(min, x.shape, w.shape)) if terms is None else terms
+    return of_integers(x, w, result, terms) if result.kind in "iu" else of_floats(result)
 
 
-def of_integers(x: np.ndarray, w: np.ndarray, result: np.dtype) -> Numbers | None:
-    """Where no sum of products exceeds what a kernel's dtype holds exactly."""
-    terms = math.prod(map(min, x.shape, w.shape))
+def of_integers(x: np.ndarray, w: np.ndarray, result: np.dtype, terms: int) -> Numbers | None:
+    """Where no sum of so many products exceeds what a kernel's dtype holds exactly."""
     largest = magnitude(x) * magnitude(w) * terms
     if largest < EXACT_SINGLE and terms <= FEW:
         return Numbers(SINGLE, result, True, "direct")

@@ -10,7 +10,7 @@ from .. import ndimage
 from ..errors import Unsupported, shown
 from ..foreign import is_device_array
 from ..spec import parse_word
-from ._core import BACKWARDS, MODES, convolve_all, spans_of, sums
+from ._core import BACKWARDS, MODES, convolve_all, one_holds_the_other, spans_of, sums
 from ._numbers import numbers_of, of_floats
 from ._reading import is_odd, kind_of
 from ._scipy import scipy_function
@@ -246,18 +246,14 @@ def _served(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, conjug
         return None
     if not isinstance(mode, str) or mode not in MODES or not isinstance(boundary, str) or boundary not in BOUNDARIES:
         return None
-    if mode == "valid":
-        (h, v), (kh, kv) = x.shape, w.shape
-        if not (h >= kh and v >= kv):
-            if not (kh >= h and kv >= v):
-                return None
-            if conjugated:  # SciPy turns the result round, which conjugates nothing
-                x, w = w, x
-                y = _correlated(x, w, mode, boundary, fillvalue, True)
-                y = None if y is None else y[BACKWARDS, BACKWARDS]
-                return y
-            x, w = w, x
+    swapped = mode == "valid" and not all(n >= k for n, k in zip(x.shape, w.shape, strict=True))
+    if swapped:
+        if not one_holds_the_other(x.shape, w.shape):
+            return None
+        x, w = w, x
     y = _correlated(x, w, mode, boundary, fillvalue, conjugated)
+    if swapped and conjugated and y is not None:
+        y = y[BACKWARDS, BACKWARDS]  # SciPy turns it round, and conjugates nothing
     kind = kind_of(in1, in2)
     return y if kind is None or y is None else kind(y)
 
@@ -276,11 +272,12 @@ def _correlated(x: np.ndarray, w: np.ndarray, mode: str, boundary: str, fillvalu
         if filled:
             x = np.pad(x.astype(dtype, copy=False), padding, constant_values=fill.reshape(()).astype(dtype))
             padding = ((0, 0), (0, 0))
-    numbers = numbers_of(x, w)
+    bordered = edge != "zeros" and mode != "valid"  # then a filter meets all its taps, also one larger than the image
+    numbers = numbers_of(x, w, w.size if bordered else None)
     if numbers is None or numbers.result.char == "e":
         return None
     if conjugated:
         w = (w.conj() if w.dtype.kind == "c" else w)[BACKWARDS, BACKWARDS]
-    if filled or (edge != "zeros" and mode != "valid"):
+    if filled or bordered:
         return sums(x[None, None], w[None, None, BACKWARDS, BACKWARDS], padding, numbers, "auto", edge)[0, 0, 0]
     return convolve_all(x, w, spans, "auto", numbers)

@@ -101,8 +101,9 @@ def _span(shape: tuple[int, ...], step: Pass) -> Span:
 def _taps(step: Pass, along: int) -> Taps:
     """The taps of a pass in the order in which SciPy adds them."""
     n, w = step.length, step.weights
+    weights: tuple[float, ...] = ()
     if step.kind != "correlate":
-        code, order, weights = RUNS[step.kind], list(range(n)), ()
+        code, order = RUNS[step.kind], list(range(n))
     else:
         code = _symmetry(w)
         if code == PLAIN:  # the last tap begins

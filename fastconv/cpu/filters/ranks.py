@@ -54,7 +54,7 @@ class Ranks(NamedTuple):
 
     blocks: Blocks
     order: int
-    count: int
+    elements: int
     rank: int
     comparators: int  # 0 means bit by bit
 
@@ -184,7 +184,7 @@ def select_blocks(thread, first, last, x, y, own, numbers, fill, size):  # type:
     p, mine = fields(Ranks, numbers), own[thread]
     n, block, cells, tables = p.blocks, address(mine), address(mine[size:]), behind(p)
     px, py, places = address(x), address(y), place(tables, n.tables)
-    pairs = place(places, p.count)
+    pairs = place(places, p.elements)
     for task in range(first, last):
         here = locate(n, task)
         copy_block(n, px, tables, here, fill, block)
@@ -207,14 +207,14 @@ def _order(order, block, count):  # type: ignore[no-untyped-def]
 def _select_row(p, block, at, count, y, y0, places, pairs, cells):  # type: ignore[no-untyped-def]
     wide, like = zeros(block, CELL), zeros(block, 1)
     lanes = lane_count(like)
-    if p.comparators == 0 or p.rank != p.count // 2 or (p.count != 9 and p.count != 25):
+    if p.comparators == 0 or p.rank != p.elements // 2 or (p.elements != 9 and p.elements != 25):
         for j in range(0, count, CELL * lanes):
             if p.comparators:
                 value = _by_network(wide, p, block, at + j, places, pairs, cells)
             else:
                 value = _by_bits(wide, p, block, at + j, places)
             _put(p.order, value, y, y0 + j, count - j)
-    elif p.count == 9:
+    elif p.elements == 9:
         for j in range(0, count, lanes):
             _put(p.order, median_in_registers(block, at + j, places, like, 9), y, y0 + j, count - j)
     else:
@@ -237,7 +237,7 @@ def _put(order, value, y, y0, count):  # type: ignore[no-untyped-def]
 @inlined
 def _by_network(like, p, block, at, places, pairs, cells):  # type: ignore[no-untyped-def]
     lanes = lane_count(like)
-    for k in range(p.count):
+    for k in range(p.elements):
         store(cells, k * lanes, load(block, at + peek(places, k), like, None), None)
     for c in range(0, 3 * p.comparators, 3):
         a, b, what = peek(pairs, c) * lanes, peek(pairs, c + 1) * lanes, peek(pairs, c + 2)
@@ -256,7 +256,7 @@ def _by_bits(like, p, block, at, places):  # type: ignore[no-untyped-def]
     for _ in range(bits_of(like)):
         limit = add(found, bit)
         count = zero(like)
-        for k in range(p.count):
+        for k in range(p.elements):
             count = count_below(count, load(block, at + peek(places, k), like, None), limit)
         found = pick(at_most(count, rank), limit, found)
         bit = halved(bit)

@@ -25,7 +25,21 @@ from ...simd.filter_tile import FIELDS, FILTER_ROWS, ROUNDED, range_code
 from ...threads import team
 from .blocks import Blocks, Cut
 from .rows import KINDS, converter
-from .stages import COLUMNS, DENSE, EVEN, HIGHEST, LOWEST, MEAN, ODD, PLAIN, ROWS, RUNS, Reductions, Stage, reduce_blocks
+from .stages import (
+    COLUMNS,
+    DENSE,
+    EVEN,
+    HIGHEST,
+    LOWEST,
+    MEAN,
+    ODD,
+    PLAIN,
+    ROWS,
+    RUNS,
+    Reductions,
+    Stage,
+    reduce_blocks,
+)
 
 __all__ = [
     "COLUMNS", "DENSE", "EVEN", "HIGHEST", "LOWEST", "MEAN", "ODD", "PLAIN", "ROWS", "RUNS", "Reduction", "Taps",
@@ -125,5 +139,3 @@ def _overlaps(size: int) -> list[int]:
         hops.append(min(reached, size - reached))
         reached += hops[-1]
     return hops
-
-

@@ -26,7 +26,7 @@ TILE = filter_vectors()
 
 
 class Stage(NamedTuple):
-    """One reduction: `count` taps from the `first` on, around `centre` where EVEN or ODD.
+    """One reduction: `number` taps from the `first` on, around `centre` where EVEN or ODD.
 
     A run has `size` elements; of DENSE taps that is a row's, and tables of tiles lie where else taps do; of HIGHEST and
     LOWEST it tells whether what is compared has x's dtype.
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
     along: int
     centre: int
     first: int
-    count: int
+    number: int
     size: int
 
 
@@ -88,8 +88,28 @@ def _add_stages(p, here, block, spare, taps, weights, y, convert):  # type: igno
     second = n.pitch
     for r in range(here.rows):
         along_rows, along_columns = r * n.pitch + n.left, (r + n.above) * n.pitch
-        _weigh(p.one, block, along_rows if p.one.along == ROWS else along_columns, spare, 0, here.cols, False, taps, weights)
-        _weigh(p.two, block, along_rows if p.two.along == ROWS else along_columns, spare, second, here.cols, False, taps, weights)
+        _weigh(
+            p.one,
+            block,
+            along_rows if p.one.along == ROWS else along_columns,
+            spare,
+            0,
+            here.cols,
+            False,
+            taps,
+            weights,
+        )
+        _weigh(
+            p.two,
+            block,
+            along_rows if p.two.along == ROWS else along_columns,
+            spare,
+            second,
+            here.cols,
+            False,
+            taps,
+            weights,
+        )
         if p.y_kind != FLOAT64:
             round_row(convert, p.y_kind, spare, 0, here.cols)
             round_row(convert, p.y_kind, spare, second, here.cols)
@@ -167,10 +187,10 @@ def _finish(p, stage, here, src, spare, taps, weights, y, convert, tile):  # typ
 
 @kernel
 def _compare(p, stage, src, at, spare, count, taps, weights, convert):  # type: ignore[no-untyped-def]
-    """The first row of `spare` = the extremum of sums x + weight, all but the first in x's dtype, in a row behind it."""
+    """The first row of `spare` = the extremum of sums x + weight, all but the first in x's dtype; the next is used."""
     like, second = zeros(src, 1), p.blocks.pitch
     lanes = lane_count(like)
-    for k in range(stage.first, stage.first + stage.count):
+    for k in range(stage.first, stage.first + stage.number):
         hop, weight = at + peek(taps, k), spread(peek(weights, k), like)
         for j in range(0, count, lanes):
             store(spare, second + j, add(load(src, hop + j, like, None), weight), None)
@@ -203,12 +223,12 @@ def _run(stage, src, dst, count, taps):  # type: ignore[no-untyped-def]
     """dst[i] = the sum, or the extremum, of the window that begins at src[i]."""
     like, size = zeros(src, 4), 1
     lanes, code = lane_count(like), stage.code
-    if stage.count == 0:
+    if stage.number == 0:
         for i in range(0, count, lanes):
             store(dst, i, load(src, i, like, None), None)
         return
     each = peek(taps, stage.first)  # from one element of the window to the next
-    for k in range(stage.first, stage.first + stage.count):
+    for k in range(stage.first, stage.first + stage.number):
         hop = peek(taps, k)
         size = size + hop // each if hop > 0 else size + 1
         end = count + (stage.size - size) * each  # so many runs of this size are needed
@@ -262,7 +282,7 @@ def _weigh(stage, src, at, dst, d, count, exact, taps, weights):  # type: ignore
 
 @inlined
 def _terms(like, stage, src, at, taps, weights):  # type: ignore[no-untyped-def]
-    first, last = stage.first, stage.first + stage.count
+    first, last = stage.first, stage.first + stage.number
     if stage.code == PLAIN:
         total = zero(like)
         for k in range(first, last):

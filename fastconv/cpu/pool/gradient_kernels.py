@@ -28,14 +28,17 @@ from .kinds import Planes, next_row
 
 
 @parallel_kernel
-def max_grad(thread, first, last, dy, indices, dx, wrong, plane, outputs, C, block):  # type: ignore[no-untyped-def]
-    """Scatter dy to the elements that won: a task is an image, or `block` channels of it."""
+def max_grad(  # type: ignore[no-untyped-def]
+    thread, first, last, dy, indices, dx, wrong, anew, plane, outputs, C, block
+):
+    """Scatter dy to the elements that won: a task is an image, or `block` channels of it, begun `anew` or added to."""
     py, pi, px = address(dy), address(indices), address(dx)
     parts = (C + block - 1) // block
     for task in range(first, last):
         n, begin = task // parts, task % parts * block
         end = min(C, begin + block)
-        _clear_block(px, n * plane * C, plane, begin, end, C)
+        if anew:
+            _clear_block(px, n * plane * C, plane, begin, end, C)
         if C == 1:
             fine = _scatter_plane(py, pi, n * outputs, px, n * plane, plane, outputs)
         else:

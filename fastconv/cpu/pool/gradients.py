@@ -37,7 +37,15 @@ def max_pool_grad(problem: PoolProblem, dy: np.ndarray, indices: np.ndarray, dx:
     An index below -1 or beyond the plane is an `InvalidArgument`: what was written to dx is then of no use.
     """
     if dx.size:
-        _scatter(dy.reshape(-1), indices.reshape(-1), dx.reshape(-1), *_prepare_scatter(problem))
+        _scatter(dy, indices, dx, True, *_prepare_scatter(problem))
+
+
+def add_at(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, axis: int) -> None:
+    """Add each dy to the element of dx that its index names; channels are the first or the last of an image's axes."""
+    C = dx.shape[axis] if axis > 1 else 1
+    images = dx.shape[0] if axis > 1 else dx.shape[0] * dx.shape[1]
+    if dx.size:
+        _scatter(dy, indices, dx, False, images, C, dx.size // (images * C), dy.size // (images * C))
 
 
 @kept
@@ -48,12 +56,13 @@ def _prepare_scatter(problem: PoolProblem) -> tuple[int, int, int, int]:
 
 
 def _scatter(
-    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, images: int, C: int, plane: int, outputs: int
+    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int
 ) -> None:
+    dy, indices, dx = (a.reshape(-1) for a in (dy, indices, dx))
     block = channel_block(images, C)
     tasks = images * -(-C // block)
     wrong = np.zeros(1, np.int64)
-    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, plane, outputs, C, block)
+    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, anew, plane, outputs, C, block)
     if wrong[0]:
         low, high = int(indices.min()), int(indices.max())
         raise InvalidArgument(

@@ -254,6 +254,13 @@ class Layer(Holder):
         """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
         return weight if self.trainable else weight.detach()
 
+    def biases(self, grad: bool = True) -> tuple[Tensor, ...]:
+        """The bias, if the layer has one, as an operand; without `grad` as a constant."""
+        bias: Tensor | None = vars(self).get("bias")
+        if bias is None:
+            return ()
+        return (self.live(bias) if grad else bias.detach(),)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"
 

@@ -99,23 +99,23 @@ class Conv(Spatial):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return activations.apply(self.activation, self.linear(x))
 
-    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The layer without its own activation, or with one that the kernel applies."""
+    def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
+        """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
         plan = None
         if isinstance(x.values, np.ndarray) and x.dtype == self.kernel.dtype:  # plans are the CPU's, and of one dtype
             plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
         if plan is not None:
             return Tensor(plan(x.values))
-        return self._apply(getattr(F, f"conv{self.rank}d"), x, activation)
+        return self._apply(getattr(F, f"conv{self.rank}d"), x, activation, bias_grad)
 
     def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan:
         plan = getattr(ops, f"plan_conv{self.rank}d")
         w, b = self._weights().values, self.bias.data if self.use_bias else None
         return plan(w, x_shape, b, activation=activation, method=self.method, **self.options)
 
-    def _apply(self, operation: Any, x: Tensor, activation: str | None) -> Tensor:
-        operands = (x, self._weights(), self.live(self.bias)) if self.use_bias else (x, self._weights())
-        return operation(*operands, activation=activation, method=self.method, **self.options)
+    def _apply(self, operation: Any, x: Tensor, activation: str | None, bias_grad: bool) -> Tensor:
+        biases = self.biases(bias_grad)
+        return operation(x, self._weights(), *biases, activation=activation, method=self.method, **self.options)
 
     def _weights(self) -> Tensor:
         """The kernel in the order of the layer's data format."""

@@ -94,10 +94,9 @@ class Dense(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return activations.apply(self.activation, self.linear(x))
 
-    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The layer without its own activation, or with one that the kernel applies."""
-        operands = (x, self.live(self.kernel), self.live(self.bias)) if self.use_bias else (x, self.live(self.kernel))
-        return F.dense(*operands, activation=activation)
+    def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
+        """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
+        return F.dense(x, self.live(self.kernel), *self.biases(bias_grad), activation=activation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)

@@ -93,16 +93,29 @@ class BatchNormalization(Elementwise):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.normalize(x, training)
 
-    def normalize(self, x: Tensor, training: bool, relu: bool = False) -> Tensor:
-        """The layer, or with `relu` the layer applied to relu(x), in the same passes over memory."""
+    def increases(self, x: Tensor) -> bool:
+        """Whether the layer leaves the largest of numbers the largest; told for arrays of the host only."""
+        gamma = self.gamma.values
+        return isinstance(x.values, np.ndarray) and isinstance(gamma, np.ndarray) and bool((gamma > 0).all())
+
+    def normalize(
+        self, x: Tensor, training: bool, relu: bool = False, bias: Tensor | None = None, pool: Any = None
+    ) -> Tensor:
+        """The layer, or with `relu` the layer applied to relu(x), in the same passes over memory.
+
+        The gradient to a `bias` that x holds comes out of them too. With `pool`, a max pool's window, what comes out
+        is pooled; the layer must be one that `increases`.
+        """
         return F.batch_norm(
             x,
             self.live(self.gamma),
             self.live(self.beta),
+            bias,
             running=(self.moving_mean.data, self.moving_variance.data),
             training=training and self.trainable,
             momentum=self.momentum,
             epsilon=self.epsilon,
             axis=self.axis,
             relu=relu,
+            pool=pool,
         )

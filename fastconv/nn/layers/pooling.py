@@ -46,14 +46,16 @@ class Pooling(Spatial):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         options: dict[str, Any] = {"count_include_pad": False} if self.operation == "avg" else {}
         pool = getattr(F, f"{self.operation}_pool{self.rank}d")
-        return pool(x, size=self.pool_size, **self._window, **options)
+        return pool(x, layout=self.layout, **self.window, **options)
 
     @property
-    def _window(self) -> dict[str, Any]:
-        return {"stride": self.strides, "padding": self.padding, "layout": self.layout}
+    def window(self) -> dict[str, Any]:
+        """Its arguments of the pooling function but the layout."""
+        return {"size": self.pool_size, "stride": self.strides, "padding": self.padding}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        problem = pool_problem((1, *self._image(input_shape)), self.pool_size, rank=self.rank, **self._window)
+        image, window = (1, *self._image(input_shape)), self.window
+        problem = pool_problem(image, window.pop("size"), rank=self.rank, layout=self.layout, **window)
         return (None, *problem.y_shape[1:])
 
 

@@ -55,8 +55,8 @@ class ConvTranspose(Conv):
         problem = transposed_problem((1, *self._image(input_shape)), w_shape, rank=self.rank, **self.options)
         return self._arranged(self.filters, problem.size[3 - self.rank :])
 
-    def linear(self, x: Tensor, activation: str | None = None) -> Tensor:
-        return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation)
+    def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
+        return self._apply(getattr(F, f"conv_transpose{self.rank}d"), x, activation, bias_grad)
 
 
 class Conv1DTranspose(ConvTranspose, rank=1):
