@@ -15,7 +15,9 @@ from .fft.transform import transform
 
 
 @callable_kernel
-def repeat_tiles(times, address, rows, vectors, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, tiles):
+def repeat_tiles(
+    times, address, rows, vectors, aoff, boff, depth, a, a_row, a_step, b, b_step, c, c_row, columns, tiles
+):  # fmt: skip
     """Tiles of the micro-kernel, one above the other: rows of `a` are `a_row` apart, rows of c follow each other."""
     for _ in range(times):
         multiply_tiles(
