@@ -120,6 +120,7 @@ def model(seed=4):
         [
             layers.Conv2D(4, 3, activation="relu", input_shape=(8, 8, 1), dtype="float64"),
             layers.BatchNormalization(dtype="float64"),
+            layers.MaxPooling2D(2),
             layers.Dropout(0.3),
             layers.Flatten(),
             layers.Dense(6, activation="relu", dtype="float64", kernel_regularizer="l2"),

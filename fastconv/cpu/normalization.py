@@ -73,7 +73,7 @@ def batch_norm_grad(
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
 
-    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Where x
+        Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Where x
     is a `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]

@@ -63,8 +63,8 @@ class DataParallel:
 
     All ranks have the same weights, metrics and history, to the last bit, and a repeated run has the same bits. Another
     number of ranks rounds otherwise: sums of a gradient's parts are taken in another order, and convolutions of smaller
-    batches may run by another method. Steps differ by a few units in the last place of float32, histories of some
-    epochs by about 1e-3 of the loss, as they do between machines.
+    batches may run by another method. In float32 the first step's loss differs by about 1e-7; later ones as
+    much as if the initial weights had been rounded otherwise, which at large learning rates is soon a few percent.
 
     `evaluate` and `predict` are each rank's own: any of them may call them alone. Callbacks run on all ranks; those
     that write files do so everywhere unless they are passed on rank 0 only. A `train_step` of your own needs nothing
