@@ -73,8 +73,8 @@ def batch_norm_grad(
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
 
-        Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Where x
-    is a `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
+    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Of a
+    `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]
     cut, floor, center = cut_runs(given.shape, axis), _floor(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
