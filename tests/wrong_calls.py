@@ -20,7 +20,7 @@ from fastconv.errors import FastconvError, shown
 LONGEST = 600  # characters of a message
 SECONDS = 60  # for one call, compilation included
 MEMORY = 1 << 26  # bytes this machine is said to have: legal problems beyond are refused, not computed
-APART = {"nn", "blockwise", "gradcheck", "primitive"}  # layers have tests of their own; the others call what they are given
+APART = {"nn", "blockwise", "gradcheck", "primitive"}  # layers have tests of their own; the others call what is given
 APART |= {"signal", "ndimage"}  # what is wrong with a call is for SciPy to say, and tested against what it says
 
 
