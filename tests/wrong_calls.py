@@ -21,12 +21,7 @@ from fastconv.errors import FastconvError, shown
 LONGEST = 600  # characters of a message
 SECONDS = 60  # for one call, compilation included
 MEMORY = 1 << 26  # bytes this machine is said to have: legal problems beyond are refused, not computed
-APART = {
-    "nn",
-    "blockwise",
-    "gradcheck",
-    "primitive",
-}  # layers have tests of their own; the others call what they are given
+APART = {"nn", "blockwise", "gradcheck", "primitive"}  # layers have tests of their own; the others call what is given
 APART |= {"signal", "ndimage"}  # what is wrong with a call is for SciPy to say, and tested against what it says
 
 
@@ -281,6 +276,7 @@ def right(name, rank):
         "running": lambda: [None, (np.zeros(shape[-1]), np.ones(shape[-1])), (1, 2), 5],
         "momentum": lambda: [0.9, 0, None],
         "part": lambda: [None],
+        "pool": lambda: [None, {"size": 2}, {"size": 0}, 2],
         "first": lambda: [0, 3, np.int64(9000), -1],
         "epsilon": lambda: [1e-3, 0, "a"],
     }  # fmt: skip

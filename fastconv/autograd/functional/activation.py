@@ -76,6 +76,7 @@ def dropout(x: Any, *, rate: float, seed: int, first: int = 0) -> Saved:
         raise InvalidArgument(f"seed is {shown(seed)}; expected a whole number")
     if not isinstance(first, (int, np.integer)) or not 0 <= first < 2**62:
         raise InvalidArgument(f"first is {shown(first)}; expected the number of an element, from 0")
+    first = int(first)
     return elementwise.dropout(x, rate, seed, first), (rate, seed, first)
 
 
