@@ -276,7 +276,6 @@ def right(name, rank):
         "running": lambda: [None, (np.zeros(shape[-1]), np.ones(shape[-1])), (1, 2), 5],
         "momentum": lambda: [0.9, 0, None],
         "part": lambda: [None],
-        "pool": lambda: [None, {"size": 2}, {"size": 0}, 2],
         "first": lambda: [0, 3, np.int64(9000), -1],
         "epsilon": lambda: [1e-3, 0, "a"],
     }  # fmt: skip
