@@ -66,8 +66,8 @@ def test_pictures_are_current(script, page):
         assert f"({name})" in (GUIDE / page).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_python_of_pages_runs(page):
-    """The Python of a page, from its top to its end."""
+def test_python_of_pages_runs():
+    """The Python of a page that is a program, from its top to its end; others show parts of one."""
+    page = GUIDE / "matching-and-filter-banks.md"
     code = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     exec(compile("\n".join(code), str(page), "exec"), {})
