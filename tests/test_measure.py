@@ -530,7 +530,8 @@ def test_a_load_ends_with_an_error():
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_load_ends_with_the_process_that_wanted_it(number):
     script = (
-        "import time; from fastconv.measure.load import Load\n"
+        "import signal, time; from fastconv.measure.load import Load\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "with Load(2) as busy: print(*busy.numbers, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
