@@ -9,6 +9,7 @@ from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .configs import resolved
 from .names import by_snake_case, find
 
 
@@ -67,6 +68,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     """An activation from None (linear), a name, or a function of a tensor."""
     if identifier is None:
         return linear
+    identifier = resolved(identifier)
     if callable(identifier):
         return arguments.function("activations.get", "identifier", identifier, ("x",))
     return find("activation", identifier, KNOWN)

@@ -8,12 +8,19 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .configs import Configured, resolved
 from .names import by_snake_case
 
 TINY = 1e-7
 
 
-class MaxNorm:
+class Constraint(Configured):
+    """Base of all constraints: ``constraint(w)`` is what an array of weights becomes after a step."""
+
+    family = "constraints"
+
+
+class MaxNorm(Constraint):
     """Scale down what is longer than `max_value`; lengths are taken over `axis`.
 
     Parameters
@@ -39,7 +46,7 @@ class MaxNorm:
         return w * (np.clip(norm, 0, self.max_value) / (norm + TINY))
 
 
-class UnitNorm:
+class UnitNorm(Constraint):
     """Scale every vector along `axis` to length 1."""
 
     def __init__(self, axis: Any = 0) -> None:
@@ -50,7 +57,7 @@ class UnitNorm:
         return w / (_norm(self, w) + TINY)
 
 
-class MinMaxNorm:
+class MinMaxNorm(Constraint):
     """Bring lengths along `axis` into [min_value, max_value], at `rate` of the way per step."""
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
@@ -65,7 +72,7 @@ class MinMaxNorm:
         return w * (wanted / (norm + TINY))
 
 
-class NonNeg:
+class NonNeg(Constraint):
     """Set negative weights to 0."""
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
@@ -84,7 +91,7 @@ KNOWN = by_snake_case(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
 
 def get(identifier: Any) -> Any:
     """A constraint from None, a name, or anything callable with an array."""
-    return arguments.of_weights("constraint", identifier, KNOWN)
+    return arguments.of_weights("constraint", resolved(identifier), KNOWN)
 
 
 def constrained(constraint: Any, w: Any) -> Any:

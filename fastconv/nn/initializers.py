@@ -10,13 +10,15 @@ import numpy as np
 from ..errors import shown
 from ..memory import check_room
 from . import arguments, seeding
+from .configs import Configured, resolved
 from .names import by_snake_case, find
 
 Fans = tuple[float, float]
+FANS = {"fan_in": 0, "fan_out": 1, "fan_avg": 2}
 FURTHEST = 1e300  # of the ends of an interval, so that its length is a finite number
 
 
-class Initializer:
+class Initializer(Configured):
     """Base of all initializers: ``initializer(shape)`` returns an array.
 
     Parameters
@@ -24,6 +26,9 @@ class Initializer:
     seed : int, optional
         Makes this initializer repeatable by itself; without one it draws from the model's generator.
     """
+
+    family = "initializers"
+    fixed = {"input_axes": None, "output_axes": None}
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = None if seed is None else arguments.whole(self, "seed", seed, 0)
@@ -143,12 +148,13 @@ class VarianceScaling(Initializer):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        self.mode = find("mode", mode, {"fan_in": 0, "fan_out": 1, "fan_avg": 2})
+        find("mode", mode, FANS)
+        self.mode = mode
         find("distribution", distribution, {"truncated_normal": 0, "untruncated_normal": 0, "uniform": 0})
         self.scale, self.distribution = arguments.real(self, "scale", scale, above=0), distribution
 
     def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
-        variance = self.scale / max(1.0, (*fans, sum(fans) / 2)[self.mode])
+        variance = self.scale / max(1.0, (*fans, sum(fans) / 2)[FANS[self.mode]])
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
             return rng.uniform(-limit, limit, shape)
@@ -193,6 +199,7 @@ KNOWN = by_snake_case(
 
 def get(identifier: Any) -> Any:
     """An initializer from a name, a class, or anything callable with a shape."""
+    identifier = resolved(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if callable(identifier):

@@ -7,9 +7,9 @@ folded into it, the loss on the logits (`on_logits`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,11 +19,12 @@ from ..errors import InvalidArgument, shown
 from ..ops import devices
 from . import arguments
 from .arrays import Sizes, as_numbers, one_rank, same_length
+from .configs import Configured, resolved
 from .names import find
 from .utils import class_numbers, refuse_bad, to_categorical
 
 
-class Loss:
+class Loss(Configured):
     """Base of all losses; ``loss(y_true, y_pred)`` is a number.
 
     A loss of your own defines ``call(y_true, y_pred)``, of tensors: what it returns, usually one value per sample, is
@@ -44,6 +45,8 @@ class Loss:
     4.5
     """
 
+    family = "losses"
+    fixed: ClassVar[Mapping[str, Any]] = {"dtype": "float32", "axis": -1}
     name = "loss"
     activation: str | None = None
     """The activation whose output the loss takes, and that training folds into it."""
@@ -289,6 +292,7 @@ KNOWN = {kind.name: kind for kind in _FUNCTIONS.values()} | {"mse": MeanSquaredE
 
 def get(identifier: Any) -> Loss:
     """A loss from a name, a function or class of this module, an object, or a function (y_true, y_pred) of tensors."""
+    identifier = resolved(identifier)
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments
 from .arrays import aligned, as_numbers, host_pair, matched, same_length
+from .configs import Configured, resolved
 from .names import by_snake_case, find, snake_case
 from .utils import class_numbers
 
@@ -147,7 +149,7 @@ def _rows(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), math.prod(values.shape[1:])).mean(axis=1)
 
 
-class Metric:
+class Metric(Configured):
     """The mean of a per-sample function over everything since `reset_state`.
 
     Examples
@@ -158,6 +160,9 @@ class Metric:
     >>> metric.result()
     0.5
     """
+
+    family = "metrics"
+    fixed = {"dtype": "float32"}
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.function = arguments.function(self, "function", function, ("y_true", "y_pred"))
@@ -256,6 +261,10 @@ def _metric(class_name: str, function: Callable[..., Any], **parameters: Any) ->
         given = {key: NUMBERS[key](self, key, value) for key, value in given.items()}
         Metric.__init__(self, partial(function, **given) if given else function, name)
 
+    numbers = [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d) for p, d in parameters.items()]
+    named = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=snake_case(class_name))
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    __init__.__signature__ = inspect.Signature([own, *numbers, named])  # type: ignore[attr-defined]
     doc = f"Running mean of `{function.__name__}`."
     return type(class_name, (Metric,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
 
@@ -279,6 +288,7 @@ BY_SHAPE = {"accuracy": accuracy_for, "acc": accuracy_for, "top_k_accuracy": top
 
 def get(identifier: Any) -> Metric:
     """A metric from a name, a function (y_true, y_pred) or an object; "accuracy" means what suits the shapes."""
+    identifier = resolved(identifier)
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):

@@ -13,12 +13,13 @@ from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..ops import updates
 from . import arguments
+from .configs import Configured, resolved
 from .names import find
 from .parts import current as part_of_batch
 from .states import Restored, State, States, by_place, fitting, parsed
 
 
-class Optimizer:
+class Optimizer(Configured):
     """Base of all optimizers.
 
     Parameters
@@ -36,6 +37,10 @@ class Optimizer:
     name : str, optional
     """
 
+    family = "optimizers"
+    aliases = ("lr",)
+    extensions = ("decay",)
+    fixed = {"ema_momentum": 0.99}
     slots: tuple[str, ...] = ()
 
     def __init__(
@@ -313,6 +318,7 @@ KNOWN: dict[str, type[Optimizer]] = {
 
 def get(identifier: Any) -> Optimizer:
     """An optimizer from a name, a class or an object."""
+    identifier = resolved(identifier)
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):

@@ -8,9 +8,16 @@ from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .configs import Configured, resolved
 
 
-class L1L2:
+class Regularizer(Configured):
+    """Base of all regularizers: ``regularizer(w)`` is a tensor of one element, which is added to the loss."""
+
+    family = "regularizers"
+
+
+class L1L2(Regularizer):
     """l1 * sum(abs(w)) + l2 * sum(w*w).
 
     Examples
@@ -55,7 +62,7 @@ KNOWN: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2}
 
 def get(identifier: Any) -> Any:
     """A regularizer from None, a name, or anything callable with a tensor."""
-    return arguments.of_weights("regularizer", identifier, KNOWN)
+    return arguments.of_weights("regularizer", resolved(identifier), KNOWN)
 
 
 def penalty(regularizer: Any, w: Tensor) -> Tensor:

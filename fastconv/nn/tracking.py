@@ -14,6 +14,7 @@ from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .configs import Configured
 
 Way = tuple[str, ...]
 
@@ -39,10 +40,11 @@ class Parameter(Tensor):
         self.version += 1
 
 
-class Holder:
+class Holder(Configured):
     """Base of layers and models: what has weights, and layers inside."""
 
     name: str
+    settable = ("name", "trainable")
     _trainable = True
 
     @property

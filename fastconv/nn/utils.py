@@ -9,9 +9,31 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..memory import check_room
 from . import arguments
+from .configs import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from .configs import deserialize as deserialize_keras_object
+from .configs import serialize as serialize_keras_object
 from .seeding import set_random_seed
 
-__all__ = ["set_random_seed", "to_categorical"]
+CustomObjectScope = custom_object_scope
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "to_categorical",
+]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:

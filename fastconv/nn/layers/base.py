@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...autograd import Tensor, no_grad
 from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
+from ..configs import refuse_others
 from ..names import snake_case
 from ..placing import carrier, device_of, place
 from ..tracking import Holder, Parameter, Way, found_in, walk
@@ -46,6 +47,9 @@ class Layer(Holder):
     array([[2., 2.]], dtype=float32)
     """
 
+    family = "layers"
+    aliases: ClassVar[tuple[str, ...]] = ("input_shape", "batch_input_shape")
+    fixed: ClassVar[Mapping[str, Any]] = {"autocast": True}
     is_builtin = True
     """Whether the class is one of this package's: its code changes no weights, and keeps no layer but as activation."""
 
@@ -65,7 +69,9 @@ class Layer(Holder):
         batch_input_shape: Any = None,
         trainable: bool = True,
         dtype: str = "float32",
+        **others: Any,
     ) -> None:
+        refuse_others(type(self), others)
         self.name = snake_case(type(self).__name__) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
         self._own: list[Parameter] = vars(self).get("_own", [])
@@ -248,7 +254,7 @@ class Layer(Holder):
         return iter([(("activation",), activation)] if isinstance(activation, Holder) else ())
 
     def _attributes(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_own"}
+        return {name: value for name, value in vars(self).items() if name not in ("_own", "_given")}
 
     def live(self, weight: Tensor) -> Tensor:
         """The weight as `call` shall use it: without a gradient while the layer is not trainable."""

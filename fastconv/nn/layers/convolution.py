@@ -24,6 +24,8 @@ from .spatial import Spatial, parse_border
 class Conv(Spatial):
     """What convolution layers of any rank share."""
 
+    extensions = ("method",)
+    fixed = {"lora_rank": None, "lora_alpha": None}
     paddings: tuple[str, ...] = ("valid", "same")
 
     def __init__(
@@ -203,6 +205,8 @@ class DepthwiseConv2D(Conv, rank=2):
     depthwise_initializer, depthwise_regularizer, depthwise_constraint
         For the kernel; further keywords as for `Conv2D`.
     """
+
+    aliases = ("filters", "groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
     def __init__(
         self,

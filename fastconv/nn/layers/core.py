@@ -59,6 +59,9 @@ class Dense(Layer):
     np.float32(0.1)
     """
 
+    aliases = ("input_dim",)
+    fixed = {"lora_rank": None, "lora_alpha": None, "quantization_config": None}
+
     def __init__(
         self,
         units: int,
@@ -116,6 +119,8 @@ class Activation(Elementwise):
 class ReLU(Activation):
     """max(x, 0), or ``negative_slope*x`` below 0."""
 
+    aliases = ("activation",)
+
     def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
         slope = arguments.real(self, "negative_slope", negative_slope)
         super().__init__(partial(activations.leaky_relu, negative_slope=slope) if slope else "relu", **keywords)
@@ -124,14 +129,19 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """x where x > 0, else ``negative_slope*x``; `alpha` is its old name."""
 
+    aliases = ("activation", "alpha")
+
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
         slope = arguments.real(self, "negative_slope", negative_slope)
         slope = slope if alpha is None else arguments.real(self, "alpha", alpha)
+        self.negative_slope = slope
         super().__init__(partial(activations.leaky_relu, negative_slope=slope), **keywords)
 
 
 class Softmax(Activation):
     """exp(x) over its sum along `axis`."""
+
+    aliases = ("activation",)
 
     def __init__(self, axis: int = -1, **keywords: Any) -> None:
         self.axis = arguments.axis(self, "axis", axis)
@@ -151,6 +161,8 @@ class Dropout(Elementwise):
     seed : int, optional
         Makes this layer repeatable by itself; without one its masks come from the model's generator.
     """
+
+    fixed = {"noise_shape": None}
 
     def __init__(self, rate: float, seed: int | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)

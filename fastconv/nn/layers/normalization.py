@@ -48,6 +48,8 @@ class BatchNormalization(Elementwise):
     array([0.02], dtype=float32)
     """
 
+    fixed = {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99, "synchronized": False}
+
     def __init__(
         self,
         axis: int = -1,
