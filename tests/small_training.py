@@ -27,9 +27,9 @@ def small_network(input_shape, classes, *, dropout=0.0, seed=None):
 
 @contextmanager
 def made_small():
-    from fastconv.cli import figures
     from fastconv.nn import applications
     from fastconv.nn.datasets import fashion_sketch
+    from fastconv.show import figures
 
     load = fashion_sketch.load_data
 

@@ -31,6 +31,7 @@ LAYERS = [
     {"blocks"},
     {"dask"},
     {"nn"},
+    {"show"},
     {"measure"},
     {"cli"},
     {"__init__", "__main__"},
@@ -41,7 +42,7 @@ KERNELS_SEE = {"errors", "config", "processors", "kept", "windows", "borders", "
 KERNELS_SEE |= {"workers", "threads", "memory", "precision", "within"}
 SIMD_SEES_NO = {"cpu", "cuda"}
 #: These reach kernels, and devices, through ops only.
-SEE_NO_KERNELS = {"nn", "autograd", "onnx", "signal", "replacing"}
+SEE_NO_KERNELS = {"nn", "autograd", "onnx", "signal", "replacing", "show"}
 #: The one table of kernels: of a module's name it may leave even the package open, as f"fastconv.{device}.pool".
 NAMES_ANY = {"dispatch"}
 

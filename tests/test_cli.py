@@ -393,7 +393,7 @@ def test_bench_draws(run, tmp_path):
 
 
 def test_bench_without_matplotlib_says_so_before_it_works(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("fastconv.cli.figures.available", lambda: False)
+    monkeypatch.setattr("fastconv.show.figures.available", lambda: False)
     result = run("bench", "--problem", TINY, "--plot", tmp_path)
     assert result.exit_code == 2
     assert "pip install 'fastconv[plots]'" in result.stderr
@@ -645,7 +645,7 @@ def test_same_seed_same_history_whatever_the_threads(run, trained, tmp_path):
 
 
 def test_without_matplotlib(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("fastconv.cli.figures.available", lambda: False)
+    monkeypatch.setattr("fastconv.show.figures.available", lambda: False)
     words = ["--epochs", 1, "--limit", 50, "--out", tmp_path / "out"]
     result = run("train", "fashion-sketch", *words)
     assert result.exit_code == 0

@@ -13,11 +13,12 @@ from cuda_small import carried, shrink, simulator
 from planting import assert_noticed, mutated
 
 from fastconv import nn
-from fastconv.cli import figures, main
+from fastconv.cli import main
 from fastconv.config import settings
 from fastconv.cuda import backend, rows, samples
 from fastconv.errors import DeviceMissing, InvalidArgument
 from fastconv.nn import feeding, meters
+from fastconv.show import figures
 
 __all__ = ["simulator"]
 layers, optimizers, metrics = nn.layers, nn.optimizers, nn.metrics

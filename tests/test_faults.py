@@ -332,7 +332,7 @@ def test_a_loss_that_is_no_number_keeps_the_epochs_before_it(tmp_path, monkeypat
 def test_a_test_loss_that_is_no_number_is_written_as_null(tmp_path, monkeypatch):
     """One batch: the loss is that before the step, so only the test shows what the step did."""
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("fastconv.cli.figures.available", lambda: True)
+    monkeypatch.setattr("fastconv.show.figures.available", lambda: True)
     done = train("--lr", "1e30", "--epochs", 1, "--batch-size", 200, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "val_loss is nan after the last epoch; use a smaller --lr (saved in" in one_sentence(done.stderr)
@@ -345,11 +345,12 @@ def test_a_test_loss_that_is_no_number_is_written_as_null(tmp_path, monkeypatch)
 
 def test_learning_curves_have_gaps(tmp_path):
     pytest.importorskip("matplotlib")
-    from fastconv.cli import plots
+    from fastconv.show.figures import save_figure
+    from fastconv.show.learning_curve import draw_learning_curve
 
     for loss in ([1.0, math.nan, 0.5], [1e300, math.inf], [-math.inf, 1.0], [math.nan]):
         history = dict.fromkeys(artifacts.FIGURES, loss)
-        plots.draw_learning_curve(tmp_path / "curve.png", history, "title")
+        save_figure(draw_learning_curve(history, "title"), tmp_path / "curve.png")
         assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

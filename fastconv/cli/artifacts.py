@@ -13,7 +13,9 @@ import numpy as np
 
 from ..errors import FastconvError, InvalidArgument
 from ..files import brief, check_writable, csv_text, json_text, lock_folder, write_text, writing
-from . import figures, plots
+from ..show import figures
+from ..show.confusion import draw_confusion_matrix
+from ..show.learning_curve import draw_learning_curve
 from .console import say
 
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
@@ -107,15 +109,18 @@ class OutputFolder:
             return
         try:
             if curves:
-                self._save(CURVE, lambda path: plots.draw_learning_curve(path, curves, title))
+                self._figure(CURVE, draw_learning_curve(curves, title))
             if counts is not None:
                 total = int(counts.sum())
                 right = f"{title}: {np.trace(counts) / max(1, total):.1%} of {total:,} test images right"
-                self._save(MATRIX, lambda path: plots.draw_confusion_matrix(path, counts, names, right))
+                self._figure(MATRIX, draw_confusion_matrix(counts, names, right))
         except FastconvError:
             raise
         except Exception as error:  # of matplotlib: an installation that is not whole, fonts, settings
             say(f"No pictures were drawn: {type(error).__name__}: {error}")
+
+    def _figure(self, name: str, figure: Any) -> None:
+        self._save(name, lambda path: figures.save_figure(figure, path))
 
     def _save(self, name: str, write: Callable[[Path], Any]) -> None:
         if self._overwrite and not self.saved:

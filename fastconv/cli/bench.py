@@ -13,7 +13,8 @@ from click.core import ParameterSource
 from ..errors import InvalidArgument, nearest, shown
 from ..files import display
 from ..interrupts import exit_status
-from . import figures, use_threads
+from ..show import figures
+from . import use_threads
 from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Findings, Wanted, measure_all
 from .choices import Choice
 from .console import JSON_HELP, check_target, say, write_json

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import GREY, TEST, TRAINING, new_figure, save_figure
+from ..show.figures import new_figure, save_figure
+from ..show.style import GREY, TEST, TRAINING
 
 if TYPE_CHECKING:
     from ..measure import Entry, Peaks, Row
@@ -31,7 +32,7 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Mapping[str, Peaks]) -
     Operations are those of the direct method, whatever the method: Winograd and Fourier methods may stand above the
     roof, since they get by with fewer.
     """
-    figure, (ax,) = new_figure((9.6, 5.4), 1)
+    figure, (ax,) = new_figure((9.6, 5.4))
     points = [(row, best) for row in rows if (best := fastest(row)) is not None and "pool" not in row.problem.op]
     xs = np.array([row.problem.flops / row.problem.bytes for row, _ in points])
     ys = np.array([row.speed(entry)[0] for row, entry in points])
@@ -71,7 +72,7 @@ def draw_ratios(path: Path, rows: Sequence[Row], rivals: Sequence[str]) -> None:
             names.append(f"{row.problem.label} {row.problem.layout}")
             bars += [(at + i, rival, value) for i, (rival, value) in enumerate(found)]
             at += len(found) + 0.6
-    figure, (ax,) = new_figure((9.6, 1.6 + 0.21 * at), 1)
+    figure, (ax,) = new_figure((9.6, 1.6 + 0.21 * at))
     ax.set_xscale("log")
     for rival in rivals:
         mine = [(y, value) for y, name, value in bars if name == rival]
