@@ -64,6 +64,8 @@ EXAMPLES = {
     "activation": "relu",
     "rate": 0.5,
     "dims": (1,),
+    "axes": -1,
+    "inputs": [np.ones((2, 3), np.float32)] * 2,
     "target_shape": (-1,),
     "shape": (4, 4, 2),
     "filepath": "weights.npz",
@@ -127,7 +129,20 @@ INNER = {
     "apply",
     "penalty",
     "constrained",
+    "KerasTensor",
 }
+INNER_METHODS = {
+    "note_device",
+    "ensure_built",
+    "refit",
+    "arranged",
+    "operands",
+    "as_tensor",
+    "call_of",
+    "live",
+    "biases",
+}
+INNER_METHODS |= {"check_number", "shape_of_result", "compute_output_shape", "call"}
 METHODS = {"__call__", "update_state", "apply", "set_state", "set_weights", "add_weight"}
 
 
@@ -176,7 +191,7 @@ def example(thing, name):
 
 def right(thing):
     """Right values for all arguments that must be given."""
-    needed = {"shape"} if thing is L.Input else set()
+    needed = {"shape"} if thing in (L.Input, L.InputLayer) else set()
     return {n: example(thing, n) for n, p in parameters(thing).items() if p.default is p.empty or n in needed}
 
 
@@ -251,7 +266,7 @@ def use_layer(layer):
             y = layer(x)
         except InvalidArgument:
             continue
-        model = keras.Sequential([layer, L.Flatten()] if isinstance(layer, L.Input) else [layer])
+        model = keras.Sequential([layer, L.Flatten()] if isinstance(layer, L.InputLayer) else [layer])
         model.compile("sgd", "mse")
         model.fit(x, np.zeros((len(x), *(model.output_shape or y.shape)[1:]), np.float32), verbose=0)
         assert model.predict(x).size == y.size
@@ -295,7 +310,7 @@ def methods():
             names = dir(kind) if kind is keras.Sequential else METHODS
             for name in sorted(names):
                 if inspect.isfunction(getattr(kind, name, None)) and (
-                    name == "__call__" or (name[0] != "_" and name != "note_device")
+                    name == "__call__" or (name[0] != "_" and name not in INNER_METHODS)
                 ):
                     yield kind, name
 

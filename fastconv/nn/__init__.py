@@ -19,10 +19,13 @@ from . import (
     utils,
 )
 from .layers import Input
-from .models import Sequential
+from .layers.symbols import SymbolicTensor as KerasTensor
+from .models import Model, Sequential
 
 __all__ = [
     "Input",
+    "KerasTensor",
+    "Model",
     "Sequential",
     "activations",
     "applications",

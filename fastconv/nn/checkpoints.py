@@ -10,28 +10,27 @@ import numpy as np
 
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
-from .layers import Layer
 from .saving import Arrays, checked_path, load_arrays, save_arrays
-from .tracking import check_weight, named_weights, walk
+from .tracking import check_weight, walk
 from .unpacking import Header
 
 SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
 
 
-def weight_arrays(layers: list[Layer]) -> Arrays:
+def weight_arrays(model: Any) -> Arrays:
     """All weights, by their names."""
-    return {name: w.numpy() for name, (_, w) in named_weights(layers).items()}
+    return {name: w.numpy() for name, (_, w) in model.named_weights().items()}
 
 
-def load_weights(layers: list[Layer], filepath: Any) -> None:
+def load_weights(model: Any, filepath: Any) -> None:
     """Read weights alone; the file's names and shapes are compared before it is unpacked."""
     source = brief(checked_path(filepath))
-    assign(layers, load_arrays(filepath, lambda headers: check_fit(layers, headers, source)), source)
+    assign(model, load_arrays(filepath, lambda headers: check_fit(model, headers, source)), source)
 
 
-def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> None:
+def check_fit(model: Any, arrays: Mapping[str, Any], source: str) -> None:
     """Names and shapes, of arrays or of what a file says of them, must be those of the weights."""
-    mine = named_weights(layers)
+    mine = model.named_weights()
     for name in (*mine, *arrays):
         if name not in arrays or name not in mine:
             layer_name, _, weight_name = name.rpartition("/")
@@ -44,10 +43,10 @@ def check_fit(layers: list[Layer], arrays: Mapping[str, Any], source: str) -> No
         check_weight(layer, weight, arrays[name], f"{source} holds")
 
 
-def assign(layers: list[Layer], arrays: Arrays, source: str) -> None:
+def assign(model: Any, arrays: Arrays, source: str) -> None:
     """Replace all weights by arrays of the same names and shapes; nothing changes if any does not fit."""
-    check_fit(layers, arrays, source)
-    for name, (_, weight) in named_weights(layers).items():
+    check_fit(model, arrays, source)
+    for name, (_, weight) in model.named_weights().items():
         weight.put(arrays[name])
 
 
@@ -58,7 +57,7 @@ def save_state(model: Any, filepath: Any) -> None:
 
 def state_arrays(model: Any) -> Arrays:
     """Weights, optimizer state and random generators: all that a training goes on from."""
-    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
+    names = {name: w for name, (_, w) in model.named_weights().items()}
     arrays = {f"weights/{name}": w.numpy() for name, w in names.items()}
     arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state(names).items()}
     states = [generator.bit_generator.state for generator in _generators(model)]
@@ -78,10 +77,10 @@ def put_state(model: Any, arrays: Arrays, source: str) -> None:
     parts = _parts(arrays, source)
     generators = _generators(model)
     states = _generator_states(parts["generators"], generators, source)
-    check_fit(model.layers, parts["weights"], source)
-    names = {name: w for name, (_, w) in named_weights(model.layers).items()}
+    check_fit(model, parts["weights"], source)
+    names = {name: w for name, (_, w) in model.named_weights().items()}
     restored = model.optimizer.fitted(parts["optimizer"], names, model.trainable_weights)
-    assign(model.layers, parts["weights"], source)
+    assign(model, parts["weights"], source)
     model.optimizer.restore(restored)
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state
@@ -103,7 +102,7 @@ def _parts(arrays: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
 def _check_state(model: Any, headers: Mapping[str, Header], source: str) -> None:
     """Before a state is unpacked: the weights are the model's, and the rest is no larger than it can be."""
     parts = _parts(headers, source)
-    check_fit(model.layers, parts["weights"], source)
+    check_fit(model, parts["weights"], source)
     weights = sum(header.nbytes for header in parts["weights"].values())
     for part, most in (("optimizer", SLOTS * weights), ("generators", 0)):
         size = sum(header.nbytes for header in parts[part].values())
@@ -116,7 +115,7 @@ def _check_state(model: Any, headers: Mapping[str, Header], source: str) -> None
 
 def _generators(model: Any) -> list[np.random.Generator]:
     """The model's generator, then those that layers keep, such as a dropout layer with a seed of its own."""
-    kept = [v for _, holder in walk(*model.layers) for v in vars(holder).values() if isinstance(v, np.random.Generator)]
+    kept = [v for _, holder in walk(model) for v in vars(holder).values() if isinstance(v, np.random.Generator)]
     return list({id(generator): generator for generator in (model.generator(), *kept)}.values())
 
 

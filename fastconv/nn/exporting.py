@@ -6,7 +6,7 @@ first of them, and back where a layer needs the other order: the file takes and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from ..autograd import Tensor
 from ..errors import Unsupported, shown
 from ..onnx.writing import Writer
 from . import activations
-from .layers import Activation, BatchNormalization, Dense, Dropout, Flatten, Input, Layer, Permute, Reshape
+from .layers import Activation, BatchNormalization, Dense, Dropout, Flatten, InputLayer, Layer, Permute, Reshape
 from .layers.base import Shape
 from .layers.convolution import Conv
 from .layers.core import ZeroPadding
@@ -43,8 +43,11 @@ class Value(NamedTuple):
     moved: bool = False
 
 
-def export(name: str, stack: Sequence[Layer], input_shape: Shape, dtype: np.dtype, path: Any) -> None:
-    """Write a stack of built layers to an ONNX file."""
+def export(model: Any, path: Any) -> None:
+    """Write a model of built layers to an ONNX file."""
+    name, stack, input_shape, dtype = model.name, model.layers, model.input_shape, model.input_dtype
+    if model.graph is None or any(call.layer.takes_several or len(call.inputs) > 1 for call in model.graph.calls):
+        raise Unsupported("graphs and models inside of models are not written to ONNX files yet")
     unknown = [layer for layer in stack if _rule(layer) is None]
     if unknown:
         listed = ", ".join(f"{shown(layer.name)} ({type(layer).__name__})" for layer in unknown)
@@ -275,7 +278,7 @@ _RULES: dict[type, Callable[..., Value]] = {
     Dropout: _nothing,
     Flatten: _flatten,
     GlobalPooling: _global_pool,
-    Input: _nothing,
+    InputLayer: _nothing,
     Permute: _permute,
     Pooling: _pool,
     Reshape: _reshape,

@@ -1,4 +1,4 @@
-"""Models: a stack of layers that can be trained, saved and looked into."""
+"""Models: layers that can be trained, saved and looked into together."""
 
 from __future__ import annotations
 
@@ -9,52 +9,107 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument, nearest, shown
-from . import arguments, seeding
+from . import arguments
 from .checkpoints import load_state, load_weights, save_state, weight_arrays
+from .graph import Graph
 from .layers import Layer
-from .layers.custom import invoke, is_training
-from .placing import carrier, check_device, place
+from .network import name_for
+from .passes import Passes
+from .placing import carrier, check_device, device_of, place
 from .saving import checked_path, save_arrays
+from .stack import Stack
+from .structures import mapped
 from .summary import summary_lines
 from .training import Trainer
 
 
-class Sequential(Trainer):
-    """A stack of layers.
+class Model(Trainer):
+    """Layers between inputs and outputs, or around a `call` of your own.
 
     Parameters
     ----------
-    layers : list of Layer, optional
-        More can follow with `add`.
-    name : str
+    inputs, outputs : symbolic tensor, or list or dict of them
+        What `keras.Input` gave, or layers made of it, and what is computed from that: the model runs all layers in
+        between. Inputs may also lie inside of another model, ``Model(model.inputs, model.get_layer("x").output)``: the
+        two then have these layers, and their weights, in common. Without both, a class derived from this one defines
+        `call`.
+    name : str, optional
     seed : int, optional
-        Makes this model repeatable by itself: its initial weights, shuffling and dropout. Without one they come from
-        the generator of `fastconv.nn.utils.set_random_seed`.
+        Makes shuffling and dropout of this model repeatable by itself.
+    **keywords
+        `trainable` and `dtype` of every layer.
+
+    Raises
+    ------
+    InvalidArgument
+        The outputs depend on an input that is not among `inputs`, or something is no symbolic tensor.
 
     Examples
     --------
+    A block with a skip connection:
+
     >>> from fastconv import nn as keras
-    >>> model = keras.models.Sequential(seed=1)
-    >>> model.add(keras.layers.Conv2D(4, (3, 3), padding="same", input_shape=(8, 8, 1)))
-    >>> model.add(keras.layers.Activation("relu"))
-    >>> model.add(keras.layers.Flatten())
-    >>> model.add(keras.layers.Dense(2, activation="softmax"))
-    >>> model.compile(loss="categorical_crossentropy", optimizer=keras.optimizers.SGD(0.1), metrics=["accuracy"])
-    >>> x = np.random.default_rng(1).random((8, 8, 8, 1))
-    >>> y = keras.utils.to_categorical(np.arange(8) % 2)
-    >>> history = model.fit(x, y, epochs=2, verbose=0)
-    >>> sorted(history.history)
-    ['accuracy', 'loss']
-    >>> model.predict(x).shape
-    (8, 2)
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> x = keras.layers.Conv2D(3, 3, padding="same", activation="relu")(inputs)
+    >>> x = keras.layers.Add()([inputs, x])
+    >>> x = keras.layers.GlobalAveragePooling2D()(x)
+    >>> model = keras.Model(inputs=inputs, outputs=keras.layers.Dense(2)(x), name="block")
+    >>> model.predict(np.ones((4, 8, 8, 3)), verbose=0).shape
+    (4, 2)
+
+    A class with a `call`:
+
+    >>> class Double(keras.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.dense = keras.layers.Dense(1)
+    ...     def call(self, inputs):
+    ...         return 2 * self.dense(inputs)
+    >>> model = Double()
+    >>> model.compile("sgd", "mse")
+    >>> sorted(model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0).history)
+    ['loss']
     """
+
+    def __init__(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        name: str | None = None,
+        seed: int | None = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(name=name, seed=seed, **keywords)
+        if inputs is None and outputs is None:
+            return
+        if inputs is None or outputs is None:
+            missing = "inputs" if inputs is None else "outputs"
+            raise InvalidArgument(f"{missing} is missing: Model(inputs=..., outputs=...) takes both, symbolic tensors")
+        self._graph = Graph(_only(inputs), _only(outputs))
+        if name is None and type(self) is Model:
+            self.name = "functional"
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take the layers of a graph over: their names differ, and the model is where their weights are."""
+        assert self._graph is not None
+        graph = self._graph
+        self.input_shape = mapped(lambda symbol: symbol.shape, graph.inputs)
+        self.output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
+        kept: list[Layer] = []
+        for layer in sorted(graph.layers, key=lambda layer: (not layer._in_model, layer.number)):
+            layer.name = name_for(layer, kept, strict=False)
+            layer._in_model = True
+            kept.append(layer)
+        self.device = next((device_of(w.values) for w in self.weights), "cpu")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self.optimizer is not None:
             self.optimizer.follow(self)
 
-    def to(self, device: str) -> Sequential:
+    def to(self, device: str) -> Model:
         """Move weights, moving statistics and the optimizer's state to another device; training then runs there.
 
         Parameters
@@ -63,7 +118,7 @@ class Sequential(Trainer):
 
         Returns
         -------
-        Sequential
+        Model
             The model itself.
 
         Raises
@@ -82,54 +137,46 @@ class Sequential(Trainer):
         Examples
         --------
         >>> from fastconv import nn as keras
-        >>> model = Sequential([keras.layers.Dense(2, input_shape=(3,))])
+        >>> model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
         >>> model.to("cpu").device
         'cpu'
         """
         device = check_device(device)
         state = None if self.optimizer is None else self.optimizer.carried(carrier(device))
-        place(self.layers, device)
+        place([self], device)
         if self.optimizer is not None:
             self.optimizer.adopt(state)
         self.device = device
         return self
 
-    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
-        """Apply the model to one batch, differentiably; `training` is as for a layer."""
-        x = x if isinstance(x, Tensor) else self._as_tensor(x)
-        self.build((None, *x.shape[1:]))
-        return self.passes.run(x, is_training() if training is None else arguments.flag(self, "training", training))
-
-    def _as_tensor(self, x: Any) -> Tensor:
-        """A batch in the model's dtype and on its device."""
-        x = arguments.host_array(self, "x", x).astype(self.input_dtype, copy=False)
-        if x.ndim == 0:
-            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the samples")
-        return Tensor(carrier(self.device)(x))
-
     def feature_maps(self, x: Any) -> dict[str, np.ndarray]:
-        """What every layer makes of a batch, by the layers' names.
+        """What every layer makes of a batch, by the layers' names; of a second call of one by ``name:1``, and so on.
 
         Examples
         --------
         >>> from fastconv import nn as keras
-        >>> model = Sequential([keras.layers.Conv2D(4, 3, name="first", input_shape=(8, 8, 1))])
+        >>> model = keras.Sequential([keras.layers.Conv2D(4, 3, name="first", input_shape=(8, 8, 1))])
         >>> model.feature_maps(np.zeros((1, 8, 8, 1)))["first"].shape
         (1, 6, 6, 4)
         """
-        maps: dict[str, np.ndarray] = {}
-        tensor = self._as_tensor(x)
-        self.build((None, *tensor.shape[1:]))
-        self.passes  # noqa: B018  the layers are where they belong
-        with no_grad(), seeding.drawing(self.generator()):
-            for layer in self.layers:
-                if layer.name in maps:
-                    raise InvalidArgument(
-                        f"two layers are named {shown(layer.name)}; set the name of one to something else"
-                    )
-                tensor = invoke(layer, tensor, False)
-                maps[layer.name] = tensor.numpy()
-        return maps
+        x = self.operands(x)
+        self.ensure_built(mapped(lambda t: (None, *t.shape[1:]), x))
+        graph = self._known_graph()
+        names: dict[str, Any] = {}
+        for call in graph.calls:
+            if any(
+                name.partition(":")[0] == call.layer.name and layer is not call.layer
+                for name, (layer, _) in names.items()
+            ):
+                raise InvalidArgument(
+                    f"two layers are named {shown(call.layer.name)}; set the name of one to something else"
+                )
+            times = sum(layer is call.layer for layer, _ in names.values())
+            names[f"{call.layer.name}:{times}" if times else call.layer.name] = call.layer, call.outputs
+        passes = Passes(self, Graph(graph.inputs, {name: made for name, (_, made) in names.items()}))
+        with no_grad():
+            results = passes.run(self.arranged(x), False)
+        return {name: mapped(Tensor.numpy, result) for name, result in results.items()}
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""
@@ -155,7 +202,7 @@ class Sequential(Trainer):
         print_fn = arguments.function("summary", "print_fn", print_fn, ("line",))
         if not self.built and self.input_shape is not None and self.layers:
             self.build()
-        for line in summary_lines(self.name, self.layers, width):
+        for line in summary_lines(self, width):
             arguments.result_of("summary", "print_fn", print_fn, line)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
@@ -177,7 +224,7 @@ class Sequential(Trainer):
         self._must_be_built()
         if not arguments.flag("save_weights", "overwrite", overwrite) and checked_path(filepath).exists():
             raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
-        save_arrays(filepath, weight_arrays(self.layers))
+        save_arrays(filepath, weight_arrays(self))
 
     def load_weights(self, filepath: Any) -> None:
         """Read weights that `save_weights` wrote; the model stays as it is if anything is wrong with them.
@@ -192,7 +239,7 @@ class Sequential(Trainer):
         if not self.built:
             self.build()
         self._must_be_built()
-        load_weights(self.layers, filepath)
+        load_weights(self, filepath)
 
     def export(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the model, as it predicts, to an ONNX file, complete or not at all.
@@ -230,11 +277,9 @@ class Sequential(Trainer):
         self._must_be_built()
         if not arguments.flag("export", "overwrite", overwrite) and path.exists():
             raise InvalidArgument(f"{path} is there already; pass overwrite=True to replace it")
-        input_shape = self.input_shape
-        assert input_shape is not None  # of a model that is built
         from .exporting import export  # here, for few models are exported
 
-        export(self.name, self.layers, input_shape, self.input_dtype, path)
+        export(self, path)
 
     def save_state(self, filepath: Any) -> None:
         """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.
@@ -268,3 +313,39 @@ class Sequential(Trainer):
         if not self.built:
             raise InvalidArgument("the model has no weights yet; build it first")
         self.passes  # noqa: B018  the layers have their names
+
+
+class Sequential(Stack, Model):
+    """A stack of layers.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+        More can follow with `add`; a model may be one of them, and what `keras.Input` gives the first.
+    name : str, optional
+    seed : int, optional
+        Makes this model repeatable by itself: its initial weights, shuffling and dropout. Without one they come from
+        the generator of `fastconv.nn.utils.set_random_seed`.
+
+    Examples
+    --------
+    >>> from fastconv import nn as keras
+    >>> model = keras.models.Sequential(seed=1)
+    >>> model.add(keras.layers.Conv2D(4, (3, 3), padding="same", input_shape=(8, 8, 1)))
+    >>> model.add(keras.layers.Activation("relu"))
+    >>> model.add(keras.layers.Flatten())
+    >>> model.add(keras.layers.Dense(2, activation="softmax"))
+    >>> model.compile(loss="categorical_crossentropy", optimizer=keras.optimizers.SGD(0.1), metrics=["accuracy"])
+    >>> x = np.random.default_rng(1).random((8, 8, 8, 1))
+    >>> y = keras.utils.to_categorical(np.arange(8) % 2)
+    >>> history = model.fit(x, y, epochs=2, verbose=0)
+    >>> sorted(history.history)
+    ['accuracy', 'loss']
+    >>> model.predict(x).shape
+    (8, 2)
+    """
+
+
+def _only(value: Any) -> Any:
+    """What a list of one thing holds; anything else as it is."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value

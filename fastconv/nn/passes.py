@@ -1,4 +1,7 @@
-"""How a stack of layers is run: which neighbours are computed in one pass over memory.
+"""How a graph of layers is run: which neighbours are computed in one pass over memory, and when results are let go.
+
+A graph is cut into chains, which run one behind the other; what a chain takes is freed where nobody takes it any more.
+In a chain, which is all that a `Sequential` model is:
 
 * a convolution or dense layer followed by relu: the relu is fused into the store;
 * relu followed by batch normalisation: the normalisation takes relu(x), both ways;
@@ -13,7 +16,8 @@ still are, and are then made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,76 +25,190 @@ import numpy as np
 
 from ..autograd import Tensor
 from . import activations, seeding
+from .graph import Applied, Graph, Program, Slot
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
 from .layers.custom import invoke, training_as
 from .layers.pooling import Pooling
+from .structures import leaves, mapped
 
-Step = Callable[[Tensor, bool], Tensor]
+Step = Callable[[Any, bool], Any]
 
 
 class Passes:
-    """The steps of a stack of layers.
+    """The steps of a graph of layers.
 
     Parameters
     ----------
-    layers : sequence of Layer
-    generator : callable
-        Gives the generator that the layers draw from while they run.
+    network : Network
+        What is run; its generator is the one that the layers draw from meanwhile.
+    graph : Graph, optional
+        Of its layers; by default the network's.
 
     Attributes
     ----------
-    steps : list of callables (x, training)
-    last_activation : str or None
-        Name of the activation that ends the stack, if one does that training may leave out.
+    layers : list of Layer
+        All that are run, each once, those of models inside included.
+    chains : list of Chain
+        What is run one behind the other.
+    last_activations : list of str or None
+        For each output the name of the activation that it ends with, if one does that training may leave out.
     ours : bool
         Whether all layers and activations are fastconv's own.
     """
 
-    def __init__(self, layers: Sequence[Layer], generator: Callable[[], np.random.Generator]) -> None:
-        self._made_of = [_outlines(layer) for layer in layers]
-        self._generator = generator
-        self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in layers)
-        parts = _parts(layers)
-        self.last_activation = _name(parts[-1]) if parts else None
-        self.steps: list[Step] = []
-        i = 0
-        while i < len(parts):
-            part: Any = parts[i]
-            following: Any = parts[i + 1] if i + 1 < len(parts) else None
-            count, normalized = _normalized(parts[i : i + 4])
-            if count:
-                self.steps.append(normalized)
-                i += count
-            elif isinstance(part, _Linear) and _is_relu(following):
-                self.steps.append(_linear(part.layer, "relu"))
-                i += 2
-            else:
-                self.steps.append(_single(part))
-                i += 1
+    def __init__(self, network: Any, graph: Graph | None = None) -> None:
+        program = Program(network, graph)
+        self._members = program.members
+        self.layers = list({id(a.layer): a.layer for a in program.applied}.values())
+        self._made_of = [_outlines(layer) for layer in self.layers]
+        self._generator: Callable[[], np.random.Generator] = network.generator
+        self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in self.layers)
+        self._inputs, self._outputs, self._count = leaves(program.inputs), program.outputs, program.count
+        self._takes_all = program.takes_all
+        self.chains = _chains(program)
+        outputs = leaves(program.outputs)
+        ends = {c.result: c.last_activation for c in self.chains if isinstance(c.result, Slot)}
+        used = Counter(slot for c in self.chains for slot in c.given)
+        used.update(outputs)
+        self.last_activations = [ends.get(slot) if used[slot] == 1 else None for slot in outputs]
+        self._numbers = {slot: n for n, slot in enumerate(outputs)}
 
-    def run(self, x: Tensor, training: bool, without_last: bool = False) -> Tensor:
-        """The result, or with `without_last` what goes into the last activation."""
+    def run(self, x: Any, training: bool, without_last: Collection[int] = ()) -> Any:
+        """The results, or of the outputs numbered in `without_last` what goes into the last activation.
+
+        `x` is a tensor, or as many as the graph has inputs, in the structure of these; what is run by the user's own
+        code takes it as it is.
+        """
+        values: list[Any] = [None] * self._count
+        for slot, value in zip(self._inputs, [x] if self._takes_all else leaves(x), strict=True):
+            values[slot] = value
+        without = {slot for slot, n in self._numbers.items() if n in without_last}
         with seeding.drawing(self._generator()), training_as(training):
-            for step in self.steps[:-1] if without_last else self.steps:
-                x = step(x, training)
-        return x
+            for part in self.chains:
+                part.run(values, training, part.result in without if without else False)
+        return mapped(values.__getitem__, self._outputs)
 
-    def fits(self, layers: Sequence[Layer]) -> bool:
+    def fits(self) -> bool:
         """Whether the layers are those that these passes were made of, as they were then."""
-        if len(layers) != len(self._made_of):
-            return False
-        for (known, kind, activation, call, shape), layer in zip(self._made_of, layers, strict=True):
+        for network, members in self._members:
+            now = network.members
+            if len(now) != len(members) or any(a is not b for a, b in zip(now, members, strict=True)):
+                return False
+        for (known, kind, activation, call, shape), layer in zip(self._made_of, self.layers, strict=True):
             own = vars(layer)
             if (
                 layer is not known
                 or type(layer) is not kind
                 or own.get("activation") is not activation
                 or own.get("call") is not call
-                or own["input_shape"] is not shape
+                or own.get("input_shape") is not shape
             ):
                 return False
         return True
+
+
+class Chain:
+    """Layers each of which takes what the one before it makes, and nothing else does: the first may take more.
+
+    Parameters
+    ----------
+    applied : list of Applied
+
+    Attributes
+    ----------
+    steps : list of callables (x, training)
+    given : list of Slot
+        What the first layer takes.
+    result : Slot, or a structure of slots
+    last_activation : str or None
+    spent : list of Slot
+        What nobody takes any more behind this chain.
+    """
+
+    spent: Sequence[Slot] = ()
+
+    def __init__(self, applied: Sequence[Applied]) -> None:
+        first, self.result = applied[0], applied[-1].results
+        self._training = first.training
+        self.given = [s for s in leaves((first.args, first.options)) if isinstance(s, Slot)]
+        layers = [a.layer for a in applied]
+        if len(first.args) == 1 and not first.options:
+            parts = _parts(layers)
+            self.steps, self._args = _steps(parts), first.args[0]
+        else:  # a layer of the user's that takes several arguments
+            parts = _parts(layers[1:])
+            self.steps = [partial(_invoke_with, first.layer), *_steps(parts)]
+            self._args = (first.args, first.options)
+        self.last_activation = _name(parts[-1]) if parts else None
+
+    def run(self, values: list[Any], training: bool, without_last: bool) -> None:
+        """Take from `values` and put into them."""
+        if self._training is not None:
+            training = self._training
+        args = self._args
+        x = values[args] if type(args) is Slot else mapped(lambda v: values[v] if type(v) is Slot else v, args)
+        for slot in self.spent:
+            values[slot] = None
+        for step in self.steps[:-1] if without_last else self.steps:
+            x = step(x, training)
+        if type(self.result) is Slot:
+            values[self.result] = x
+        else:
+            for slot, value in zip(leaves(self.result), leaves(x), strict=True):
+                values[slot] = value
+
+
+def _chains(program: Program) -> list[Chain]:
+    """A program's layers as chains, each as long as can be, in an order in which they can run."""
+    users = Counter(leaves(program.outputs))
+    user: dict[Any, int] = {}
+    for i, a in enumerate(program.applied):
+        taken = [s for s in leaves((a.args, a.options)) if isinstance(s, Slot)]
+        users.update(taken)
+        user.update(dict.fromkeys(taken, i))
+    chains, placed = [], set()
+    for i, first in enumerate(program.applied):
+        if i in placed:
+            continue
+        members = [first]
+        while type(result := members[-1].results) is Slot and users[result] == 1 and result in user:
+            following = program.applied[user[result]]
+            if following.options or following.args != (result,) or following.training is not first.training:
+                break
+            placed.add(user[result])
+            members.append(following)
+        chains.append(Chain(members))
+    wanted = set(leaves(program.outputs))
+    for part in reversed(chains):
+        part.spent = [slot for slot in dict.fromkeys(part.given) if slot not in wanted]
+        wanted.update(part.given)
+    return chains
+
+
+def _steps(parts: Sequence[Any]) -> list[Step]:
+    """Parts one behind the other, neighbours in one pass where they can be."""
+    steps: list[Step] = []
+    i = 0
+    while i < len(parts):
+        part: Any = parts[i]
+        following: Any = parts[i + 1] if i + 1 < len(parts) else None
+        count, normalized = _normalized(parts[i : i + 4])
+        if count:
+            steps.append(normalized)
+            i += count
+        elif isinstance(part, _Linear) and _is_relu(following):
+            steps.append(_linear(part.layer, "relu"))
+            i += 2
+        else:
+            steps.append(_single(part))
+            i += 1
+    return steps
+
+
+def _invoke_with(layer: Layer, given: Any, training: bool) -> Any:
+    (x, *more), options = given
+    return invoke(layer, x, training, *more, **options)
 
 
 def is_ours(part: Any) -> bool:
@@ -108,7 +226,7 @@ class _Linear:
 def _outlines(layer: Layer) -> tuple[Any, ...]:
     """All of a layer that its passes and shapes depend on, to be compared by identity."""
     own = vars(layer)
-    return layer, type(layer), own.get("activation"), own.get("call"), own["input_shape"]
+    return layer, type(layer), own.get("activation"), own.get("call"), own.get("input_shape")
 
 
 def _is_plain(layer: Any, *kinds: type[Layer]) -> bool:

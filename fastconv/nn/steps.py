@@ -20,14 +20,15 @@ from .callbacks import CallbackList
 from .callbacks.base import Logs
 from .feeding import Feed
 from .inference import fixed_weights
-from .layers import Layer, Parameter
+from .layers import Parameter
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
+from .network import Network
 from .passes import Passes, is_ours
-from .stack import Stack
+from .structures import mapped
 
 
-class Steps(Stack):
+class Steps(Network):
     """What a model does with a batch."""
 
     optimizer: Any = None
@@ -81,7 +82,7 @@ class Steps(Stack):
     def predict_step(self, data: Any) -> Any:
         """The model's result for one batch ``(x,)`` of tensors."""
         x = data[0] if isinstance(data, (tuple, list)) and data else data
-        return self.passes.run(Tensor(self._batch(x)), False)
+        return self.passes.run(mapped(Tensor, self._batch(x)), False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -117,27 +118,20 @@ class Steps(Stack):
 
     def zero_grad(self) -> None:
         """Forget the gradients of all weights."""
-        for layer in self.layers:
-            for w in layer.weights:
-                w.grad = None
+        for w in self.weights:
+            w.grad = None
 
     @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, for a step of your own, and the compiled metrics; all begin anew each epoch."""
         return [] if self.loss is None else [self._loss_tracker, *self._metrics]
 
-    @property
-    def input_dtype(self) -> np.dtype:
-        """What samples are converted to: float64 where the first layer with weights counts in it, else float32."""
-        dtypes = [layer.dtype for layer in self.layers if type(layer).build is not Layer.build][:1]
-        return np.result_type(np.float32, *(dtypes or [layer.dtype for layer in self.layers]))
-
     def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
         passes, weights = self.passes, self.trainable_weights
         folded, loss_function = self._folded(passes)
         with undisturbed(self._is_ours(passes, weights)):
-            result = passes.run(Tensor(x), True, without_last=folded)
+            result = passes.run(mapped(Tensor, x), True, folded)
             if not passes.ours:  # a layer of the user's may have made weights
                 weights = self.trainable_weights
             for w in weights:
@@ -164,22 +158,22 @@ class Steps(Stack):
         """Forward; returns the loss, where it was computed."""
         passes = self.passes
         folded, loss_function = self._folded(passes)
-        result = passes.run(Tensor(x), False, without_last=folded)
+        result = passes.run(mapped(Tensor, x), False, folded)
         own = self._is_overridden("compute_loss")
         loss = self._own_loss(x, y, result, False) if own else _mean_loss(loss_function, result, y)
         self._score(meter, y, result, folded)
         return loss.values
 
-    def _folded(self, passes: Passes) -> tuple[bool, losses.Loss]:
-        """Whether the loss is taken of what goes into the last activation, and that loss."""
+    def _folded(self, passes: Passes) -> tuple[tuple[int, ...], losses.Loss]:
+        """The outputs of which the loss takes what goes into their last activation, and that loss."""
         activation = self.loss.activation
         if self._is_overridden("compute_loss"):
-            return False, self.loss
-        if activation is not None and activation == passes.last_activation:
-            return True, self.loss.on_logits()
-        return False, self.loss
+            return (), self.loss
+        if activation is not None and [activation] == passes.last_activations:
+            return (0,), self.loss.on_logits()
+        return (), self.loss
 
-    def _score(self, meter: Meter, y: Any, result: Tensor, folded: bool) -> None:
+    def _score(self, meter: Meter, y: Any, result: Any, folded: Sequence[int]) -> None:
         """Let the meter see what the model made of a batch."""
         if not self._metrics:
             return

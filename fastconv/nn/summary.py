@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .layers import Layer
-from .tracking import owned_weights
+from typing import Any
 
 
-def summary_lines(name: str, layers: Sequence[Layer], width: int = 80) -> list[str]:
+def summary_lines(model: Any, width: int = 80) -> list[str]:
     """Layers, output shapes and numbers of weights, as lines of text."""
     columns = (int(width * 0.56), int(width * 0.86))
-    lines = [f'Model: "{name}"', "_" * width, _row(("Layer (type)", "Output Shape", "Param #"), columns), "=" * width]
-    for layer in layers:
+    header = ("Layer (type)", "Output Shape", "Param #")
+    lines = [f'Model: "{model.name}"', "_" * width, _row(header, columns), "=" * width]
+    for layer in model.layers:
         shape = str(layer.output_shape) if layer.built else "?"
         count = f"{layer.count_params():,}" if layer.built else "? (not built)"
         lines.append(_row((f"{layer.name} ({type(layer).__name__})", shape, count), columns))
-    total = sum(w.size for _, _, w in owned_weights(layers))
-    trainable = sum({id(w): w.size for layer in layers for w in layer.trainable_weights}.values())
+    total = model.count_params()
+    trainable = sum(w.size for w in model.trainable_weights)
     lines += [
         "=" * width,
         f"Total params: {total:,} ({_memory(4 * total)})",

@@ -92,6 +92,21 @@ class Holder(Configured):
         return [w for w in self.weights if id(w) not in changed]
 
     @property
+    def variables(self) -> list[Parameter]:
+        """Keras's name for `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Parameter]:
+        """Keras's name for `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """Keras's name for `non_trainable_weights`."""
+        return self.non_trainable_weights
+
+    @property
     def _title(self) -> str:
         """What messages call it."""
         return f"layer {shown(self.name)}"
@@ -144,7 +159,7 @@ def owned_weights(roots: Iterable[Holder]) -> list[tuple[Way, Holder, Parameter]
     return list(unique.values())
 
 
-def named_weights(roots: Iterable[Holder]) -> dict[str, tuple[Holder, Parameter]]:
+def named_weights(model: Holder) -> dict[str, tuple[Holder, Parameter]]:
     """Every weight, with its layer, by a name that no other has: ``layer/weight``, ``layer/attribute/.../weight``.
 
     Raises
@@ -153,8 +168,8 @@ def named_weights(roots: Iterable[Holder]) -> dict[str, tuple[Holder, Parameter]
         Two weights have the same name: a file would hold only one of them.
     """
     found: dict[str, tuple[Holder, Parameter]] = {}
-    for path, holder, weight in owned_weights(roots):
-        name = "/".join((*path, weight.name))
+    for path, holder, weight in owned_weights([model]):
+        name = "/".join((*path[1:], weight.name))
         if name in found:
             raise InvalidArgument(
                 f"two weights are named {name!r:.150}, so that a file would hold only one of them; "

@@ -18,10 +18,10 @@ from .callbacks import Callback, CallbackList, History, ProgressLines
 from .checkpoints import put_state, state_arrays
 from .distribution import distribution
 from .feeding import DeviceFeed, Feed, SharedFeed
+from .layers.base import Shape
 from .meters import check_class_numbers
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .stack import Shape
 from .steps import Logs, Results, Steps
 
 TRAIN_BATCH = 32

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ...autograd import Tensor, no_grad
+from ...autograd import Tensor
 from ...errors import InvalidArgument, shown
 from .. import arguments, constraints, initializers, regularizers, seeding
 from ..configs import refuse_others
 from ..names import snake_case
-from ..placing import carrier, device_of, place
+from ..structures import is_shape, mapped_shapes
 from ..tracking import Holder, Parameter, Way, found_in, walk
-from .custom import described, invoke, is_training, once
+from .calling import Calling
+from .custom import described, once
+from .symbols import Shape
 
-Shape = tuple[int | None, ...]
+_numbers = itertools.count()  # of layers, in the order in which they are made
 
 
-class Layer(Holder):
+class Layer(Calling):
     """Base of all layers.
 
     A layer of your own defines `call`, and `build` and `compute_output_shape` where it has weights or changes shapes.
@@ -50,15 +53,17 @@ class Layer(Holder):
     family = "layers"
     aliases: ClassVar[tuple[str, ...]] = ("input_shape", "batch_input_shape")
     fixed: ClassVar[Mapping[str, Any]] = {"autocast": True}
-    is_builtin = True
-    """Whether the class is one of this package's: its code changes no weights, and keeps no layer but as activation."""
+    builds_once = True
+    """Whether the class's own `build` makes weights, once; that of a model may be called again."""
+    graph: Any = None
+    """What a model runs; a layer has none."""
 
     _building = _filled = _in_model = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.is_builtin = cls.__module__.startswith(f"{__package__}.")
-        if "build" in vars(cls):
+        if "build" in vars(cls) and vars(cls).get("builds_once", True):
             cls.build = once(cls.build)  # type: ignore[method-assign, assignment]
 
     def __init__(
@@ -74,6 +79,7 @@ class Layer(Holder):
         refuse_others(type(self), others)
         self.name = snake_case(type(self).__name__) if name is None else arguments.text(self, "name", name)
         self.is_named = name is not None
+        self.number = next(_numbers)
         self._own: list[Parameter] = vars(self).get("_own", [])
         self._trainable = arguments.flag(self, "trainable", trainable)
         self.dtype = arguments.dtype(self, "dtype", dtype)
@@ -81,8 +87,8 @@ class Layer(Holder):
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
             input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
         self.declared_shape = None if input_shape is None else image_shape(self, "input_shape", input_shape)
-        self.input_shape: Shape | None = None
-        self.output_shape: Shape | None = None
+        self.input_shape: Any = None
+        self.output_shape: Any = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """A parameter that takes another one's place does so among the weights too."""
@@ -95,8 +101,8 @@ class Layer(Holder):
         object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy of a layer is in no model."""
-        return {**vars(self), "_in_model": False}
+        """A copy of a layer is in no model, and in no graph."""
+        return {**vars(self), "_in_model": False, "_calls": (), "_homes": ()}
 
     @property
     def built(self) -> bool:
@@ -110,35 +116,39 @@ class Layer(Holder):
                 f"built of layer {shown(self.name)} cannot be set to {value!r:.60}; make another layer"
             )
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape; called once."""
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Any, training: bool = False) -> Any:
         """The layer's result; a layer that does the same in training may leave out the argument `training`."""
         raise NotImplementedError(f"{type(self).__name__} does not define call(x, training)")
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the result for inputs of this shape; by default that of the result for an image of zeros."""
-        device = next((device_of(w.data) for w in self.weights), "cpu")
-        zeros = np.zeros((1, *(n or 1 for n in input_shape[1:])), self.dtype)
-        with no_grad():
-            y = invoke(self, Tensor(carrier(device)(zeros)), False)
-        return (None, *y.shape[1:])
+        zeros = mapped_shapes(
+            lambda shape: Tensor(np.zeros((1, *(n or 1 for n in shape[1:])), self.dtype)), input_shape
+        )
+        return self.shape_of_result(zeros)
 
-    def ensure_built(self, input_shape: Shape) -> None:
-        """Build once; afterwards, check that the input still fits."""
+    def ensure_built(self, input_shape: Any, result_shape: Callable[[], Any] | None = None) -> None:
+        """Build once; afterwards, check that the input still fits.
+
+        Parameters
+        ----------
+        input_shape : shape, or a structure of shapes
+        result_shape : callable, optional
+            Finds out the result's, where a layer takes more than one argument; by default `compute_output_shape` does.
+        """
+        self.check_number(input_shape)
         if self.built:
-            if len(input_shape) != len(self.input_shape or ()):
-                raise InvalidArgument(
-                    f"layer {shown(self.name)} was built for inputs {self.input_shape} but gets {input_shape}"
-                    + _missing_batch(input_shape, len(self.input_shape or ()))
-                )
+            self._check_rank(input_shape)
             return
         fresh, own = not self._filled, self._own
         try:
             self.build(input_shape)
-            self.output_shape = self.compute_output_shape(input_shape)
-            if any(isinstance(inner, Layer) and not inner.built for _, inner in walk(self) if inner is not self):
+            self.output_shape = result_shape() if result_shape else self.compute_output_shape(input_shape)
+            inside = (inner for _, inner in walk(self) if inner is not self and isinstance(inner, Layer))
+            if not (result_shape or all(inner.built for inner in inside)):
                 Layer.compute_output_shape(self, input_shape)  # inner layers are built where they are called
         except BaseException:
             self.output_shape = None
@@ -146,6 +156,14 @@ class Layer(Holder):
                 self._own, self._filled = own, False
             raise
         self.input_shape = input_shape
+
+    def _check_rank(self, input_shape: Any) -> None:
+        known = self.input_shape
+        if is_shape(input_shape) and is_shape(known) and len(input_shape) != len(known or ()):
+            raise InvalidArgument(
+                f"layer {shown(self.name)} was built for inputs {known} but gets {input_shape}"
+                + _missing_batch(input_shape, len(known or ()))
+            )
 
     def refit(self, input_shape: Shape) -> None:
         """Take other shapes with the same weights; built layers that were put into another place need it."""
@@ -163,21 +181,6 @@ class Layer(Holder):
         finally:
             self.output_shape = self.output_shape or before
         self.input_shape = input_shape
-
-    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
-        """Build if need be, and apply the layer to an array or a tensor.
-
-        Without `training`, a layer that is called by another one, or in a model, does as that does; else it is False.
-        """
-        x = x if isinstance(x, Tensor) else Tensor(arguments.host_array(self, "x", x).astype(self.dtype, copy=False))
-        if x.ndim == 0:
-            raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the images")
-        training = is_training() if training is None else arguments.flag(self, "training", training)
-        was_built = self.built
-        self.ensure_built((None, *x.shape[1:]))
-        if not was_built:
-            place([self], device_of(x.data))
-        return invoke(self, x, training)
 
     def rng(self) -> np.random.Generator:
         """Where random numbers come from: the generator of the model that is being built or run."""

@@ -12,10 +12,11 @@ from ...errors import InvalidArgument, shown
 from .. import activations, arguments, parts, seeding
 from .base import Elementwise, Layer, Shape, elements, image_shape, known_size, weight_options
 from .spatial import Spatial, parse_data_format
+from .symbols import SymbolicTensor, recorded
 
 
-class Input(Elementwise):
-    """Declares the shape of one image; the first thing added to a model.
+class InputLayer(Elementwise):
+    """The layer that a symbolic tensor of `Input` comes from; the first thing added to a model.
 
     Parameters
     ----------
@@ -24,15 +25,72 @@ class Input(Elementwise):
     """
 
     def __init__(
-        self, shape: Any = None, *, input_shape: Any = None, name: str | None = None, dtype: str = "float32"
+        self,
+        shape: Any = None,
+        *,
+        input_shape: Any = None,
+        batch_shape: Any = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
+        if batch_shape is not None and shape is None:
+            expected = "the shape of a batch, such as (None, 28, 28, 1)"
+            shape = tuple(arguments.items(self, "batch_shape", batch_shape, expected)[1:])
         shape = input_shape if shape is None else shape
         if shape is None:
             raise InvalidArgument("Input needs shape, the shape of one image, such as (28, 28, 1)")
-        super().__init__(name=name, input_shape=shape, dtype=dtype)
+        super().__init__(name=name, input_shape=shape, dtype="float32" if dtype is None else dtype)
+        self.input_shape = self.output_shape = (None, *(self.declared_shape or ()))
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x
+
+    @property
+    def symbol(self) -> SymbolicTensor:
+        """The symbolic tensor that a graph begins with here."""
+        return self._calls[0].outputs if self._calls else recorded(self, (), {}, self.output_shape, self.dtype)
+
+
+def Input(
+    shape: Any = None,
+    *,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+    batch_shape: Any = None,
+    input_shape: Any = None,
+) -> SymbolicTensor:
+    """A symbolic tensor: the input of a graph of layers, or what a `Sequential` model begins with.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one image, without the batch.
+    batch_size : int, optional
+        Taken as in Keras; batches may have any size all the same.
+    dtype : str, optional
+        "float32" by default.
+    name : str, optional
+        What the input is called in dicts of inputs.
+    batch_shape : tuple, optional
+        Instead of `shape`: (None, ...).
+    input_shape : tuple, optional
+        Another name of `shape`.
+
+    Examples
+    --------
+    A skip connection:
+
+    >>> from fastconv import nn as keras
+    >>> x = keras.Input((8, 8, 4))
+    >>> y = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    >>> model = keras.Model(inputs=x, outputs=keras.layers.add([x, y]))
+    >>> model.output_shape
+    (None, 8, 8, 4)
+    """
+    if batch_size is not None:
+        arguments.whole("Input", "batch_size", batch_size, 1)
+    return InputLayer(shape, input_shape=input_shape, batch_shape=batch_shape, name=name, dtype=dtype).symbol
 
 
 class Dense(Layer):
@@ -203,9 +261,7 @@ class Reshape(Layer):
         self.target_shape = arguments.shape(self, "target_shape", target_shape, expected, least=-1)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return F.reshape(
-            x, shape=(x.shape[0], *(self.output_shape or self.compute_output_shape((None, *x.shape[1:])))[1:])
-        )
+        return F.reshape(x, shape=(x.shape[0], *self.compute_output_shape((None, *x.shape[1:]))[1:]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         total, known = elements(input_shape), math.prod(n for n in self.target_shape if n != -1)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
 
-from ...autograd import Tensor
 from ...errors import InvalidArgument, shown
 from ...within import Block, Within
 from .. import arguments
@@ -34,23 +33,25 @@ def training_as(training: bool) -> Block:
     return _mode.set(training=training)
 
 
-def invoke(layer: Any, x: Tensor, training: bool) -> Tensor:
-    """``layer.call``, with `training` if it takes that."""
+def invoke(layer: Any, x: Any, training: bool, *more: Any, **options: Any) -> Any:
+    """``layer.call``, with `training` if it takes that; arguments behind the first are for layers of one's own."""
     if training is is_training():
-        return _call(layer, x, training)
+        return _call(layer, x, training, more, options)
     with training_as(training):
-        return _call(layer, x, training)
+        return _call(layer, x, training, more, options)
 
 
-def _call(layer: Any, x: Tensor, training: bool) -> Tensor:
+def _call(layer: Any, x: Any, training: bool, more: tuple[Any, ...], options: dict[str, Any]) -> Any:
     call = layer.call
     if layer.is_builtin and "call" not in vars(layer):
-        return call(x, training)
+        return call(x, training, *more, **options)
     with changing_weights():
         how = _training_of(getattr(call, "__func__", call), hasattr(call, "__func__"))
         if how == "keyword":
-            return call(x, training=training)
-        return call(x, training) if how == "place" else call(x)
+            return call(x, *more, training=training, **options)
+        if how == "place" and not (more or options):
+            return call(x, training)
+        return call(x, *more, **options)
 
 
 @lru_cache(maxsize=512)
