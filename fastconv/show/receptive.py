@@ -21,7 +21,7 @@ Interval = tuple[np.ndarray, np.ndarray]  # first and last element that each uni
 Reach = Callable[[np.ndarray, np.ndarray], Interval]
 
 FAR = 1024  # units over which a jump is taken: what upsampling rounds is then a thousandth
-ELEMENTWISE = (L.Activation, L.BatchNormalization, L.Dropout, L.Softmax, L.Input)
+ELEMENTWISE = (L.Activation, L.BatchNormalization, L.Dropout, L.Softmax, L.InputLayer)
 
 
 @dataclass(frozen=True)
