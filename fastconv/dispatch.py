@@ -32,6 +32,7 @@ from .problem import CONVOLUTIONS, POOL_GRADIENTS, POOLS, ConvProblem, Problem
 
 DEVICES = ("cpu", "cuda")
 LEAST_COLUMNS = 8  # channels of the result per group below which the tiles of im2col on a GPU would be mostly empty
+WORTH_LOOKING = 1 << 20  # operations: below, the look at the data before a transform takes longer than that saves
 WORTH_PLANNING = 1e-4  # seconds: smaller problems are not worth the time it takes to plan a transform
 SPREADING = ("winograd", "fft")  # transforms: they spread NaN, Inf and errors beyond the windows that hold the cause
 
@@ -175,6 +176,8 @@ def choose_method(problem: Problem, device: str = "cpu") -> str:
     times = {"direct": _seconds(problem, candidates[-1])}
     for row in candidates[:-1]:
         if row.method == "fft" and times["direct"] < WORTH_PLANNING:
+            continue
+        if row.method in SPREADING and problem.flops < WORTH_LOOKING:
             continue
         if row.by_auto and row.reason(problem) is None:
             times[row.method] = _seconds(problem, row)

@@ -27,7 +27,6 @@ from .errors import TooLarge, shown
 
 SMALL = 1 << 16  # bytes; below, the allocator of the C library reuses memory by itself
 ALIGNMENT = 64
-LENT = 165  # the bytes of scratch that is noted down
 
 
 class _Local(threading.local):
@@ -36,6 +35,7 @@ class _Local(threading.local):
     pool: Pool | None = None
     scratch: Pool | None = None
     lent: list[np.ndarray] | None = None
+    content: int = 0  # of the bytes that are lent
 
 
 _local = _Local()
@@ -188,7 +188,8 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     The pool keeps at most ``settings.scratch_bytes``, so that repeated calls find their pages mapped.
     """
     if _local.lent is not None:
-        _local.lent.append(np.full(math.prod(shape) * dtype.itemsize, LENT, np.uint8).view(dtype).reshape(shape))
+        size = math.prod(shape) * dtype.itemsize
+        _local.lent.append(np.full(size, _local.content, np.uint8).view(dtype).reshape(shape))
         return _local.lent[-1]
     if math.prod(shape) * dtype.itemsize < SMALL:
         return np.empty(shape, dtype)
@@ -210,9 +211,9 @@ def lasting() -> Iterator[None]:
 
 
 @contextmanager
-def noting_scratch(lent: list[np.ndarray]) -> Iterator[None]:
-    """Note down in `lent` what `scratch` gives to this thread: new arrays, whose bytes are all `LENT`."""
-    _local.lent = lent
+def noting_scratch(lent: list[np.ndarray], content: int) -> Iterator[None]:
+    """Note down in `lent` what `scratch` gives to this thread: new arrays, whose bytes are all `content`."""
+    _local.lent, _local.content = lent, content
     try:
         yield
     finally:

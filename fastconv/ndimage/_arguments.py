@@ -17,6 +17,7 @@ from .. import memory
 from ..errors import Unsupported
 from ..foreign import is_device_array
 from ..ops import to_device
+from ..ops._repeated import refuse_noting
 from ._scipy import Refused
 
 P = ParamSpec("P")
@@ -125,13 +126,19 @@ def make_output(output: Any, x: np.ndarray, *, is_complex: bool = False, level: 
         if is_complex and dtype.kind != "c":
             if isinstance(output, str):
                 raise Refused
-            warnings.warn("promoting specified output dtype to complex", stacklevel=level)
+            warn("promoting specified output dtype to complex", level + 2)
             dtype = np.promote_types(dtype, np.complex64)
         return memory.empty(x.shape, dtype)
     y = np.asarray(output)
     if y.shape != x.shape or (is_complex and y.dtype.kind != "c") or not y.flags.writeable:
         raise Refused
     return y
+
+
+def warn(text: str, level: int) -> None:
+    """Warn a caller so many calls up, each time: such a call is not noted down (`ops._repeated`)."""
+    refuse_noting()
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def as_c(value: float, dtype: np.dtype) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..foreign import is_device_array
 from ..ops.devices import as_given
+from ._repeating import repeating
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +29,9 @@ def scipy_function(name: str) -> Callable[..., Any]:
 
 
 def in_place_of_scipy(function: Callable[P, R]) -> Callable[P, R]:
-    """What `function` refuses is SciPy's to refuse, by its function of the same name."""
+    """What `function` refuses is SciPy's to refuse, by its function of the same name; calls that repeat are known."""
 
+    @repeating
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given: Any = args[0] if args else kwargs.get("input")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from .. import dispatch
 from ..kept import kept
 from . import _general
-from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_axis, read_mode, read_size
+from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_axis, read_mode, read_size, warn
 from ._run import filtered
 from ._scipy import Refused, in_place_of_scipy
 from .linear import expanded, read_constant
@@ -327,13 +326,13 @@ def _turned(a: np.ndarray) -> np.ndarray:
 
 def extremes(
     kind: str, x: np.ndarray, size: Any, footprint: Any, structure: Any, output: Any, mode: Any, cval: Any,
-    origin: Any, axes: Any, level: int = 5,
+    origin: Any, axes: Any, level: int = 4,
 ) -> np.ndarray:  # fmt: skip
     """The "max" or "min" of a box, a footprint or a structure; warnings belong `level` calls up."""
     if x.dtype.kind == "c":
         raise Refused
     if size is not None and footprint is not None:
-        warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=level)
+        warn("ignoring size because footprint is set", level + 2)
     if structure is None:
         if footprint is None:
             if size is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from .. import dispatch
 from ..kept import kept
 from . import _general
-from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_mode
+from ._arguments import NATIVE, as_c, before, each, make_output, read, read_axes, read_mode, warn
 from ._device import refuse
 from ._run import filtered, is_general
 from ._scipy import Refused, in_place_of_scipy
@@ -183,7 +182,7 @@ def _ranked(
     if x.dtype.kind == "c":
         raise Refused
     if size is not None and footprint is not None:
-        warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=4)
+        warn("ignoring size because footprint is set", 6)
     axes = read_axes(axes, x.ndim)
     if footprint is None:
         if size is None:
@@ -200,7 +199,7 @@ def _ranked(
         raise Refused
     if rank in (0, count - 1):
         kind = "min" if rank == 0 else "max"
-        return extremes(kind, x, None, footprint, None, output, mode, cval, origins, axes, level=6)
+        return extremes(kind, x, None, footprint, None, output, mode, cval, origins, axes, level=5)
     y = make_output(output, x, level=5)
     mode = read_mode(mode)
     footprint, origins = expanded(footprint, origins, axes, x.ndim)

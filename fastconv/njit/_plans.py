@@ -107,7 +107,7 @@ def _bound(request: Request, x: Shape, w: Shape, b: Shape | None, words: _Words)
     (groups,) = words.take(1)
     activation = "relu" if request.relu else None
     options = stride, border, dilation, groups, _layout(request), request.padding_mode, activation, "auto"
-    return known(request.operator, rank, x, w, b, np.dtype(request.dtype), options)
+    return known(request.operator, rank, x, w, b, np.dtype(request.dtype), options).bound
 
 
 def _pool(request: Request, first: Shape, words: _Words) -> Plan:

@@ -17,6 +17,7 @@ from ..spec import is_plain, known_problem
 from ._arrays import Operands, converted
 from ._complex import by_parts, is_complex
 from ._exactness import suits
+from ._repeated import Repeated
 
 BITS, SINGLE = np.dtype(np.uint16), np.dtype(np.float32)
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
@@ -122,9 +123,16 @@ def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
     return Bound(row.given(problem), row, row.operator(problem.op), guarded)
 
 
+class Known(NamedTuple):
+    """What serves calls like an earlier one: ``run(first, second, b, result)``, on arrays that are `are_ready`."""
+
+    bound: Bound
+    run: Repeated
+
+
 def known(
     op: str, rank: int, x_shape: Any, w_shape: Any, b_shape: Any, dtype: np.dtype, options: tuple[Any, ...]
-) -> Bound:  # fmt: skip
+) -> Known:  # fmt: skip
     """The method for arrays that are `are_ready`: all that a call like an earlier one has to know, in one look.
 
     `options` are stride, padding, dilation, groups, layout, padding_mode, activation and method.
@@ -135,14 +143,19 @@ def known(
 
 def _find(
     op: str, rank: int, x_shape: Any, w_shape: Any, b_shape: Any, dtype: np.dtype, options: tuple[Any, ...]
-) -> Bound:  # fmt: skip
+) -> Known:  # fmt: skip
     *window, activation, method = options
     stride, padding, dilation, groups, layout, padding_mode = window
     problem = known_problem(
         op, x_shape, w_shape, b_shape, rank, stride, padding, dilation, groups, layout, padding_mode, dtype
     )
     check_activation(activation, dtype)
-    return bind(problem, method, "cpu")
+    bound = bind(problem, method, "cpu")
+
+    def perform(first: Any, second: Any, b: Any, result: Any) -> None:
+        bound.suited(first, second).run(first, second, b, result, activation)
+
+    return Known(bound, Repeated(perform, noted=not bound.guarded))
 
 
 _known = dispatch.remembered(_find)

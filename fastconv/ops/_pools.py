@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ..problem import PoolProblem
 from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
 from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous
+from ._repeated import Repeated
 
 
 def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:
@@ -76,12 +76,11 @@ class PoolCall(NamedTuple):
     """A pool of arrays that are `are_ready`, with everything but the arrays worked out."""
 
     y_shape: tuple[int, ...]
-    run: Callable[..., None]
-    prepared: tuple[Any, ...]
+    run: Repeated
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         y = memory.empty(self.y_shape, x.dtype)
-        self.run(x.reshape(-1), y.reshape(-1), *self.prepared)
+        self.run(x, None, None, y)
         return y
 
 
@@ -103,7 +102,14 @@ def _known_call(
 ) -> PoolCall | None:  # fmt: skip
     problem = problem_of(op, rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, dtype, include)
     bound = rows(op)[-1].load().bind(problem, dtype, divisor)
-    return None if bound is None else PoolCall(problem.y_shape, *bound)
+    if bound is None:
+        return None
+    run, prepared = bound
+
+    def perform(x: np.ndarray, _: None, __: None, y: np.ndarray) -> None:
+        run(x.reshape(-1), y.reshape(-1), *prepared)
+
+    return PoolCall(problem.y_shape, Repeated(perform))
 
 
 def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:

@@ -122,9 +122,9 @@ def _conv(
     """
     if device is None and out is None and are_ready((x, w) if b is None else (x, w, b)):
         options = stride, padding, dilation, groups, layout, padding_mode, activation, method
-        bound = known("conv", rank, x.shape, w.shape, None if b is None else b.shape, x.dtype, options)
-        y = memory.empty(bound.problem.y_shape, x.dtype)
-        bound.suited(x, w).run(x, w, b, y, activation)
+        call = known("conv", rank, x.shape, w.shape, None if b is None else b.shape, x.dtype, options)
+        y = memory.empty(call.bound.problem.y_shape, x.dtype)
+        call.run(x, w, b, y)
         return y
     operands = Operands("x w b", x, w, b, device=device, halves=True)
     x, w, b = operands.arrays

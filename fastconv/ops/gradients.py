@@ -12,7 +12,7 @@ from ..problem import ConvProblem
 from ..spec import is_plain, known_problem, parse_shape
 from ..spec.shapes import missing_axes
 from ._arrays import Operands, are_ready
-from ._kernels import Bound, compute, known
+from ._kernels import Known, compute, known
 from ._ranks import ranked
 
 
@@ -81,8 +81,8 @@ def _input_grad(
     """
     if device is None and are_ready((dy, w)) and is_plain((x_shape,)):
         options = stride, padding, dilation, groups, layout, padding_mode, None, method
-        bound = known("conv_input_grad", rank, x_shape, w.shape, None, dy.dtype, options)
-        return _run(bound, dy, w, dy, bound.problem.x_shape)
+        call = known("conv_input_grad", rank, x_shape, w.shape, None, dy.dtype, options)
+        return _run(call, dy, w, dy, call.bound.problem.x_shape)
     operands = Operands("dy w", dy, w, device=device, halves=True)
     dy, w = operands.arrays
     problem = known_problem(
@@ -164,8 +164,8 @@ def _weight_grad(
     """
     if device is None and are_ready((x, dy)) and is_plain((w_shape,)):
         options = stride, padding, dilation, groups, layout, padding_mode, None, method
-        bound = known("conv_weight_grad", rank, x.shape, w_shape, None, x.dtype, options)
-        return _run(bound, x, dy, dy, bound.problem.w_shape)
+        call = known("conv_weight_grad", rank, x.shape, w_shape, None, x.dtype, options)
+        return _run(call, x, dy, dy, call.bound.problem.w_shape)
     operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
     problem = known_problem(
@@ -181,11 +181,11 @@ def _weight_grad(
 conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = _weight_grad
 
 
-def _run(bound: Bound, first: np.ndarray, second: np.ndarray, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _run(call: Known, first: np.ndarray, second: np.ndarray, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The gradient of arrays that are `are_ready`."""
-    check_gradient(dy.shape, bound.problem)
+    check_gradient(dy.shape, call.bound.problem)
     result = memory.empty(shape, dy.dtype)
-    bound.suited(first, second).run(first, second, None, result)
+    call.run(first, second, None, result)
     return result
 
 

@@ -18,6 +18,10 @@ from .region import lead_address, serve, share
 from .words import reader
 
 
+class Shared(Exception):
+    """A kernel that was to be noted down would have run on several threads."""
+
+
 class Recording(Within):
     """Where this thread's kernels are noted down in place of being run on one thread (`simd.programs`)."""
 
@@ -52,6 +56,8 @@ class ParallelKernel:
             else:
                 recording.steps.append((self, tasks, args))
             return
+        if recording.steps is not None:
+            raise Shared
         address = self.address(args)
         workers, lead = _team()
         workers.grow(members)
