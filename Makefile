@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # Test processes; 0 runs the tests in pytest's own.
 JOBS   ?= 2
 
-.PHONY: demo test compile codegen slow check lint bench gpu clean
+.PHONY: demo test compile codegen slow check lint bench docs gpu clean
 
 # A stamp per extra: installing again only when pyproject.toml has changed.
 $(VENV)/.base: pyproject.toml
@@ -24,6 +24,10 @@ $(VENV)/.dev: $(VENV)/.base
 
 $(VENV)/.bench: $(VENV)/.base
 	$(PIP) install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(PIP) install --quiet --editable '.[docs]'
 	touch $@
 
 demo: $(VENV)/.base  ## benchmark a few kernels, then train on the embedded data set
@@ -61,9 +65,13 @@ check: lint test
 bench: $(VENV)/.bench  ## time everything against what is installed
 	$(BIN)/fastconv bench --suite all
 
+docs: $(VENV)/.docs  ## the site, into docs/_build/html: pages, API, a gallery whose programs run; a warning fails
+	rm -rf docs/api/generated docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -j $(JOBS) -b html docs docs/_build/html
+
 gpu: $(VENV)/.test  ## on a machine with a GPU: check, time and train, and write a report to docs/gpu
 	$(PIP) install --quiet --editable '.[cuda-compile]'
 	$(BIN)/python bench/gpu.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-cuda build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
+	rm -rf $(VENV) $(VENV)-cuda build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs docs/_build docs/api/generated docs/gallery docs/sg_execution_times.rst

@@ -1,5 +1,7 @@
 """fastconv's kernels for code that you compile yourself: functions to call from ``@numba.njit`` functions.
 
+For example::
+
     @numba.njit(cache=True)
     def features(x, w):
         return fc.njit.max_pool2d(fc.njit.conv2d(x, w, padding=1, activation="relu"), 2)

@@ -1,0 +1,100 @@
+"""The site's pages name all that is public; `make docs` builds it, and fails on what Sphinx warns of."""
+
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import fastconv as fc
+from fastconv import nn
+from fastconv.nn import datasets
+
+DOCS = Path(__file__).parent.parent / "docs"
+API = DOCS / "api"
+
+
+def extension(name):
+    """One of the site's own extensions; they need Sphinx only inside of it."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+public_names = extension("public_names")
+
+
+def public_modules():
+    """fastconv's public modules but ops, whose functions are fastconv's own, and the modules inside of them."""
+    yield from (f"fastconv.{name}" for name in (*fc._MODULES, *fc._ON_REQUEST, "errors") if name != "ops")
+    yield "fastconv.autograd.functional"
+    yield from (f"fastconv.nn.{name}" for name in nn.__all__ if inspect.ismodule(getattr(nn, name)))
+    yield from (
+        f"fastconv.nn.datasets.{name}" for name in datasets.__all__ if hasattr(getattr(datasets, name), "load_data")
+    )
+
+
+def test_every_public_module_has_a_page():
+    assert set(public_modules()) <= set(public_names.documented())
+
+
+def test_every_public_function_of_fastconv_is_listed():
+    listed = re.findall(r"^   ([\w.]+)$", (API / "fastconv.rst").read_text(encoding="utf-8"), re.M)
+    functions = {name for name in fc.__all__ if not inspect.ismodule(getattr(fc, name)) and name != "__version__"}
+    assert functions == set(listed) - {"ops.ConvPlan"}
+
+
+@pytest.mark.parametrize("module", [name for name in public_names.documented() if ".dask" not in name])
+def test_what_is_listed_says_what_it_is(module):
+    """Each name once, with a sentence; what has none would be an empty row."""
+    groups = public_names.groups(module)
+    names = [name for title in ("Classes", "Functions", "Exceptions") for name in groups[title]]
+    assert names or groups["Data"] or groups["Modules"]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert inspect.getdoc(public_names.public(module)[name]), f"{module}.{name} has no docstring"
+
+
+def test_names_are_documented_where_they_are_at_home():
+    assert public_names.home_of(nn.Sequential, "fastconv.nn") == "fastconv.nn.models"
+    assert public_names.home_of(fc.explain, "fastconv.measure") == "fastconv"
+    assert (
+        ":obj:`MaxPool2D <MaxPooling2D>` is MaxPooling2D" in public_names.groups("fastconv.nn.layers")["Second names"]
+    )
+    assert all(".Any" not in name for name in public_names.groups("fastconv.errors")["Classes"])
+
+
+def test_docstrings_for_the_terminal_become_text():
+    assert (
+        public_names.escaped("below (|x|*|w|), see `a|b`, ``*c``, val_")
+        == r"below (\|x\|\*\|w\|), see `a|b`, ``*c``, val\_"
+    )
+    lines = ["Sums.", "", "y[n,o] = b[o] + x*w", "    + more", "", ">>> a | b", "1", "", "2*N"]
+    public_names.plain_text(None, "function", "f", None, None, lines)
+    formula = [".. code-block:: none", "", "   y[n,o] = b[o] + x*w", "       + more"]
+    assert lines == ["Sums.", "", *formula, "", ">>> a | b", "1", "", r"2\*N"]
+
+
+def test_links_of_pages_are_right_on_the_site_too():
+    class App:
+        srcdir = str(DOCS)
+
+        class env:
+            @staticmethod
+            def doc2path(name):
+                return str(DOCS / f"{name}.md")
+
+    page = [
+        "[a](../lectures/README.rst) [b](../../CHANGELOG.md) [`c`](../../Makefile) [d](../scipy.md) [e](https://x.org)"
+    ]
+    extension("beyond_docs").rewrite(App, "guide/learning", page)
+    assert page == [
+        "[a](../gallery/index.rst) [b](../changelog.md) {download}`c <../../Makefile>` [d](../scipy.md) [e](https://x.org)"
+    ]
+
+
+def test_lectures_begin_with_a_title():
+    pages = sorted((DOCS / "lectures").glob("*.py"))
+    assert pages and all(re.match(r'"""\n[^\n]+\n=+\n', page.read_text(encoding="utf-8")) for page in pages)

@@ -1,0 +1,206 @@
+"""The lectures' listings as they stand, only the import lines changed; data sets are small ones of the same form."""
+
+import re
+
+import pytest
+
+from fastconv.nn import datasets
+
+matplotlib = pytest.importorskip("matplotlib")
+
+NETWORK_FOR_FASHION = """
+from tensorflow import keras
+
+NUM_EPOCHS = 5
+INIT_LR = 0.01
+BS = 128
+
+((trainX, trainY), (testX, testY)) = keras.datasets.fashion_mnist.load_data()
+trainX = trainX.reshape((trainX.shape[0], 28, 28, 1))
+testX = testX.reshape((testX.shape[0], 28, 28, 1))
+trainX = trainX.astype("float32") / 255.0
+testX = testX.astype("float32") / 255.0
+trainY = keras.utils.to_categorical(trainY, 10)
+testY = keras.utils.to_categorical(testY, 10)
+
+model = keras.models.Sequential()
+model.add(keras.layers.Conv2D(32, (3, 3), padding="same", input_shape=(28, 28, 1)))
+model.add(keras.layers.Activation("relu"))
+model.add(keras.layers.BatchNormalization(axis=-1))
+model.add(keras.layers.Conv2D(32, (3, 3), padding="same"))
+model.add(keras.layers.Activation("relu"))
+model.add(keras.layers.BatchNormalization(axis=-1))
+model.add(keras.layers.MaxPooling2D(pool_size=(2, 2)))
+model.add(keras.layers.Dropout(0.25))
+model.add(keras.layers.Flatten())
+model.add(keras.layers.Dense(512))
+model.add(keras.layers.Activation("relu"))
+model.add(keras.layers.BatchNormalization())
+model.add(keras.layers.Dropout(0.5))
+model.add(keras.layers.Dense(10))
+model.add(keras.layers.Activation("softmax"))
+"""
+
+FIT = """
+model.compile(loss="categorical_crossentropy", optimizer=opt, metrics=["accuracy"])
+H = model.fit(trainX, trainY, validation_data=(testX, testY), batch_size=BS, epochs=NUM_EPOCHS)
+"""
+
+PLOT = """
+import numpy as np
+import matplotlib.pyplot as plt
+
+N = NUM_EPOCHS
+plt.style.use("ggplot")
+plt.figure()
+plt.plot(np.arange(0, N), H.history["loss"], label="train_loss")
+plt.plot(np.arange(0, N), H.history["val_loss"], label="val_loss")
+plt.plot(np.arange(0, N), H.history["accuracy"], label="train_acc")
+plt.plot(np.arange(0, N), H.history["val_accuracy"], label="val_acc")
+plt.title("Training Loss and Accuracy on Dataset")
+plt.xlabel("Epoch #")
+plt.ylabel("Loss/Accuracy")
+plt.legend(loc="lower left")
+plt.savefig("plot.png")
+"""
+
+LISTINGS = {
+    "fashion: momentum and decay": (
+        NETWORK_FOR_FASHION
+        + "opt = keras.optimizers.SGD(lr=INIT_LR, momentum=0.9, decay=INIT_LR / NUM_EPOCHS)"
+        + FIT
+        + PLOT
+        + """
+model.summary()
+predictions = model.predict(testX)
+print(predictions.argmax(axis=1)[:10], testY.argmax(axis=1)[:10])
+"""
+    ),
+    "fashion: Nesterov, stopping early, the best kept": (
+        NETWORK_FOR_FASHION
+        + """
+from tensorflow.keras.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+
+opt = keras.optimizers.SGD(learning_rate=INIT_LR, momentum=0.9, nesterov=True)
+model.compile(loss="categorical_crossentropy", optimizer=opt, metrics=["accuracy"])
+callbacks = [
+    EarlyStopping(monitor="val_loss", patience=3, verbose=1, restore_best_weights=True),
+    ModelCheckpoint("best.weights.npz", monitor="val_accuracy", save_best_only=True, save_weights_only=True),
+    ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=2, min_lr=1e-5),
+]
+H = model.fit(trainX, trainY, validation_data=(testX, testY), batch_size=BS, epochs=NUM_EPOCHS, callbacks=callbacks)
+score = model.evaluate(testX, testY, verbose=0)
+print("Test loss:", score[0])
+print("Test accuracy:", score[1])
+"""
+    ),
+    "MNIST: three convolutions": """
+from tensorflow.keras import layers
+from tensorflow.keras import models
+from tensorflow.keras.datasets import mnist
+from tensorflow.keras.utils import to_categorical
+
+model = models.Sequential()
+model.add(layers.Conv2D(32, (3, 3), activation='relu', input_shape=(28, 28, 1)))
+model.add(layers.MaxPooling2D((2, 2)))
+model.add(layers.Conv2D(64, (3, 3), activation='relu'))
+model.add(layers.MaxPooling2D((2, 2)))
+model.add(layers.Conv2D(64, (3, 3), activation='relu'))
+model.add(layers.Flatten())
+model.add(layers.Dense(64, activation='relu'))
+model.add(layers.Dense(10, activation='softmax'))
+model.summary()
+
+(train_images, train_labels), (test_images, test_labels) = mnist.load_data()
+train_images = train_images.reshape((len(train_images), 28, 28, 1))
+train_images = train_images.astype('float32') / 255
+test_images = test_images.reshape((len(test_images), 28, 28, 1))
+test_images = test_images.astype('float32') / 255
+train_labels = to_categorical(train_labels)
+test_labels = to_categorical(test_labels)
+
+model.compile(optimizer='rmsprop', loss='categorical_crossentropy', metrics=['accuracy'])
+model.fit(train_images, train_labels, epochs=5, batch_size=64)
+test_loss, test_acc = model.evaluate(test_images, test_labels)
+print(test_acc)
+""",
+    "the learning rate by a schedule of one's own": """
+import numpy as np
+from tensorflow import keras
+from tensorflow.keras.callbacks import LearningRateScheduler
+
+def schedule(epoch, lr):
+    if epoch < 2:
+        return lr
+    return lr * 0.5
+
+model = keras.models.Sequential([keras.layers.Dense(10, input_shape=(20,))])
+model.compile(keras.optimizers.SGD(learning_rate=0.01), loss='mse')
+history = model.fit(np.arange(100).reshape(5, 20) / 100, np.zeros((5, 10)), epochs=4,
+                    callbacks=[LearningRateScheduler(schedule, verbose=1)], verbose=0)
+assert abs(float(model.optimizer.learning_rate) - 0.0025) < 1e-7
+""",
+    "rows of a CSV file, and an end where numbers blow up": """
+import numpy as np
+import keras
+from keras.callbacks import CSVLogger, TerminateOnNaN
+
+csv_logger = CSVLogger('training.log', separator=';')
+model = keras.Sequential([keras.layers.Dense(1, input_shape=(20,))])
+model.compile(keras.optimizers.SGD(), loss='mse')
+history = model.fit(np.full((5, 20), 1e10), np.zeros((5, 1)), epochs=100, batch_size=1,
+                    callbacks=[csv_logger, TerminateOnNaN()], verbose=0)
+assert len(history.history['loss']) < 20
+with open('training.log') as f:
+    print(f.readline())
+""",
+}
+
+#: What a listing prints among other things.
+PRINTED = {
+    "fashion: momentum and decay": ("Epoch 5/5"),
+    "MNIST: three convolutions": ("93,322", "320", "18,496", "36,928", "650"),
+    "fashion: Nesterov, stopping early, the best kept": ("Test accuracy:",),
+    "the learning rate by a schedule of one's own": ("0.0025",),
+    "rows of a CSV file, and an end where numbers blow up": ("epoch;loss",),
+}
+
+#: A small set of the same form: 28x28 images of ten classes.
+IMAGES = datasets.fashion_sketch.load_data(n_train=64, n_test=32)
+
+
+def ours(listing):
+    """The listing with fastconv's import lines."""
+    listing = re.sub(r"^(?:from tensorflow )?import keras$", "from fastconv import nn as keras", listing, flags=re.M)
+    return re.sub(r"^from (?:tensorflow\.)?keras\b", "from fastconv.nn", listing, flags=re.M)
+
+
+@pytest.fixture(autouse=True)
+def a_place_to_run(tmp_path, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist", "fashion_mnist"):
+        monkeypatch.setattr(getattr(datasets, name), "load_data", lambda: IMAGES)
+    yield
+    matplotlib.pyplot.close("all")
+    matplotlib.rcdefaults()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # in the listing that means to blow up
+@pytest.mark.parametrize("name", LISTINGS)
+def test_listing(name, capsys):
+    code = ours(LISTINGS[name])
+    assert not re.search(r"tensorflow|^import keras|^from keras", code, re.M)
+    names = {}
+    exec(compile(code, name, "exec"), names)
+    printed = capsys.readouterr().out
+    for history in (names[each].history for each in ("H", "history") if each in names):
+        assert history and all(len(values) for values in history.values())
+    for words in PRINTED.get(name, ()):
+        assert words in printed
+
+
+def test_the_import_lines_are_all_that_changes():
+    for listing in LISTINGS.values():
+        before, after = listing.splitlines(), ours(listing).splitlines()
+        assert all("import" in a for a, b in zip(before, after, strict=True) if a != b)
