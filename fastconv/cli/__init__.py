@@ -1,4 +1,6 @@
-"""The command line: ``fastconv info, warmup, bench, explain, train``. Commands parse and print, nothing else.
+"""The command line: ``fastconv info, warmup, bench, explain, train, evaluate, predict, show, lectures``.
+
+Commands parse and print, nothing else.
 
 Exit codes: 0 done; 1 a benchmark found a wrong result; 2 bad arguments, data, files or devices, or a training whose
 loss is no number (one line says what); 130 interrupted by Ctrl-C, 143 by SIGTERM and 129 by SIGHUP, after saving;
@@ -21,7 +23,7 @@ from ..interrupts import ENDING, exit_status, handlers, terminate
 from ..streams import put
 from .console import OutputLost, say
 
-COMMANDS = ("info", "warmup", "bench", "explain", "train")
+COMMANDS = ("info", "warmup", "bench", "explain", "train", "evaluate", "predict", "show", "lectures")
 READER_GONE = 141  # 128 + SIGPIPE
 
 

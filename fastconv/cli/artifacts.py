@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import FastconvError, InvalidArgument
-from ..files import brief, check_writable, csv_text, json_text, lock_folder, write_text, writing
+from ..errors import FastconvError
+from ..files import csv_text, json_text, write_text
+from ..show import PICTURES as PICTURE_TABLE
 from ..show import figures
-from ..show.confusion import draw_confusion_matrix
-from ..show.learning_curve import draw_learning_curve
+from ..show.confusion import ClassFigures
+from ..show.filters import has_filters
+from ..show.subject import Subject
 from .console import say
+from .folders import Folder
+from .report import report_page
 
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
 WEIGHTS, STATE, RECORD, HISTORY, TABLE = "weights.npz", "state.npz", "run.json", "history.json", "history.csv"
 CURVE, MATRIX = "learning-curve.png", "confusion-matrix.png"
-FILES = (WEIGHTS, STATE, RECORD, HISTORY, TABLE, CURVE, MATRIX)
+FILTERS, MISTAKES = "filters.png", "misclassified.png"
+CLASSES, REPORT = "class-table.csv", "report.html"
+PICTURES = (CURVE, MATRIX, FILTERS, MISTAKES)
+FILES = (WEIGHTS, STATE, RECORD, HISTORY, TABLE, CLASSES, *PICTURES, REPORT)
+REFUSAL = "a run already ({}); choose another folder, go on with that run by --resume, or replace it by --overwrite"
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-class OutputFolder:
-    """The folder of a run: made and tried before anything else happens, taken away again if nothing came of it.
+class OutputFolder(Folder):
+    """The folder of a run.
 
     Parameters
     ----------
@@ -39,46 +46,15 @@ class OutputFolder:
     """
 
     def __init__(self, path: Path, resume: bool = False, overwrite: bool = False, numbered: bool = False) -> None:
-        self.saved: list[str] = []
-        self._overwrite = overwrite
-        self.path, self._made = _make(path, numbered)
-        try:
-            self._lock = lock_folder(self.path)
-        except BlockingIOError:
-            raise InvalidArgument(
-                f"--out {brief(self.path)} is in use by another run; wait for it, or choose another folder"
-            ) from None
-        except OSError as error:
-            raise _not_usable(self.path, error) from error
-        self.held = [name for name in FILES if os.path.lexists(self.path / name)]
-        try:
-            if self.held and not (resume or overwrite):
-                raise InvalidArgument(
-                    f"--out {brief(self.path)} holds a run already ({', '.join(self.held)}); choose another folder, "
-                    "go on with that run by --resume, or replace it by --overwrite"
-                )
-            check_writable(self.path / WEIGHTS)
-        except FastconvError:
-            self.__exit__()
-            raise
-
-    def __enter__(self) -> OutputFolder:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._made and not self.saved:
-            with suppress(OSError):  # what another process put there stays
-                self.path.rmdir()
-        if self._lock is not None:
-            os.close(self._lock)
+        super().__init__(path, FILES, REFUSAL, keep=resume, replace=overwrite, numbered=numbered)
 
     def weights(self, model: Any) -> None:
         """weights.npz, for ``model.load_weights``."""
-        self._save(WEIGHTS, model.save_weights)
+        self.save(WEIGHTS, model.save_weights)
 
     def state(self, model: Any) -> None:
         """state.npz, for ``model.load_state``: what --resume goes on from."""
-        self._save(STATE, model.save_state)
+        self.save(STATE, model.save_state)
 
     def drop_state(self) -> None:
         """Take state.npz away: the run is finished."""
@@ -94,42 +70,55 @@ class OutputFolder:
         figures = figures or dict.fromkeys(FIGURES, ())
         self.json(HISTORY, figures)
         table = csv_text([("epoch", *figures), *zip(itertools.count(1), *figures.values(), strict=False)])
-        self._save(TABLE, lambda path: write_text(path, table))
+        self.save(TABLE, lambda path: write_text(path, table))
 
     def json(self, name: str, data: Any) -> None:
         """Any JSON file."""
-        self._save(name, lambda path: write_text(path, json_text(data)))
+        self.save(name, lambda path: write_text(path, json_text(data)))
 
-    def pictures(
-        self, title: str, curves: Mapping[str, Sequence[float]], counts: np.ndarray | None, names: Any
-    ) -> None:
-        """learning-curve.png and, where the test was done, confusion-matrix.png; a word where matplotlib is missing."""
+    def classes(self, rows: Sequence[ClassFigures]) -> None:
+        """class-table.csv: precision, recall, F1 and number of test images of each class."""
+        text = csv_text([("class", "precision", "recall", "f1", "support"), *rows])
+        self.save(CLASSES, lambda path: write_text(path, text))
+
+    def pictures(self, title: str, subject: Subject, is_tested: bool) -> None:
+        """Learning curve and filters and, where the test was done, confusion matrix and misclassified images.
+
+        A word where matplotlib is missing; what a network has not, such as filters of images, is left out.
+        """
         if not figures.available():
             say(MATPLOTLIB_MISSING)
             return
         try:
-            if curves:
-                self._figure(CURVE, draw_learning_curve(curves, title))
-            if counts is not None:
-                total = int(counts.sum())
-                right = f"{title}: {np.trace(counts) / max(1, total):.1%} of {total:,} test images right"
-                self._figure(MATRIX, draw_confusion_matrix(counts, names, right))
+            for name, figure in drawn(title, subject, is_tested):
+                self._figure(name, figure)
         except FastconvError:
             raise
         except Exception as error:  # of matplotlib: an installation that is not whole, fonts, settings
-            say(f"No pictures were drawn: {type(error).__name__}: {error}")
+            say(f"No more pictures were drawn: {type(error).__name__}: {error}")
+
+    def report(self, title: str, record: Mapping[str, Any], subject: Subject, is_tested: bool) -> None:
+        """report.html: figures, pictures, classes, command and versions on one page that needs no other file."""
+        pictures = {name: (self.path / name).read_bytes() for name in PICTURES if name in self.saved}
+        page = report_page(title, record, subject, is_tested, pictures)
+        self.save(REPORT, lambda path: write_text(path, page))
 
     def _figure(self, name: str, figure: Any) -> None:
-        self._save(name, lambda path: figures.save_figure(figure, path))
+        self.save(name, lambda path: figures.save_figure(figure, path))
 
-    def _save(self, name: str, write: Callable[[Path], Any]) -> None:
-        if self._overwrite and not self.saved:
-            for old in self.held:  # nothing of the old run stays beside the new one
-                with writing(self.path / old):
-                    (self.path / old).unlink(missing_ok=True)
-        write(self.path / name)
-        if name not in self.saved:
-            self.saved.append(name)
+
+def drawn(title: str, subject: Subject, is_tested: bool) -> Iterator[tuple[str, Any]]:
+    """The pictures that a run can have, with their files' names."""
+    if subject.history:
+        yield CURVE, PICTURE_TABLE["learning-curve"].draw(subject, title=title)
+    if has_filters(subject.model):
+        yield FILTERS, PICTURE_TABLE["filters"].draw(subject)
+    if is_tested:
+        counts = subject.counts
+        right = f"{title}: {np.trace(counts) / max(1, counts.sum()):.1%} of {counts.sum():,} test images right"
+        yield MATRIX, PICTURE_TABLE["confusion-matrix"].draw(subject, title=right)
+        if subject.images.ndim == 4:
+            yield MISTAKES, PICTURE_TABLE["misclassified"].draw(subject)
 
 
 class NoFolder:
@@ -148,25 +137,3 @@ class NoFolder:
         if name.startswith("_") or not hasattr(OutputFolder, name):
             raise AttributeError(name)
         return lambda *given: None
-
-
-def _make(path: Path, numbered: bool) -> tuple[Path, bool]:
-    """The folder, and whether it was made just now."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            chosen = path if number == 1 else path.with_name(f"{path.name}-{number}")
-            try:
-                chosen.mkdir()
-                return chosen, True
-            except FileExistsError:
-                if not numbered:
-                    chosen.mkdir(exist_ok=True)  # an error unless it is a folder
-                    return chosen, False
-    except OSError as error:
-        raise _not_usable(path, error) from error
-    raise AssertionError("counting has no end")
-
-
-def _not_usable(path: Path, error: OSError) -> InvalidArgument:
-    return InvalidArgument(f"--out {brief(path)} cannot be made or opened: {error.strerror}; choose another folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from ..show import figures
 from . import use_threads
 from .bench_steps import OTHER_SUITES, PROBLEM_SUITES, Findings, Wanted, measure_all
 from .choices import Choice
-from .console import JSON_HELP, check_target, say, write_json
+from .console import JSON_HELP, check_target, command_line, say, write_json
 
 if TYPE_CHECKING:
     from ..measure import Peaks, Rival, Row
@@ -114,7 +113,7 @@ def bench(
     found = measure_all(Wanted(suites, problems, layout, dtype, _methods(methods), rivals, seconds), load)
     facts = measure.environment()
     if json_file:
-        write_json(found.report(_command(), facts), json_file)
+        write_json(found.report(command_line(), facts), json_file)
     kept = "" if folder is None else _save(folder, found, facts)  # before anything is printed that could be lost
     if plot_dir and found.rows:
         _draw(Path(plot_dir), found.rows, rivals, found.peaks)
@@ -156,12 +155,8 @@ def _save(folder: Path, found: Findings, facts: dict[str, Any]) -> str:
     if found.interrupt is not None or found.failed:
         return f"Nothing is saved: {'a result was wrong' if found.interrupt is None else 'not all was measured'}."
     disturbances = [*found.disturbances(), *(peak.disturbance for peak in found.peaks.values())]
-    text = record.written(_command(), facts, found.peaks.values(), found.parts, disturbances)
+    text = record.written(command_line(), facts, found.peaks.values(), found.parts, disturbances)
     return f"Saved: {', '.join(map(display, record.save(folder, text, facts)))}"
-
-
-def _command() -> str:
-    return shlex.join(["fastconv", *sys.argv[1:]])
 
 
 def _check_plots(folder: str | None) -> None:

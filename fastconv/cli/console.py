@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,11 @@ def tell(text: str) -> None:
     error = streams.print_line(text)
     if error is not None:
         raise OutputLost(error)
+
+
+def command_line() -> str:
+    """The command as it was given."""
+    return shlex.join(["fastconv", *sys.argv[1:]])
 
 
 @dataclass(frozen=True)

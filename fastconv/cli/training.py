@@ -17,12 +17,14 @@ from ..files import display
 from ..measure import environment
 from ..measure.machine import processor_name
 from ..nn import applications, datasets, layers, optimizers
-from ..nn.metrics import confusion_matrix
 from ..nn.utils import to_categorical
 from ..ops.devices import require_device
+from ..show import Labelled, Subject
+from ..show.confusion import class_table
 from ..simd.kernel_cache import kernel_cache_dir
 from .artifacts import RECORD, STATE, NoFolder, OutputFolder
-from .console import OutputLost, say, tell
+from .console import OutputLost, command_line, say, tell
+from .images import background
 from .interruption import Interruption, Stopped
 from .progress import Diverged, Progress
 from .ranks import Ranks
@@ -66,10 +68,18 @@ class Training:
             "device": device,
             "processes": ranks.size,
             "parameters": self.model.count_params(),
+            "network": {
+                "name": self.model.name,
+                "input_shape": list(self.train_set[0].shape[1:]),
+                "classes": list(self.names),
+                "background": background(self.train_set[0]),
+            },
+            "command": command_line(),
             "images": {"training": images, "test": len(self.test_set[0])},
             "environment": environment(),
         }
         self.record = Record(facts, self.progress, earlier.seconds if earlier is not None else 0.0)
+        self._subject: Subject | None = None
         self._announce(device)
 
     def run(self) -> None:
@@ -142,24 +152,26 @@ class Training:
 
     def _save(self, status: str, *, weights: bool = True, pictures: bool = True) -> None:
         """Everything but the test."""
+        record = self.record.now(status)
         self._all(
-            lambda: self.output.json(RECORD, self.record.now(status)),
+            lambda: self.output.json(RECORD, record),
             *([lambda: self.output.weights(self.model)] if weights else []),
             lambda: self.output.history(self.progress.history),
-            *([self._draw] if pictures else []),
+            *([lambda: self._draw(record)] if pictures else []),
         )
 
     def _finish(self) -> None:
         """Save what the training made, then judge it; only then is it finished, and its state of no use."""
         self._save("running", pictures=False)
-        x, y = self.test_set
-        counts = confusion_matrix(y, self.model.predict(x, verbose=0), len(self.names))
+        counts = self.subject.counts
         test = {"classes": self.names, "confusion_matrix": counts.tolist()}
+        finished = self.record.now("finished", test)
         try:
             self._all(
-                lambda: self.output.json(RECORD, self.record.now("finished", test)),
+                lambda: self.output.json(RECORD, finished),
                 self.output.drop_state,
-                lambda: self._draw(counts),
+                lambda: self.output.classes(class_table(counts, self.names)),
+                lambda: self._draw(finished, is_tested=True),
             )
         finally:
             self._close(*_in_words(counts, self.names))
@@ -167,8 +179,18 @@ class Training:
             if not math.isfinite(values[-1]):
                 raise _no_number(f"{name} is {values[-1]} after the last epoch", self.output)
 
-    def _draw(self, counts: Any = None) -> None:
-        self.output.pictures(self.name, self.progress.history, counts, self.names)
+    def _draw(self, record: dict[str, Any], is_tested: bool = False) -> None:
+        self.output.pictures(self.name, self.subject, is_tested)
+        self.output.report(self.name, record, self.subject, is_tested)
+
+    @property
+    def subject(self) -> Subject:
+        """What pictures show: the network, the test images, the figures of each epoch."""
+        if self._subject is None:
+            x, y = self.test_set
+            data = Labelled(x, y.argmax(axis=1), tuple(self.names))
+            self._subject = Subject(self.model, data, given_history=self.progress.history)
+        return self._subject
 
     def _all(self, *writes: Callable[[], Any]) -> None:
         """Write each though another failed; then raise the first failure."""

@@ -18,7 +18,7 @@ MOST_ROWS, MOST_CHANNELS = 16, 12  # where each filter has a row
 
 def convolution_of(model: Any, layer: str | None = None) -> Conv:
     """A model's convolution layer of two spatial axes by its name; the first one without."""
-    known = [each for each in model.layers if isinstance(each, Conv) and each.rank == 2]
+    known = _with_filters(model)
     if not known:
         raise InvalidArgument("the model has no convolution of images, so there are no filters to draw")
     if layer is None:
@@ -28,6 +28,15 @@ def convolution_of(model: Any, layer: str | None = None) -> Conv:
         names = ", ".join(each.name for each in known)
         raise InvalidArgument(f"layer {shown(layer)} is a {type(chosen).__name__}; those with filters are {names}")
     return chosen  # type: ignore[no-any-return]
+
+
+def has_filters(model: Any) -> bool:
+    """Whether a model has a convolution of images."""
+    return bool(_with_filters(model))
+
+
+def _with_filters(model: Any) -> list[Conv]:
+    return [each for each in model.layers if isinstance(each, Conv) and each.rank == 2]
 
 
 @styled

@@ -1,0 +1,75 @@
+"""``fastconv evaluate``: how well a saved network does on a data set, class by class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import use_threads
+from .choices import Choice
+from .console import JSON_HELP, Column, check_target, show_table, tell, write_json
+from .train import DATASETS
+
+if TYPE_CHECKING:
+    from ..show.confusion import ClassFigures
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data", type=Choice(DATASETS), required=False)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the data files.  [default: $FASTCONV_DATA, the cache, download]",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads to use.  [default: all]")
+@click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+def evaluate(run: Path, data: str | None, data_dir: Path | None, threads: int | None, json_file: str | None) -> None:
+    """Test the network in the folder RUN on the test images of DATA, by default those of its own data set.
+
+    Prints loss and accuracy and, for each class: precision (which share of what was taken for it is of it), recall
+    (which share of it was found), F1 (their harmonic mean) and its number of images.
+    """
+    from ..nn.utils import to_categorical
+    from ..show import Subject
+    from ..show.confusion import class_table
+    from .saved import SavedRun
+
+    check_target(json_file)
+    use_threads(threads)
+    saved = SavedRun(run, data_dir)
+    tested = saved.labelled(data or saved.dataset)
+    subject = Subject(saved.model, tested)
+    labels = to_categorical(tested.labels, len(tested.names))
+    loss, accuracy = saved.model.evaluate(tested.images, labels, verbose=0)
+    table = class_table(subject.counts, tested.names)
+    if json_file:
+        write_json(_as_json(data or saved.dataset, loss, accuracy, table, subject.counts), json_file)
+    if json_file != "-":
+        right = int(subject.counts.trace())
+        tell(f"loss {loss:.4f}  accuracy {accuracy:.4f} ({right:,} of {len(tested.labels):,} images right)")
+        show_classes(table)
+
+
+def show_classes(table: list[ClassFigures]) -> None:
+    """Print the figures of each class."""
+    columns = [Column("class", text=True), *map(Column, ("precision", "recall", "F1", "images"))]
+    show_table(columns, [class_row(row) for row in table])
+
+
+def class_row(row: ClassFigures) -> list[str]:
+    """The figures of a class as text; what is a share of nothing is a dash."""
+    shares = ["–" if share != share else f"{share:.4f}" for share in (row.precision, row.recall, row.f1)]
+    return [row.name, *shares, f"{row.support:,}"]
+
+
+def _as_json(data: str, loss: float, accuracy: float, table: list[ClassFigures], counts: Any) -> dict[str, Any]:
+    return {
+        "data": data,
+        "loss": loss,
+        "accuracy": accuracy,
+        "classes": [row._asdict() for row in table],
+        "confusion_matrix": counts.tolist(),
+    }

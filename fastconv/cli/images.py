@@ -1,0 +1,138 @@
+"""Own image files as a network takes them: of its size and channels, its background as in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataUnavailable, MissingExtra, quoted
+from ..files import brief
+
+BRIGHT = 0.5  # grey above which a background is bright
+PLAIN = 0.12  # least contrast to a plain background that counts as content
+MARGIN = 0.2  # of the content's longer side, left free around it on each side
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as (H, W, 3) in [0, 1], turned as the camera was held; what is transparent is white.
+
+    Raises
+    ------
+    MissingExtra
+        Pillow is not installed.
+    DataUnavailable
+        The file is missing, or no image.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise MissingExtra("reading image files needs Pillow: pip install 'fastconv[images]'") from None
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I"):  # 16 bits
+                picture = Image.fromarray((np.asarray(picture, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+            rgba = np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders let all sorts through
+        reason = getattr(error, "strerror", None) or "it is no image that Pillow knows" * ("identify" in str(error))
+        raise DataUnavailable(f"{brief(path)} cannot be read as an image: {reason or quoted(error)}") from error
+    alpha = rgba[..., 3:]
+    return rgba[..., :3] * alpha + (1 - alpha)
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """The brightness of (H, W, 3), by Rec. 601's weights."""
+    return (image @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float32)
+
+
+def background(images: np.ndarray) -> float:
+    """The median of the outermost pixels of images (N, H, W, C): how bright their background is."""
+    edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
+    return float(np.median(np.concatenate([edge.ravel() for edge in edges])))
+
+
+def fit_image(
+    image: np.ndarray, shape: tuple[int, int, int], usual_background: float | None, invert: bool | None = None
+) -> tuple[np.ndarray, bool]:
+    """An image of any size as a network takes it, and whether it was inverted.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W, 3)
+        In [0, 1].
+    shape : (H, W, C)
+        Of the network's input; C is 1 or 3.
+    usual_background : float, optional
+        How bright the background of the network's training images was.
+    invert : bool, optional
+        By default where the one background is bright and the other is dark.
+
+    Returns
+    -------
+    ndarray of float32, shape
+    bool
+
+    Notes
+    -----
+    An inverted grey image is taken for a photograph of something drawn on paper: the paper's grey becomes 0 and the
+    darkest ink 1, and what is drawn is put into the middle, a fifth of its size away from the border.
+    """
+    pixels = grey(image)[..., None] if shape[2] == 1 else image
+    own = background(pixels[None])
+    if invert is None:
+        invert = usual_background is not None and (own > BRIGHT) != (usual_background > BRIGHT)
+    if invert:
+        pixels = 1 - pixels
+        if shape[2] == 1 and usual_background is not None and usual_background < BRIGHT:
+            pixels = _content(_stretched(pixels[..., 0], 1 - own))[..., None]
+    return _resized(_square(pixels, shape), shape), invert
+
+
+def _stretched(image: np.ndarray, paper: float) -> np.ndarray:
+    """Contrast such that the paper becomes 0 and the brightest 1."""
+    top = float(np.percentile(image, 99.5))
+    return np.clip((image - paper) / max(top - paper, PLAIN), 0, 1)  # type: ignore[no-any-return]
+
+
+def _content(image: np.ndarray) -> np.ndarray:
+    """What stands out of a background of 0, with a margin; the image itself where nothing does."""
+    there = image > max(PLAIN, 0.35)
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    if not len(rows):
+        return image
+    side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    half = max(1, round(side * (0.5 + MARGIN)))
+    middle = (int(rows[0] + rows[-1]) // 2, int(columns[0] + columns[-1]) // 2)
+    padded = np.pad(image, half)
+    return padded[middle[0] : middle[0] + 2 * half, middle[1] : middle[1] + 2 * half]
+
+
+def _square(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The image with as much of its border's colour around it as gives it the proportions of `shape`."""
+    height, width = image.shape[:2]
+    wanted = (max(height, -(-width * shape[0] // shape[1])), max(width, -(-height * shape[1] // shape[0])))
+    if wanted == (height, width):
+        return image
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    result = np.empty((*wanted, image.shape[2]), np.float32)
+    result[:] = np.median(edge, axis=0)
+    top, left = (wanted[0] - height) // 2, (wanted[1] - width) // 2
+    result[top : top + height, left : left + width] = image
+    return result
+
+
+def _resized(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Each pixel the mean of those that it covers."""
+    from PIL import Image
+
+    channels: list[Any] = [
+        Image.fromarray(np.ascontiguousarray(image[..., c], np.float32)).resize(
+            (shape[1], shape[0]), Image.Resampling.BOX if image.shape[0] > shape[0] else Image.Resampling.BILINEAR
+        )
+        for c in range(image.shape[2])
+    ]
+    return np.stack([np.asarray(channel, np.float32) for channel in channels], axis=-1)
