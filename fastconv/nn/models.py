@@ -87,6 +87,7 @@ class Model(Trainer):
             missing = "inputs" if inputs is None else "outputs"
             raise InvalidArgument(f"{missing} is missing: Model(inputs=..., outputs=...) takes both, symbolic tensors")
         self._graph = Graph(_only(inputs), _only(outputs))
+        vars(self)["_given"] = (), {"name": name, "seed": seed, **keywords}  # the graph says the rest
         if name is None and type(self) is Model:
             self.name = "functional"
         self._adopt()
