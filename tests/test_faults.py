@@ -87,7 +87,7 @@ def results(folder):
 
 def whole(folder):
     """Every file is whole: a kill leaves the file before or the file after, and a hidden one that is no file's."""
-    from fastconv.nn.saving import load_arrays
+    from fastconv.nn.formats.named import load_arrays
 
     for path in folder.iterdir():
         assert path.name in artifacts.FILES or LEFTOVER.fullmatch(path.name), path.name

@@ -14,7 +14,7 @@ import pytest
 
 from fastconv import nn as keras
 from fastconv.errors import DataUnavailable, FastconvError, InvalidArgument
-from fastconv.nn.saving import load_arrays
+from fastconv.nn.formats.named import load_arrays
 
 L = keras.layers
 
@@ -312,7 +312,7 @@ def test_a_small_address_space_is_enough_to_refuse_a_large_file(tmp_path):
     path.write_bytes(zipped(one(shaped((2**40,)))))
     script = (
         "import resource, sys\nfrom fastconv.errors import DataUnavailable\n"
-        "from fastconv.nn.saving import load_arrays\n"
+        "from fastconv.nn.formats.named import load_arrays\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 32, 1 << 32))\n"
         "try:\n    load_arrays(sys.argv[1])\nexcept DataUnavailable as error:\n    print(error)"
     )

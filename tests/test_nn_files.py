@@ -81,8 +81,8 @@ def test_paths_that_do_not_work(tmp_path):
         model.load_weights(tmp_path / "none.npz")
     with pytest.raises(DataUnavailable, match=r"cannot be written: No such file .* folder"):
         model.save_weights(tmp_path / "none" / "weights.npz")
-    with pytest.raises(InvalidArgument, match=r"end the name with \.npz or \.safetensors"):
-        model.save_weights(tmp_path / "weights.h5")
+    with pytest.raises(InvalidArgument, match=r"end the name with \.npz or \.safetensors or \.weights\.h5"):
+        model.save_weights(tmp_path / "weights.hdf")
     with pytest.raises(InvalidArgument, match="expected a path"):
         model.load_weights(3)
     with pytest.raises(InvalidArgument, match="no weights yet"):
@@ -198,10 +198,12 @@ def test_checkpoints(tmp_path, capsys):
     model.load_weights(tmp_path / "best.npz")
     with pytest.raises(InvalidArgument, match="the logs hold loss, accuracy"):
         fit(C.ModelCheckpoint(tmp_path / "{val_loss}.npz"))
-    with pytest.raises(InvalidArgument, match="only weights can be saved"):
+    with pytest.raises(InvalidArgument, match="save_weights_only=False, but .* end the name with .keras"):
         C.ModelCheckpoint("w.npz", save_weights_only=False)
+    with pytest.raises(InvalidArgument, match="save_weights_only=True, but .* end the name with .weights.h5"):
+        C.ModelCheckpoint("w.keras", save_weights_only=True)
     with pytest.raises(InvalidArgument, match="end the name"):
-        C.ModelCheckpoint("w.h5")
+        C.ModelCheckpoint("w.hdf")
 
 
 def test_csv_log(tmp_path):

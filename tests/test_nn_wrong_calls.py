@@ -76,6 +76,18 @@ EXAMPLES = {
     "verbose": 0,
     "callbacks": (),
     "model": None,
+    "clone_model.model": keras.Sequential([L.Dense(2, input_shape=(3,))]),
+    "save_model.model": keras.Sequential([L.Dense(2, input_shape=(3,))]),
+    "save_model.filepath": "model.keras",
+    "load_model.filepath": "model.keras",
+    "save.filepath": "model.keras",
+    "json_string": keras.Sequential([L.Dense(2, input_shape=(3,))]).to_json(),
+    "custom_objects": {},
+    "build_from_config.config": {"input_shape": (None, 3)},
+    "compile_from_config.config": {"optimizer": "sgd", "loss": "mse"},
+    "config": {},
+    "value": [1, None],
+    "obj": len,
     "params": {},
     "seed": 1,
     "name": "mnist",
@@ -340,7 +352,10 @@ def test_everything_public_is_found():
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: f"{thing.__module__.split('.')[-1]}.{thing.__name__}")
 def test_right_arguments_are_accepted_and_work(thing):
-    if thing.__name__ in ("load_data", "TensorBoard", "CallbackList") and thing.__module__ != "fastconv.nn.datasets":
+    if (
+        thing.__name__ in ("load_data", "TensorBoard", "CallbackList", "load_model")
+        and thing.__module__ != "fastconv.nn.datasets"
+    ):
         pytest.skip("needs files, a package, or a model")
     if thing.__name__ == "DataParallel":
         pytest.importorskip("mpi4py")

@@ -10,22 +10,25 @@ import numpy as np
 
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
-from .saving import Arrays, checked_path, load_arrays, save_arrays
+from .formats import named
+from .formats.named import Arrays, load_arrays, save_arrays
+from .formats.weights import MODEL, checked_path, load, save
 from .tracking import check_weight, walk
 from .unpacking import Header
 
 SLOTS = 16  # arrays that an optimizer may keep for each weight, at most
 
 
-def weight_arrays(model: Any) -> Arrays:
-    """All weights, by their names."""
-    return {name: w.numpy() for name, (_, w) in model.named_weights().items()}
+def save_weights(model: Any, filepath: Any) -> None:
+    """Write weights in the format that the file's name says."""
+    save(checked_path(filepath), model, None if model.optimizer is None else state_arrays(model))
 
 
 def load_weights(model: Any, filepath: Any) -> None:
     """Read weights alone; the file's names and shapes are compared before it is unpacked."""
-    source = brief(checked_path(filepath))
-    assign(model, load_arrays(filepath, lambda headers: check_fit(model, headers, source)), source)
+    path = checked_path(filepath, (MODEL,))
+    source = brief(path)
+    assign(model, load(path, model, lambda headers: check_fit(model, headers, source)), source)
 
 
 def check_fit(model: Any, arrays: Mapping[str, Any], source: str) -> None:
@@ -68,7 +71,7 @@ def state_arrays(model: Any) -> Arrays:
 
 def load_state(model: Any, filepath: Any) -> None:
     """Read what `save_state` wrote; the model stays as it is if anything is wrong with it."""
-    source = brief(checked_path(filepath))
+    source = brief(named.checked_path(filepath))
     put_state(model, load_arrays(filepath, lambda headers: _check_state(model, headers, source)), source)
 
 

@@ -166,6 +166,8 @@ class Program:
     inputs, outputs : Slot, or a structure of slots
     applied : list of Applied
         Each behind those whose results it takes.
+    shapes : list of tuple
+        Of the values in the slots.
     members : list of (network, members)
         The models whose layers these are, with what each was made of.
     takes_all : bool
@@ -175,19 +177,19 @@ class Program:
     def __init__(self, network: Any, graph: Graph | None = None) -> None:
         self.applied: list[Applied] = []
         self.members: list[tuple[Any, tuple[Any, ...]]] = []
-        self.count = 0
+        self.shapes: list[Any] = []
         graph = network.graph if graph is None else graph
         self.takes_all = graph is None
         if graph is None:
-            self.inputs, self.outputs = self._slot(), self._slot()
+            self.inputs, self.outputs = self._slot(network.input_shape), self._slot(network.output_shape)
             self.applied.append(Applied(network, (self.inputs,), {}, self.outputs))
         else:
-            self.inputs = mapped(lambda _: self._slot(), graph.inputs)
+            self.inputs = mapped(lambda symbol: self._slot(symbol.shape), graph.inputs)
             self.outputs = self._unfold(network, graph, self.inputs, None)
 
-    def _slot(self) -> Slot:
-        self.count += 1
-        return Slot(self.count - 1)
+    def _slot(self, shape: Any) -> Slot:
+        self.shapes.append(shape)
+        return Slot(len(self.shapes) - 1)
 
     def _unfold(self, network: Any, graph: Graph, given: Any, training: bool | None) -> Any:
         """Note down a network's calls on the slots `given`; returns those of its outputs."""
@@ -205,7 +207,7 @@ class Program:
                 network_inside: Any = call.layer
                 results = self._unfold(network_inside, inner, network_inside.arranged(args[0]), mode)
             else:
-                results = mapped(lambda _: self._slot(), call.outputs)
+                results = mapped(lambda symbol: self._slot(symbol.shape), call.outputs)
                 self.applied.append(Applied(call.layer, args, options, results, mode))
             places.update(zip(map(id, leaves(call.outputs)), leaves(results), strict=True))
         return placed(graph.outputs)

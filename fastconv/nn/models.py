@@ -10,20 +10,26 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument, nearest, shown
 from . import arguments
-from .checkpoints import load_state, load_weights, save_state, weight_arrays
+from .configs import custom_object_scope, deserialize, serialize
+from .configs.graphs import config_of, made_of
 from .graph import Graph
-from .layers import Layer
+from .layers import InputLayer, Layer
+from .model_files import ModelFiles
 from .network import name_for
 from .passes import Passes
 from .placing import carrier, check_device, device_of, place
-from .saving import checked_path, save_arrays
+from .saving import clone_model, load_model, model_from_json, save_model
 from .stack import Stack
 from .structures import mapped
 from .summary import summary_lines
-from .training import Trainer
+
+__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
-class Model(Trainer):
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+
+
+class Model(ModelFiles):
     """Layers between inputs and outputs, or around a `call` of your own.
 
     Parameters
@@ -71,6 +77,9 @@ class Model(Trainer):
     ['loss']
     """
 
+    keras_name = "Functional"
+    aliases = ("inputs", "outputs")
+
     def __init__(
         self,
         inputs: Any = None,
@@ -87,9 +96,34 @@ class Model(Trainer):
             missing = "inputs" if inputs is None else "outputs"
             raise InvalidArgument(f"{missing} is missing: Model(inputs=..., outputs=...) takes both, symbolic tensors")
         self._graph = Graph(_only(inputs), _only(outputs))
+        vars(self)["_given"] = (), {"name": name, "seed": seed, **keywords}  # the graph says the rest
         if name is None and type(self) is Model:
             self.name = "functional"
         self._adopt()
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' configurations, and where they are called; of a model with code of its own, its arguments."""
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {**super().get_config(), **config_of(self._graph)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Model:
+        """Make the model that `get_config` has described, ours or Keras's, with new weights.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict, optional
+            Classes and functions of one's own, by their names.
+        """
+        with custom_object_scope(custom_objects):
+            if cls.__init__ is not Model.__init__ or not isinstance(config, dict) or "input_layers" not in config:
+                return super().from_config(config)
+            inputs, outputs = made_of(config)
+        made = cls(inputs, outputs, name=config.get("name"), seed=config.get("seed"))
+        made._trainable = config.get("trainable") is not False
+        return made
 
     def _adopt(self) -> None:
         """Take the layers of a graph over: their names differ, and the model is where their weights are."""
@@ -205,115 +239,6 @@ class Model(Trainer):
         for line in summary_lines(self, width):
             arguments.result_of("summary", "print_fn", print_fn, line)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write all weights to a .npz or .safetensors file, complete or not at all.
-
-        Parameters
-        ----------
-        filepath : path
-        overwrite : bool
-            Whether a file that is there may be replaced.
-
-        Raises
-        ------
-        InvalidArgument
-            The suffix names no format, the model is not built, or the file is there and may not be replaced.
-        DataUnavailable
-            The file cannot be written.
-        """
-        self._must_be_built()
-        if not arguments.flag("save_weights", "overwrite", overwrite) and checked_path(filepath).exists():
-            raise InvalidArgument(f"{filepath} is there already; pass overwrite=True to replace it")
-        save_arrays(filepath, weight_arrays(self))
-
-    def load_weights(self, filepath: Any) -> None:
-        """Read weights that `save_weights` wrote; the model stays as it is if anything is wrong with them.
-
-        Raises
-        ------
-        InvalidArgument
-            The file's layers or shapes are not the model's: the message names the layer.
-        DataUnavailable
-            The file does not exist or is damaged.
-        """
-        if not self.built:
-            self.build()
-        self._must_be_built()
-        load_weights(self, filepath)
-
-    def export(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the model, as it predicts, to an ONNX file, complete or not at all.
-
-        Parameters
-        ----------
-        filepath : path
-            Ends with .onnx.
-        overwrite : bool
-            Whether a file that is there may be replaced.
-
-        Raises
-        ------
-        Unsupported
-            ONNX has no word for what a layer of your own, or an activation, computes: the message names the layer.
-        InvalidArgument
-            The suffix is another one, the model is not built, or the file is there and may not be replaced.
-        MissingExtra
-            The package onnx is not installed.
-        DataUnavailable
-            The file cannot be written.
-
-        Notes
-        -----
-        Input and output have the model's own layout, channels-last or -first, and batches of any size; opset 17. What
-        other runtimes compute differs from `predict` by rounding. `fastconv.onnx.load` reads the file again.
-
-        Examples
-        --------
-        >>> model.export("model.onnx")  # doctest: +SKIP
-        """
-        path = arguments.path("export", "filepath", filepath)
-        if path.suffix != ".onnx":
-            raise InvalidArgument(f"filepath is {shown(str(path))}; end the name with .onnx")
-        self._must_be_built()
-        if not arguments.flag("export", "overwrite", overwrite) and path.exists():
-            raise InvalidArgument(f"{path} is there already; pass overwrite=True to replace it")
-        from .exporting import export  # here, for few models are exported
-
-        export(self, path)
-
-    def save_state(self, filepath: Any) -> None:
-        """Write all that a training run needs to be continued: weights, the optimizer's state, random generators.
-
-        Parameters
-        ----------
-        filepath : path
-            Ends with .npz or .safetensors.
-
-        Examples
-        --------
-        Four epochs, or two and, later, two more, come to the same:
-
-        >>> model.save_state("run.npz")  # doctest: +SKIP
-        >>> model.load_state("run.npz")  # doctest: +SKIP
-        >>> model.fit(x, y, epochs=4, initial_epoch=2)  # doctest: +SKIP
-        """
-        self._compiled()
-        self._must_be_built()
-        save_state(self, filepath)
-
-    def load_state(self, filepath: Any) -> None:
-        """Read what `save_state` wrote, into a model that was built and compiled in the same way."""
-        self._compiled()
-        if not self.built:
-            self.build()
-        self._must_be_built()
-        load_state(self, filepath)
-
-    def _must_be_built(self) -> None:
-        if not self.built:
-            raise InvalidArgument("the model has no weights yet; build it first")
-        self.passes  # noqa: B018  the layers have their names
-
 
 class Sequential(Stack, Model):
     """A stack of layers.
@@ -344,6 +269,38 @@ class Sequential(Stack, Model):
     >>> model.predict(x).shape
     (8, 2)
     """
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' configurations, and what is known of the input."""
+        config, shape = super().get_config(), self.input_shape
+        if type(self).__init__ is not Sequential.__init__:  # it makes its layers by itself
+            return config
+        layers = [serialize(layer) for layer in self.layers]
+        if shape is not None:
+            declared = InputLayer(batch_shape=shape, dtype=self.input_dtype.name, name="input_layer")
+            layers.insert(0, serialize(self._input or declared))
+        return {**config, "layers": layers, "build_input_shape": shape}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
+        """Make the model that `get_config` has described, ours or Keras's, with new weights.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict, optional
+            Classes and functions of one's own, by their names.
+        """
+        with custom_object_scope(custom_objects):
+            if cls.__init__ is not Sequential.__init__ or not isinstance(config, dict):
+                return super().from_config(config)
+            made = cls(name=config.get("name"), seed=config.get("seed"))
+            for described in arguments.items("from_config", "layers", config.get("layers"), "a list of layers"):
+                made.add(deserialize(described, family="layers"))
+            if made.layers and not made.built and config.get("build_input_shape") is not None:
+                made.build(config["build_input_shape"])
+        made._trainable = config.get("trainable") is not False
+        return made
 
 
 def _only(value: Any) -> Any:

@@ -35,6 +35,8 @@ class Network(Layer):
         Those of `Layer`.
     """
 
+    family = "models"
+    extensions = ("seed",)
     takes_several = True
     builds_once = False
     device = "cpu"

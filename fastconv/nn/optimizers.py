@@ -42,6 +42,7 @@ class Optimizer(Configured):
     extensions = ("decay",)
     fixed = {"ema_momentum": 0.99}
     slots: tuple[str, ...] = ()
+    """Names of the arrays that are kept for each weight."""
 
     def __init__(
         self,
@@ -86,6 +87,11 @@ class Optimizer(Configured):
     @lr.setter
     def lr(self, value: Any) -> None:
         self.learning_rate = value
+
+    @property
+    def keras_order(self) -> tuple[tuple[str, ...], ...]:
+        """The slots in the order of Keras's files: all weights' arrays of the first group, weight by weight, ..."""
+        return (self.slots,) if self.slots else ()
 
     def current_rate(self) -> float:
         """The rate of the next step."""
@@ -306,6 +312,10 @@ class RMSprop(Optimizer):
         self.rho = arguments.real(self, "rho", rho, 0, below=1)
         self.momentum = arguments.real(self, "momentum", momentum, 0, 1)
         self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
+
+    @property
+    def keras_order(self) -> tuple[tuple[str, ...], ...]:
+        return (("square",), ("velocity",)) if self.momentum else (("square",),)
 
     def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
         return "rmsprop", {"rate": rate, "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}

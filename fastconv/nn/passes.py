@@ -64,7 +64,7 @@ class Passes:
         self._made_of = [_outlines(layer) for layer in self.layers]
         self._generator: Callable[[], np.random.Generator] = network.generator
         self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in self.layers)
-        self._inputs, self._outputs, self._count = leaves(program.inputs), program.outputs, program.count
+        self._inputs, self._outputs, self._count = leaves(program.inputs), program.outputs, len(program.shapes)
         self._takes_all = program.takes_all
         self.chains = _chains(program)
         outputs = leaves(program.outputs)

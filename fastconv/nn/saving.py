@@ -1,80 +1,189 @@
-"""Named arrays in a file: .npz, or .safetensors where that package is installed. A file is complete or not there."""
+"""Keras's names for files of whole models, and for classes of one's own in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from ..errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra
+from ..errors import InvalidArgument, quoted
 from ..files import brief, write_file
 from . import arguments
-from .unpacking import Header, Lie, read_npz, read_safetensors
+from .checkpoints import assign, check_fit, put_state, state_arrays
+from .configs import (
+    custom_object_scope,
+    deserialize,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize,
+)
+from .formats import archive, weights
+from .formats.named import Arrays
 
-Arrays = dict[str, np.ndarray]
-SUFFIXES = (".npz", ".safetensors")
+serialize_keras_object, deserialize_keras_object = serialize, deserialize
+CustomObjectScope = custom_object_scope
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "load_model",
+    "register_keras_serializable",
+    "save_model",
+    "serialize_keras_object",
+]
 
 
-def save_arrays(path: Any, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write `arrays` to `path`, in the format its suffix names."""
-    path = checked_path(path)
-    if path.suffix == ".npz":
-        write_file(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
-    else:
-        data = _safetensors().save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-        write_file(path, lambda file: file.write(data))
-    return path
+def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+    """``model.save(filepath)``: see there."""
+    path, model = _checked_path("save_model", filepath), _checked_model("save_model", model)
+    model._must_be_built()
+    if not arguments.flag("save_model", "overwrite", overwrite) and path.exists():
+        raise InvalidArgument(f"{brief(path)} is there already; pass overwrite=True to replace it")
+    described = serialize(model)
+    state = None
+    if not arguments.flag("save_model", "include_optimizer", include_optimizer):
+        described.pop("compile_config", None)
+    elif model.optimizer is not None:
+        state = state_arrays(model)
+    config, data = json.dumps(described), weights.packed(model, state)
+    write_file(path, lambda file: archive.write(file, config, data))
 
 
-def load_arrays(path: Any, check: Callable[[Mapping[str, Header]], Any] | None = None) -> dict[str, np.ndarray]:
-    """Read what `save_arrays` wrote.
+def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """Read a whole model, ours or Keras's: its layers, weights, and where its training was.
 
     Parameters
     ----------
-    path : path
-    check : callable, optional
-        Gets the names, shapes and dtypes that the file says it holds, before memory is taken for the arrays, and raises
-        where they are not those that are wanted: a small file may hold gigabytes.
+    filepath : path
+        Ends with .keras.
+    custom_objects : dict, optional
+        Classes and functions of one's own, by their names; or register them with `register_keras_serializable`.
+    compile : bool
+        Whether to compile the model as it was, with the optimizer's state.
+    safe_mode : bool
+        Code in a file is never run, so True is the only value that there is.
+
+    Returns
+    -------
+    Sequential or another model
 
     Raises
     ------
+    InvalidArgument
+        The file needs classes or functions that are not known: all of them are named. Or it holds what fastconv cannot
+        do: the message names the layer and the argument.
     DataUnavailable
-        It is not there, not whole, or says of itself what is not so.
+        It does not exist or is damaged.
+    MissingExtra
+        The package h5py is not installed.
+
+    Examples
+    --------
+    >>> from fastconv import nn as keras
+    >>> model = keras.models.load_model("model.keras")  # doctest: +SKIP
     """
-    path = checked_path(path)
+    path, source = _checked_path("load_model", filepath), brief(filepath)
+    compile = arguments.flag("load_model", "compile", compile)
+    if not arguments.flag("load_model", "safe_mode", safe_mode):
+        raise InvalidArgument("safe_mode is False, but code in a file is never run; pass functions as custom_objects")
+    with weights.opened(path, "model") as file:
+        config, data = archive.read(file, source)
+    if not isinstance(config, Mapping):
+        raise InvalidArgument(f"{source} holds no configuration of a model")
+    model = _made(config if compile else {**config, "compile_config": None}, custom_objects, source)
+    is_compiled = compile and model.optimizer is not None
+    arrays, state = weights.unpacked(
+        io.BytesIO(data), model, lambda headers: check_fit(model, headers, source), source, is_compiled
+    )
+    _put(model, arrays, state if is_compiled else {}, source)
+    return model
+
+
+def _made(config: Mapping[str, Any], custom_objects: Any, source: str) -> Any:
+    model = deserialize(config, custom_objects, family="models")
+    if not hasattr(model, "layers"):
+        raise InvalidArgument(f"{source} holds a {type(model).__name__}, which is no model")
+    return model
+
+
+def _put(model: Any, arrays: Arrays, state: Arrays, source: str) -> None:
+    """Give a new model its weights and, where the file has that, the state of its training."""
+    if not state:
+        assign(model, arrays, source)
+        return
+    now = {"generators": state_arrays(model)["generators"]}
+    put_state(model, {**now, **{f"weights/{name}": array for name, array in arrays.items()}, **state}, source)
+
+
+def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
+    """The model that `to_json` has described, ours or Keras's, with new weights.
+
+    Parameters
+    ----------
+    json_string : str
+    custom_objects : dict, optional
+        Classes and functions of one's own, by their names.
+
+    Raises
+    ------
+    InvalidArgument
+        The text is no JSON, or needs what is not known: all of it is named.
+    """
     try:
-        with open(path, "rb") as file:
-            if path.suffix == ".npz":
-                return read_npz(file, check)
-            return read_safetensors(file, _safetensors(), check)
-    except FileNotFoundError:
-        raise DataUnavailable(f"{brief(path)} does not exist; check the name, or save the weights first") from None
-    except Lie as error:
-        raise DataUnavailable(
-            f"{brief(path)} is damaged or not a {path.suffix} file ({error}); save the weights again"
-        ) from error
-    except FastconvError:  # of `check`, or a package is missing
-        raise
-    except OSError as error:
-        raise DataUnavailable(f"{brief(path)} cannot be read: {error.strerror or error}; check the name") from error
+        config = json.loads(arguments.text("model_from_json", "json_string", json_string))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"`model_from_json`: the text is no JSON: {quoted(error)}") from error
+    if not isinstance(config, Mapping):
+        raise InvalidArgument("`model_from_json`: the text describes no model; expected what to_json gives")
+    return _made(config, custom_objects, "the text")
 
 
-def checked_path(path: Any) -> Path:
-    """A path with a suffix that names a format."""
-    path = arguments.path(None, "the file name", path)
-    if path.suffix not in SUFFIXES:
-        raise InvalidArgument(f"cannot tell the format of {brief(path)!r}; end the name with {' or '.join(SUFFIXES)}")
+def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
+    """A model of the same layers, with new weights and not compiled.
+
+    Parameters
+    ----------
+    model : Sequential or another model
+    clone_function : callable, optional
+        Gets each layer of a `Sequential` and returns the one that takes its place in the clone.
+
+    Examples
+    --------
+    >>> from fastconv import nn as keras
+    >>> model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
+    >>> clone_model(model).layers[0].units
+    2
+    """
+    model = _checked_model("clone_model", model)
+    if input_tensors is not None:
+        raise InvalidArgument("clone_model: input_tensors cannot be given; call the clone on them instead")
+    config = {**model.get_config()}
+    if clone_function is None:
+        return type(model).from_config(config)
+    clone_function = arguments.function("clone_model", "clone_function", clone_function, ("layer",))
+    declared = [layer for layer in config["layers"] if layer["class_name"] == "InputLayer"]
+    made = type(model).from_config({**config, "layers": declared})
+    for layer in model.layers:
+        made.add(arguments.result_of("clone_model", "clone_function", clone_function, layer))
+    return made
+
+
+def _checked_model(owner: str, model: Any) -> Any:
+    if not hasattr(model, "get_config") or not hasattr(model, "layers"):
+        raise arguments.wrong(owner, "model", model, "a model, such as fastconv.nn.Sequential")
+    return model
+
+
+def _checked_path(owner: str, filepath: Any) -> Path:
+    path = arguments.path(owner, "filepath", filepath)
+    if path.suffix != weights.MODEL:
+        raise arguments.wrong(owner, "filepath", str(path), "a name that ends with .keras")
     return path
-
-
-def _safetensors() -> ModuleType:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise MissingExtra(
-            "a .safetensors file needs the package safetensors: pip install safetensors, or use .npz"
-        ) from None
-    return safetensors.numpy

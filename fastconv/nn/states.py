@@ -11,8 +11,8 @@ import numpy as np
 from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
+from .formats.named import Arrays
 from .placing import carrier, device_of
-from .saving import Arrays
 
 
 class State:

@@ -16,6 +16,7 @@ from . import arguments, losses, optimizers, parts
 from .batches import as_samples, check_batch_size, check_lengths, split_off
 from .callbacks import Callback, CallbackList, History, ProgressLines
 from .checkpoints import put_state, state_arrays
+from .configs import recorded
 from .distribution import distribution
 from .feeding import DeviceFeed, Feed, SharedFeed
 from .layers.base import Shape
@@ -35,6 +36,7 @@ class Trainer(Steps):
     _buffers: Pool | None = None
     stop_training = False
 
+    @recorded
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
         """Say how the model is trained.
 

@@ -12,8 +12,8 @@ from ...errors import InvalidArgument, shown
 from ...files import display
 from ...streams import print_line
 from .. import arguments
+from ..formats.weights import MODEL, checked_path
 from ..names import find
-from ..saving import checked_path
 from .base import Callback, Logs
 
 
@@ -111,17 +111,18 @@ class EarlyStopping(_Watcher):
 
 
 class ModelCheckpoint(_Watcher):
-    """Save the weights after each epoch, or whenever a value has improved. Files are replaced in one step.
+    """Save weights or models after each epoch, or whenever a value has improved. Files are replaced in one step.
 
     Parameters
     ----------
     filepath : path
-        May hold ``{epoch:02d}`` and any key of the logs, such as ``{val_loss:.2f}``; ends with .npz or .safetensors.
+        May hold ``{epoch:02d}`` and any key of the logs, such as ``{val_loss:.2f}``; ends with .keras for whole
+        models, else as in `Sequential.save_weights`.
     monitor : str
     verbose : int
     save_best_only : bool
-    save_weights_only : bool
-        Must be True: a model's code is not saved.
+    save_weights_only : bool, optional
+        By default as the file's name says: a .keras file holds a whole model.
     mode : {"auto", "min", "max"}
     """
 
@@ -131,15 +132,20 @@ class ModelCheckpoint(_Watcher):
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
-        save_weights_only: bool = True,
+        save_weights_only: bool | None = None,
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        if not arguments.flag(self, "save_weights_only", save_weights_only):
-            raise InvalidArgument(
-                "save_weights_only=False: only weights can be saved; build the model by its code and load them"
-            )
-        self.filepath = str(checked_path(filepath))
+        path = checked_path(filepath, (MODEL,))
+        self.save_weights_only = path.suffix != MODEL
+        if save_weights_only is not None:
+            asked = arguments.flag(self, "save_weights_only", save_weights_only)
+            if asked is not self.save_weights_only:
+                ending = ".weights.h5, or another format of weights" if asked else f"{MODEL}, or leave it out"
+                raise InvalidArgument(
+                    f"save_weights_only={asked}, but filepath is {shown(str(path))}; end the name with {ending}"
+                )
+        self.filepath = str(path)
         self.verbose = arguments.verbosity(self, verbose)
         self.save_best_only = arguments.flag(self, "save_best_only", save_best_only)
 
@@ -157,7 +163,7 @@ class ModelCheckpoint(_Watcher):
             ) from None
         except (ValueError, AttributeError, TypeError) as error:  # of the format after the name
             raise InvalidArgument(f"filepath {shown(self.filepath)} cannot be filled in: {error}") from None
-        self.model.save_weights(path)
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         if self.verbose:
             print_line(f"Epoch {epoch + 1}: saved {display(path)}")
 

@@ -7,13 +7,13 @@ the arguments that make it again. Code is never read from a configuration: funct
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 
+from ...autograd import Tensor
 from ...errors import InvalidArgument, shown
 from ...within import Within
 from . import registry
@@ -22,23 +22,16 @@ Config = dict[str, Any]
 PLAIN = (str, int, float, bool, type(None))
 DEPTH = 200  # of configurations in configurations
 _OWN = "fastconv.nn."
+_SLICE = ("start", "stop", "step")
 
 
 class _Shared(Within):
-    """Objects that occur several times in what is being written or read."""
+    """Objects that occur several times in what is being read, by their ids in it."""
 
-    configs: dict[int, Config] | None = None
     objects: dict[Any, Any] | None = None
 
 
 _shared = _Shared()
-
-
-@contextmanager
-def sharing() -> Any:
-    """Let an object that occurs twice in what is written in this block be one object when it is read, too."""
-    with _shared.set(configs={}, objects={}):
-        yield
 
 
 def serialize(value: Any) -> Any:
@@ -78,6 +71,12 @@ def serialize(value: Any) -> Any:
         return {_key(key): serialize(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
+    if isinstance(value, Tensor):
+        return {"class_name": "__tensor__", "config": {"value": value.numpy().tolist(), "dtype": value.dtype.name}}
+    if isinstance(value, slice):
+        return {"class_name": "__slice__", "config": {k: serialize(getattr(value, k)) for k in _SLICE}}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, (FunctionType, BuiltinFunctionType, type)):
@@ -121,10 +120,6 @@ def _named(thing: Any) -> Any:
 def _described(value: Any) -> Config:
     """An object with `get_config`."""
     kind = type(value)
-    known = _shared.configs
-    if known is not None and id(value) in known:
-        known[id(value)]["shared_object_id"] = id(value)
-        return dict(known[id(value)])
     config = value.get_config()
     if not isinstance(config, Mapping):
         raise InvalidArgument(f"get_config of {kind.__name__} returned {shown(config)}; expected a dict")
@@ -132,7 +127,7 @@ def _described(value: Any) -> Config:
     is_ours = (kind.__module__ or "").startswith(_OWN)
     described: Config = {
         "module": module,
-        "class_name": kind.__name__,
+        "class_name": registry.name_of(kind),
         "config": serialize(dict(config)),
         "registered_name": None if is_ours else registry.get_registered_name(kind),
     }
@@ -140,8 +135,6 @@ def _described(value: Any) -> Config:
         more = getattr(value, f"get_{name}", lambda: None)()
         if more:
             described[name] = serialize(more)
-    if known is not None:
-        known[id(value)] = described
     return described
 
 
@@ -161,7 +154,8 @@ def deserialize(config: Any, custom_objects: Any = None, family: str | None = No
     InvalidArgument
         Classes or functions are not known (all are named), or the configuration does not fit them.
     """
-    with registry.custom_object_scope(custom_objects):
+    objects = {} if _shared.objects is None else _shared.objects
+    with registry.custom_object_scope(custom_objects), _shared.set(objects=objects):
         missing = _missing(config, family, 0)
         if missing:
             raise registry.unknown(missing)
@@ -189,12 +183,12 @@ def _made(config: Any, family: str | None = None) -> Any:
         found = registry.get_registered_object(config.get("registered_name")) or registry.get_registered_object(inner)
         return inner if found is None else found
     shared = config.get("shared_object_id")
-    if shared is not None and _shared.objects is not None and shared in _shared.objects:
-        return _shared.objects[shared]
-    made = _instance(config, name, inner, family)
-    if shared is not None and _shared.objects is not None:
-        _shared.objects[shared] = made
-    return made
+    objects = _shared.objects
+    if shared is None or objects is None:
+        return _instance(config, name, inner, family)
+    if shared not in objects:
+        objects[shared] = _instance(config, name, inner, family)
+    return objects[shared]
 
 
 def _instance(config: Mapping[str, Any], name: str, inner: Any, family: str | None) -> Any:
@@ -229,9 +223,11 @@ def _policy(inner: Any) -> Any:
     return inner.get("name", "float32") if isinstance(inner, Mapping) else inner
 
 
-_SPECIAL = {
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
     "__numpy__": _array,
-    "__tensor__": _array,
+    "__tensor__": lambda inner: Tensor(_array(inner)),
+    "__slice__": lambda inner: slice(*(inner.get(name) for name in _SLICE)),
+    "__ellipsis__": lambda _: ...,
     "DTypePolicy": _policy,
     "FloatDTypePolicy": _policy,
     "__tuple__": tuple,

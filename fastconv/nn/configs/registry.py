@@ -30,9 +30,18 @@ class _Scope(Within):
 _scope = _Scope()
 
 
+MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+"""Where Keras has classes of models."""
+
+
 def enter(family: str, kind: type) -> None:
     """Make a class of fastconv known."""
-    BUILT_IN.setdefault(family, {})[kind.__name__] = kind
+    BUILT_IN.setdefault(family, {})[name_of(kind)] = kind
+
+
+def name_of(kind: type) -> str:
+    """What a class is called in configurations: as in Python, where it does not say something else."""
+    return vars(kind).get("keras_name", kind.__name__)
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Named], Named]:
@@ -124,8 +133,8 @@ def custom(identifier: Any) -> Any:
 def module_of(kind: type) -> str:
     """Keras's name for the module that has a class of fastconv, or the module of a class of one's own."""
     for family, kinds in BUILT_IN.items():
-        if kinds.get(kind.__name__) is kind:
-            return "keras" if family == "models" else f"keras.{family}"
+        if kinds.get(name_of(kind)) is kind:
+            return MODULES.get(name_of(kind), f"keras.{family}")
     return kind.__module__
 
 
@@ -139,7 +148,7 @@ def class_of(name: str, module: Any = None, registered_name: Any = None, family:
         short = [thing for full, thing in REGISTERED.items() if full.rpartition(">")[2] == name]
         if short:
             return short[-1]
-    named = "models" if module == "keras" else str(module or "").removeprefix("keras.")
+    named = "models" if name in MODULES else str(module or "").removeprefix("keras.")
     families = [f for f in (named, family) if f in BUILT_IN] or list(BUILT_IN)
     return next((BUILT_IN[f][name] for f in families if name in BUILT_IN[f]), None)
 

@@ -45,6 +45,9 @@ class InputLayer(Elementwise):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x
 
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": (None, *(self.declared_shape or ())), "dtype": self.dtype.name, "name": self.name}
+
     @property
     def symbol(self) -> SymbolicTensor:
         """The symbolic tensor that a graph begins with here."""
@@ -178,6 +181,7 @@ class ReLU(Activation):
     """max(x, 0), or ``negative_slope*x`` below 0."""
 
     aliases = ("activation",)
+    fixed = {"max_value": None, "threshold": 0.0}
 
     def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
         slope = arguments.real(self, "negative_slope", negative_slope)

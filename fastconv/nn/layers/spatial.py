@@ -26,6 +26,14 @@ class Spatial(Layer):
         super().__init__(**keywords)
         self.channels_last = parse_data_format(self, data_format)
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["data_format"] = DATA_FORMATS[not self.channels_last]
+        for name in ("padding", "cropping"):  # a pair for each axis; of one axis Keras wants the pair alone
+            if self.rank == 1 and isinstance(config.get(name), tuple):
+                (config[name],) = config[name]
+        return config
+
     @property
     def layout(self) -> str:
         """The layout's name in `fastconv`'s functions."""

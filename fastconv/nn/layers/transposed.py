@@ -16,6 +16,8 @@ from .convolution import Conv
 class ConvTranspose(Conv):
     """What transposed convolutions of any rank share; the kernel is (KERNEL, out, in) as in Keras."""
 
+    extensions = ("groups",)
+
     def __init__(
         self,
         filters: int,

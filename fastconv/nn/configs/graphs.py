@@ -1,0 +1,144 @@
+"""Graphs of layers as configurations, in Keras 3's form: each layer once, with the calls that it takes part in.
+
+A value of a graph is ``[name of the layer, number of its call, number of the output]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ...errors import InvalidArgument, shown
+from ..graph import Graph
+from ..layers import InputLayer, Layer
+from ..layers.symbols import Call, SymbolicTensor
+from ..structures import leaves, mapped
+from .objects import Config, deserialize, serialize
+
+Place = list[Any]
+TENSOR = "__keras_tensor__"
+
+
+def config_of(graph: Graph) -> Config:
+    """What `made_of` makes the graph of again.
+
+    Returns
+    -------
+    dict
+        "layers", "input_layers" and "output_layers". An input that is another layer's output inside of a larger graph
+        gets an input layer of its own.
+    """
+    places: dict[int, Place] = {}
+    beginnings = [_beginning(symbol) for symbol in leaves(graph.inputs)]
+    for symbol, layer in zip(leaves(graph.inputs), beginnings, strict=True):
+        places[id(symbol)] = [layer.name, 0, 0]
+    nodes: dict[Layer, list[Config]] = {layer: [] for layer in (*beginnings, *graph.layers)}
+    for call in graph.calls:
+        number = len(nodes[call.layer]) + _first_node(call.layer)
+        nodes[call.layer].append(_node(call, places))
+        for index, symbol in enumerate(leaves(call.outputs)):
+            places[id(symbol)] = [call.layer.name, number, index]
+    described = [{**serialize(layer), "name": layer.name, "inbound_nodes": calls} for layer, calls in nodes.items()]
+    ends = {name: mapped(lambda s: places[id(s)], getattr(graph, name)) for name in ("inputs", "outputs")}
+    return {"layers": described, "input_layers": ends["inputs"], "output_layers": ends["outputs"]}
+
+
+def _beginning(symbol: SymbolicTensor) -> InputLayer:
+    layer = symbol.made_by.layer
+    if isinstance(layer, InputLayer):
+        return layer
+    return InputLayer(symbol.shape[1:], dtype=symbol.dtype.name, name=f"{layer.name}_input")
+
+
+def _first_node(layer: Any) -> int:
+    """What Keras counts the calls of a layer from: a model of inputs and outputs has been called by being made."""
+    return int(hasattr(layer, "graph") and not hasattr(layer, "add"))
+
+
+def _node(call: Call, places: Mapping[int, Place]) -> Config:
+    """A call, with values in place of symbolic tensors."""
+
+    def described(value: Any) -> Any:
+        if not isinstance(value, SymbolicTensor):
+            return serialize(value)
+        config = {"shape": list(value.shape), "dtype": value.dtype.name, "keras_history": places[id(value)]}
+        return {"class_name": TENSOR, "config": config}
+
+    options = dict(call.options) if call.training is None else {**call.options, "training": call.training}
+    return {"args": mapped(described, list(call.args)), "kwargs": mapped(described, options)}
+
+
+def made_of(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Inputs and outputs, symbolic tensors, of the graph of a configuration, with layers that are made anew.
+
+    Raises
+    ------
+    InvalidArgument
+        Calls take what no layer makes, or go in a circle.
+    """
+    known: dict[tuple[Any, ...], SymbolicTensor] = {}
+    waiting = list(_calls(config, known))
+    while waiting:
+        left = [(layer, number, node) for layer, number, node in waiting if not _called(layer, number, node, known)]
+        if len(left) == len(waiting):
+            names = ", ".join(dict.fromkeys(layer.name for layer, _, _ in left))
+            raise InvalidArgument(f"the configuration of a graph is not sound: nothing makes what {shown(names)} take")
+        waiting = left
+    return _ends(config.get("input_layers"), known), _ends(config.get("output_layers"), known)
+
+
+def _calls(config: Mapping[str, Any], known: dict[tuple[Any, ...], SymbolicTensor]) -> Iterator[tuple[Layer, int, Any]]:
+    """Make the layers; their calls, each with its number."""
+    for described in config["layers"]:
+        layer = deserialize(described, family="layers")
+        if not isinstance(layer, Layer):
+            raise InvalidArgument(f"the configuration of a graph holds {shown(layer)}, which is no layer")
+        if isinstance(layer, InputLayer):
+            known[described.get("name", layer.name), 0, 0] = layer.symbol
+            continue
+        for number, node in enumerate(described.get("inbound_nodes", ())):
+            yield layer, number + _first_node(layer), node
+
+
+def _called(layer: Layer, number: int, node: Any, known: dict[tuple[Any, ...], SymbolicTensor]) -> bool:
+    """Call a layer, if what it takes is there."""
+    if any(place not in known for place in _taken(node)):
+        return False
+    args, options = (_filled(node[part], known) for part in ("args", "kwargs"))
+    made = layer(*args, **{name: value for name, value in options.items() if value is not None})
+    known.update({(layer.name, number, index): symbol for index, symbol in enumerate(leaves(made))})
+    return True
+
+
+def _taken(value: Any) -> Iterator[tuple[Any, ...]]:
+    """The values that a call takes."""
+    if isinstance(value, Mapping) and value.get("class_name") == TENSOR:
+        yield tuple(value["config"]["keras_history"])
+    elif isinstance(value, (Mapping, list, tuple)):
+        items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
+        for item in items:
+            yield from _taken(item)
+
+
+def _filled(value: Any, known: Mapping[tuple[Any, ...], SymbolicTensor]) -> Any:
+    """What a call was given, with symbolic tensors."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") == TENSOR:
+            return known[tuple(value["config"]["keras_history"])]
+        if "class_name" in value:
+            return deserialize(value)
+        return {key: _filled(item, known) for key, item in value.items()}
+    return [_filled(item, known) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _ends(value: Any, known: Mapping[tuple[Any, ...], SymbolicTensor]) -> Any:
+    """Inputs or outputs in their structure."""
+    if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str):
+        if tuple(value) not in known:
+            raise InvalidArgument(f"the configuration of a graph is not sound: nothing makes {shown(value)}")
+        return known[tuple(value)]
+    if isinstance(value, Mapping):
+        return {key: _ends(item, known) for key, item in value.items()}
+    if not isinstance(value, (list, tuple)):
+        raise InvalidArgument(f"the configuration of a graph has {shown(value)} for inputs or outputs")
+    return [_ends(item, known) for item in value]

@@ -1,0 +1,302 @@
+"""Files and configurations of models: Keras's layouts, name by name, and with Keras itself where it is there."""
+
+import copy
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from fastconv import nn
+
+h5py = pytest.importorskip("h5py")
+L = nn.layers
+
+
+def small(**compiled):
+    """A model with what files must tell apart: two layers of a kind, moving statistics, layers without weights."""
+    model = nn.Sequential(seed=3)
+    model.add(L.Input((4, 4, 1)))
+    model.add(L.Conv2D(2, 2, activation="relu", kernel_regularizer="l2", name="first"))
+    model.add(L.BatchNormalization())
+    model.add(L.Dropout(0.5))
+    model.add(L.Flatten())
+    model.add(L.Dense(3, activation="tanh"))
+    model.add(L.Dense(2, activation="softmax"))
+    if compiled:
+        model.compile(**compiled)
+    return model
+
+
+def data():
+    rng = np.random.default_rng(0)
+    return rng.random((6, 4, 4, 1)).astype(np.float32), np.eye(2, dtype=np.float32)[np.arange(6) % 2]
+
+
+def trained(optimizer="adam"):
+    model = small(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    model.fit(*data(), batch_size=3, epochs=1, verbose=0)
+    return model
+
+
+def groups(path):
+    """The arrays of an HDF5 file: paths and shapes."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item.shape} if isinstance(item, h5py.Dataset) else {}))
+    return found
+
+
+KERAS_3 = {
+    "layers/conv2d/vars/0": (2, 2, 1, 2),
+    "layers/conv2d/vars/1": (2,),
+    **{f"layers/batch_normalization/vars/{i}": (2,) for i in range(4)},
+    "layers/dense/vars/0": (18, 3),
+    "layers/dense/vars/1": (3,),
+    "layers/dense_1/vars/0": (3, 2),
+    "layers/dense_1/vars/1": (2,),
+}
+
+
+def test_weights_in_keras_3s_layout(tmp_path):
+    model = small()
+    model.save_weights(tmp_path / "a.weights.h5")
+    assert groups(tmp_path / "a.weights.h5") == KERAS_3
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        assert file["vars"].attrs["name"] == "sequential"
+        assert file["layers/conv2d/vars"].attrs["name"] == "first"
+        assert {"dropout", "flatten"} <= set(file["layers"])
+        np.testing.assert_array_equal(file["layers/batch_normalization/vars/3"], np.ones(2))
+    other = small()
+    other.load_weights(tmp_path / "a.weights.h5")
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_in_keras_2s_layout(tmp_path):
+    model = small()
+    model.save_weights(tmp_path / "fashion_model.h5")
+    with h5py.File(tmp_path / "fashion_model.h5") as file:
+        names = [name.decode() for name in file.attrs["layer_names"]]
+        assert names == ["first", "batch_normalization", "dropout", "flatten", "dense", "dense_1"]
+        assert [n.decode() for n in file["batch_normalization"].attrs["weight_names"]] == [
+            f"batch_normalization/{name}:0" for name in ("gamma", "beta", "moving_mean", "moving_variance")
+        ]
+        assert file["first"]["first/kernel:0"].shape == (2, 2, 1, 2)
+    other = small()
+    other.layers[0].name = "another"  # the order decides
+    other.load_weights(tmp_path / "fashion_model.h5")
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_many_names_take_several_attributes(tmp_path):
+    from fastconv.nn.formats import hdf5
+
+    names = [f"{'layer' * 20}_{i}" for i in range(2000)]
+    packed = hdf5.packed(lambda root: hdf5.put_texts(root, "layer_names", names))
+    with hdf5.reading(io.BytesIO(packed), "it") as root:
+        assert "layer_names" not in root.attrs and hdf5.texts(root, "layer_names") == names
+
+
+def test_optimizer_in_keras_3s_layout(tmp_path):
+    model = trained(nn.optimizers.Adam(0.25))
+    model.save_weights(tmp_path / "a.weights.h5")
+    held = {
+        k.removeprefix("optimizer/vars/"): v
+        for k, v in groups(tmp_path / "a.weights.h5").items()
+        if k[:9] == "optimizer"
+    }
+    shapes = [(2, 2, 1, 2), (2,), (2,), (2,), (18, 3), (3,), (3, 2), (2,)]  # of what is trained; two arrays each
+    expected = [(), (), *(shape for shape in shapes for _ in range(2))]
+    assert held == {str(i): shape for i, shape in enumerate(expected)}
+    state = model.optimizer.get_state({name: w for name, (_, w) in model.named_weights().items()})
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        assert file["optimizer/vars/0"][()] == 2 and file["optimizer/vars/1"][()] == np.float32(0.25)
+        np.testing.assert_array_equal(file["optimizer/vars/2"], state["first/kernel/mean"])
+        np.testing.assert_array_equal(file["optimizer/vars/3"], state["first/kernel/square"])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", nn.optimizers.SGD(0.1, momentum=0.9)])
+def test_training_goes_on_bit_for_bit(tmp_path, optimizer):
+    model = trained(optimizer)
+    model.save(tmp_path / "m.keras")
+    again = nn.models.load_model(tmp_path / "m.keras")
+    copies = [again, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    model.fit(*data(), batch_size=3, epochs=2, verbose=0)
+    for other in copies:
+        other.fit(*data(), batch_size=3, epochs=2, verbose=0)
+        assert other.history.history == model.history.history
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_models_file(tmp_path):
+    trained().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        config = json.loads(archive.read("config.json"))
+    assert (config["module"], config["class_name"]) == ("keras", "Sequential")
+    layers = config["config"]["layers"]
+    assert [layer["class_name"] for layer in layers][:3] == ["InputLayer", "Conv2D", "BatchNormalization"]
+    assert layers[0]["config"]["batch_shape"] == [None, 4, 4, 1]
+    assert layers[1]["config"]["kernel_size"] == [2, 2] and layers[1]["config"]["activation"] == "relu"
+    assert config["compile_config"]["optimizer"]["class_name"] == "Adam"
+    assert config["compile_config"]["metrics"] == ["accuracy"]
+    bare = nn.models.load_model(tmp_path / "m.keras", compile=False)
+    assert bare.optimizer is None
+
+
+ABSTRACT = (
+    "Custom",
+    "ByShape",
+    "Metric",
+    "Loss",
+    "OfNumbers",
+    "Crossentropy",
+    "Layer",
+    "Initializer",
+    "Regularizer",
+    "Constraint",
+    "Optimizer",
+)
+
+
+def constructed():
+    """Every class that a configuration can name, made with as little as it takes."""
+    from fastconv.nn.configs import registry
+
+    given = {
+        "Activation": ["relu"], "Dense": [3], "Dropout": [0.5], "InputLayer": [(3,)], "Permute": [(2, 1)],
+        "Reshape": [(2, 2)], "DepthwiseConv2D": [3],
+    }  # fmt: skip
+    for family in ("layers", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"):
+        module = getattr(nn, family)
+        for name, kind in registry.BUILT_IN[family].items():
+            if getattr(module, name, None) is kind and name not in ABSTRACT:
+                yield pytest.param(kind, given.get(name, [2, 3] if "Conv" in name else []), id=f"{family}.{name}")
+
+
+@pytest.mark.parametrize("kind, given", list(constructed()))
+def test_configurations_make_the_same_again(kind, given):
+    made = kind(*given)
+    text = json.dumps(nn.utils.serialize_keras_object(made))
+    again = nn.utils.deserialize_keras_object(json.loads(text))
+    assert type(again) is kind
+    assert json.dumps(nn.utils.serialize_keras_object(again)) == text
+    assert json.dumps(kind.from_config(made.get_config()).get_config()) == json.dumps(made.get_config())
+
+
+# With Keras itself, where it is installed
+
+
+@pytest.fixture
+def keras():
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    return pytest.importorskip("keras")
+
+
+def every_layer():
+    """Models that between them have every layer with weights, and most without, with the shape of a sample."""
+    images, signals, volumes = (8, 8, 3), (9, 4), (5, 6, 7, 2)
+    stacks = {
+        "images": (images, lambda L: [
+            L.ZeroPadding2D(((1, 0), (2, 1))), L.Conv2D(4, 3, strides=2, padding="same", groups=1, activation="relu"),
+            L.BatchNormalization(), L.DepthwiseConv2D(3, depth_multiplier=2, padding="same"), L.LeakyReLU(0.2),
+            L.Conv2DTranspose(3, 3, 2, padding="same"), L.MaxPooling2D(2), L.AveragePooling2D(2, padding="same"),
+            L.Activation("tanh"), L.Dropout(0.3, seed=1), L.Flatten(), L.Dense(6), L.ReLU(), L.Reshape((2, 3)),
+            L.Permute((2, 1)), L.Softmax(), L.Flatten(), L.Dense(2, activation="softmax", kernel_constraint="max_norm"),
+        ]),
+        "pooled": (images, lambda L: [L.Conv2D(4, 3), L.BatchNormalization(scale=True), L.GlobalAveragePooling2D()]),
+        "largest": (images, lambda L: [L.Conv2D(2, 3, use_bias=False), L.GlobalMaxPooling2D(keepdims=True)]),
+        "signals": (signals, lambda L: [
+            L.ZeroPadding1D((2, 1)), L.Conv1D(4, 3, padding="causal", dilation_rate=2), L.MaxPooling1D(2),
+            L.Conv1DTranspose(3, 2, strides=2), L.AveragePooling1D(2), L.GlobalMaxPooling1D(), L.Dense(2),
+        ]),
+        "volumes": (volumes, lambda L: [
+            L.ZeroPadding3D(1), L.Conv3D(3, 2), L.MaxPooling3D(2), L.Conv3DTranspose(2, 2), L.BatchNormalization(),
+            L.AveragePooling3D(2), L.GlobalAveragePooling3D(),
+        ]),
+    }  # fmt: skip
+    return [pytest.param(*stack, id=name) for name, stack in stacks.items()]
+
+
+def randomized(weights):
+    rng = np.random.default_rng(1)
+    return [rng.random(w.shape).astype(np.float32) - 0.3 * (w.ndim > 1) for w in weights]
+
+
+def predictions_of(model, x):
+    return np.asarray(model.predict(x, verbose=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape, layers", every_layer())
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_keras_reads_our_files(keras, tmp_path, shape, layers, suffix):
+    model = nn.Sequential([L.Input(shape), *layers(L)])
+    model.set_weights(randomized(model.get_weights()))
+    x = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
+    path = str(tmp_path / f"m{suffix}")
+    if suffix == ".keras":
+        model.save(path)
+        theirs = keras.models.load_model(path)
+    else:
+        model.save_weights(path)
+        theirs = keras.Sequential([keras.layers.Input(shape), *layers(keras.layers)])
+        theirs.load_weights(path)
+    np.testing.assert_allclose(predictions_of(theirs, x), predictions_of(model, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape, layers", every_layer())
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_we_read_keras_files(keras, tmp_path, shape, layers, suffix):
+    theirs = keras.Sequential([keras.layers.Input(shape), *layers(keras.layers)])
+    theirs.set_weights(randomized(theirs.get_weights()))
+    x = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
+    path = str(tmp_path / f"m{suffix}")
+    (theirs.save_weights if suffix == ".weights.h5" else theirs.save)(path)
+    if suffix == ".keras":
+        model = nn.models.load_model(path)
+    else:
+        model = nn.Sequential([L.Input(shape), *layers(L)])
+        model.load_weights(path)
+    np.testing.assert_allclose(predictions_of(model, x), predictions_of(theirs, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "RMSprop"])
+def test_a_training_goes_on_in_the_other(keras, tmp_path, optimizer):
+    given = {"SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.5}}.get(optimizer, {})
+    ours = nn.Sequential([L.Input((4, 4, 1)), L.Conv2D(2, 2), L.Flatten(), L.Dense(2, activation="softmax")])
+    ours.compile(getattr(nn.optimizers, optimizer)(0.01, **given), "categorical_crossentropy", metrics=["accuracy"])
+    options = {"batch_size": 3, "epochs": 2, "verbose": 0, "shuffle": False}
+    ours.fit(*data(), **options)
+    ours.save(tmp_path / "a.keras")
+    theirs = keras.models.load_model(tmp_path / "a.keras")
+    theirs.save(tmp_path / "b.keras")
+    back = nn.models.load_model(tmp_path / "b.keras")
+    expected = ours.fit(*data(), **options).history
+    for other in (theirs, back):
+        history = other.fit(*data(), **options).history
+        np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+        for a, b in zip(other.get_weights(), ours.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, given", list(constructed()))
+def test_keras_takes_our_configurations(keras, kind, given):
+    family = kind.family
+    theirs = getattr(getattr(keras, family), kind.__name__, None)
+    if theirs is None:
+        pytest.skip("Keras has no such class")
+    config = json.loads(json.dumps(nn.utils.serialize_keras_object(kind(*given))))
+    made = keras.saving.deserialize_keras_object(config)
+    assert type(made).__name__ == kind.__name__
+    back = nn.utils.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(made))))
+    assert type(back) is kind
