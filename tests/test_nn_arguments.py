@@ -66,7 +66,7 @@ MESSAGES = {
         2, kernel_initializer=lambda shape: "a"
     )(X),
     "`losses.get`: identifier is <function": lambda: model(loss=lambda y: y),
-    "`Metric`: function is <function": lambda: model(metrics=[lambda y: y]),
+    "`MeanMetricWrapper`: fn is <function": lambda: model(metrics=[lambda y: y]),
     "callbacks is 5; expected a list": lambda: fit(callbacks=5),
     "`fit`: shuffle is 'batch'; expected True or False": lambda: fit(shuffle="batch"),
     "`fit`: verbose is 'loud'; expected 0, 1 or 2": lambda: fit(verbose="loud"),

@@ -458,7 +458,7 @@ ERRORS = [
     (lambda m, x, y: m.fit(x, y, callbacks=[print]), "callbacks holds"),
     (lambda m, x, y: m.predict(x[:, :5]), "the model takes"),
     (lambda m, x, y: m.compile("sdg", "mse"), "unknown optimizer 'sdg'; did you mean 'sgd'"),
-    (lambda m, x, y: m.compile("sgd", "crossentropy"), "Known: binary_crossentropy, categorical_crossentropy"),
+    (lambda m, x, y: m.compile("sgd", "crossentropy"), "Known: bce, binary_crossentropy"),
     (lambda m, x, y: m.compile("sgd", "mse", ["accurcy"]), "unknown metric 'accurcy'; did you mean 'accuracy'"),
     (lambda m, x, y: m.compile("sgd"), "compile needs loss="),
     (lambda m, x, y: m.add("Dense"), "expected a layer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,11 @@ def check_batch_size(owner: Any, batch_size: Any, default: int, name: str = "bat
     return default if batch_size is None else arguments.whole(owner, name, batch_size, 1)
 
 
-def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """The first samples for training and the last `share` of them for validation."""
-    first = int(len(x) * (1 - share))
-    if first < 1 or first == len(x):
-        raise InvalidArgument(f"validation_split={share} of {len(x)} samples leaves no sample on one side")
-    return (x[:first], y[:first]), (x[first:], y[first:])
+def split_off(arrays: Sequence[Any], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The first samples for training and the last `share` of them for validation; None stays None."""
+    count = len(arrays[0])
+    first = int(count * (1 - share))
+    if first < 1 or first == count:
+        raise InvalidArgument(f"validation_split={share} of {count} samples leaves no sample on one side")
+    kept, held_out = zip(*((None, None) if a is None else (a[:first], a[first:]) for a in arrays), strict=True)
+    return kept, held_out

@@ -7,6 +7,7 @@ each batch is gathered there; of a larger one each batch is copied when its turn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,22 @@ from ..config import settings
 from ..ops import devices
 from .parts import Part
 
+Batch = tuple[Any, Any, Any]
+"""Samples, labels and weights; None for what there is not."""
+
 STORED = ("uint8", "int8", "int32", "float32")  # dtypes that samples keep on the device
 
 
 class Feed:
-    """Samples and labels, or None for these, on the host.
+    """Samples, and labels and weights or None for these, on the host.
 
     Parameters
     ----------
     x, y : ndarray
     dtype : dtype
         Of the samples of a batch.
+    weights : ndarray, optional
+        Of the samples.
 
     Attributes
     ----------
@@ -36,14 +42,27 @@ class Feed:
 
     part: Part | None = None
 
-    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any = np.float32) -> None:
-        self.x, self.y, self.dtype = x, y, np.dtype(dtype)
+    def __init__(self, x: Any, y: Any, dtype: Any = np.float32, weights: Any = None) -> None:
+        self.x, self.y, self.weights, self.dtype = x, y, weights, np.dtype(dtype)
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-        """Pairs of arrays in the given order; rows are copied only for an order or another dtype."""
+    @property
+    def samples(self) -> int | None:
+        """Number of samples, where that is known."""
+        return len(self)
+
+    def steps(self, size: int) -> int | None:
+        """Number of batches of one pass, where that is known."""
+        return -(-len(self) // size)
+
+    def order(self, generator: np.random.Generator) -> np.ndarray | None:
+        """A new order for `batches`, where it takes one."""
+        return generator.permutation(len(self))
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
+        """One pass over the arrays in the given order; rows are copied only for an order or another dtype."""
         for start in range(0, len(self), size):
             yield self.rows(slice(start, start + size) if order is None else order[start : start + size])
 
@@ -51,9 +70,45 @@ class Feed:
         """Samples of the batch whose x, or part of it, this is."""
         return len(x) if self.part is None else self.part.size
 
-    def rows(self, which: Any) -> tuple[Any, Any]:
-        """Samples and labels by their numbers, or a slice of all."""
-        return self.x[which].astype(self.dtype, copy=False), None if self.y is None else self.y[which]
+    def rows(self, which: Any) -> Batch:
+        """Samples, labels and weights by their numbers, or a slice of all."""
+        y, weights = (None if a is None else a[which] for a in (self.y, self.weights))
+        return self.x[which].astype(self.dtype, copy=False), y, weights
+
+
+class Epochs:
+    """Batches, epoch by epoch: each is one pass, or so many steps of passes that go on where the last epoch stopped.
+
+    Parameters
+    ----------
+    feed : Feed
+    size : int
+        Of a batch.
+    steps : int, optional
+        Of an epoch.
+    order : callable
+        Gives the order of a pass.
+    """
+
+    def __init__(self, feed: Feed, size: int, steps: int | None, order: Callable[[], np.ndarray | None]) -> None:
+        self.feed, self.size, self._wanted, self._order = feed, size, steps, order
+        self.steps = feed.steps(size) if steps is None else steps
+        self.least = steps or 1
+        self._running = self._endless()
+
+    def batches(self) -> Iterator[Batch]:
+        """The next epoch."""
+        if self._wanted is None:
+            return self.feed.batches(self.size, self._order())
+        return islice(self._running, self._wanted)
+
+    def _endless(self) -> Iterator[Batch]:
+        found = True
+        while found:
+            found = False
+            for batch in self.feed.batches(self.size, self._order()):
+                found = True
+                yield batch
 
 
 class SharedFeed(Feed):
@@ -61,17 +116,19 @@ class SharedFeed(Feed):
 
     Parameters
     ----------
-    x, y, dtype
+    x, y, dtype, weights
         As for `Feed`.
     part_of : callable
         Gets the size of a batch.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray | None, dtype: Any, part_of: Callable[[int], Part]) -> None:
-        super().__init__(x, y, dtype)
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray | None, dtype: Any, weights: Any, part_of: Callable[[int], Part]
+    ) -> None:
+        super().__init__(x, y, dtype, weights)
         self._part_of = part_of
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             self.part = self._part_of(min(size, len(self) - start))
             rows = slice(start + self.part.rows.start, start + self.part.rows.stop)
@@ -86,31 +143,44 @@ class DeviceFeed(Feed):
     x, y : ndarray
     label_dtype, dtype : dtype, optional
         Of the labels and samples of a batch.
+    weights : ndarray, optional
     """
 
     def __init__(
-        self, x: np.ndarray, y: np.ndarray | None, label_dtype: Any = np.float32, dtype: Any = np.float32
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        label_dtype: Any = np.float32,
+        dtype: Any = np.float32,
+        weights: np.ndarray | None = None,
     ) -> None:
-        super().__init__(x, None if y is None else y.astype(label_dtype, copy=False), dtype)
+        super().__init__(x, None if y is None else y.astype(label_dtype, copy=False), dtype, weights)
         self._arrays: list[Any] = []
         kept = x if x.dtype.name in STORED or x.dtype == self.dtype else x.astype(self.dtype)
-        parts = [a for a in (kept, self.y) if a is not None]
+        parts = [a for a in (kept, self.y, weights) if a is not None]
         self.resident = sum(a.nbytes for a in parts) <= settings.resident_bytes
         if self.resident:
             self._arrays = [ops.to_device(a) for a in parts]
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         if not self.resident:
-            for x, y in super().batches(size, order):
-                yield ops.to_device(x), None if y is None else ops.to_device(y)
+            for batch in super().batches(size, order):
+                yield on_device(batch)
             return
         rows = None if order is None else devices.rows_on_device(order)
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
             if rows is None:
-                x, *y = (a[start:stop] for a in self._arrays)
+                x, *rest = (a[start:stop] for a in self._arrays)
                 x = x.astype(self.dtype, copy=False)
             else:
                 dtypes = (self.dtype, *(a.dtype for a in self._arrays[1:]))
-                x, *y = (devices.gather(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=True))
-            yield x, y[0] if y else None
+                x, *rest = (devices.gather(a, rows, start, stop, d) for a, d in zip(self._arrays, dtypes, strict=True))
+            weights = None if self.weights is None else rest.pop()
+            yield x, rest[0] if rest else None, weights
+
+
+def on_device(batch: Batch) -> Batch:
+    """A batch whose arrays lie on the device."""
+    x, y, weights = (None if a is None else ops.to_device(a) for a in batch)
+    return x, y, weights

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..ops import devices
 from . import metrics as known
-from .metrics import Metric
+from .metrics import MeanMetricWrapper, Metric
 from .utils import class_numbers
 
 #: Metrics' functions -> what `fastconv.ops.devices.note_score` calls them, and the name of their number.
@@ -50,12 +50,20 @@ class Meter:
         What a step of the user's own updates.
     penalty : float
         What is added to the mean loss.
+    weighted : sequence of Metric
+        What `score` updates with the samples' weights.
     """
 
-    def __init__(self, metrics: Sequence[Metric], others: Sequence[Metric] = (), penalty: float = 0.0) -> None:
-        self.metrics, self.penalty = metrics, penalty
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        others: Sequence[Metric] = (),
+        penalty: float = 0.0,
+        weighted: Sequence[Metric] = (),
+    ) -> None:
+        self.metrics, self.weighted, self.penalty = metrics, weighted, penalty
         self.total, self.count = 0.0, 0
-        self._all = list({id(m): m for m in (*metrics, *others)}.values())
+        self._all = list({id(m): m for m in (*metrics, *weighted, *others)}.values())
 
     def __enter__(self) -> Meter:
         interrupted = [m for m in self._all if id(m) in _running]
@@ -76,11 +84,13 @@ class Meter:
         """Whether all metrics look only at which outputs are larger than others, so that logits will do."""
         return False
 
-    def score(self, y: Any, outputs: Any) -> None:
+    def score(self, y: Any, outputs: Any, weights: Any = None) -> None:
         """Take in what the model made of a batch, before its loss."""
         y, outputs = _for_reading(y), _for_reading(outputs)
         for metric in self.metrics:
             metric.update_state(y, outputs)
+        for metric in self.weighted:
+            metric.update_state(y, outputs, weights)
 
     def add(self, loss: Any, size: int) -> None:
         """Take in the mean loss of a batch of `size` samples."""
@@ -90,7 +100,7 @@ class Meter:
     def logs(self) -> MutableMapping[str, float]:
         """The means so far; on a device they are read when they are looked at."""
         loss = self.total / max(1, self.count) + self.penalty
-        return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
+        return {"loss": loss, **{m.name: m.result() for m in (*self.metrics, *self.weighted)}}
 
     def results(self) -> dict[str, float]:
         """The means so far."""
@@ -116,7 +126,7 @@ class DeviceMeter(Meter):
 
     Parameters
     ----------
-    metrics, others, penalty
+    metrics, others, penalty, weighted
         As for `Meter`.
     shapes : pair of tuples
         Of labels and outputs.
@@ -132,11 +142,13 @@ class DeviceMeter(Meter):
 
     @property
     def by_order(self) -> bool:
-        return not self._on_host and all(kind in _PER_ROW for _, kind, _ in self._on_device)
+        return not (self._on_host or self.weighted) and all(kind in _PER_ROW for _, kind, _ in self._on_device)
 
-    def score(self, y: Any, outputs: Any) -> None:
+    def score(self, y: Any, outputs: Any, weights: Any = None) -> None:
         for metric in self._on_host:
             metric.update_state(y.numpy(), outputs.numpy())
+        for metric in self.weighted:
+            metric.update_state(y.numpy(), outputs.numpy(), None if weights is None else weights.numpy())
         place = self._place(outputs.dtype)
         self._scored = outputs.size // outputs.shape[-1]
         for j, (metric, kind, number) in enumerate(self._on_device, 1):
@@ -176,6 +188,7 @@ class DeviceMeter(Meter):
         for (size, scored), (loss, *sums) in zip(self._sizes, rows.tolist(), strict=True):
             super().add(loss, size)
             for (metric, kind, _), value in zip(self._on_device, sums, strict=True):
+                assert isinstance(metric, MeanMetricWrapper)
                 metric.total += value
                 metric.count += scored if kind in _PER_ROW else size
         self._sizes.clear()
@@ -185,7 +198,7 @@ class _Running(MutableMapping[str, float]):
     """A meter's values, read from the device when one of them is wanted; others may be put beside them."""
 
     def __init__(self, meter: DeviceMeter) -> None:
-        self._meter, self._names = meter, dict.fromkeys(("loss", *(m.name for m in meter.metrics)))
+        self._meter, self._names = meter, dict.fromkeys(("loss", *(m.name for m in (*meter.metrics, *meter.weighted))))
         self._values: dict[str, float] | None = None
 
     def _read(self) -> dict[str, float]:
@@ -218,7 +231,8 @@ _PER_ROW = ("categorical", "sparse", "top_k", "sparse_top_k")
 
 def _kind(metric: Metric, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> tuple[str, float] | None:
     """How the device scores a metric: its kind and its number; None where it must see the outputs on the host."""
-    if type(metric).update_state is not Metric.update_state:
+    update = MeanMetricWrapper.update_state
+    if not isinstance(metric, MeanMetricWrapper) or type(metric).update_state is not update:
         return None
     function: Any = metric.function_for(y_true, y_pred)
     given: dict[str, Any] = {}

@@ -42,18 +42,25 @@ class States:
     def __init__(self, states: Sequence[State] = (), loose: bool = False) -> None:
         self.all, self.loose = list(states), loose
 
-    def of(self, weights: Sequence[Tensor], slots: Sequence[str]) -> list[State]:
-        """The states of these weights, on their devices; zeros for a weight that is new."""
+    def of(self, weights: Sequence[Tensor], slots: Sequence[str], fills: Mapping[str, float]) -> list[State]:
+        """The states of these weights, on their devices; those of a new weight are zeros, or what `fills` says."""
         known = {id(state.weight): state for state in self.all}
         if self.loose and self.all and not any(id(w) in known for w in weights):
             self.all = assigned(self.all, weights)
             known = {id(state.weight): state for state in self.all}
         self.loose = False
-        return [self._current(known.get(id(w)), w, slots) for w in weights]
+        return [self._current(known.get(id(w)), w, slots, fills) for w in weights]
 
-    def _current(self, state: State | None, weight: Tensor, slots: Sequence[str]) -> State:
+    def arrays(self) -> list[Any]:
+        """What is kept for all weights."""
+        return [a for state in self.all for a in state.arrays]
+
+    def _current(self, state: State | None, weight: Tensor, slots: Sequence[str], fills: Mapping[str, float]) -> State:
         if state is None:
             state = State(weight, tuple(np.zeros_like(weight.data) for _ in slots))
+            for slot, array in zip(slots, state.arrays, strict=True):
+                if fills.get(slot):
+                    array[...] = fills[slot]
             self.all.append(state)
         if any(a.shape != weight.shape for a in state.arrays):
             raise InvalidArgument(

@@ -5,22 +5,17 @@ A model of your own may override `train_step`, `test_step` and `predict_step`, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
-
-import numpy as np
 
 from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
-from ..memory import recycled
 from . import activations, arguments, constraints, losses, parts, regularizers
-from .callbacks import CallbackList
 from .callbacks.base import Logs
-from .feeding import Feed
-from .inference import fixed_weights
 from .layers import Parameter
+from .loaders import unpack
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
 from .network import Network
@@ -34,6 +29,7 @@ class Steps(Network):
     optimizer: Any = None
     loss: Any = None
     _metrics: Sequence[Metric] = ()
+    _weighted: Sequence[Metric] = ()
     _loss_tracker: Mean
     _meter: Meter | None = None
 
@@ -42,8 +38,8 @@ class Steps(Network):
 
         Parameters
         ----------
-        data : (x, y)
-            Tensors: samples, and labels in the form the loss takes.
+        data : (x, y) or (x, y, sample_weight)
+            Tensors: samples, labels in the form the loss takes, and weights where `fit` was given some.
 
         Returns
         -------
@@ -67,16 +63,16 @@ class Steps(Network):
         >>> model.fit(np.ones((2, 1)), np.ones(2), verbose=0).history
         {'loss': [2.0]}
         """
-        x, y = self._pair(data)
+        x, y, weights = self._read(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(*_of_batch(self._train_on(x, y.values, meter), len(x)))
+            meter.add(*_of_batch(self._train_on(x, y.values, weights, meter), len(x)))
             return meter.logs()
 
     def test_step(self, data: Any) -> Logs:
-        """Evaluate one batch (x, y) of tensors; returns the running loss and metrics, as `train_step` does."""
-        x, y = self._pair(data)
+        """Evaluate one batch of tensors; takes and returns what `train_step` does."""
+        x, y, weights = self._read(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(*_of_batch(self._test_on(x, y.values, meter), len(x)))
+            meter.add(*_of_batch(self._test_on(x, y.values, weights, meter), len(x)))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
@@ -91,22 +87,23 @@ class Steps(Network):
 
         A model of your own may override it, as in Keras: the steps above then take what it returns.
         """
-        if sample_weight is not None:
-            raise InvalidArgument("sample_weight is not supported; multiply the loss of each sample in a loss function")
         y_pred, y = (arguments.tensor("compute_loss", *pair) for pair in (("y_pred", y_pred), ("y", y)))
         if y_pred.ndim == 0 or y_pred.shape[:1] != y.shape[:1]:
             raise InvalidArgument(f"compute_loss got y {y.shape} for y_pred {y_pred.shape}; expected a row for each")
-        loss = self.loss.tensor(y_pred, y.values)
+        if sample_weight is not None:
+            sample_weight = arguments.tensor("compute_loss", "sample_weight", sample_weight).values
+        loss = self.loss.tensor(y_pred, y.values, sample_weight)
         return _regularized(loss, self.trainable_weights)
 
-    def _pair(self, data: Any) -> tuple[Tensor, Tensor]:
-        """Samples and labels of one batch."""
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels")
-        x, y = self._batch(data[0]), arguments.tensor(None, "y", data[1])
+    def _read(self, data: Any) -> tuple[Tensor, Tensor, Any]:
+        """Samples, labels and weights, which are no tensor, of one batch."""
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels, or (x, y, sample_weight)")
+        given, labels, weights = unpack(data)
+        x, y = self._batch(given), arguments.tensor(None, "y", labels)
         if x.shape[:1] != y.shape[:1]:
             raise InvalidArgument(f"a step got x {x.shape} and y {y.shape}; expected as many labels as samples")
-        return x, y
+        return x, y, None if weights is None else arguments.tensor(None, "sample_weight", weights).values
 
     def _batch(self, x: Any) -> Tensor:
         """Samples with as many axes as the model's input has."""
@@ -124,9 +121,14 @@ class Steps(Network):
     @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, for a step of your own, and the compiled metrics; all begin anew each epoch."""
-        return [] if self.loss is None else [self._loss_tracker, *self._metrics]
+        return [] if self.loss is None else [self._loss_tracker, *self._metrics, *self._weighted]
 
-    def _train_on(self, x: Any, y: Any, meter: Meter) -> Any:
+    def reset_metrics(self) -> None:
+        """Let all metrics begin anew, as they do by themselves for every epoch and evaluation."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def _train_on(self, x: Any, y: Any, sample_weight: Any, meter: Meter) -> Any:
         """Forward, backward, update; returns the loss, where it was computed."""
         passes, weights = self.passes, self.trainable_weights
         folded, loss_function = self._folded(passes)
@@ -137,12 +139,12 @@ class Steps(Network):
             for w in weights:
                 w.grad = None
             if self._is_overridden("compute_loss"):
-                loss = self._own_loss(x, y, result, True)
+                loss = self._own_loss(x, y, sample_weight, result, True)
             else:
-                loss = _regularized(_mean_loss(loss_function, result, y), weights)
-            self._score(meter, y, result, folded)
+                loss = _regularized(_mean_loss(loss_function, result, y, sample_weight), weights)
+            self._score(meter, y, sample_weight, result, folded)
             if weights:
-                loss.backward()
+                self.optimizer.scale_loss(loss).backward()
                 self.optimizer.apply(weights)
         for w in weights:
             w.grad = None
@@ -154,14 +156,16 @@ class Steps(Network):
             if w.constraint is not None:
                 w.put(constraints.constrained(w.constraint, w.data))
 
-    def _test_on(self, x: Any, y: Any, meter: Meter) -> Any:
+    def _test_on(self, x: Any, y: Any, sample_weight: Any, meter: Meter) -> Any:
         """Forward; returns the loss, where it was computed."""
         passes = self.passes
         folded, loss_function = self._folded(passes)
         result = passes.run(mapped(Tensor, x), False, folded)
-        own = self._is_overridden("compute_loss")
-        loss = self._own_loss(x, y, result, False) if own else _mean_loss(loss_function, result, y)
-        self._score(meter, y, result, folded)
+        if self._is_overridden("compute_loss"):
+            loss = self._own_loss(x, y, sample_weight, result, False)
+        else:
+            loss = _mean_loss(loss_function, result, y, sample_weight)
+        self._score(meter, y, sample_weight, result, folded)
         return loss.values
 
     def _folded(self, passes: Passes) -> tuple[tuple[int, ...], losses.Loss]:
@@ -173,21 +177,24 @@ class Steps(Network):
             return (0,), self.loss.on_logits()
         return (), self.loss
 
-    def _score(self, meter: Meter, y: Any, result: Any, folded: Sequence[int]) -> None:
+    def _score(self, meter: Meter, y: Any, weights: Any, result: Any, folded: Sequence[int]) -> None:
         """Let the meter see what the model made of a batch."""
-        if not self._metrics:
+        if not (self._metrics or self._weighted):
             return
         outputs = Tensor(result.values)
         if folded and not meter.by_order:
             with no_grad():
                 outputs = activations.get(self.loss.activation)(outputs)
         part = parts.current()
-        scored = (y, outputs.values)
-        meter.score(*(scored if part is None else map(part.gathered, scored)))
+        if part is None:
+            meter.score(y, outputs.values, weights)
+        else:
+            meter.score(*(None if a is None else part.gathered(a) for a in (y, outputs.values, weights)))
 
-    def _own_loss(self, x: Any, y: Any, y_pred: Tensor, training: bool) -> Tensor:
+    def _own_loss(self, x: Any, y: Any, weights: Any, y_pred: Tensor, training: bool) -> Tensor:
         """What an overridden `compute_loss` says."""
-        loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, training=training)
+        weights = None if weights is None else Tensor(weights)
+        loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, sample_weight=weights, training=training)
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise InvalidArgument(f"compute_loss returned {shown(loss)}; it must return a tensor of one element")
         return loss.sum() if loss.ndim else loss
@@ -196,7 +203,8 @@ class Steps(Network):
     def _measuring(self, y: Any, penalty: float = 0.0) -> Iterator[Meter]:
         """Measure the steps in this block, for labels such as `y`, apart from those around it."""
         outer = self._meter
-        with meter_of(self.device, self._metrics, (y.shape, self.output_shape), self.metrics, penalty) as meter:
+        shapes = None if y is None else y.shape, self.output_shape
+        with meter_of(self.device, self._metrics, shapes, self.metrics, penalty, self._weighted) as meter:
             self._meter = meter
             try:
                 yield meter
@@ -206,9 +214,10 @@ class Steps(Network):
     def _is_overridden(self, step: str) -> bool:
         return getattr(getattr(self, step), "__func__", None) is not getattr(Steps, step)
 
-    def _logs_of(self, step: str, x: Any, y: Any) -> Logs:
+    def _logs_of(self, step: str, x: Any, y: Any, weights: Any = None) -> Logs:
         """What `train_step` or `test_step` says of a batch, as numbers."""
-        logs = getattr(self, step)((Tensor(x), Tensor(y)))
+        data = (Tensor(x), Tensor(y)) if weights is None else (Tensor(x), Tensor(y), Tensor(weights))
+        logs = getattr(self, step)(data)
         if not self._is_overridden(step):
             return logs
         if not isinstance(logs, Mapping):
@@ -216,43 +225,6 @@ class Steps(Network):
         numbers = {str(name): _number(value, f"{step}'s {name!r}") for name, value in logs.items()}
         part = parts.current()
         return numbers if part is None else dict(zip(numbers, part.mean(list(numbers.values())).tolist(), strict=True))
-
-    def _measure(self, samples: Feed, batch_size: int, listeners: CallbackList) -> dict[str, float]:
-        """Loss and metrics over samples."""
-        with no_grad():
-            weights = [w for w in self.trainable_weights if w.regularizer is not None]
-            penalty = sum(float(regularizers.penalty(w.regularizer, w).values) for w in weights)
-            penalty *= not self._is_overridden("compute_loss")  # which adds it by itself
-        logs: Logs = {}
-
-        def take(x: Any, y: Any) -> Logs:
-            nonlocal logs
-            with parts.working_on(samples.part):
-                logs = self._logs_of("test_step", x, y)
-            return logs
-
-        listeners.call("on_test_begin", {})
-        with self._measuring(samples.y, penalty) as meter:
-            self._infer("test", samples, batch_size, listeners, take)
-            values = dict(logs) if self._is_overridden("test_step") else meter.results()
-        listeners.call("on_test_end", values)
-        return values
-
-    def _infer(
-        self, kind: str, samples: Feed, size: int, listeners: CallbackList, take: Callable[[Any, Any], Any]
-    ) -> None:
-        """Give every batch to `take`, whose result the callbacks of a "test" or "predict" get.
-
-        Weights stay as they are meanwhile, unless callbacks are called in between, who may do as they like.
-        """
-        events = [f"on_{kind}_batch_{end}" for end in ("begin", "end")]
-        heard = listeners.hears(*events)
-        with nullcontext() if heard else _inference():
-            for batch, (x, y) in enumerate(samples.batches(size)):
-                listeners.call(events[0], batch, {"batch": batch, "size": samples.in_batch(x)})
-                with _inference() if heard else nullcontext():
-                    logs = take(x, y)
-                listeners.call(events[1], batch, logs)
 
     def _is_ours(self, passes: Passes, weights: list[Parameter]) -> bool:
         """Whether nothing but fastconv's own code runs in a step: nobody writes to an operand then."""
@@ -269,10 +241,10 @@ def _regularized(loss: Tensor, weights: list[Parameter]) -> Tensor:
     return loss
 
 
-def _mean_loss(loss: losses.Loss, result: Tensor, y: Any) -> Tensor:
+def _mean_loss(loss: losses.Loss, result: Tensor, y: Any, weights: Any = None) -> Tensor:
     """The compiled loss of a batch; of a part of one that which, averaged over the parts, is the batch's."""
-    part, value = parts.current(), loss.tensor(result, y)
-    if part is None or loss.reduction != "sum":
+    part, value = parts.current(), loss.tensor(result, y, weights)
+    if part is None or loss.reduction not in ("sum", "none"):
         return value
     return F.multiply(value, part.size / len(result.values))
 
@@ -281,40 +253,6 @@ def _of_batch(loss: Any, samples: int) -> tuple[Any, int]:
     """Loss and size of the batch at hand, by those of this process's part of it."""
     part = parts.current()
     return (loss, samples) if part is None else (float(part.mean(loss)), part.size)
-
-
-class Results:
-    """The results of batches as one array, of the dtype and shape that the first has.
-
-    Parameters
-    ----------
-    count : int
-        Results of all batches.
-    """
-
-    array: np.ndarray
-
-    def __init__(self, count: int) -> None:
-        self.count, self._done = count, 0
-
-    def add(self, result: Any, samples: int) -> np.ndarray:
-        """Take in the result of so many samples, a tensor or an array on any device."""
-        part = result.numpy() if hasattr(result, "numpy") else np.asarray(result)
-        if part.shape[:1] != (samples,):
-            raise InvalidArgument(f"predict_step made shape {part.shape} of {samples} samples; expected a row for each")
-        if not self._done:
-            self.array = np.empty((self.count, *part.shape[1:]), part.dtype)
-        self.array[self._done : self._done + samples] = part
-        self._done += samples
-        return part
-
-
-@contextmanager
-def _inference() -> Iterator[None]:
-    with ExitStack() as stack:
-        for context in (no_grad(), recycled(), fixed_weights()):
-            stack.enter_context(context)
-        yield
 
 
 def _number(value: Any, name: str) -> float:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
 from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
 from ..memory import Pool, recycled
-from ..streams import print_line
 from . import arguments, losses, optimizers, parts
-from .batches import as_samples, check_batch_size, check_lengths, split_off
-from .callbacks import Callback, CallbackList, History, ProgressLines
+from .batches import check_batch_size, split_off
+from .callbacks import Callback, CallbackList, History
 from .checkpoints import put_state, state_arrays
 from .configs import recorded
 from .distribution import distribution
-from .feeding import DeviceFeed, Feed, SharedFeed
-from .layers.base import Shape
-from .meters import check_class_numbers
+from .evaluating import (
+    PREDICT_BATCH,
+    Evaluator,
+    check_steps,
+    one_or_all,
+    params_of,
+    progress,
+    refuse_beside_loader,
+)
+from .feeding import Epochs, Feed, SharedFeed
+from .loaders import is_loader
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
-from .steps import Logs, Results, Steps
+from .steps import Logs
+from .weighting import class_weights
 
 TRAIN_BATCH = 32
-PREDICT_BATCH = 128
 
 
-class Trainer(Steps):
+class Trainer(Evaluator):
     """A stack of layers that can be trained."""
 
     history: History | None = None
@@ -37,7 +44,16 @@ class Trainer(Steps):
     stop_training = False
 
     @recorded
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+    ) -> None:
         """Say how the model is trained.
 
         Parameters
@@ -47,6 +63,11 @@ class Trainer(Steps):
             See `fastconv.nn.losses`; your own function (y_true, y_pred) of tensors will do.
         metrics : list, optional
             Names ("accuracy", ...), functions (y_true, y_pred) or objects; see `fastconv.nn.metrics`.
+        weighted_metrics : list, optional
+            As `metrics`, and what is measured is weighted by `sample_weight` or `class_weight`.
+        run_eagerly, steps_per_execution, jit_compile
+            Of Keras, where they change nothing but how fast it runs: here steps always run one by one, at once, and
+            kernels are always compiled.
 
         Raises
         ------
@@ -57,14 +78,16 @@ class Trainer(Steps):
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
         optimizer, loss = optimizers.get(optimizer), losses.get(loss)
         scores = [get_metric(m) for m in _listed("compile", "metrics", metrics)]
+        weighted = [get_metric(m) for m in _listed("compile", "weighted_metrics", weighted_metrics)]
+        arguments.whole("compile", "steps_per_execution", steps_per_execution, 1)
         optimizer.claim(self)
-        self.optimizer, self.loss, self._metrics = optimizer, loss, scores
+        self.optimizer, self.loss, self._metrics, self._weighted = optimizer, loss, scores, weighted
         self._loss_tracker = Mean("loss")
 
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` and `train_on_batch` return."""
-        return ["loss", *(m.name for m in self._compiled()._metrics)]
+        return ["loss", *(m.name for m in (*self._compiled()._metrics, *self._weighted))]
 
     def fit(
         self,
@@ -77,8 +100,13 @@ class Trainer(Steps):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
     ) -> History:
         """Train for some epochs.
 
@@ -86,24 +114,39 @@ class Trainer(Steps):
         ----------
         x, y : array_like
             Samples (N, ...) and labels (N, ...), as the loss takes them. x is converted to float32, or to float64 for
-            a model of that dtype, batch by batch.
+            a model of that dtype, batch by batch. Or x alone: a generator, a PyTorch `DataLoader`, or an object with
+            ``__len__`` and ``__getitem__`` such as a `keras.utils.PyDataset`, whose batches are (x, y) or
+            (x, y, sample_weight).
         batch_size : int, optional
             32 by default; the last batch of an epoch may be smaller.
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}
-            0 is silent, 1 (also "auto") a progress line per epoch, 2 a line at each epoch's end.
+            0 is silent, 1 (also "auto") a progress bar on a terminal or in a notebook and a line per epoch elsewhere,
+            2 a line at each epoch's end.
         callbacks : list of Callback, optional
             See `fastconv.nn.callbacks`.
         validation_split : float
             Share of the samples, from the end, that are kept for validation.
-        validation_data : (x, y), optional
+        validation_data : (x, y), (x, y, sample_weight) or a loader as x may be, optional
             Samples for validation.
         shuffle : bool
-            Whether to draw a new order for every epoch.
+            Whether to draw a new order for every epoch: of the samples, or of the batches of an object with
+            ``__getitem__``.
+        class_weight : dict, optional
+            What the loss of a sample is multiplied by, for numbers of classes; 1 for those that it lacks.
+        sample_weight : array_like, optional
+            What the loss of each sample is multiplied by, (N,), or of each of its values. The loss is the mean of these
+            products.
         initial_epoch : int
             Epochs already done, when training is continued.
+        steps_per_epoch : int, optional
+            Batches of an epoch, where that is not one pass over the samples: the next epoch goes on where it stopped.
+        validation_steps : int, optional
+            Batches of a validation, from the first; of a generator, from where it is.
         validation_batch_size : int, optional
+        validation_freq : int or list of int
+            Validate after every so many epochs, or after these, counted from 1.
 
         Returns
         -------
@@ -120,129 +163,97 @@ class Trainer(Steps):
         Notes
         -----
         Where several processes share the training (`fastconv.nn.distribution.DataParallel`), `batch_size` is that of
-        the whole batch, and all of them call `fit` alike.
+        the whole batch, and all of them call `fit` alike, with arrays.
 
         The same seed, data and arguments give the same history, bit for bit, whatever the number of threads. On a
         GPU weights, activations and, where there is room, the samples stay in its memory; loss and metrics are read
         when somebody asks for them: a callback with `on_batch_end` that looks at its logs waits for every step.
         """
-        x, y = self._samples(x, y)
+        samples, validation = self._training_data(
+            x, y, batch_size, sample_weight, class_weight, validation_split, validation_data
+        )
         self.optimizer.claim(self)
-        validation = None if validation_data is None else self._validation(validation_data)
-        share = arguments.real("fit", "validation_split", validation_split, 0, below=1)
-        if validation is None and share:
-            (x, y), validation = split_off(x, y, share)
         batch_size = check_batch_size("fit", batch_size, TRAIN_BATCH)
         validation_size = check_batch_size("fit", validation_batch_size, PREDICT_BATCH, "validation_batch_size")
+        validation_steps = check_steps("fit", "validation_steps", validation_steps)
+        is_validated = _validated_epochs(validation_freq)
         epochs = arguments.whole("fit", "epochs", epochs, 0)
         initial_epoch = arguments.whole("fit", "initial_epoch", initial_epoch, 0)
-        shuffle = arguments.flag("fit", "shuffle", shuffle)
+        course = self._course(samples, batch_size, steps_per_epoch, arguments.flag("fit", "shuffle", shuffle))
         self.history = History()
-        verbose = _verbosity("fit", verbose)
-        params = _params(len(x), batch_size, verbose, epochs)
-        lines = [ProgressLines(verbose)] if verbose else []
-        listeners = CallbackList(callbacks, self, params, *lines, self.history)
+        verbose = 1 if isinstance(verbose, str) and verbose == "auto" else arguments.verbosity("fit", verbose)
+        params = params_of(samples, batch_size, course.steps, verbose, epochs)
+        listeners = CallbackList(callbacks, self, params, *progress(callbacks, verbose), self.history)
         self.stop_training = False
         listeners.call("on_train_begin", {})
-        samples, held_out = self._shared(x, y), None if validation is None else self._shared(*validation)
         with recycled():
             for epoch in range(initial_epoch, epochs):
                 self._take_over()
                 listeners.call("on_epoch_begin", epoch, {})
-                logs = self._epoch(samples, batch_size, shuffle, listeners)
-                if held_out is not None:
-                    values = self._measure(held_out, validation_size, listeners)
+                logs = self._epoch(course, listeners)
+                if validation is not None and is_validated(epoch + 1):
+                    values = self._measure(validation, validation_size, listeners, validation_steps)
                     logs.update({f"val_{key}": value for key, value in values.items()})
                 listeners.call("on_epoch_end", epoch, logs)
                 if self._stops():
                     break
+        self.optimizer.finalize_variable_values(self.trainable_weights)
         listeners.call("on_train_end", {})
         return self.history
 
-    def train_on_batch(self, x: Any, y: Any) -> Any:
-        """One step on one batch; the loss, or [loss, *metrics] where there are metrics.
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step on one batch; the batch's loss, or [loss, *metrics] where there are metrics, or a dict of them.
 
         The model keeps the memory of the step for the next one.
         """
-        x, y = self._samples(x, y)
+        return_dict = arguments.flag("train_on_batch", "return_dict", return_dict)
+        of_classes = class_weights("train_on_batch", class_weight)
+        self._compiled()
+        x, y, weights = self._samples(x, y, sample_weight, of_classes, "train_on_batch")
         self.optimizer.claim(self)
         if self._buffers is None:
             self._buffers = Pool()
         with self._measuring(y) as meter, recycled(self._buffers):
-            for xb, yb in self._feed(x, y).batches(len(x)):
-                logs = self._train(xb, yb)
-            return _one_or_all(dict(logs) if self._is_overridden("train_step") else meter.results())
+            for batch in self._feed(x, y, weights).batches(len(x)):
+                logs = self._train(*batch)
+            values = dict(logs) if self._is_overridden("train_step") else meter.results()
+        return values if return_dict else one_or_all(values)
 
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = 0,
-        return_dict: bool = False,
-        callbacks: Sequence[Callback] | Callback | None = None,
-    ) -> Any:
-        """Loss and metrics over samples, without training; those of a `fit` that is running go on as they were.
+    def _training_data(
+        self, x: Any, y: Any, batch_size: Any, sample_weight: Any, class_weight: Any, share: Any, validation_data: Any
+    ) -> tuple[Feed, Feed | None]:
+        """What `fit` trains on, and what it validates with."""
+        self._compiled()
+        share = arguments.real("fit", "validation_split", share, 0, below=1)
+        held_out: Any = None
+        if is_loader(x):
+            refuse_beside_loader("fit", validation_split=share or None)
+            if distribution() is not None:
+                raise InvalidArgument("several processes can share a training on arrays only; read the loader first")
+            samples = self._samples_of("fit", x, y, sample_weight, batch_size, class_weight)
+        else:
+            given = self._samples(x, y, sample_weight, class_weights("fit", class_weight))
+            if validation_data is None and share:
+                given, held_out = split_off(given, share)
+            samples = self._shared(*given)
+        if validation_data is not None:
+            return samples, self._validation(validation_data)
+        return samples, None if held_out is None else self._shared(*held_out)
 
-        Returns
-        -------
-        float, list of float or dict
-            The loss, or [loss, *metrics] where there are metrics, or a dict with `return_dict`.
-        """
-        x, y = self._samples(x, y)
-        size, verbose = check_batch_size("evaluate", batch_size, PREDICT_BATCH), _verbosity("evaluate", verbose)
-        return_dict = arguments.flag("evaluate", "return_dict", return_dict)
-        listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
-        values = self._measure(self._feed(x, y), size, listeners)
-        if verbose:
-            print_line(" - ".join(f"{key}: {value:.4f}" for key, value in values.items()))
-        return values if return_dict else _one_or_all(values)
+    def _course(self, samples: Feed, batch_size: int, steps: Any, shuffle: bool) -> Epochs:
+        """The batches of all epochs."""
+        steps = check_steps("fit", "steps_per_epoch", steps)
+        return Epochs(samples, batch_size, steps, lambda: samples.order(self.generator()) if shuffle else None)
 
-    def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Any = 0,
-        callbacks: Sequence[Callback] | Callback | None = None,
-    ) -> np.ndarray:
-        """The model's results for samples x, as one array."""
-        x = as_samples(x, self.input_shape)
-        size = check_batch_size("predict", batch_size, PREDICT_BATCH)
-        verbose = _verbosity("predict", verbose)
-        self._ensure_built(x)
-        listeners = CallbackList(callbacks, self, _params(len(x), size, verbose))
-        rows = Results(len(x))
-
-        def take(xb: Any, _: Any) -> dict[str, Any]:
-            return {"outputs": rows.add(self.predict_step((Tensor(xb),)), len(xb))}
-
-        listeners.call("on_predict_begin", {})
-        self._infer("predict", self._feed(x, None), size, listeners, take)
-        listeners.call("on_predict_end", {})
-        return rows.array
-
-    def predict_on_batch(self, x: Any) -> np.ndarray:
-        """`predict` for one batch."""
-        x = as_samples(x, self.input_shape)
-        return self.predict(x, batch_size=len(x))
-
-    def _feed(self, x: np.ndarray, y: np.ndarray | None) -> Feed:
-        """The samples as the model's device takes them."""
-        if self.device == "cpu":
-            return Feed(x, y, self.input_dtype)
-        labels = None
-        if y is not None:
-            check_class_numbers(self._metrics, y, self.output_shape or ())
-            labels = self.loss.label_dtype(y)
-        return DeviceFeed(x, y, self.input_dtype if labels == np.float32 else labels, self.input_dtype)
-
-    def _shared(self, x: np.ndarray, y: np.ndarray) -> Feed:
+    def _shared(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Feed:
         """The samples for `fit`, or where several processes train this one's parts of their batches."""
         shared = distribution()
         if shared is None:
-            return self._feed(x, y)
+            return self._feed(x, y, weights)
         shared.check(self.device, x, y)
-        return SharedFeed(x, y, self.input_dtype, shared.part)
+        return SharedFeed(x, y, self.input_dtype, weights, shared.part)
 
     def _take_over(self) -> None:
         """Where several processes train, begin an epoch with rank 0's state: other machines round otherwise."""
@@ -259,56 +270,53 @@ class Trainer(Steps):
             self.stop_training = bool(shared.agreed(self.stop_training))
         return self.stop_training
 
-    def _epoch(self, samples: Feed, batch_size: int, shuffle: bool, listeners: CallbackList) -> Logs:
-        """One pass over the samples."""
-        order = self.generator().permutation(len(samples)) if shuffle else None
+    def _epoch(self, course: Epochs, listeners: CallbackList) -> Logs:
+        """One epoch; where there are fewer batches left than it takes, the last one."""
+        samples, batches, done = course.feed, course.batches(), 0
         logs: Logs = {}
         with self._measuring(samples.y) as meter:
-            for batch, (xb, yb) in enumerate(samples.batches(batch_size, order)):
-                listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": samples.in_batch(xb)})
+            for batch, data in enumerate(batches):
+                listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": samples.in_batch(data[0])})
                 with deferred_interrupt(), parts.working_on(samples.part):
-                    logs = self._train(xb, yb)
+                    logs = self._train(*data)
                 listeners.call("on_train_batch_end", batch, logs)
+                done = batch + 1
                 if self._stops():
                     break
-            return dict(logs) if self._is_overridden("train_step") else meter.results()
+            logs = dict(logs) if self._is_overridden("train_step") else meter.results()
+        if done < course.least and not self.stop_training:
+            warnings.warn(
+                f"the loader had {done} batches left for an epoch of at least {course.least}: training stops; pass one "
+                "that can be read again, or make steps_per_epoch * epochs no more than it has",
+                stacklevel=3,
+            )
+            self.stop_training = True
+        return logs
 
-    def _train(self, x: Any, y: Any) -> Logs:
+    def _train(self, x: Any, y: Any, weights: Any = None) -> Logs:
         """A step, the user's own or `_train_on`."""
-        logs = self._logs_of("train_step", x, y)
+        logs = self._logs_of("train_step", x, y, weights)
         if self._is_overridden("train_step"):
             self._constrain(self.trainable_weights)
         return logs
 
-    def _samples(self, x: Any, y: Any, x_name: str = "x", y_name: str = "y") -> tuple[np.ndarray, np.ndarray]:
-        """Samples and labels, checked."""
-        self._compiled()
-        x = as_samples(x, self.input_shape, x_name)
-        shape = self._ensure_built(x)
-        if y is None:
-            raise InvalidArgument(f"{y_name} is missing: pass the labels")
-        y = self.loss.prepare(y, shape, y_name)
-        check_lengths(x, y, x_name)
-        return x, y
+    def _validation(self, data: Any) -> Feed:
+        if is_loader(data):
+            return self._samples_of("fit", data, None, None, None)
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise InvalidArgument("validation_data must be a pair (x, y), (x, y, sample_weight), or a loader")
+        x, y, weights = (*data, None)[:3]
+        names = "the x of validation_data", "the y of validation_data"
+        return self._shared(*self._samples(x, y, weights, None, "fit", *names))
 
-    def _validation(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise InvalidArgument("validation_data must be a pair (x, y)")
-        x, y = data
-        return self._samples(x, y, "the x of validation_data", "the y of validation_data")
 
-    def _compiled(self) -> Trainer:
-        if self.loss is None:
-            raise InvalidArgument("the model is not compiled; call compile(optimizer=..., loss=...) first")
-        return self
-
-    def _ensure_built(self, x: np.ndarray) -> Shape:
-        """Make the weights for such samples if there are none yet; returns the shape of a batch's result."""
-        shape = self.output_shape
-        if shape is None:
-            self.build((None, *x.shape[1:]))
-            shape = self.output_shape
-        return shape or ()
+def _validated_epochs(given: Any) -> Any:
+    """Whether to validate after an epoch, counted from 1: a function of it."""
+    if isinstance(given, (list, tuple, set, frozenset, range)):
+        epochs = {arguments.whole("fit", "validation_freq", epoch, 1) for epoch in given}
+        return lambda epoch: epoch in epochs
+    every = arguments.whole("fit", "validation_freq", given, 1)
+    return lambda epoch: epoch % every == 0
 
 
 def _listed(owner: str, name: str, value: Any) -> list[Any]:
@@ -318,19 +326,3 @@ def _listed(owner: str, name: str, value: Any) -> list[Any]:
     if isinstance(value, (str, Callback, Metric, type)) or callable(value):
         return [value]
     return arguments.items(owner, name, value, "a list")
-
-
-def _one_or_all(values: dict[str, float]) -> Any:
-    """The loss alone where there are no metrics, as Keras gives it."""
-    return list(values.values()) if len(values) != 1 else next(iter(values.values()))
-
-
-def _params(samples: int, batch_size: int, verbose: int, epochs: int = 1) -> dict[str, Any]:
-    """What callbacks are told before the first batch."""
-    steps = -(-samples // batch_size)
-    return {"epochs": epochs, "steps": steps, "samples": samples, "batch_size": batch_size, "verbose": verbose}
-
-
-def _verbosity(owner: str, verbose: Any) -> int:
-    """0, 1 or 2; "auto" means 1."""
-    return 1 if isinstance(verbose, str) and verbose == "auto" else arguments.verbosity(owner, verbose)

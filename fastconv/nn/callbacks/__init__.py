@@ -1,7 +1,7 @@
 """What happens round training: stopping early, saving, logging, changing the learning rate."""
 
 from .base import Callback, CallbackList, LambdaCallback, TerminateOnNaN
-from .progress import ProgressLines
+from .progress import ProgbarLogger
 from .records import CSVLogger, History, TensorBoard
 from .watchers import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
 
@@ -14,7 +14,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
-    "ProgressLines",
+    "ProgbarLogger",
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",

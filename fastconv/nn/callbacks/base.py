@@ -35,6 +35,8 @@ class Callback:
 
     model: Any = None
     params: Logs
+    only_looks = False
+    """Whether the callback never changes weights between batches of an evaluation or a prediction."""
 
     def set_model(self, model: Any) -> None:
         """Called once, before training."""
@@ -113,18 +115,19 @@ class CallbackList:
             callback.set_params(params)
 
     def hears(self, *events: str) -> bool:
-        """Whether any callback does something at one of these events."""
+        """Whether any callback, but those that only look, does something at one of these events."""
         return any(
             getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
             for callback in self.callbacks
             for event in events
+            if not callback.only_looks
         )
 
     def call(self, event: str, *arguments: Any) -> None:
         """Call ``event(*arguments)`` of every callback."""
         for callback in self.callbacks:
             respond = getattr(callback, event)
-            if getattr(respond, "__func__", None) is getattr(Callback, event):
+            if callback.only_looks or getattr(respond, "__func__", None) is getattr(Callback, event):
                 respond(*arguments)
             else:
                 with changing_weights():

@@ -254,6 +254,6 @@ class LearningRateScheduler(Callback):
 
 
 def _plain_rate(optimizer: Any) -> float:
-    if callable(optimizer.learning_rate):
+    if optimizer.schedule is not None:
         raise InvalidArgument("the optimizer's learning_rate is a function; a callback can only change a number")
     return optimizer.learning_rate

@@ -1,22 +1,18 @@
-"""What is measured beside the loss: functions (y_true, y_pred) with one value per sample, and their running means."""
+"""What is measured of outputs by themselves: functions (y_true, y_pred) with one value per sample."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidArgument, shown
-from ..memory import check_room
-from . import arguments
-from .arrays import aligned, as_numbers, host_pair, matched, same_length
-from .configs import Configured, resolved
-from .names import by_snake_case, find, snake_case
-from .utils import class_numbers
+from ...errors import InvalidArgument
+from ...memory import check_room
+from .. import arguments
+from ..arrays import as_numbers, matched, same_length
+from ..utils import class_numbers
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -63,6 +59,12 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
     k = arguments.whole("sparse_top_k_categorical_accuracy", "k", k, 1)
     own = np.take_along_axis(y_pred, _labels(y_true, y_pred)[..., None], axis=-1)
     return (((y_pred > own).sum(axis=-1) < k) & np.isfinite(own[..., 0])).astype(np.float64)
+
+
+def accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Share of a sample's outputs that equal its labels."""
+    y_true, y_pred = matched(y_true, y_pred, "accuracy")
+    return _rows(y_true == y_pred)
 
 
 def squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -149,84 +151,6 @@ def _rows(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), math.prod(values.shape[1:])).mean(axis=1)
 
 
-class Metric(Configured):
-    """The mean of a per-sample function over everything since `reset_state`.
-
-    Examples
-    --------
-    >>> metric = Metric(categorical_accuracy)
-    >>> metric.update_state([[0, 1]], [[0.2, 0.8]])
-    >>> metric.update_state([[0, 1]], [[0.8, 0.2]])
-    >>> metric.result()
-    0.5
-    """
-
-    family = "metrics"
-    fixed = {"dtype": "float32"}
-
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        self.function = arguments.function(self, "function", function, ("y_true", "y_pred"))
-        own = str(getattr(function, "__name__", "metric"))
-        self.name: str = own if name is None else arguments.text(self, "name", name) or own
-        self.reset_state()
-
-    def reset_state(self) -> None:
-        """Forget everything."""
-        self.total, self.count = 0.0, 0
-
-    def function_for(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
-        """The function for labels and outputs of these shapes."""
-        return self.function
-
-    def update_state(self, y_true: Any, y_pred: Any) -> None:
-        """Take in a batch; labels (N,) and outputs (N, 1) are brought to one shape first."""
-        y_true, y_pred = host_pair(y_true, y_pred)
-        function = self.function_for(y_true.shape, y_pred.shape)
-        y_true, y_pred = aligned(y_true, y_pred)
-        values = arguments.result_of(self, "function", function, y_true, y_pred)
-        values = arguments.host_array(self, f"what {shown(self.name)} returned", values).astype(np.float64, copy=False)
-        if values.ndim == 0:  # a function that gives one number for the batch
-            values = np.full(len(y_pred) if y_pred.ndim else 1, float(values))
-        self.total += float(values.sum())
-        self.count += values.size
-
-    def result(self) -> float:
-        """The mean."""
-        return self.total / self.count if self.count else 0.0
-
-
-class ByShape(Metric):
-    """A metric whose function follows from the shapes of labels and outputs, as Keras chooses what "accuracy" means."""
-
-    def __init__(self, choose: Callable[[tuple[int, ...], tuple[int, ...]], Callable[..., Any]], name: str) -> None:
-        self.choose = choose
-        super().__init__(choose, name)
-
-    def function_for(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
-        return self.choose(y_true, y_pred)
-
-
-class Mean(Metric):
-    """The mean of numbers, such as the losses of a `train_step` of one's own.
-
-    Examples
-    --------
-    >>> mean = Mean("loss")
-    >>> mean.update_state([1.0, 2.0])
-    >>> mean.update_state(6.0)
-    >>> mean.result()
-    3.0
-    """
-
-    def __init__(self, name: str = "mean") -> None:
-        super().__init__(np.mean, name)
-
-    def update_state(self, values: Any, y_pred: Any = None) -> None:
-        array = np.asarray(arguments.host_array(None, "values", values), np.float64)
-        self.total += float(array.sum())
-        self.count += array.size
-
-
 def accuracy_for(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
     """What "accuracy" means for labels and outputs of these shapes.
 
@@ -246,54 +170,3 @@ def top_k_accuracy_for(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Call
 def _are_numbers(y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> bool:
     """Whether labels are class numbers, not rows with a number for each class."""
     return len(y_true) < len(y_pred) or (y_true[-1] == 1 and y_pred[-1] > 1)
-
-
-NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": arguments.real}
-
-
-def _metric(class_name: str, function: Callable[..., Any], **parameters: Any) -> type[Metric]:
-    def __init__(self: Metric, *values: Any, name: str = snake_case(class_name), **keywords: Any) -> None:
-        given = {**parameters, **dict(zip(parameters, values, strict=False)), **keywords}
-        if set(given) != set(parameters) or len(values) > len(parameters):
-            raise InvalidArgument(
-                f"{class_name} takes {', '.join([*parameters, 'name'])}; got {shown(values)} {shown(keywords)}"
-            )
-        given = {key: NUMBERS[key](self, key, value) for key, value in given.items()}
-        Metric.__init__(self, partial(function, **given) if given else function, name)
-
-    numbers = [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d) for p, d in parameters.items()]
-    named = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=snake_case(class_name))
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    __init__.__signature__ = inspect.Signature([own, *numbers, named])  # type: ignore[attr-defined]
-    doc = f"Running mean of `{function.__name__}`."
-    return type(class_name, (Metric,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
-
-
-CategoricalAccuracy = _metric("CategoricalAccuracy", categorical_accuracy)
-SparseCategoricalAccuracy = _metric("SparseCategoricalAccuracy", sparse_categorical_accuracy)
-BinaryAccuracy = _metric("BinaryAccuracy", binary_accuracy, threshold=0.5)
-TopKCategoricalAccuracy = _metric("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
-SparseTopKCategoricalAccuracy = _metric("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
-MeanSquaredError = _metric("MeanSquaredError", squared_error)
-MeanAbsoluteError = _metric("MeanAbsoluteError", absolute_error)
-
-KNOWN: dict[str, Any] = {
-    **by_snake_case(categorical_accuracy, sparse_categorical_accuracy, binary_accuracy),
-    **by_snake_case(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
-    **dict.fromkeys(("mse", "mean_squared_error"), squared_error),
-    **dict.fromkeys(("mae", "mean_absolute_error"), absolute_error),
-}
-BY_SHAPE = {"accuracy": accuracy_for, "acc": accuracy_for, "top_k_accuracy": top_k_accuracy_for}
-
-
-def get(identifier: Any) -> Metric:
-    """A metric from a name, a function (y_true, y_pred) or an object; "accuracy" means what suits the shapes."""
-    identifier = resolved(identifier)
-    if isinstance(identifier, Metric):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return arguments.result_of("metrics.get", "identifier", identifier)
-    if callable(identifier):
-        return Metric(identifier)
-    function = find("metric", identifier, KNOWN | BY_SHAPE)
-    return ByShape(function, identifier) if identifier in BY_SHAPE else Metric(function, identifier)
