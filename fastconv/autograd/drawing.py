@@ -68,7 +68,7 @@ def _draw_vertex(axes: Any, lines: Sequence[str], style: tuple[str, str, str], p
         corner, width - 0.12, HEIGHT - 0.12, boxstyle=shape, facecolor=face, edgecolor=edge, linestyle=line, lw=1.1
     )
     axes.add_patch(box)
-    axes.text(x, y + 0.085, lines[0], ha="center", va="center", color="#202124")
+    axes.text(x, y + (0.085 if lines[1:] else 0), lines[0], ha="center", va="center", color="#202124")
     axes.text(x, y - 0.1, "\n".join(lines[1:]), ha="center", va="center", color="#5f6368", fontsize=8)
 
 

@@ -161,6 +161,14 @@ class Applied(NamedTuple):
 class Program:
     """All layers that a model runs, those of models inside of it at their places.
 
+    Parameters
+    ----------
+    network : Network
+    graph : Graph, optional
+        Of its layers; by default the network's.
+    unfold : bool
+        Whether models inside are taken apart.
+
     Attributes
     ----------
     inputs, outputs : Slot, or a structure of slots
@@ -174,7 +182,8 @@ class Program:
         Whether there is no graph, but code of the user's that takes what it is given as it is.
     """
 
-    def __init__(self, network: Any, graph: Graph | None = None) -> None:
+    def __init__(self, network: Any, graph: Graph | None = None, unfold: bool = True) -> None:
+        self._unfolds = unfold
         self.applied: list[Applied] = []
         self.members: list[tuple[Any, tuple[Any, ...]]] = []
         self.shapes: list[Any] = []
@@ -202,7 +211,7 @@ class Program:
         for call in graph.calls:
             args, options = placed(call.args), placed(call.options)
             mode = training if call.training is None else call.training
-            inner = call.layer.graph if len(args) == 1 and not options else None
+            inner = call.layer.graph if self._unfolds and len(args) == 1 and not options else None
             if inner is not None:
                 network_inside: Any = call.layer
                 results = self._unfold(network_inside, inner, network_inside.arranged(args[0]), mode)

@@ -230,13 +230,26 @@ class Model(ModelFiles):
         hint = nearest(name, known)
         raise InvalidArgument(f"no layer named {shown(name)}{hint}; there are {', '.join(known) or 'none'}")
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
-        """Print the layers, their output shapes and numbers of weights."""
-        width = 80 if line_length is None else arguments.whole("summary", "line_length", line_length, 0, 10_000) or 80
+    def summary(
+        self, line_length: int | None = None, print_fn: Callable[[str], Any] = print, expand_nested: bool = False
+    ) -> None:
+        """Print the layers, their output shapes and numbers of weights, and in a graph what each layer takes.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            80 by default, and 98 for a graph that is no chain.
+        print_fn : callable
+            Gets each line.
+        expand_nested : bool
+            Whether the layers of models inside are listed too.
+        """
+        width = None if line_length is None else arguments.whole("summary", "line_length", line_length, 0, 10_000)
+        expand_nested = arguments.flag("summary", "expand_nested", expand_nested)
         print_fn = arguments.function("summary", "print_fn", print_fn, ("line",))
         if not self.built and self.input_shape is not None and self.layers:
             self.build()
-        for line in summary_lines(self, width):
+        for line in summary_lines(self, width, expand_nested):
             arguments.result_of("summary", "print_fn", print_fn, line)
 
 
