@@ -129,7 +129,7 @@ def test_elementwise_merging(name, rng):
         assert layer.output_shape == (None, *y.shape[1:])
         symbols = [keras.Input(t.shape[1:], dtype="float64") for t in (p, q)]
         model = keras.Model(symbols, twin(symbols))
-        np.testing.assert_allclose(model([p, q]).numpy(), y.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(model.predict([p, q]), y.numpy(), rtol=1e-6)
 
 
 def test_concatenation_and_products(rng):
@@ -151,7 +151,7 @@ def test_operators_make_layers(rng):
     model = keras.Model([a, b], F.exp(-(a - 2 * b) / 3 + np.arange(3.0)) ** 2 + a[:, :1] + b.sum(axis=1, keepdims=True))
     x, y = rng.standard_normal((2, 4, 3)).astype(np.float32)
     expected = np.exp(-(x - 2 * y) / 3 + np.arange(3)) ** 2 + x[:, :1] + y.sum(1, keepdims=True)
-    np.testing.assert_allclose(model([x, y]).numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict([x, y]), expected, rtol=1e-5)
     assert [layer.name for layer in model.layers] == ["input_layer_1", "input_layer"]  # as Keras has it
 
 
@@ -160,7 +160,7 @@ def test_shared_layers(rng):
     a, b = keras.Input((3,)), keras.Input((3,))
     model = keras.Model([a, b], L.subtract([dense(a), dense(b)]))
     x = rng.standard_normal((5, 3)).astype(np.float32)
-    np.testing.assert_array_equal(model([x, x]).numpy(), np.zeros((5, 4), np.float32))
+    np.testing.assert_array_equal(model.predict([x, x]), np.zeros((5, 4), np.float32))
     assert model.count_params() == 16 and len(model.weights) == 2
     with pytest.raises(InvalidArgument, match="used in 2 places"):
         dense.output  # noqa: B018
@@ -175,7 +175,7 @@ def test_extractors_share_layers(rng):
     x = rng.standard_normal((2, 6, 6, 1)).astype(np.float32)
     np.testing.assert_array_equal(maps.predict(x), base.feature_maps(x)["maps"])
     everything = keras.Model(base.input, [layer.output for layer in base.layers])
-    assert [y.shape for y in everything(x)] == [(2, 4, 4, 3), (2, 4, 4, 3), (2, 48), (2, 2)]
+    assert [y.shape for y in everything.predict(x)] == [(2, 4, 4, 3), (2, 4, 4, 3), (2, 48), (2, 2)]
     head = keras.Model(base.get_layer("maps").output, base.output)
     np.testing.assert_array_equal(head.predict(maps.predict(x)), base.predict(x))
     base.layers[0].set_weights([np.zeros_like(w) for w in base.layers[0].get_weights()])
@@ -274,8 +274,8 @@ ERRORS = {
     "not among the inputs": lambda a, b: keras.Model(a, L.add([a, b])),
     "expected symbolic tensors": lambda a, b: keras.Model(a, np.ones((2, 3))),
     "outputs is missing": lambda a, b: keras.Model(a),
-    "takes 2 inputs .* but got 1": lambda a, b: keras.Model([a, b], L.add([a, b]))([np.ones((2, 3))]),
-    "'b' is missing": lambda a, b: keras.Model({"a": a, "b": b}, L.add([a, b]))({"a": np.ones((2, 3))}),
+    "takes 2 inputs .* but got 1": lambda a, b: keras.Model([a, b], L.add([a, b])).predict([np.ones((2, 3))]),
+    "'b' is missing": lambda a, b: keras.Model({"a": a, "b": b}, L.add([a, b])).predict({"a": np.ones((2, 3))}),
     "cannot merge the shapes": lambda a, b: L.add([a, keras.Input((4,))]),
     "cannot concatenate the shapes": lambda a, b: L.Concatenate(1)([keras.Input((2, 3)), keras.Input((2, 4))]),
     "merges a list of at least 2 tensors but got one": lambda a, b: L.Add()(a),
@@ -292,3 +292,181 @@ ERRORS = {
 def test_errors(message):
     with pytest.raises(InvalidArgument, match=message):
         ERRORS[message](keras.Input((3,)), keras.Input((3,)))
+
+
+def two_by_two(outputs=list, seed=2, dtype="float64"):
+    """Two inputs, and two outputs: classes and a number."""
+    keras.utils.set_random_seed(seed)
+    a, b = keras.Input((3,), name="a", dtype=dtype), keras.Input((2,), name="b", dtype=dtype)
+    x = L.concatenate([a, L.Dense(3, activation="tanh", dtype=dtype)(b)])
+    first = L.Dense(3, activation="softmax", name="cls", dtype=dtype)(x)
+    second = L.Dense(1, name="reg", dtype=dtype)(x)
+    return keras.Model([a, b], [first, second] if outputs is list else {"u": first, "v": second})
+
+
+def data_for_two(rng, n=10):
+    return [rng.standard_normal((n, 3)), rng.standard_normal((n, 2))], [np.arange(n) % 3, rng.standard_normal((n, 1))]
+
+
+LOSSES = ["sparse_categorical_crossentropy", "mse"]
+
+
+def test_several_inputs_and_outputs(rng):
+    x, y = data_for_two(rng)
+    model = two_by_two()
+    model.compile(keras.optimizers.SGD(0.0), LOSSES, [["accuracy"], ["mae"]], loss_weights=[2.0, 0.5])
+    history = model.fit(x, y, batch_size=4, verbose=0, validation_data=(x, y)).history
+    p, q = model.predict(x)
+    cls, reg = -np.log(p[np.arange(10), y[0]]).mean(), np.square(q - y[1]).mean()
+    expected = {
+        "loss": 2 * cls + 0.5 * reg,
+        "cls_loss": cls,
+        "reg_loss": reg,
+        "cls_accuracy": (p.argmax(1) == y[0]).mean(),
+        "reg_mae": np.abs(q - y[1]).mean(),
+    }
+    assert list(history) == [*expected, *(f"val_{name}" for name in expected)]
+    for name, value in expected.items():
+        assert history[name] == pytest.approx([value]) and history[f"val_{name}"] == pytest.approx([value])
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(list(expected.values()))
+    assert model.train_on_batch(x, y) == pytest.approx(list(expected.values()))
+    assert [r.shape for r in model.predict_on_batch(x)] == [(10, 3), (10, 1)]
+
+
+def test_losses_are_minimised_together(rng):
+    """A step changes weights by the sum of the losses' gradients."""
+    x, y = data_for_two(rng)
+    model, other = two_by_two(), two_by_two()
+    model.compile(keras.optimizers.SGD(0.1), LOSSES, loss_weights=[1.0, 3.0])
+    losses = model.fit(x, y, batch_size=10, epochs=4, shuffle=False, verbose=0).history["loss"]
+    optimizer = keras.optimizers.SGD(0.1)
+    for expected in losses:
+        other.zero_grad()
+        p, q = other(x, training=True)
+        loss = -F.mean(F.log(p[np.arange(10), y[0]])) + 3 * F.mean((q - y[1]) ** 2)
+        loss.backward()
+        optimizer.apply(other.trainable_weights)
+        assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_dicts_by_name(rng):
+    x, y = data_for_two(rng)
+    model = two_by_two(dict)
+    model.compile("sgd", dict(zip("uv", LOSSES, strict=True)), {"u": "accuracy", "v": ["mae"]})
+    inputs, labels = {"b": x[1], "a": x[0]}, {"v": y[1], "u": y[0]}
+    history = model.fit(inputs, labels, verbose=0, validation_split=0.5).history
+    assert [name for name in history if "val" not in name] == ["loss", "u_loss", "v_loss", "u_accuracy", "v_mae"]
+    made = model.predict(inputs)
+    assert list(made) == ["u", "v"]
+    np.testing.assert_array_equal(made["u"], model.predict(x)["u"])
+    lists = two_by_two()
+    lists.compile("sgd", dict(zip(("cls", "reg"), LOSSES, strict=True)))
+    lists.fit(x, {"reg": y[1], "cls": y[0]}, verbose=0)
+    lists.compile("sgd", ["sparse_categorical_crossentropy", None])
+    assert list(lists.fit(x, [y[0], None], verbose=0).history) == ["loss", "cls_loss"]
+    lists.compile("sgd", LOSSES)
+    weights = np.zeros(10)
+    found = lists.evaluate(x, y, sample_weight=[np.ones(10), weights], return_dict=True, verbose=0)
+    assert found["reg_loss"] == 0 and found["cls_loss"] > 0
+
+
+TWO_ERRORS = {
+    "loss holds 1 losses but there are 2 outputs, 'cls', 'reg'": lambda m, x, y: m.compile("sgd", ["mse"]),
+    "loss has losses for 'x'; the outputs are": lambda m, x, y: m.compile("sgd", {"x": "mse"}),
+    "y has no labels for the output 'reg'": lambda m, x, y: m.fit(x, {"cls": y[0]}, verbose=0),
+    "y holds 1 labels but there are 2": lambda m, x, y: m.fit(x, y[:1], verbose=0),
+    "takes 2 inputs .'a', 'b'. but got 1": lambda m, x, y: m.predict(x[:1]),
+    "10, 9 rows": lambda m, x, y: m.predict([x[0], x[1][:9]]),
+    "y..cls...0. is 7; labels must be": lambda m, x, y: m.fit(x, [y[0] + 7, y[1]], verbose=0),
+    "holds samples of shape .4,. but the model takes .3,.": lambda m, x, y: m.predict([np.ones((10, 4)), x[1]]),
+}
+
+
+@pytest.mark.parametrize("message", TWO_ERRORS)
+def test_errors_of_several(message, rng):
+    model = two_by_two()
+    model.compile("sgd", LOSSES)
+    with pytest.raises(InvalidArgument, match=message):
+        TWO_ERRORS[message](model, *data_for_two(rng))
+
+
+def test_models_with_a_call_of_their_own(rng, tmp_path):
+    class Block(L.Layer):
+        def __init__(self, units):
+            super().__init__()
+            self.inner = [L.Dense(units), L.Dense(units)]
+
+        def build(self, input_shape):
+            self.gain = self.add_weight(shape=(), initializer="ones")
+
+        def call(self, x):
+            return self.gain * self.inner[1](self.inner[0](x))
+
+    class Pair(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.block, self.head = Block(4), keras.Sequential([L.Dropout(0.5), L.Dense(1)])
+
+        def call(self, inputs, training=False):
+            left, right = inputs
+            return self.head(L.add([self.block(left), right]), training=training)
+
+    model = Pair()
+    x, y = [rng.standard_normal((6, 3)), rng.standard_normal((6, 4))], np.ones((6, 1))
+    model.compile("adam", "mse")
+    losses = model.fit(x, y, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] and model.count_params() == 16 + 20 + 1 + 5 and len(model.trainable_variables) == 7
+    assert [layer.name for layer in model.layers] == ["block", "sequential"]
+    model.save_weights(tmp_path / "w.npz")
+    other = Pair()
+    other.build([(None, 3), (None, 4)])
+    other.load_weights(tmp_path / "w.npz")
+    np.testing.assert_array_equal(other.predict(x), model.predict(x))
+    symbols = [keras.Input((3,)), keras.Input((4,))]
+    np.testing.assert_array_equal(keras.Model(symbols, model(symbols)).predict(x), model.predict(x))
+    model.summary(print_fn=str)
+
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = L.Dense(2)
+
+        def call(self, x):
+            y = self.dense(x)
+            return {"sum": y[:, :1] + y[:, 1:], "both": y}
+
+    model = Two()
+    model.compile("sgd", {"sum": "mse", "both": "mae"})
+    history = model.fit(x[0], {"sum": np.ones((6, 1)), "both": np.ones((6, 2))}, verbose=0).history
+    assert list(history) == ["loss", "sum_loss", "both_loss"]
+    assert {name: y.shape for name, y in model.predict(x[0]).items()} == {"sum": (6, 1), "both": (6, 2)}
+
+
+def test_the_table_of_a_graph_says_what_is_connected():
+    lines = []
+    residual().summary(print_fn=lines.append)
+    add = next(line for line in lines if line.startswith("add (Add)"))
+    assert add.split()[-1] == "conv2d" and lines[lines.index(add) + 1].strip() == "batch_normalization"
+    assert "Connected to" in lines[2] and "Connected to" not in "".join(_summary(keras.Sequential([keras.Input((2,))])))
+
+
+def _summary(model):
+    lines = []
+    model.add(L.Dense(1))
+    model.summary(print_fn=lines.append)
+    return lines
+
+
+def test_pictures_of_models(tmp_path):
+    pytest.importorskip("matplotlib")
+    model = residual()
+    drawn = keras.utils.plot_model(model, tmp_path / "m.svg", show_shapes=True, show_layer_names=True)
+    assert (tmp_path / "m.svg").read_text().count("<svg") == 1
+    names = [vertex.lines[0].partition(" ")[0] for vertex in drawn.vertices]
+    ways = {(names[a], names[b]) for a, b in drawn.edges}
+    assert {("conv2d", "add"), ("batch_normalization", "add"), ("conv2d_3", "add_1"), ("conv2d_2", "add_1")} <= ways
+    nested = keras.Sequential([keras.Input((6, 6, 2)), model], name="outer")
+    assert len(keras.utils.plot_model(nested, None).vertices) == 2
+    assert len(keras.utils.plot_model(nested, None, expand_nested=True).vertices) == 11
+    with pytest.raises(InvalidArgument, match="made of inputs and outputs"):
+        keras.utils.plot_model(L.Dense(2))

@@ -23,6 +23,7 @@ from ..streams import put
 from ..threads import set_num_threads
 from ..within import Block, Within
 from . import arguments
+from .bundles import arrays_of
 from .parts import Part
 from .ranks import Ranks
 
@@ -135,7 +136,11 @@ class DataParallel:
         if device != "cpu":
             raise InvalidArgument(f"the model is on {shown(device)}; DataParallel trains on the CPU: model.to('cpu')")
         every = slice(None, None, max(1, len(x) // SAMPLED))
-        marks = [(a.shape, a.dtype.str, zlib.crc32(np.ascontiguousarray(a[every]))) for a in (x, y)]
+        marks = [
+            (a.shape, a.dtype.str, zlib.crc32(np.ascontiguousarray(a[every])))
+            for part in (x, y)
+            for a in arrays_of(part)
+        ]
         first, *others = self.gathered(marks)
         for rank, other in enumerate(others, 1):
             if other != first:

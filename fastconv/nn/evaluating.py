@@ -15,6 +15,7 @@ from ..errors import InvalidArgument
 from ..memory import recycled
 from . import arguments, parts, regularizers
 from .batches import as_samples, check_batch_size, check_lengths
+from .bundles import Bundle, holds_arrays, structure_of
 from .callbacks import Callback, CallbackList, ProgbarLogger
 from .callbacks.base import Logs
 from .callbacks.progress import is_live
@@ -23,7 +24,9 @@ from .inference import fixed_weights
 from .layers.base import Shape
 from .loaders import LoadedFeed, is_loader
 from .meters import check_class_numbers
+from .outputs import leaves_of_shapes
 from .steps import Steps
+from .structures import filled, is_shape, leaves, mapped, mapped_shapes
 from .weighting import by_class, class_weights, sample_weights
 
 PREDICT_BATCH = 128
@@ -88,7 +91,7 @@ class Evaluator(Steps):
         rows = Results(samples.samples if steps is None else None)
 
         def take(xb: Any, _: Any, __: Any) -> dict[str, Any]:
-            return {"outputs": rows.add(self.predict_step((Tensor(xb),)), len(xb))}
+            return {"outputs": rows.add(self.predict_step((structure_of(Tensor, xb),)), len(xb))}
 
         listeners.call("on_predict_begin", {})
         self._infer("predict", samples, size, listeners, take, steps)
@@ -97,13 +100,11 @@ class Evaluator(Steps):
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """`evaluate` for one batch."""
-        x = as_samples(x, self.input_shape)
-        return self.evaluate(x, y, len(x), 0, sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, len(self._read_x(x)), 0, sample_weight, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """`predict` for one batch."""
-        x = as_samples(x, self.input_shape)
-        return self.predict(x, batch_size=len(x), verbose=0)
+        return self.predict(x, batch_size=len(self._read_x(x)), verbose=0)
 
     def _size(self, owner: str, batch_size: Any) -> int:
         return check_batch_size(owner, batch_size, PREDICT_BATCH)
@@ -143,7 +144,7 @@ class Evaluator(Steps):
 
     def _inputs(self, x: Any, y: Any = None, weights: Any = None) -> Batch:
         """Samples to predict, checked; what stands beside them in a loader's batch does not matter."""
-        x = as_samples(x, self.input_shape)
+        x = self._read_x(x)
         self._ensure_built(x)
         return x.astype(self.input_dtype, copy=False) if y is not None else x, None, None
 
@@ -158,7 +159,7 @@ class Evaluator(Steps):
         x_name: str = "x", y_name: str = "y",
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:  # fmt: skip
         """Samples, labels and weights, checked."""
-        x = as_samples(x, self.input_shape, x_name)
+        x = self._read_x(x, x_name)
         shape = self._ensure_built(x)
         if y is None:
             raise InvalidArgument(f"{y_name} is missing: pass the labels")
@@ -171,6 +172,22 @@ class Evaluator(Steps):
             weights = by_class(y, of_classes)
         return x, y, weights
 
+    def _read_x(self, x: Any, name: str = "x") -> Any:
+        """Samples, checked: an array, or a bundle of them where the model takes several."""
+        shape = self.input_shape
+        if shape is not None and not is_shape(shape):
+            x = self.arranged(x)
+            forms = iter(leaves_of_shapes(shape))
+            return Bundle(mapped(lambda one: as_samples(one, next(forms), name), x), name)
+        if isinstance(x, dict) or (shape is None and self.graph is None and holds_arrays(x)):
+            x = self.arranged(x)
+            return Bundle(mapped(lambda one: as_samples(one, None, name), x), name) if holds_arrays(x) else x
+        is_one = isinstance(x, (list, tuple)) and len(x) == 1 and len(np.shape(x[0])) == len(shape or ())
+        return as_samples(x[0] if is_one else x, shape, name)
+
+    def _outputs_known(self) -> None:
+        """What `compile` has to do again when a model of one's own turns out to have several outputs."""
+
     def _compiled(self) -> Any:
         if self.loss is None:
             raise InvalidArgument("the model is not compiled; call compile(optimizer=..., loss=...) first")
@@ -180,8 +197,9 @@ class Evaluator(Steps):
         """Make the weights for such samples if there are none yet; returns the shape of a batch's result."""
         shape = self.output_shape
         if shape is None:
-            self.build((None, *x.shape[1:]))
+            self.build(mapped_shapes(lambda form: (None, *form[1:]), x.shape))
             shape = self.output_shape
+            self._outputs_known()
         return shape or ()
 
     def _measure(
@@ -246,9 +264,15 @@ class Results:
     def __init__(self, count: int | None) -> None:
         self._count, self._done = count, 0
         self._parts: list[np.ndarray] = []
+        self._inside: Any = None  # of each of several outputs
 
-    def add(self, result: Any, samples: int) -> np.ndarray:
-        """Take in the result of so many samples, a tensor or an array on any device."""
+    def add(self, result: Any, samples: int) -> Any:
+        """Take in the result of so many samples, a tensor or an array on any device, or a structure of them."""
+        if holds_arrays(result):
+            if self._inside is None:
+                self._inside = mapped(lambda _: Results(self._count), result)
+            pairs = zip(leaves(self._inside), leaves(result), strict=True)
+            return filled(result, iter([rows.add(one, samples) for rows, one in pairs]))
         part = result.numpy() if hasattr(result, "numpy") else np.asarray(result)
         if part.shape[:1] != (samples,):
             raise InvalidArgument(f"predict_step made shape {part.shape} of {samples} samples; expected a row for each")
@@ -261,8 +285,10 @@ class Results:
         self._done += samples
         return part
 
-    def whole(self) -> np.ndarray:
+    def whole(self) -> Any:
         """All that was taken in."""
+        if self._inside is not None:
+            return mapped(Results.whole, self._inside)
         return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from .. import ops
 from ..config import settings
 from ..ops import devices
+from .bundles import Bundle, each
 from .parts import Part
 
 Batch = tuple[Any, Any, Any]
@@ -156,9 +157,10 @@ class DeviceFeed(Feed):
     ) -> None:
         super().__init__(x, None if y is None else y.astype(label_dtype, copy=False), dtype, weights)
         self._arrays: list[Any] = []
-        kept = x if x.dtype.name in STORED or x.dtype == self.dtype else x.astype(self.dtype)
+        several = any(isinstance(a, Bundle) for a in (x, y))
+        kept = x if several or x.dtype.name in STORED or x.dtype == self.dtype else x.astype(self.dtype)
         parts = [a for a in (kept, self.y, weights) if a is not None]
-        self.resident = sum(a.nbytes for a in parts) <= settings.resident_bytes
+        self.resident = not several and sum(a.nbytes for a in parts) <= settings.resident_bytes
         if self.resident:
             self._arrays = [ops.to_device(a) for a in parts]
 
@@ -182,5 +184,5 @@ class DeviceFeed(Feed):
 
 def on_device(batch: Batch) -> Batch:
     """A batch whose arrays lie on the device."""
-    x, y, weights = (None if a is None else ops.to_device(a) for a in batch)
+    x, y, weights = (None if a is None else each(ops.to_device, a) for a in batch)
     return x, y, weights

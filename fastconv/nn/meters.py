@@ -17,6 +17,7 @@ from ..errors import InvalidArgument
 from ..ops import devices
 from . import metrics as known
 from .metrics import MeanMetricWrapper, Metric
+from .structures import leaves, mapped
 from .utils import class_numbers
 
 #: Metrics' functions -> what `fastconv.ops.devices.note_score` calls them, and the name of their number.
@@ -86,7 +87,7 @@ class Meter:
 
     def score(self, y: Any, outputs: Any, weights: Any = None) -> None:
         """Take in what the model made of a batch, before its loss."""
-        y, outputs = _for_reading(y), _for_reading(outputs)
+        y, outputs = mapped(_for_reading, (y, outputs))
         for metric in self.metrics:
             metric.update_state(y, outputs)
         for metric in self.weighted:
@@ -112,8 +113,14 @@ def _state_of(metric: Metric) -> dict[str, Any]:
     return copy.deepcopy({name: value for name, value in vars(metric).items() if not callable(value)})
 
 
-def _for_reading(array: np.ndarray) -> np.ndarray:
+def _on_host(array: Any) -> Any:
+    return None if array is None else array.numpy()
+
+
+def _for_reading(array: Any) -> Any:
     """A view that a metric cannot write to: the gradients need the outputs, and the caller the labels."""
+    if array is None:
+        return None
     view = array.view()
     view.flags.writeable = False
     return view
@@ -146,11 +153,12 @@ class DeviceMeter(Meter):
 
     def score(self, y: Any, outputs: Any, weights: Any = None) -> None:
         for metric in self._on_host:
-            metric.update_state(y.numpy(), outputs.numpy())
+            metric.update_state(*mapped(_on_host, (y, outputs)))
         for metric in self.weighted:
-            metric.update_state(y.numpy(), outputs.numpy(), None if weights is None else weights.numpy())
-        place = self._place(outputs.dtype)
-        self._scored = outputs.size // outputs.shape[-1]
+            metric.update_state(*mapped(_on_host, (y, outputs, weights)))
+        place = self._place(leaves(outputs)[0].dtype)
+        if self._on_device:  # which take one output
+            self._scored = outputs.size // outputs.shape[-1]
         for j, (metric, kind, number) in enumerate(self._on_device, 1):
             numbered = kind.startswith("sparse")
             if y.size != (self._scored if numbered else outputs.size):

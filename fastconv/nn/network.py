@@ -17,7 +17,7 @@ from .layers.operations import Operation
 from .layers.symbols import Call, SymbolicTensor
 from .passes import Passes
 from .placing import carrier, is_on_host, place
-from .structures import leaves, mapped, mapped_shapes
+from .structures import is_shape, leaves, mapped, mapped_shapes
 from .tracking import Holder, Parameter, Way, found_in, named_weights
 
 TRANSIENT = ("_passes", "_meter", "_buffers")  # what a copy does without: made when needed, or of the batch at hand
@@ -207,6 +207,19 @@ class Network(Layer):
         """What the inputs are called in dicts."""
         given = self._known_graph().inputs
         return list(given) if isinstance(given, dict) else [symbol.name for symbol in leaves(given)]
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """What several outputs are called; None where there is one, or where they are not known yet."""
+        shapes = self.output_shape
+        if shapes is None or is_shape(shapes):
+            return None
+        if isinstance(shapes, dict):
+            return list(shapes)
+        if self._graph is None:
+            return [f"output_{i}" for i in range(len(shapes))]
+        names = [symbol.name for symbol in leaves(self._graph.outputs)]
+        return [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
 
     def _known_graph(self) -> Graph:
         graph = self.graph

@@ -105,4 +105,3 @@ def plot_model(
     if to_file is not None:
         drawing.save(arguments.path("plot_model", "to_file", to_file))
     return drawing
-

@@ -13,14 +13,16 @@ from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import activations, arguments, constraints, losses, parts, regularizers
+from .bundles import holds_arrays, structure_of
 from .callbacks.base import Logs
 from .layers import Parameter
 from .loaders import unpack
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
 from .network import Network
+from .outputs import Combined
 from .passes import Passes, is_ours
-from .structures import mapped
+from .structures import filled, leaves, mapped
 
 
 class Steps(Network):
@@ -65,14 +67,14 @@ class Steps(Network):
         """
         x, y, weights = self._read(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(*_of_batch(self._train_on(x, y.values, weights, meter), len(x)))
+            meter.add(*_of_batch(self._train_on(x, mapped(_values, y), weights, meter), _count(x)))
             return meter.logs()
 
     def test_step(self, data: Any) -> Logs:
         """Evaluate one batch of tensors; takes and returns what `train_step` does."""
         x, y, weights = self._read(data)
         with nullcontext(self._meter) if self._meter else self._measuring(y) as meter:
-            meter.add(*_of_batch(self._test_on(x, y.values, weights, meter), len(x)))
+            meter.add(*_of_batch(self._test_on(x, mapped(_values, y), weights, meter), _count(x)))
             return meter.logs()
 
     def predict_step(self, data: Any) -> Any:
@@ -87,28 +89,36 @@ class Steps(Network):
 
         A model of your own may override it, as in Keras: the steps above then take what it returns.
         """
-        y_pred, y = (arguments.tensor("compute_loss", *pair) for pair in (("y_pred", y_pred), ("y", y)))
-        if y_pred.ndim == 0 or y_pred.shape[:1] != y.shape[:1]:
-            raise InvalidArgument(f"compute_loss got y {y.shape} for y_pred {y_pred.shape}; expected a row for each")
+        y_pred, y = (_tensors("compute_loss", *pair) for pair in (("y_pred", y_pred), ("y", y)))
+        for output, label in zip(leaves(y_pred), leaves(y), strict=isinstance(self.loss, Combined)):
+            if label is not None and (output.ndim == 0 or output.shape[:1] != label.shape[:1]):
+                raise InvalidArgument(
+                    f"compute_loss got y {label.shape} for y_pred {output.shape}; expected a row for each"
+                )
         if sample_weight is not None:
-            sample_weight = arguments.tensor("compute_loss", "sample_weight", sample_weight).values
-        loss = self.loss.tensor(y_pred, y.values, sample_weight)
+            sample_weight = mapped(_values, _tensors("compute_loss", "sample_weight", sample_weight))
+        loss = self.loss.tensor(y_pred, mapped(_values, y), sample_weight)
         return _regularized(loss, self.trainable_weights)
 
-    def _read(self, data: Any) -> tuple[Tensor, Tensor, Any]:
+    def _read(self, data: Any) -> tuple[Any, Any, Any]:
         """Samples, labels and weights, which are no tensor, of one batch."""
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels, or (x, y, sample_weight)")
         given, labels, weights = unpack(data)
-        x, y = self._batch(given), arguments.tensor(None, "y", labels)
-        if x.shape[:1] != y.shape[:1]:
-            raise InvalidArgument(f"a step got x {x.shape} and y {y.shape}; expected as many labels as samples")
-        return x, y, None if weights is None else arguments.tensor(None, "sample_weight", weights).values
+        x, y = self._batch(given), _tensors(None, "y", labels)
+        first = leaves(x)[0]
+        for label in leaves(y):
+            if label is not None and first.shape[:1] != label.shape[:1]:
+                raise InvalidArgument(
+                    f"a step got x {first.shape} and y {label.shape}; expected as many labels as samples"
+                )
+        return x, y, None if weights is None else mapped(_values, _tensors(None, "sample_weight", weights))
 
-    def _batch(self, x: Any) -> Tensor:
+    def _batch(self, x: Any) -> Any:
         """Samples with as many axes as the model's input has."""
-        x = arguments.tensor(None, "x", x)
-        shape = self.input_shape
+        x, shape = _tensors(None, "x", x), self.input_shape
+        if not isinstance(x, Tensor):
+            return self.arranged(x)
         if x.ndim == 0 or (shape is not None and x.ndim != len(shape)):
             raise InvalidArgument(f"x has shape {x.shape} but the model takes {shape or 'a batch'}")
         return x
@@ -173,6 +183,8 @@ class Steps(Network):
         activation = self.loss.activation
         if self._is_overridden("compute_loss"):
             return (), self.loss
+        if isinstance(self.loss, Combined):
+            return self.loss.on_outputs(passes.last_activations)
         if activation is not None and [activation] == passes.last_activations:
             return (0,), self.loss.on_logits()
         return (), self.loss
@@ -181,20 +193,21 @@ class Steps(Network):
         """Let the meter see what the model made of a batch."""
         if not (self._metrics or self._weighted):
             return
-        outputs = Tensor(result.values)
+        losses = self.loss.losses if isinstance(self.loss, Combined) else [self.loss]
+        made = [Tensor(output.values) for output in leaves(result)]
         if folded and not meter.by_order:
             with no_grad():
-                outputs = activations.get(self.loss.activation)(outputs)
-        part = parts.current()
-        if part is None:
-            meter.score(y, outputs.values, weights)
-        else:
-            meter.score(*(None if a is None else part.gathered(a) for a in (y, outputs.values, weights)))
+                for i in folded:
+                    made[i] = activations.get(getattr(losses[i], "activation", None))(made[i])
+        outputs, part = filled(result, iter([output.values for output in made])), parts.current()
+        if part is not None:
+            y, outputs, weights = mapped(lambda a: None if a is None else part.gathered(a), (y, outputs, weights))
+        meter.score(y, outputs, weights)
 
     def _own_loss(self, x: Any, y: Any, weights: Any, y_pred: Tensor, training: bool) -> Tensor:
         """What an overridden `compute_loss` says."""
-        weights = None if weights is None else Tensor(weights)
-        loss = self.compute_loss(x=x, y=Tensor(y), y_pred=y_pred, sample_weight=weights, training=training)
+        weights, y = mapped(lambda a: None if a is None else Tensor(a), (weights, y))
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weights, training=training)
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise InvalidArgument(f"compute_loss returned {shown(loss)}; it must return a tensor of one element")
         return loss.sum() if loss.ndim else loss
@@ -203,7 +216,7 @@ class Steps(Network):
     def _measuring(self, y: Any, penalty: float = 0.0) -> Iterator[Meter]:
         """Measure the steps in this block, for labels such as `y`, apart from those around it."""
         outer = self._meter
-        shapes = None if y is None else y.shape, self.output_shape
+        shapes = mapped(lambda a: None if a is None else a.shape, y), self.output_shape
         with meter_of(self.device, self._metrics, shapes, self.metrics, penalty, self._weighted) as meter:
             self._meter = meter
             try:
@@ -216,8 +229,8 @@ class Steps(Network):
 
     def _logs_of(self, step: str, x: Any, y: Any, weights: Any = None) -> Logs:
         """What `train_step` or `test_step` says of a batch, as numbers."""
-        data = (Tensor(x), Tensor(y)) if weights is None else (Tensor(x), Tensor(y), Tensor(weights))
-        logs = getattr(self, step)(data)
+        given = (x, y) if weights is None else (x, y, weights)
+        logs = getattr(self, step)(tuple(structure_of(Tensor, value) for value in given))
         if not self._is_overridden(step):
             return logs
         if not isinstance(logs, Mapping):
@@ -246,13 +259,29 @@ def _mean_loss(loss: losses.Loss, result: Tensor, y: Any, weights: Any = None) -
     part, value = parts.current(), loss.tensor(result, y, weights)
     if part is None or loss.reduction not in ("sum", "none"):
         return value
-    return F.multiply(value, part.size / len(result.values))
+    return F.multiply(value, part.size / _count(result))
 
 
 def _of_batch(loss: Any, samples: int) -> tuple[Any, int]:
     """Loss and size of the batch at hand, by those of this process's part of it."""
     part = parts.current()
     return (loss, samples) if part is None else (float(part.mean(loss)), part.size)
+
+
+def _tensors(owner: str | None, name: str, value: Any) -> Any:
+    """A tensor, or the structure of tensors that stands for several."""
+    if holds_arrays(value):
+        return mapped(lambda item: None if item is None else arguments.tensor(owner, name, item), value)
+    return arguments.tensor(owner, name, value)
+
+
+def _values(tensor: Any) -> Any:
+    return None if tensor is None else tensor.values
+
+
+def _count(tensors: Any) -> int:
+    """The number of samples of a batch."""
+    return leaves(tensors)[0].shape[0]
 
 
 def _number(value: Any, name: str) -> float:

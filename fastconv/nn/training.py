@@ -30,6 +30,7 @@ from .feeding import Epochs, Feed, SharedFeed
 from .loaders import is_loader
 from .metrics import Mean, Metric
 from .metrics import get as get_metric
+from .outputs import judged
 from .steps import Logs
 from .weighting import class_weights
 
@@ -41,6 +42,7 @@ class Trainer(Evaluator):
 
     history: History | None = None
     _buffers: Pool | None = None
+    _judged: tuple[Any, Any] = ((), None)
     stop_training = False
 
     @recorded
@@ -49,6 +51,7 @@ class Trainer(Evaluator):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         metrics: Any = None,
+        loss_weights: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -60,9 +63,13 @@ class Trainer(Evaluator):
         ----------
         optimizer : str or Optimizer
         loss : str, function or Loss
-            See `fastconv.nn.losses`; your own function (y_true, y_pred) of tensors will do.
+            See `fastconv.nn.losses`; your own function (y_true, y_pred) of tensors will do. A model with several
+            outputs takes a list of them, or a dict by the outputs' names; None leaves an output out.
         metrics : list, optional
-            Names ("accuracy", ...), functions (y_true, y_pred) or objects; see `fastconv.nn.metrics`.
+            Names ("accuracy", ...), functions (y_true, y_pred) or objects; see `fastconv.nn.metrics`. With several
+            outputs a list, or a dict, of such lists.
+        loss_weights : list or dict of float, optional
+            What the losses of several outputs are multiplied by before they are added.
         weighted_metrics : list, optional
             As `metrics`, and what is measured is weighted by `sample_weight` or `class_weight`.
         run_eagerly, steps_per_execution, jit_compile
@@ -76,13 +83,18 @@ class Trainer(Evaluator):
         """
         if loss is None:
             raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
-        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
-        scores = [get_metric(m) for m in _listed("compile", "metrics", metrics)]
-        weighted = [get_metric(m) for m in _listed("compile", "weighted_metrics", weighted_metrics)]
+        given = loss, metrics, weighted_metrics, loss_weights
+        optimizer, (loss, scores, weighted) = optimizers.get(optimizer), judged(self, given, _made)
         arguments.whole("compile", "steps_per_execution", steps_per_execution, 1)
         optimizer.claim(self)
         self.optimizer, self.loss, self._metrics, self._weighted = optimizer, loss, scores, weighted
-        self._loss_tracker = Mean("loss")
+        self._loss_tracker, self._judged = Mean("loss"), (given, self.output_names)
+
+    def _outputs_known(self) -> None:
+        if self.loss is not None and self._judged[1] != self.output_names:
+            given = self._judged[0]
+            self.loss, self._metrics, self._weighted = judged(self, given, _made)
+            self._judged = given, self.output_names
 
     @property
     def metrics_names(self) -> list[str]:
@@ -317,6 +329,11 @@ def _validated_epochs(given: Any) -> Any:
         return lambda epoch: epoch in epochs
     every = arguments.whole("fit", "validation_freq", given, 1)
     return lambda epoch: epoch % every == 0
+
+
+def _made(name: str, given: Any) -> list[Metric]:
+    """The metrics that an argument of `compile` names for one output."""
+    return [get_metric(metric) for metric in _listed("compile", name, given)]
 
 
 def _listed(owner: str, name: str, value: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from .configs import (
 )
 from .configs import deserialize as deserialize_keras_object
 from .configs import serialize as serialize_keras_object
+from .plotting import plot_model
 from .seeding import set_random_seed
 
 CustomObjectScope = custom_object_scope
@@ -29,6 +30,7 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "plot_model",
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",

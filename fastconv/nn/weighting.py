@@ -10,6 +10,8 @@ import numpy as np
 from .. import ops
 from ..errors import InvalidArgument
 from . import arguments
+from .bundles import Bundle
+from .structures import leaves
 from .utils import refuse_bad
 
 
@@ -17,6 +19,11 @@ def sample_weights(owner: str, given: Any, y: np.ndarray, name: str = "sample_we
     """The weights of samples with labels `y`, checked; None where there are none."""
     if given is None:
         return None
+    if isinstance(y, Bundle):  # of several outputs: weights for each, or the same for all
+        several = isinstance(given, dict) or (isinstance(given, (list, tuple)) and len(given) == len(leaves(y.arrays)))
+        one_each = list(given.values() if isinstance(given, dict) else given) if several else [given] * len(y.present)
+        pairs = zip(one_each, leaves(y.arrays), strict=True)
+        return Bundle([sample_weights(owner, one, label, name) for one, label in pairs], name)
     weights = arguments.host_array(owner, name, given)
     if weights.ndim == 0 or len(weights) != len(y):
         raise InvalidArgument(
@@ -48,6 +55,8 @@ def by_class(y: np.ndarray, of_classes: Mapping[int, float]) -> np.ndarray:
     >>> by_class(np.array([0, 2, 1]), {1: 5.0, 2: 0.5})
     array([1. , 0.5, 5. ], dtype=float32)
     """
+    if isinstance(y, Bundle):
+        raise InvalidArgument("class_weight is for models with one output; pass sample_weight, one for each")
     if y.ndim > 1:
         y = y[..., 0] if y.shape[-1] == 1 else y.argmax(axis=-1)
     numbers = np.round(y).astype(np.int64)
