@@ -7,10 +7,11 @@ command. `FSIZE_LIMIT` in the environment is the largest file, in bytes, that su
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 
-def small_network(input_shape, classes, *, dropout=0.0, seed=None):
+def small_network(input_shape, classes, *, seed=None):
     from fastconv.nn import Sequential, layers
 
     return Sequential(
@@ -27,17 +28,18 @@ def small_network(input_shape, classes, *, dropout=0.0, seed=None):
 
 @contextmanager
 def made_small():
-    from fastconv.nn import applications
+    from fastconv.nn import zoo
     from fastconv.nn.datasets import fashion_sketch
     from fastconv.show import figures
 
     load = fashion_sketch.load_data
+    small = replace(zoo.ARCHITECTURES["lecture-cnn"], make=small_network)
 
     def few(data_dir=None):
         return load(data_dir, n_train=120, n_test=40)
 
     with (
-        patch.object(applications, "lecture_cnn", small_network),
+        patch.dict(zoo.ARCHITECTURES, {"lecture-cnn": small}),
         patch.object(fashion_sketch, "load_data", few),
         patch.object(figures, "available", lambda: False),  # half a second each
     ):

@@ -741,11 +741,17 @@ def test_ctrl_c_saves(tmp_path):
 
 def test_choices_are_those_of_the_library():
     from fastconv import measure
+    from fastconv.cli import recipes
     from fastconv.cli.bench_steps import ASKED_FOR, EVERY_SUITE, OTHER_SUITES, PROBLEM_SUITES
-    from fastconv.cli.train import DATASETS
-    from fastconv.nn import datasets
+    from fastconv.cli.train import DATASETS, MODELS
+    from fastconv.nn import datasets, zoo
 
     assert (*PROBLEM_SUITES, "all") == measure.SUITES
     assert {*EVERY_SUITE, *ASKED_FOR} == {*PROBLEM_SUITES, *OTHER_SUITES}
     assert measure.suites.ASKED_FOR == ASKED_FOR
     assert set(DATASETS) == set(datasets.BY_NAME)
+    assert set(MODELS) == set(zoo.ARCHITECTURES)
+    assert set(recipes.NETWORKS) == {*DATASETS, None} and set(recipes.NETWORKS.values()) <= set(MODELS)
+    for architecture in zoo.ARCHITECTURES.values():
+        assert architecture.recipe.optimizer in recipes.RATES
+        assert architecture.recipe.schedule in {"constant", *recipes.SCHEDULES}

@@ -15,7 +15,7 @@ from data_files import fault, idx_bytes, nowhere, same, tiny_set, write_set
 
 from fastconv import config
 from fastconv.errors import DataUnavailable
-from fastconv.nn.datasets import fashion_mnist, idx, mnist
+from fastconv.nn.datasets import fashion_mnist, idx, mnist, npz
 from fastconv.nn.datasets.idx import parse_idx, read_idx
 from fastconv.nn.datasets.sources import IDX_FILES
 
@@ -123,16 +123,20 @@ def test_an_unpacked_file_is_compared_with_its_header_before_it_is_read(tmp_path
     fault(lambda: read_idx(path, 3), "1,099,511,627,736 too many")
 
 
-def test_wrong_names_and_unreadable_files(tmp_path):
+def test_the_content_says_whether_a_file_is_packed(tmp_path):
+    """Unpackers leave the .gz, browsers unpack and leave it, too."""
     (tmp_path / "plain.gz").write_bytes(GOOD)
-    fault(lambda: read_idx(tmp_path / "plain.gz", 3), "no sound gzip file", "as the name says")
     (tmp_path / "packed").write_bytes(gzip.compress(GOOD))
-    fault(lambda: read_idx(tmp_path / "packed", 3), "it is a gzip file", "rename it to packed.gz")
+    for name in ("plain.gz", "packed"):
+        assert np.array_equal(read_idx(tmp_path / name, 3), parse_idx(GOOD, 3, Path("good")))
+
+
+def test_unreadable_files(tmp_path):
     fault(lambda: read_idx(tmp_path / "absent", 3), "cannot be read (No such file or directory)")
     (tmp_path / "folder").mkdir()
     fault(lambda: read_idx(tmp_path / "folder", 3), "cannot be read")
     if os.name == "posix" and os.geteuid():
-        (tmp_path / "packed").chmod(0)
+        (tmp_path / "packed").touch(0)
         fault(lambda: read_idx(tmp_path / "packed", 3), "cannot be read (Permission denied)")
 
 
@@ -146,6 +150,67 @@ def test_set_in_a_given_folder(tmp_path, module, packed, nested):
     write_set(tmp_path / module.SOURCE.folder if nested else tmp_path, packed=packed)
     assert same(module.load_data(tmp_path), tiny_set())
     assert same(module.load_data(data_dir=str(tmp_path)), tiny_set())
+
+
+NAMES = {
+    "dotted": lambda name: name.replace("-idx", ".idx").removesuffix(".gz"),
+    "dotted, packed": lambda name: name.replace("-idx", ".idx"),
+    "a folder per file": lambda name: f"{name.removesuffix('.gz')}/{name.removesuffix('.gz')}",
+    "a folder per file, dotted": lambda name: f"{name[:-3]}/{name[:-3].replace('-idx', '.idx')}",
+}
+
+
+@pytest.mark.parametrize("called", NAMES)
+@pytest.mark.parametrize("folder", ["", "MNIST/raw", "raw", "mnist"])
+def test_names_as_others_ship_them(tmp_path, called, folder):
+    for name, array in tiny_set().items():
+        path = tmp_path / folder / NAMES[called](name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(idx_bytes(array)) if called.endswith("packed") else idx_bytes(array))
+    assert same(mnist.load_data(tmp_path), tiny_set())
+
+
+def test_the_folders_of_torchvision(tmp_path):
+    write_set(tmp_path / "MNIST" / "raw", tiny_set(seed=1), packed=False)
+    write_set(tmp_path / "FashionMNIST" / "raw", tiny_set(seed=2), packed=False)
+    assert same(mnist.load_data(tmp_path), tiny_set(seed=1))
+    assert same(fashion_mnist.load_data(tmp_path), tiny_set(seed=2))
+
+
+def test_npz_as_keras_ships_it(tmp_path):
+    arrays = dict(zip(npz.NAMES, tiny_set().values(), strict=True))
+    path = tmp_path / "mnist.npz"
+    np.savez(path, **arrays)
+    assert same(mnist.load_data(tmp_path), tiny_set())
+    np.savez_compressed(path, **{**arrays, "y_test": arrays["y_test"][:, None].astype(np.int64), "more": np.zeros(3)})
+    assert same(mnist.load_data(tmp_path), tiny_set())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"y_train": None}, ["it lacks y_train", "x_train, y_train, x_test, y_test"]),
+        ({"x_train": np.zeros((6, 28, 28))}, ["x_train is float64 of shape (6, 28, 28)", "uint8 of shape (N, 28, 28)"]),
+        ({"x_test": np.zeros((4, 28, 27), np.uint8)}, ["x_test is uint8 of shape (4, 28, 27)"]),
+        ({"x_test": np.zeros((0, 28, 28), np.uint8)}, ["x_test is uint8 of shape (0, 28, 28)"]),
+        ({"y_test": np.zeros(5, np.uint8)}, ["y_test is uint8 of shape (5,)", "integers of shape (4,)"]),
+        ({"y_test": np.zeros(4)}, ["y_test is float64"]),
+        ({"y_test": np.array([0, 9, 10, 1])}, ["label 10 at position 2", "from 0 to 9"]),
+        ({"y_test": np.array([0, 9, 266, 1])}, ["label 266 at position 2"]),
+        ({"y_test": np.array([0, -1, 3, 1])}, ["label -1 at position 1 of y_test"]),
+        ({"y_test": np.array([0, 1, 2, "a"], object)}, ["holds objects"]),
+    ],
+)
+def test_npz_faults(tmp_path, change, words):
+    arrays = dict(zip(npz.NAMES, tiny_set().values(), strict=True)) | change
+    np.savez(tmp_path / "mnist.npz", **{name: array for name, array in arrays.items() if array is not None})
+    fault(lambda: mnist.load_data(tmp_path), "mnist.npz", *words)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"no archive", bytes(100)])
+def test_npz_files_that_are_none(tmp_path, data):
+    (tmp_path / "mnist.npz").write_bytes(data)
+    fault(lambda: mnist.load_data(tmp_path), "mnist.npz", "it is no sound .npz file")
 
 
 def test_packed_and_unpacked_files_may_be_mixed(tmp_path):

@@ -130,10 +130,12 @@ def test_wrong_numbers(wrong):
 
 
 def test_data_sets_by_name():
-    assert list(datasets.BY_NAME) == ["fashion-mnist", "mnist", "car-truck", "fashion-sketch"]
+    assert list(datasets.BY_NAME)[:5] == ["fashion-mnist", "mnist", "cifar10", "cifar100", "car-truck"]
+    assert list(datasets.BY_NAME)[5:] == ["fashion-sketch", "cylinder-bell-funnel", "motion-sketch"]
     for name, module in datasets.BY_NAME.items():
         assert datasets.by_name(name) is module and callable(module.load_data)
-        assert len(module.CLASS_NAMES) == (2 if name == "car-truck" else 10)
+        few = {"car-truck": 2, "cifar100": 100, "cylinder-bell-funnel": 3, "motion-sketch": 6}
+        assert len(module.CLASS_NAMES) == few.get(name, 10)
     assert fashion_sketch.CLASS_NAMES is fashion_mnist.CLASS_NAMES
     with pytest.raises(InvalidArgument, match="'cifar' is not known; expected one of fashion-mnist, mnist"):
         datasets.by_name("cifar")

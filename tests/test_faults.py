@@ -195,7 +195,7 @@ def test_before_there_is_anything_to_save_the_folder_goes(heard_signals, tmp_pat
     from fastconv.nn.datasets import fashion_sketch
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        monkeypatch.setattr(fashion_sketch, "load_data", lambda *_, n=number: os.kill(os.getpid(), n))
+        monkeypatch.setattr(fashion_sketch, "load_data", lambda n=number, **_: os.kill(os.getpid(), n))
         stopped = train("--out", tmp_path / "out")
         assert stopped.exit_code == 128 + number and stopped.stderr == "Interrupted.\n"
         assert not (tmp_path / "out").exists()
@@ -304,7 +304,7 @@ def test_another_number_of_pictures_is_another_run(half_done, monkeypatch):
     from fastconv.nn.datasets import fashion_sketch
 
     load = fashion_sketch.load_data
-    monkeypatch.setattr(fashion_sketch, "load_data", lambda *a: tuple((x[:30], y[:30]) for x, y in load(*a)))
+    monkeypatch.setattr(fashion_sketch, "load_data", lambda **k: tuple((x[:30], y[:30]) for x, y in load(**k)))
     refused = train("--out", half_done, "--resume")
     assert refused.exit_code == 2 and "not begun with these 30 training images" in one_sentence(refused.stderr)
 
@@ -313,9 +313,9 @@ def test_another_number_of_pictures_is_another_run(half_done, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_keeps_the_epochs_before_it(tmp_path, monkeypatch):
-    from fastconv.cli import training
+    from fastconv.cli import recipes
 
-    monkeypatch.setattr(training, "_falling", lambda lr, steps: lambda step: lr if step < 12 else 1e30)
+    monkeypatch.setitem(recipes.SCHEDULES, "linear", lambda lr, steps: lambda step: lr if step < 12 else 1e30)
     with np.errstate(all="ignore"):
         done = train(*RUN, "--epochs", 4, "--out", tmp_path / "out")
     assert done.exit_code == 2

@@ -23,11 +23,12 @@ from .report import report_page
 
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
 WEIGHTS, STATE, RECORD, HISTORY, TABLE = "weights.npz", "state.npz", "run.json", "history.json", "history.csv"
+BEST = "best.npz"
 CURVE, MATRIX = "learning-curve.png", "confusion-matrix.png"
 FILTERS, MISTAKES = "filters.png", "misclassified.png"
 CLASSES, REPORT = "class-table.csv", "report.html"
 PICTURES = (CURVE, MATRIX, FILTERS, MISTAKES)
-FILES = (WEIGHTS, STATE, RECORD, HISTORY, TABLE, CLASSES, *PICTURES, REPORT)
+FILES = (WEIGHTS, BEST, STATE, RECORD, HISTORY, TABLE, CLASSES, *PICTURES, REPORT)
 REFUSAL = "a run already ({}); choose another folder, go on with that run by --resume, or replace it by --overwrite"
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -51,6 +52,10 @@ class OutputFolder(Folder):
     def weights(self, model: Any) -> None:
         """weights.npz, for ``model.load_weights``."""
         self.save(WEIGHTS, model.save_weights)
+
+    def best(self, model: Any) -> None:
+        """best.npz: the weights of the best epoch so far."""
+        self.save(BEST, model.save_weights)
 
     def state(self, model: Any) -> None:
         """state.npz, for ``model.load_state``: what --resume goes on from."""

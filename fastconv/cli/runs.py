@@ -18,11 +18,16 @@ import click
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
 from ..nn.callbacks import Callback
-from .artifacts import FIGURES, HISTORY, RECORD, STATE, NoFolder, OutputFolder
+from .artifacts import BEST, FIGURES, HISTORY, RECORD, STATE, NoFolder, OutputFolder
 from .console import say
 from .progress import Progress
+from .stopping import best_epoch
 
-DECISIVE = ("dataset", "epochs", "batch_size", "lr", "momentum", "seed", "limit")  # they determine every bit
+#: They determine every bit.
+DECISIVE = (
+    *("dataset", "folder", "image_size", "limit", "model", "epochs", "batch_size", "optimizer", "lr", "momentum"),
+    *("schedule", "early_stop", "best", "seed"),
+)
 STATUSES = ("running", "finished", "interrupted", "diverged")
 START_ANEW = "start anew with --overwrite"
 
@@ -61,14 +66,16 @@ class Record:
 class Keeper(Callback):
     """Writes everything down at the end of each epoch; a disk that is full does not end the training."""
 
-    def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record) -> None:
+    def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record, best: bool) -> None:
         super().__init__()
-        self._output, self._progress, self._record = output, progress, record
+        self._output, self._progress, self._record, self._best = output, progress, record, best
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         try:
             self._output.json(RECORD, self._record.now("running"))
             self._output.history(self._progress.history)
+            if self._best and best_epoch(self._progress.history) == epoch:
+                self._output.best(self.model)
             self._output.state(self.model)
         except DataUnavailable as error:
             say(f"Epoch {epoch + 1} is not kept: {error}; training goes on")
@@ -132,6 +139,8 @@ class Earlier:
         history, speeds = self._history(), self.record.get("epochs")
         if rest or not isinstance(speeds, list) or done > min(len(history["loss"]), len(speeds)):
             raise self._damaged(STATE, f"it is that of another run than {HISTORY} and {RECORD}")
+        if self.record["arguments"]["best"] and done and not (self._output.path / BEST).exists():
+            raise self._damaged(BEST, "it is not there")
         return {name: values[:done] for name, values in history.items()}, speeds[:done]
 
     @property

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
-from ..nn import applications, datasets
+from ..nn import datasets, zoo
 from ..show import Labelled, Subject
+from . import inputs
 from .artifacts import HISTORY, RECORD, WEIGHTS
 
 
@@ -45,7 +46,8 @@ class SavedRun:
         try:
             self.shape: tuple[int, ...] = tuple(int(n) for n in network["input_shape"])
             self.names: tuple[str, ...] = tuple(str(name) for name in network["classes"])
-        except (KeyError, TypeError, ValueError):
+            self._architecture = zoo.by_name(network["name"])
+        except (KeyError, TypeError, ValueError):  # an InvalidArgument among them
             raise self._damaged(RECORD, "it names no network") from None
 
     @property
@@ -65,7 +67,7 @@ class SavedRun:
     @cached_property
     def model(self) -> Any:
         """The network with the weights that the run ended with, compiled."""
-        model = applications.lecture_cnn(self.shape, len(self.names))  # type: ignore[arg-type]
+        model = self._architecture.make(self.shape, len(self.names))
         path = self.path / WEIGHTS
         if not path.exists():
             raise InvalidArgument(f"{brief(self.path)} holds no {WEIGHTS}: the run has not saved its network yet")
@@ -76,23 +78,27 @@ class SavedRun:
     @cached_property
     def test(self) -> Labelled:
         """The run's own test images."""
-        return self.labelled(self.dataset)
+        arguments = self.record.get("arguments", {})
+        if not arguments.get("folder"):
+            return self.labelled(self.dataset)
+        x, y = inputs.load({**arguments, "folder": Path(arguments["folder"])}).test
+        return Labelled(x, y.argmax(axis=1), self.names)
 
     def labelled(self, dataset: str) -> Labelled:
         """The test images of a data set, which must be such as the network takes."""
         module = datasets.by_name(dataset)
-        _, (x, y) = module.load_data(self._data_dir)
+        _, (x, y) = module.load_data(data_dir=self._data_dir)
         if len(module.CLASS_NAMES) != len(self.names):
             raise InvalidArgument(
                 f"{dataset} has {len(module.CLASS_NAMES)} classes but the network of {brief(self.path)} knows "
                 f"{len(self.names)}; give a data set with its classes"
             )
-        images = x.reshape(*x.shape[:3], -1).astype(np.float32) / np.float32(255)
+        images = inputs.scaled(x, len(self.shape))
         if images.shape[1:] != self.shape:
             raise InvalidArgument(
                 f"{dataset} has images {images.shape[1:]} but the network of {brief(self.path)} takes {self.shape}"
             )
-        return Labelled(images, y.astype(np.int64), self.names)
+        return Labelled(images, y.reshape(-1).astype(np.int64), self.names)
 
     @cached_property
     def history(self) -> Mapping[str, Sequence[float]]:

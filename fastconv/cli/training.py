@@ -7,21 +7,20 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..errors import FastconvError, InvalidArgument, PeerLost
+from ..errors import FastconvError, PeerLost
 from ..files import display
 from ..measure import environment
 from ..measure.machine import processor_name
-from ..nn import applications, datasets, layers, optimizers
-from ..nn.utils import to_categorical
+from ..nn import zoo
 from ..ops.devices import require_device
 from ..show import Labelled, Subject
 from ..show.confusion import class_table
 from ..simd.kernel_cache import kernel_cache_dir
+from . import inputs, recipes
 from .artifacts import RECORD, STATE, NoFolder, OutputFolder
 from .console import OutputLost, command_line, say, tell
 from .images import background
@@ -29,6 +28,7 @@ from .interruption import Interruption, Stopped
 from .progress import Diverged, Progress
 from .ranks import Ranks
 from .runs import Earlier, Keeper, Record
+from .stopping import EarlyStop, best_in_words
 
 
 class Training:
@@ -50,18 +50,15 @@ class Training:
     ) -> None:
         self.output, self.arguments, self.ranks = output, arguments, ranks
         device = _device(arguments["device"])
-        self.name, self.epochs, size = arguments["dataset"], arguments["epochs"], arguments["batch_size"]
-        module = datasets.by_name(self.name)
-        self.names = module.CLASS_NAMES
-        self.train_set, self.test_set = ranks.first_then_others(
-            lambda: _load(module, arguments["data_dir"], arguments["limit"], len(self.names))
-        )
-        images, batches = len(self.train_set[0]), -(-len(self.train_set[0]) // size)
-        self.model = _model(self.train_set[0].shape[1:], len(self.names), arguments, batches)
+        self.name, self.epochs, size = title(arguments), arguments["epochs"], arguments["batch_size"]
+        self.data = ranks.first_then_others(lambda: inputs.load(arguments))
+        images, batches = len(self.data.train[0]), -(-len(self.data.train[0]) // size)
+        self.model = recipes.network(arguments, self.data.shape, len(self.data.names), batches)
         nothing: tuple[Any, Any] = {}, []
         taken = ranks.all_or_none(lambda: earlier.take_up(self.model, images, batches) if earlier else nothing)
         (history, speeds), self.is_resumed = ranks.of_first((taken, earlier is not None))
         self.done = len(speeds)
+        self.early_stop = EarlyStop(arguments["early_stop"])
         self.progress = Progress(self.epochs, images, size, history, speeds)
         facts = {
             "arguments": {k: display(v) if isinstance(v, Path) else v for k, v in arguments.items()},
@@ -69,15 +66,17 @@ class Training:
             "processes": ranks.size,
             "parameters": self.model.count_params(),
             "network": {
-                "name": self.model.name,
-                "input_shape": list(self.train_set[0].shape[1:]),
-                "classes": list(self.names),
-                "background": background(self.train_set[0]),
+                "name": arguments["model"],
+                "input_shape": list(self.data.shape),
+                "classes": list(self.data.names),
+                "background": background(self.data.train[0]),
             },
             "command": command_line(),
-            "images": {"training": images, "test": len(self.test_set[0])},
+            "images": {"training": images, "test": len(self.data.test[0])},
             "environment": environment(),
         }
+        if arguments["baseline"]:
+            facts["baseline"] = self._baseline()
         self.record = Record(facts, self.progress, earlier.seconds if earlier is not None else 0.0)
         self._subject: Subject | None = None
         self._announce(device)
@@ -116,7 +115,8 @@ class Training:
 
     def _resume_command(self) -> str:
         words = ["mpirun", "-n", str(self.ranks.size)] if self.ranks.size > 1 else []
-        words += ["fastconv", "train", self.name, "--out", str(self.output.path), "--resume"]
+        words += ["fastconv", "train", *(["--folder"] if self.arguments["folder"] is not None else [])]
+        words += [str(self.arguments["folder"] or self.name), "--out", str(self.output.path), "--resume"]
         if self.arguments["data_dir"] is not None:
             words += ["--data-dir", str(self.arguments["data_dir"])]
         if self.arguments["device"] != "cpu":
@@ -124,9 +124,10 @@ class Training:
         return display(shlex.join(words))
 
     def _announce(self, device: dict[str, str]) -> None:
-        (x, _), (x_test, _) = self.train_set, self.test_set
-        parameters = self.model.count_params()
-        say(f"{self.name}: {len(x):,} training and {len(x_test):,} test images; {parameters:,} parameters")
+        parameters, counts = self.model.count_params(), [f"{len(x):,}" for x, _ in (self.data.train, self.data.test)]
+        say(f"{self.name}: {counts[0]} training and {counts[1]} test images; {parameters:,} parameters")
+        self.model.summary(print_fn=say)
+        say(recipes.in_words(self.arguments))
         if self.ranks.size > 1:
             say(f"Training on {self.ranks.size} processes")
         if self.done:
@@ -138,13 +139,27 @@ class Training:
         if not kernel_cache_dir().is_dir():
             say(f"Kernels are compiled as they are needed, once; they are kept in {display(kernel_cache_dir())}")
 
+    def _baseline(self) -> dict[str, float]:
+        """Tell how well a linear classifier does on these data."""
+        (x, y), (x_test, y_test) = self.data.train, self.data.test
+        fitted = zoo.least_squares(x, y.argmax(axis=1), y.shape[1])
+        reached = {
+            "training": fitted.accuracy(x, y.argmax(axis=1)),
+            "test": fitted.accuracy(x_test, y_test.argmax(axis=1)),
+        }
+        say(f"least squares: accuracy {reached['training']:.4f} in training, {reached['test']:.4f} in the test")
+        return reached
+
     def _fit(self, interruption: Interruption) -> None:
-        callbacks = [self.progress, Keeper(self.output, self.progress, self.record), interruption]
+        if self.early_stop.is_due(self.progress.history):
+            return
+        keeper = Keeper(self.output, self.progress, self.record, self.arguments["best"])
+        callbacks = [self.progress, self.early_stop, keeper, interruption]
         options: dict[str, Any] = {"epochs": self.epochs, "initial_epoch": self.done, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
                 self.model.fit(
-                    *self.train_set, batch_size=self.arguments["batch_size"], validation_data=self.test_set,
+                    *self.data.train, batch_size=self.arguments["batch_size"], validation_data=self.data.test,
                     callbacks=callbacks, **options,
                 )  # fmt: skip
         finally:
@@ -164,17 +179,18 @@ class Training:
         """Save what the training made, then judge it; only then is it finished, and its state of no use."""
         self._save("running", pictures=False)
         counts = self.subject.counts
-        test = {"classes": self.names, "confusion_matrix": counts.tolist()}
+        test = {"classes": self.data.names, "confusion_matrix": counts.tolist()}
         finished = self.record.now("finished", test)
         try:
             self._all(
                 lambda: self.output.json(RECORD, finished),
                 self.output.drop_state,
-                lambda: self.output.classes(class_table(counts, self.names)),
+                lambda: self.output.classes(class_table(counts, self.data.names)),
                 lambda: self._draw(finished, is_tested=True),
             )
         finally:
-            self._close(*_in_words(counts, self.names))
+            best = [best_in_words(self.progress.history)] if self.arguments["best"] else []
+            self._close(*_in_words(counts, self.data.names), *best)
         for name, values in self.progress.history.items():
             if not math.isfinite(values[-1]):
                 raise _no_number(f"{name} is {values[-1]} after the last epoch", self.output)
@@ -187,8 +203,8 @@ class Training:
     def subject(self) -> Subject:
         """What pictures show: the network, the test images, the figures of each epoch."""
         if self._subject is None:
-            x, y = self.test_set
-            data = Labelled(x, y.argmax(axis=1), tuple(self.names))
+            x, y = self.data.test
+            data = Labelled(x, y.argmax(axis=1), self.data.names)
             self._subject = Subject(self.model, data, given_history=self.progress.history)
         return self._subject
 
@@ -228,38 +244,14 @@ def _no_number(found: str, output: OutputFolder | NoFolder) -> FastconvError:
     return Diverged(f"{found}{advice} (saved in {display(output.path)}: {', '.join(output.saved)})")
 
 
-def _model(shape: Any, classes: int, arguments: dict[str, Any], batches: int) -> Any:
-    """The network, compiled, on its device."""
-    model = applications.lecture_cnn(shape, classes, dropout=0, seed=arguments["seed"])
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = 0.9  # the statistics settle in tens of steps, as in PyTorch; with 0.99 it takes hundreds
-    model.to(arguments["device"])
-    optimizer = optimizers.SGD(_falling(arguments["lr"], arguments["epochs"] * batches), momentum=arguments["momentum"])
-    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
 def _device(kind: str) -> dict[str, str]:
     """A device and its name; DeviceMissing where there is no GPU, before anything is loaded."""
     return {"kind": kind, "name": require_device() if kind == "cuda" else processor_name()}
 
 
-def _falling(lr: float, steps: int) -> Callable[[int], float]:
-    """The learning rate at each step: a straight line from `lr` to nothing, which gains most in a short run."""
-    return lambda step: lr * max(0.0, 1 - step / steps)
-
-
-def _load(module: ModuleType, data_dir: Path | None, limit: int | None, classes: int) -> tuple[Any, Any]:
-    """Training and test set as (images in [0, 1] with a channel axis, one-hot labels)."""
-    sets: list[tuple[Any, Any]] = []
-    for x, y in module.load_data(data_dir):
-        n = limit if not sets and limit is not None else len(x)  # only the training images are limited
-        x = x[:n].reshape(*x[:n].shape[:3], -1).astype(np.float32) / np.float32(255)
-        sets.append((x, to_categorical(y[:n], classes)))
-    if limit is not None and limit > len(sets[0][0]):
-        raise InvalidArgument(f"--limit is {limit} but there are {len(sets[0][0]):,} training images; use fewer")
-    return sets[0], sets[1]
+def title(arguments: dict[str, Any]) -> str:
+    """What a run is called: after its data set, or its folder."""
+    return arguments["dataset"] or arguments["folder"].name
 
 
 def _in_words(counts: Any, names: Any) -> list[str]:

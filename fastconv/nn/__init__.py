@@ -18,6 +18,7 @@ from . import (
     regularizers,
     saving,
     utils,
+    zoo,
 )
 from .layers import Input
 from .layers.symbols import SymbolicTensor as KerasTensor
@@ -43,7 +44,10 @@ __all__ = [
     "regularizers",
     "saving",
     "utils",
+    "zoo",
 ]
+
+models.zoo = zoo  # type: ignore[attr-defined]  # `models` lies below the zoo and cannot import it
 
 
 def __getattr__(name: str) -> Any:

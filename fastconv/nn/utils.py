@@ -1,4 +1,4 @@
-"""Helpers around training: labels as vectors, seeds."""
+"""Helpers around training: labels as vectors, seeds, images in files and folders."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .configs import (
 )
 from .configs import deserialize as deserialize_keras_object
 from .configs import serialize as serialize_keras_object
+from .folders import image_dataset_from_directory
+from .images import array_to_img, img_to_array, load_img, save_img
 from .plotting import plot_model
 from .seeding import set_random_seed
 
@@ -25,13 +27,18 @@ CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
+    "array_to_img",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "plot_model",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
     "to_categorical",

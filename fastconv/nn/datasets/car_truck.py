@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 
-from . import cifar, locate
+from . import cifar, cifar10, locate
 from .files import Split
 from .sources import CAR_TRUCK as SOURCE
-from .sources import CIFAR_ARCHIVE, CIFAR_BATCHES
+from .sources import CAR_TRUCK_FILES
 
 CLASS_NAMES = ("automobile", "truck")
 CIFAR_LABELS = (1, 9)  # their numbers among CIFAR-10's ten classes
@@ -20,8 +20,8 @@ def load_data(data_dir: str | os.PathLike[str] | None = None) -> tuple[Split, Sp
     Parameters
     ----------
     data_dir : path, optional
-        Folder that holds ``car_truck_train.bin.gz`` and ``car_truck_test.bin.gz``, the six official binary batches or
-        the official ``cifar-10-binary.tar.gz``, or a folder ``cifar10`` with them. Without it they are looked for in
+        Folder that holds ``car_truck_train.bin.gz`` and ``car_truck_test.bin.gz``, or CIFAR-10 in one of the forms of
+        `cifar10`, or a folder ``cifar10`` with them. Without it they are looked for in
         $FASTCONV_DATA and the cache folder, then the official archive (170 MB) is downloaded to the cache folder.
 
     Returns
@@ -43,10 +43,9 @@ def load_data(data_dir: str | os.PathLike[str] | None = None) -> tuple[Split, Sp
     """
     files = locate.find(SOURCE, data_dir)
     paths = list(files.values())  # each form lists its test file last
-    if CIFAR_ARCHIVE in files:
-        batches = cifar.read_archive(paths[0])
+    if CAR_TRUCK_FILES[0] in files:
+        kinds = (("labels", CIFAR_LABELS),)
+        train, test = (cifar.parse_records(cifar.read_bytes(path, cifar.MOST), kinds, path) for path in paths)
     else:
-        labels = cifar.ALL_LABELS if CIFAR_BATCHES[0] in files else CIFAR_LABELS
-        batches = [cifar.read_cifar(path, labels) for path in paths]
-    train = cifar.select(batches[:-1], CIFAR_LABELS, paths[0])
-    return train, cifar.select(batches[-1:], CIFAR_LABELS, paths[-1])
+        train, test = cifar10.splits(files)
+    return cifar.select(train, CIFAR_LABELS, paths[0]), cifar.select(test, CIFAR_LABELS, paths[-1])

@@ -1,4 +1,4 @@
-"""What the readers share: the bytes of a file, and the one message for a damaged one."""
+"""What the readers share: the bytes of a file, labels that are checked, and the one message for a damaged file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ...files import brief
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, Bytes]  # images and labels
 CHUNK = 1 << 20  # bytes unpacked at a time
+GZIP = b"\x1f\x8b"  # how its files begin
 
 
 def damaged(path: Path, found: str, expected: str, advice: str = "") -> DataUnavailable:
@@ -28,29 +29,35 @@ def damaged(path: Path, found: str, expected: str, advice: str = "") -> DataUnav
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes as a stream, unpacked if its name ends in .gz; what is wrong with them is a `DataUnavailable`."""
-    packed = path.suffix == ".gz"
+    """A file's bytes as a stream, unpacked if they are gzip's, whatever the name says: unpackers often leave the .gz.
+
+    What is wrong with them is a `DataUnavailable`.
+    """
     try:
-        with gzip.open(path) if packed else open(path, "rb") as stream:
-            if not packed and stream.peek(2)[:2] == b"\x1f\x8b":
-                advice = f"rename it to {brief(path.name)}.gz"
-                raise damaged(path, "it is a gzip file", "an unpacked file by its name", advice)
-            yield cast("IO[bytes]", stream)
+        with open(path, "rb") as file:
+            packed = file.peek(2)[:2] == GZIP
+            with gzip.open(file) if packed else file as stream:
+                yield cast("IO[bytes]", stream)
     except DataUnavailable:
         raise
     except EOFError as fault:
         size = path.stat().st_size
         raise damaged(path, f"its gzip data break off after {size:,} bytes", "a complete gzip file") from fault
     except (gzip.BadGzipFile, zlib.error) as fault:
-        raise damaged(path, f"it is no sound gzip file ({fault})", "a gzip file, as the name says") from fault
+        raise damaged(path, f"it is no sound gzip file ({fault})", "a whole gzip file, or an unpacked one") from fault
     except OSError as fault:
         raise damaged(
             path, f"it cannot be read ({fault.strerror})", "a readable file", "check its permissions"
         ) from fault
 
 
+def is_packed(stream: IO[bytes]) -> bool:
+    """Whether what `opened` gave unpacks as it is read."""
+    return isinstance(stream, gzip.GzipFile)
+
+
 def read_bytes(path: Path, most: int) -> bytes:
-    """The bytes of a file, unpacked if its name ends in .gz; no more than `most` of them are taken into memory."""
+    """The bytes of a file, unpacked if they are gzip's; no more than `most` of them are taken into memory."""
     with opened(path) as stream:
         data = read_up_to(stream, most + 1)
     if len(data) > most:
@@ -65,3 +72,10 @@ def read_up_to(stream: IO[bytes], most: int) -> bytes:
         chunks.append(chunk)
         most -= len(chunk)
     return b"".join(chunks)
+
+
+def check_labels(labels: Bytes, classes: int, path: Path) -> None:
+    """Raise if a label is not below `classes`."""
+    if labels.max(initial=0) >= classes:
+        at = int(np.argmax(labels >= classes))
+        raise damaged(path, f"label {labels[at]} at position {at}", f"labels from 0 to {classes - 1}")

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..unpacking import DEFLATE_RATIO
 from . import locate
-from .files import Bytes, Split, damaged, opened, read_up_to
+from .files import Bytes, Split, check_labels, damaged, is_packed, opened, read_up_to
+from .npz import load_npz_set
 from .sources import IDX_FILES, KNOWN_CONTENT, Source
 
 TYPES = {
@@ -42,7 +43,11 @@ def parse_idx(data: bytes, rank: int, path: Path) -> Bytes:
 def shape_in(data: bytes, rank: int, path: Path) -> tuple[int, ...]:
     """The shape in the header of an IDX file, of which `data` need not be more."""
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES:
-        raise damaged(path, f"it starts with {data[:4].hex(' ') or 'nothing'}", f"an IDX file (00 00 08 {rank:02x})")
+        raise damaged(
+            path,
+            f"it starts with {data[:4].hex(' ') or 'nothing'}",
+            f"an IDX file (00 00 08 {rank:02x}), packed by gzip or not",
+        )
     if data[2] != 0x08:
         raise damaged(path, f"it holds {TYPES[data[2]]} (type 0x{data[2]:02x})", "unsigned bytes (type 0x08)")
     if data[3] != rank:
@@ -75,7 +80,7 @@ def read_idx_bytes(path: Path, rank: int) -> bytes:
         shape = shape_in(header, rank, path)
         size = len(header) + math.prod(shape)
         room = os.stat(path).st_size
-        if path.suffix != ".gz":
+        if not is_packed(stream):
             _check_length(room, size, shape, path)
         elif size > (most := min(MOST_UNPACKED, room * DEFLATE_RATIO)):
             found = f"its header gives the shape {shape}: {size:,} bytes"
@@ -84,12 +89,12 @@ def read_idx_bytes(path: Path, rank: int) -> bytes:
 
 
 def read_idx(path: str | os.PathLike[str], rank: int) -> Bytes:
-    """Read an IDX file of unsigned bytes, packed (.gz) or not.
+    """Read an IDX file of unsigned bytes, packed or not.
 
     Parameters
     ----------
     path : path
-        The file; a name that ends in .gz is unpacked.
+        The file; what begins as gzip's do is unpacked.
     rank : int
         The number of axes it must have: 3 for images, 1 for labels.
 
@@ -116,8 +121,11 @@ def read_idx(path: str | os.PathLike[str], rank: int) -> Bytes:
 
 
 def load_idx_set(source: Source, data_dir: str | os.PathLike[str] | None, classes: int = 10) -> tuple[Split, Split]:
-    """The training and the test split of a set of four IDX files, each checked against its partner."""
+    """The training and the test split of a set of four IDX files, each checked against its partner, or of an .npz."""
     files = locate.find(source, data_dir)
+    if len(files) == 1:
+        (path,) = files.values()
+        return load_npz_set(path, (28, 28), classes)
     arrays = {}
     for name in IDX_FILES:
         rank = 3 if "images" in name else 1
@@ -150,6 +158,4 @@ def _check_pair(images: Bytes, labels: Bytes, image_path: Path, label_path: Path
             f"it has {len(labels):,} labels for {len(images):,} images of {image_path.name}",
             "one per image",
         )
-    if labels.max() >= classes:
-        at = int(np.argmax(labels >= classes))
-        raise damaged(label_path, f"label {labels[at]} at position {at}", f"labels from 0 to {classes - 1}")
+    check_labels(labels, classes, label_path)

@@ -99,9 +99,16 @@ def _search(source: Source, place: Path) -> tuple[dict[str, Path] | None, str]:
 
 
 def _variant(folder: Path, name: str) -> Path | None:
-    """`name` in `folder`, packed or unpacked, whichever is there."""
-    other = name.removesuffix(".gz") if name.endswith(".gz") else name + ".gz"
-    for candidate in (name, other):
+    """`name` in `folder` under one of its names: packed or unpacked, with a dot in it, or in a folder of its own."""
+    if not os.path.isdir(folder):
+        return None
+    plain = name.removesuffix(".gz")
+    names = [name, plain if name != plain else name + ".gz"]
+    head, dash, tail = plain.rpartition("-idx")
+    if dash:  # as it is called in many copies of MNIST
+        dotted = f"{head}.idx{tail}"
+        names += [dotted, dotted + ".gz"]
+    for candidate in (*names, *(os.path.join(own, inner) for own in names for inner in names)):
         path = folder / candidate
         if os.path.isfile(path):
             return path
@@ -109,4 +116,5 @@ def _variant(folder: Path, name: str) -> Path | None:
 
 
 def _wanted(source: Source) -> str:
-    return ", or ".join(" + ".join(form) for form in source.forms) + " (packed or unpacked)"
+    forms = [" + ".join(form) if len(form) < 5 else f"{form[0]} ... {form[-1]}" for form in source.forms]
+    return ", or ".join(forms) + " (packed or unpacked)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -49,7 +49,8 @@ def _by_name(*values: str) -> dict[str, str]:
 FASHION_MNIST = Source(
     title="Fashion-MNIST",
     folder="fashion-mnist",
-    forms=(IDX_FILES,),
+    forms=(IDX_FILES, ("fashion-mnist.npz",), ("fashion_mnist.npz",)),
+    more_folders=("FashionMNIST/raw", "FashionMNIST", "raw"),
     downloads=_by_name(
         "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -72,7 +73,8 @@ FASHION_MNIST = Source(
 MNIST = Source(
     title="MNIST",
     folder="mnist",
-    forms=(IDX_FILES,),
+    forms=(IDX_FILES, ("mnist.npz",)),
+    more_folders=("MNIST/raw", "MNIST", "raw"),
     downloads=_by_name(
         "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -92,15 +94,34 @@ MNIST = Source(
 )
 
 CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
+CIFAR_PICKLES = tuple(name.removesuffix(".bin") for name in CIFAR_BATCHES)
 CIFAR_ARCHIVE = "cifar-10-binary.tar.gz"
+_TORONTO = "https://www.cs.toronto.edu/~kriz/"
 
-CAR_TRUCK = Source(
-    title="CIFAR-10 cars and trucks",
+CIFAR10 = Source(
+    title="CIFAR-10",
     folder="cifar10",
-    forms=(("car_truck_train.bin.gz", "car_truck_test.bin.gz"), CIFAR_BATCHES, (CIFAR_ARCHIVE,)),
+    forms=(CIFAR_BATCHES, CIFAR_PICKLES, (CIFAR_ARCHIVE,), ("cifar-10-python.tar.gz",), ("cifar10.npz",)),
     downloads={CIFAR_ARCHIVE: "md5:c32a1d4ab5d03f1284b67883e8d87530"},
-    mirrors=("https://www.cs.toronto.edu/~kriz/",),
-    more_folders=("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"),
+    mirrors=(_TORONTO,),
+    more_folders=tuple(
+        f"{outer}{inner}" for outer in ("", "cifar10/") for inner in ("cifar-10-batches-bin", "cifar-10-batches-py")
+    ),
+)
+
+CAR_TRUCK_FILES = ("car_truck_train.bin.gz", "car_truck_test.bin.gz")
+CAR_TRUCK = replace(CIFAR10, title="CIFAR-10 cars and trucks", forms=(CAR_TRUCK_FILES, *CIFAR10.forms))
+
+CIFAR100_ARCHIVE = "cifar-100-binary.tar.gz"
+CIFAR100 = Source(
+    title="CIFAR-100",
+    folder="cifar100",
+    forms=(("train.bin", "test.bin"), ("train", "test"), (CIFAR100_ARCHIVE,), ("cifar-100-python.tar.gz",)),
+    downloads={CIFAR100_ARCHIVE: "md5:03b5dce01913d631647c71ecec9e9cb8"},
+    mirrors=(_TORONTO,),
+    more_folders=tuple(
+        f"{outer}{inner}" for outer in ("", "cifar100/") for inner in ("cifar-100-binary", "cifar-100-python")
+    ),
 )
 
 # MD5 of unpacked bytes -> (set, file): what a file really is, whatever its name says.
