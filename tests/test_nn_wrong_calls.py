@@ -72,7 +72,17 @@ EXAMPLES = {
     "filename": "log.csv",
     "schedule": lambda epoch: 0.1,
     "losses.function": lambda y_true, y_pred: (y_pred - y_true) * (y_pred - y_true),
-    "function": keras.metrics.squared_error,
+    "fn": keras.metrics.squared_error,
+    "num_classes": 2,
+    "target_class_ids": [0],
+    **dict.fromkeys(("sensitivity", "specificity", "precision", "recall"), 0.5),
+    "inner_optimizer": keras.optimizers.SGD(),
+    **dict.fromkeys(("initial_learning_rate", "decay_rate"), 0.5),
+    **dict.fromkeys(("decay_steps", "first_decay_steps"), 10),
+    "boundaries": [1],
+    "PiecewiseConstantDecay.values": [0.5, 0.25],
+    "step": 3,
+    "categorical_generalized_cross_entropy.y_true": [0, 1],
     "verbose": 0,
     "callbacks": (),
     "model": None,
@@ -271,11 +281,13 @@ def use(thing):
         model.fit(EXAMPLES["x"], EXAMPLES["y"], callbacks=[thing], verbose=0, epochs=2, validation_split=0.5)
     elif isinstance(thing, keras.losses.Loss):
         y_true = [0, 1] if isinstance(thing, keras.losses.SparseCategoricalCrossentropy) else EXAMPLES["y_true"]
-        assert np.isfinite(thing(y_true, EXAMPLES["y_pred"]))
+        assert np.isfinite(thing(y_true, EXAMPLES["y_pred"])).all()
     elif isinstance(thing, keras.metrics.Metric):
-        y_true = [0, 1] if "Sparse" in type(thing).__name__ else EXAMPLES["y_true"]
-        thing.update_state(y_true, Tensor(EXAMPLES["y_pred"]))
-        assert isinstance(thing.result(), float)
+        y_true, y_pred = [0, 1] if "Sparse" in type(thing).__name__ else EXAMPLES["y_true"], EXAMPLES["y_pred"]
+        if isinstance(thing, keras.metrics.IoU):  # of class numbers
+            y_true, y_pred = ([0, 1], [1, 1]) if thing.sparse_y_true else (EXAMPLES["y_true"], y_pred)
+        thing.update_state(y_true, Tensor(y_pred))
+        assert np.asarray(thing.result()).dtype == np.float64
     elif isinstance(thing, keras.initializers.Initializer):
         assert np.isfinite(thing((3, 2), "float64")).all()
     elif callable(thing) and type(thing).__module__ == "fastconv.nn.constraints":

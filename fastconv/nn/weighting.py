@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..autograd import Tensor
 from ..errors import InvalidArgument
 from . import arguments
 from .bundles import Bundle
@@ -75,7 +76,9 @@ def beside(weights: Any, shape: tuple[int, ...], like: Any) -> Any:
     >>> beside(np.ones((4, 1)), (4,), np.zeros(4, "float32")).shape, beside(np.ones(4), (4, 3), np.zeros(1)).shape
     ((4,), (4, 1))
     """
-    if not hasattr(weights, "dtype"):
+    if isinstance(weights, Tensor):
+        weights = weights.values
+    elif not hasattr(weights, "dtype"):
         weights = arguments.host_array(None, "sample_weight", weights)
     given = tuple(weights.shape)
     if len(given) == len(shape) + 1 and given[-1] == 1:

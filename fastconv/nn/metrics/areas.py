@@ -101,7 +101,7 @@ class AUC(Metric):
                 f"`AUC`: y_true has shape {true.shape}; expected a row of {given or 'all'} labels for each sample"
             )
         labels = [a.reshape(-1, columns).T for a in (true, pred, weights)]
-        each = [np.stack(counted(*label, self._at)) for label in zip(*labels, strict=True)]
+        each = [np.stack(counted(t, p, w, self._at)) for t, p, w in zip(*labels, strict=True)]
         found = np.stack(each, axis=-1)
         self._counts = found if self._counts is None else self._counts + found
 

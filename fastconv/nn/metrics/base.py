@@ -108,7 +108,7 @@ class Metric(Configured):
 
     def __call__(self, *values: Any, **options: Any) -> Any:
         """Take in a batch; returns the result so far."""
-        self.update_state(*values, **options)
+        arguments.result_of(self, "update_state", partial(self.update_state, *values, **options))
         return self.result()
 
 

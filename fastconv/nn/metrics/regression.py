@@ -22,7 +22,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> np.ndarray:
     >>> cosine_similarity([[0.0, 2.0]], [[0.0, 1.0]])
     array([1.])
     """
-    true, pred = _floats(y_true, y_pred, "cosine_similarity")
+    true, pred = _floats(y_true, y_pred, "cosine_similarity", axis)
     lengths = [np.sqrt(np.maximum(np.square(y).sum(axis=axis), 1e-14)) for y in (true, pred)]
     return (true * pred).sum(axis=axis) / (lengths[0] * lengths[1])
 
@@ -35,7 +35,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> np.ndarray:
     >>> pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]]).round(6)
     array([1.])
     """
-    true, pred = (y - y.mean(axis=axis, keepdims=True) for y in _floats(y_true, y_pred, "pearson_correlation"))
+    true, pred = (y - y.mean(axis=axis, keepdims=True) for y in _floats(y_true, y_pred, "pearson_correlation", axis))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (true * pred).mean(axis=axis) / (true.std(axis=axis) * pred.std(axis=axis))
 
@@ -146,6 +146,7 @@ class PearsonCorrelation(_OfAxis):
     _of = staticmethod(pearson_correlation)
 
 
-def _floats(y_true: Any, y_pred: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _floats(y_true: Any, y_pred: Any, what: str, axis: Any = -1) -> tuple[np.ndarray, np.ndarray]:
     true, pred = matched(y_true, y_pred, what)
+    arguments.check_axes(what, "axis", arguments.axis(what, "axis", axis), true.shape)
     return np.asarray(as_numbers(true, "y_true"), np.float64), np.asarray(pred, np.float64)
