@@ -78,7 +78,7 @@ def beside(weights: Any, shape: tuple[int, ...], like: Any) -> Any:
     """
     if isinstance(weights, Tensor):
         weights = weights.values
-    elif not hasattr(weights, "dtype"):
+    elif isinstance(weights, np.ndarray) or not hasattr(weights, "dtype"):
         weights = arguments.host_array(None, "sample_weight", weights)
     given = tuple(weights.shape)
     if len(given) == len(shape) + 1 and given[-1] == 1:

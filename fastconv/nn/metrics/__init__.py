@@ -215,4 +215,6 @@ def get(identifier: Any) -> Metric:
         return ByShape(BY_SHAPE[identifier], snake_case(identifier))
     if isinstance(identifier, str) and identifier in NAMES:
         return NAMES[identifier]()
-    return MeanMetricWrapper(find("metric", identifier, KNOWN | BY_SHAPE | NAMES), identifier)
+    if isinstance(identifier, str) and identifier in KNOWN:
+        return MeanMetricWrapper(KNOWN[identifier], identifier)
+    return find("metric", identifier, NAMES | BY_SHAPE)
