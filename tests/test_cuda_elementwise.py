@@ -12,6 +12,7 @@ from fastconv.ops import elementwise as ops
 
 __all__ = ["simulator"]
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh")
+FROM_INPUT = ops.FROM_INPUT
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
 FORWARD = {
     "relu": lambda x: np.where(x < 0, 0, x),
@@ -56,6 +57,27 @@ def test_gradients_and_sums(simulator, rng, activation, axis):
     else:
         others = tuple(a for a in range(3) if a != axis % 3)
         np.testing.assert_allclose(db.numpy(), expected.sum(axis=others), rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", FROM_INPUT)
+def test_activations_from_their_input(simulator, rng, kind, dtype):
+    """Values, slopes and sums are those of the CPU."""
+    x, dy = rng.normal(size=(2, 4, 9, 5)) * 3
+    x, dy = x.astype(dtype), dy.astype(dtype)
+    y = ops.activate(*carried(x), kind, 0.5)
+    np.testing.assert_allclose(
+        y.numpy(),
+        ops.activate(x, kind, 0.5),
+        rtol=2e-5 if dtype == "float32" else 1e-13,
+        atol=1e-6 if dtype == "float32" else 1e-14,
+    )
+    dz, db = ops.activation_grad(*carried(dy, x), kind, 1, 0.5)
+    expected = ops.activation_grad(dy, x, kind, 1, 0.5)
+    for got, wanted in zip((dz, db), expected, strict=True):
+        np.testing.assert_allclose(
+            got.numpy(), wanted, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-5 if dtype == "float32" else 1e-12
+        )
 
 
 @pytest.mark.parametrize("shape, axis", [((700, 3), 1), ((2, 3, 500), 1), ((90, 40), 1), ((1, 1), 0), ((2, 1, 3), 1)])

@@ -382,8 +382,32 @@ LAYERS = {
     "Permute": ((3, 4, 2), lambda: layers.Permute((2, 3, 1))),
     "Reshape": ((3, 4, 2), lambda: layers.Reshape((6, -1))),
     "ZeroPadding2D": ((3, 4, 2), lambda: layers.ZeroPadding2D(((1, 0), (2, 1)))),
-    "ReLU": ((3, 4), lambda: layers.ReLU(0.25)),
+    "ReLU": ((3, 4), lambda: layers.ReLU(negative_slope=0.25)),
     "LeakyReLU": ((3, 4), lambda: layers.LeakyReLU()),
+    "PReLU ELU": ((3, 2), lambda: layers.PReLU()),
+    "ELU": ((3, 2), lambda: layers.ELU()),
+    "SeparableConv2D": ((3, 3, 2), lambda: layers.SeparableConv2D(2, 2, activation="gelu")),
+    "LayerNormalization": ((2, 3, 2), lambda: layers.LayerNormalization([1, -1])),
+    "RMSNormalization": ((3, 2), lambda: layers.RMSNormalization()),
+    "UnitNormalization": ((3, 2), lambda: layers.UnitNormalization()),
+    "GroupNormalization": ((2, 3, 4), lambda: layers.GroupNormalization(2)),
+    "GroupNormalization first": ((4, 3), lambda: layers.GroupNormalization(2, axis=1)),
+    "Cropping2D": ((3, 4, 2), lambda: layers.Cropping2D(((1, 0), (0, 1)))),
+    "UpSampling2D": ((2, 2, 2), lambda: layers.UpSampling2D(2)),
+    "Resizing": ((2, 3, 2), lambda: layers.Resizing(3, 2)),
+    "RepeatVector": ((4,), lambda: layers.RepeatVector(2)),
+    "Lambda": ((4,), lambda: layers.Lambda(lambda x: x * 2.0)),
+    "Rescaling": ((3, 2), lambda: layers.Rescaling([1.0, 2.0], 0.5)),
+    "Normalization": ((3, 2), lambda: layers.Normalization(mean=[0.0, 1.0], variance=[1.0, 2.0])),
+    "RandomRotation RandomFlip RandomTranslation RandomZoom": (
+        (3, 3, 1),
+        lambda: layers.RandomRotation(0.1, seed=1),
+    ),
+    "RandomContrast RandomBrightness": ((3, 3, 1), lambda: layers.RandomContrast(0.1, (-9, 9), seed=1)),
+    "CenterCrop RandomCrop": ((3, 3, 1), lambda: layers.RandomCrop(2, 2, seed=1)),
+    "SpatialDropout1D": ((3, 2), lambda: layers.SpatialDropout1D(0.5, seed=1)),
+    "GaussianNoise GaussianDropout": ((3, 2), lambda: layers.GaussianNoise(0.1, seed=1)),
+    "AlphaDropout": ((3, 2), lambda: layers.AlphaDropout(0.5, seed=1)),
     "Softmax axis 1": ((3, 4), lambda: layers.Softmax(axis=1)),
     "log_softmax": ((3, 4), lambda: layers.Activation("log_softmax")),
     "exponential": ((3, 4), lambda: layers.Activation("exponential")),
@@ -411,7 +435,8 @@ def test_layers(simulator, name):
 def test_every_layer_is_tried():
     tried = (
         " ".join(LAYERS)
-        + " Activation Conv2D Dropout Flatten Input InputLayer Layer Parameter BatchNormalization Dense"
+        + " Embedding Identity Activation Conv2D Dropout Flatten Input InputLayer Layer Parameter BatchNormalization"
+        + " Dense"
     )
     families = {"Conv3DTranspose": "Conv2DTranspose", "GlobalMaxPooling2D": "GlobalMaxPooling2D"}
     for name in nn.layers.__all__:

@@ -27,7 +27,7 @@ def activations(dtype, shape):
         function(x)
     elementwise.relu(x, 0.25)
     elementwise.dropout(x, 0.5, 1)
-    for kind in (None, "relu", "leaky_relu", "sigmoid", "tanh"):
+    for kind in (None, "relu", "leaky_relu", "sigmoid", "tanh", *elementwise.FROM_INPUT):
         elementwise.activation_grad(x, x, kind, 1)
         elementwise.activation_grad(x, x, kind)
 

@@ -114,6 +114,31 @@ SUMS = {
 }
 
 CASES = {
+    **{name: [(getattr(F, name), (away_from_zero(9),))] for name in ("selu", "silu", "mish", "softplus", "softsign")},
+    "elu": [(F.elu, (away_from_zero(9),)), (lambda x: F.elu(x, alpha=0.5), (away_from_zero(9),))],
+    "gelu": [(F.gelu, (normal(9),)), (lambda x: F.gelu(x, approximate=True), (normal(9),))],
+    "layer_norm": [
+        (F.layer_norm, (normal(5, 37), normal(37), normal(37, seed=1))),
+        (lambda x, g, b: F.layer_norm(x, g, b, axis=(1, 3)), (normal(2, 3, 4, 5), normal(3, 5), normal(3, 5, seed=1))),
+        (lambda x, g, b: F.layer_norm(x, g, b, centred=False), (normal(5, 6), normal(6), normal(6, seed=1))),
+    ],
+    "group_norm": [
+        (lambda x, g, b: F.group_norm(x, g, b, groups=2), (normal(2, 3, 5, 4), normal(4), normal(4, seed=1))),
+        (lambda x, g, b: F.group_norm(x, g, b, groups=3, axis=1), (normal(2, 6, 5), normal(6), normal(6, seed=1))),
+        (lambda x, g, b: F.group_norm(x, g, b, groups=5, axis=2), (normal(2, 3, 5, 4), normal(5), normal(5, seed=1))),
+    ],
+    "repeat": [(lambda x: F.repeat(x, counts=(1, 2, 3)), (normal(2, 3, 2),))],
+    "resize": [
+        (lambda x, i=i: F.resize(x, size=(7, 3), layout="NHWC", interpolation=i), (normal(2, 4, 5, 2),))
+        for i in ("nearest", "bilinear", "bicubic", "lanczos3")
+    ]
+    + [(lambda x: F.resize(x, size=3, antialias=True), (normal(2, 1, 8),))],
+    "embedding": [(lambda w: F.embedding(np.array([[1, 2, 1], [0, 1, 4]]), w), (normal(5, 3),))],
+    "affine_transform": [
+        (lambda x, m=m: F.affine_transform(x, maps=2 * normal(2, 6), layout="NHWC", fill_mode=m), (normal(2, 4, 5, 3),))
+        for m in ("constant", "nearest", "wrap", "reflect")
+    ]
+    + [(lambda x: F.affine_transform(x, maps=normal(2, 6), interpolation="nearest"), (normal(2, 3, 4, 5),))],
     "add": [(F.add, (normal(2, 3), normal(3))), (lambda a: a + 2.0, (normal(2),))],
     "subtract": [(F.subtract, (normal(2, 1), normal(4))), (lambda a: 1.0 - a, (normal(2),))],
     "multiply": [(F.multiply, (normal(2, 3), normal(2, 1))), (lambda a: -a, (normal(2),))],

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ STACKS = {
     "normalisation of rows": ((7,), lambda: [L.Dense(5), L.BatchNormalization(), L.LeakyReLU(0.1), L.Dense(2)]),
     "dense, many axes": ((4, 3, 5), lambda: [L.Dense(6, activation="relu"), L.Dense(2, use_bias=False)]),
     "activations": ((4, 3), lambda: [L.Dense(5, activation=a) for a in ("leaky_relu", "exponential", "log_softmax")]),
-    "activation layers": ((4, 4, 3), lambda: [L.Conv2D(4, 2, activation=L.LeakyReLU(0.3)), L.ReLU(0.2), L.Softmax()]),
+    "activation layers": ((4, 4, 3), lambda: [
+        L.Conv2D(4, 2, activation=L.LeakyReLU(0.3)), L.ReLU(negative_slope=0.2), L.Softmax()]),
     "softmax along an axis": ((4, 5, 3), lambda: [L.Conv2D(4, 2), L.Softmax(axis=1), L.Activation("softmax")]),
     "softmax first": ((3, 4, 5), lambda: [L.Conv2D(4, 2, **FIRST), L.Softmax(axis=1)]),
     "shapes": ((4, 6), lambda: [L.Reshape((2, 3, -1)), L.Conv2D(5, 2), L.Permute((3, 1, 2)), L.Flatten()]),
@@ -60,6 +62,48 @@ STACKS = {
     "transposed, 1-D and 3-D": ((6, 2), lambda: [
         L.Conv1DTranspose(3, 5, 2, "same"), L.Reshape((2, 3, 2, 3)), L.Conv3DTranspose(2, 3, 2, "same")]),
     "transposed, dilated": ((5, 5, 2), lambda: [L.Conv2DTranspose(3, 3, 1, dilation_rate=2)]),
+    "separable": ((7, 6, 3), lambda: [
+        L.SeparableConv2D(4, 3, strides=2, padding="same", depth_multiplier=2, activation="relu"),
+        L.SeparableConv2D(3, (2, 1), use_bias=False, dilation_rate=1)]),
+    "separable first": ((3, 7, 6), lambda: [L.SeparableConv2D(4, 3, padding="same", activation="elu", **FIRST)]),
+    "separable, 1-D": ((9, 3), lambda: [
+        L.SeparableConv1D(4, 3, padding="causal", dilation_rate=2), L.DepthwiseConv1D(3, padding="same")]),
+    "smooth activations": ((4, 3), lambda: [L.Dense(5, activation=a) for a in (
+        "elu", "selu", "gelu", "silu", "mish", "softplus", "softsign", "celu", "log_sigmoid", "squareplus")]),
+    "activations in parts": ((4, 3), lambda: [L.Dense(5, activation=a) for a in (
+        "relu6", "hard_sigmoid", "hard_silu", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink", "sparse_plus",
+        "sparse_sigmoid")]),
+    "activation layers with numbers": ((4, 4, 3), lambda: [
+        L.Conv2D(4, 2), L.PReLU(shared_axes=[1, 2]), L.ELU(0.5), L.ReLU(2.0, 0.1, 0.2), L.ReLU(1.5), L.PReLU(),
+        L.Activation(partial(keras.activations.gelu, approximate=True))]),
+    "layer normalisation": ((4, 5, 3), lambda: [
+        L.Conv2D(4, 2), L.LayerNormalization(), L.LayerNormalization([1, 3]), L.LayerNormalization((1, 2, 3))]),
+    "group normalisation": ((4, 5, 4), lambda: [L.Conv2D(6, 2), L.GroupNormalization(3), L.GroupNormalization(2, 2)]),
+    "group normalisation first": ((4, 5, 6), lambda: [L.GroupNormalization(2, axis=1), L.GroupNormalization(-1, 1)]),
+    "other normalisation": ((4, 6), lambda: [
+        L.RMSNormalization(), L.UnitNormalization(1), L.Rescaling([1, 2, 1, 2, 1, 2], 0.5),
+        L.Normalization(mean=[1.0] * 6, variance=2.0 * np.ones(6)), L.Normalization(axis=(1,), invert=True),
+        L.Normalization(axis=None)]),
+    "cropping": ((6, 7, 2), lambda: [L.Conv2D(3, 2), L.Cropping2D(((1, 2), (0, 3))), L.Flatten()]),
+    "cropping, 1-D and 3-D": ((6, 12), lambda: [
+        L.Cropping1D((1, 2), **FIRST), L.Reshape((3, 3, 3, 2)), L.Cropping3D((1, 0, 1))]),
+    "upsampling": ((3, 4, 2), lambda: [
+        L.UpSampling2D((2, 3)), L.Conv2D(3, 2), L.UpSampling2D(2, interpolation="bilinear"), L.Conv2D(2, 2)]),
+    "upsampling first": ((2, 3, 4), lambda: [
+        L.UpSampling2D(2, **FIRST), L.UpSampling2D(2, **FIRST, interpolation="lanczos3")]),
+    "upsampling, 1-D and 3-D": ((4, 6), lambda: [
+        L.UpSampling1D(3), L.Reshape((3, 4, 3, 2)), L.UpSampling3D((1, 2, 2))]),
+    "sizes": ((7, 8, 2), lambda: [
+        L.Resizing(5, 6), L.Resizing(8, 9, "bicubic", crop_to_aspect_ratio=True), L.CenterCrop(6, 5),
+        L.Resizing(4, 7, pad_to_aspect_ratio=True, fill_value=2.0, antialias=True), L.CenterCrop(5, 3),
+        L.RandomCrop(3, 2)]),
+    "vectors": ((5,), lambda: [L.Dense(4), L.RepeatVector(3), L.Conv1D(2, 2)]),
+    "nothing of images": ((6, 5, 2), lambda: [
+        L.RandomFlip(), L.RandomRotation(0.1), L.RandomTranslation(0.1, 0.1), L.RandomZoom(0.1), L.RandomContrast(0.1),
+        L.RandomBrightness(0.1), L.SpatialDropout2D(0.5), L.GaussianNoise(1.0), L.Identity()]),
+    "nothing of rows": ((6, 4), lambda: [
+        L.GaussianDropout(0.5), L.AlphaDropout(0.5), L.SpatialDropout1D(0.5), L.Reshape((2, 2, 3, 2)),
+        L.SpatialDropout3D(0.1)]),
     "nothing": ((3, 4), lambda: [L.Dropout(0.3)]),
 }  # fmt: skip
 
@@ -99,7 +143,22 @@ def test_every_layer_is_tried():
     """A new layer needs a rule, and a stack above."""
     tried = {type(layer) for shape, made in STACKS.values() for layer in made()}
     known = {value for name in L.__all__ if isinstance(value := getattr(L, name), type) and issubclass(value, L.Layer)}
-    assert {kind for kind in known - tried if not kind.takes_several} == {L.Layer, L.InputLayer}
+    assert {kind for kind in known - tried if not kind.takes_several} == {L.Layer, L.InputLayer, L.Embedding, L.Lambda}
+
+
+def test_embedding(tmp_path):
+    model = keras.Sequential([L.Embedding(7, 3), L.Conv1D(2, 2)], seed=1)
+    model.build((None, 5))
+    model.export(tmp_path / "m.onnx")
+    x = np.random.default_rng(1).integers(0, 7, (2, 5)).astype(np.float32)
+    assert_same(session(tmp_path / "m.onnx").run(None, {"input": x})[0], model.predict(x))
+    assert_same(fc.onnx.load(tmp_path / "m.onnx").predict(x), model.predict(x))
+
+
+def test_a_function_as_a_layer_has_no_word(tmp_path):
+    model = keras.Sequential([L.Lambda(lambda x: x + 1, name="mine", input_shape=(3,))])
+    with pytest.raises(Unsupported, match="'mine' \\(Lambda\\)"):
+        model.export(tmp_path / "m.onnx")
 
 
 def test_same_padding_of_all_sizes(tmp_path):

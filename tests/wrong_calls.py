@@ -267,6 +267,12 @@ def right(name, rank):
         "value": lambda: [0.0, 2, "a"],
         "index": lambda: [0, slice(1), (0, 1), 99, [0, 0], np.array([True]), "a", 1.5],
         "path": lambda: [_network(), _network().SerializeToString(), b"ab", "/nowhere/m.onnx"],
+        "alpha": lambda: [1.0, 0.5, -1, "a"],
+        "counts": lambda: [1, 2, (1,) * len(shape), (0,), "a"],
+        "interpolation": lambda: ["nearest", "bilinear", "bicubic", "lanczos3", "linear"],
+        "fill_mode": lambda: ["constant", "nearest", "wrap", "reflect", "mirror"],
+        "fill_value": lambda: [0.0, 1, np.nan, "a"],
+        "maps": lambda: [np.ones((1, 6)), np.eye(1, 6), [[1, 0, 0, 0, 1, 0]], np.full((1, 6), np.nan), np.ones(6)],
         "rate": lambda: [0.0, 0.5, 1.0, -1, "a"],
         "slope": lambda: [0.01, 1, 0, -1, np.nan, "a"],
         "l1": lambda: [0.0, 0.1, "a"],
@@ -282,7 +288,8 @@ def right(name, rank):
     values |= _of_images()
     flags = (
         "allowed transpose_a transpose_b ceil_mode return_indices count_include_pad prepared tiny keepdims training "
-        "relu logarithm from_logits pad_input flip preserve_range gradient full gaussian_weights use_sample_covariance"
+        "relu logarithm from_logits pad_input flip preserve_range gradient full gaussian_weights use_sample_covariance "
+        "approximate antialias centred"
     )
     if name in flags.split():
         return [True, False, np.True_, 1, "", None]

@@ -13,14 +13,17 @@ import numpy as np
 from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
+from . import nonlinear
 from .runs import add_columns, bounds, cut_runs
 
 BLOCK = 8192
 
 
 def activate(x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0) -> None:
-    """y = "relu", "leaky_relu" (with a slope), "sigmoid" or "tanh" of x."""
-    if kind == "sigmoid":
+    """y = "relu", "leaky_relu" (with a slope), "sigmoid", "tanh" or one of `nonlinear`'s activations of x."""
+    if kind in nonlinear.FORMULAS:
+        nonlinear.activate(x, y, kind, slope)
+    elif kind == "sigmoid":
         e = np.exp(-np.abs(x))  # no overflow at either end
         np.divide(np.where(x < 0, e, 1), 1 + e, out=y)
     elif kind == "tanh":
@@ -36,10 +39,14 @@ def activation_grad(
 ) -> None:  # fmt: skip
     """dz = dy taken through an activation whose output is y, and its sums along every axis but `axis`, if not None.
 
-    Without an activation (`kind` None) dy is only summed, and y and dz are not looked at.
+    Of `nonlinear`'s activations y is the input. Without one (`kind` None) dy is only summed, and y and dz are not
+    looked at.
     """
     masked = kind in ("relu", "leaky_relu")
-    if kind is not None and not masked:  # from the outputs: y*(1 - y) and 1 - y*y
+    if kind in nonlinear.FORMULAS:
+        nonlinear.gradient(dy, y, dz, kind, slope)
+        dy = dz
+    elif kind is not None and not masked:  # from the outputs: y*(1 - y) and 1 - y*y
         one = dy.dtype.type(1)
         np.multiply(dy, y * (one - y) if kind == "sigmoid" else one - y * y, out=dz)
         dy = dz

@@ -31,8 +31,8 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
     shift = np.maximum(first, 0) if relu else first
     sums, squares = np.zeros((2, cut.tasks * cut.fold))
     numbers = cut.periods, cut.width, cut.fold, *cut.geometry
-    _statistics(
-        *_tasks(cut, 4 * x.size), x.reshape(-1), cut.spread(shift, x.dtype), _floor(x, relu), sums, squares, *numbers
+    sum_moments(
+        *tasks_of(cut, 4 * x.size), x.reshape(-1), cut.spread(shift, x.dtype), lowest(x, relu), sums, squares, *numbers
     )
     _moments(sums, squares, cut.periods, cut.pieces, cut.fold, shift.astype(np.float64), x.size // C, mean, var)
 
@@ -45,8 +45,8 @@ def batch_norm(
     cut = cut_runs(x.shape, axis)
     coefficients = np.empty((3, cut.order.size), x.dtype)
     _coefficients(_double(mean), _double(var), _double(gamma), _double(beta), float(epsilon), cut.order, coefficients)
-    numbers = _floor(x, relu), cut.periods, cut.width, *cut.geometry
-    _normalize(*_tasks(cut, 3 * x.size), x.reshape(-1), y.reshape(-1), *coefficients, *numbers)
+    numbers = lowest(x, relu), cut.periods, cut.width, *cut.geometry
+    normalize(*tasks_of(cut, 3 * x.size), x.reshape(-1), y.reshape(-1), *coefficients, *numbers)
 
 
 def batch_norm_training(
@@ -77,10 +77,10 @@ def batch_norm_grad(
     `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]
-    cut, floor, center = cut_runs(given.shape, axis), _floor(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
+    cut, floor, center = cut_runs(given.shape, axis), lowest(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
     sums, products = np.zeros((2, cut.tasks * cut.fold))
     flat, numbers = (given.reshape(-1), dy.reshape(-1)), (cut.periods, cut.width, cut.fold, *cut.geometry)
-    _grad_sums(*_tasks(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
+    grad_sums(*tasks_of(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
     count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
     factors = np.empty((3, cut.order.size), x.dtype)
     rest = _double(var), _double(gamma), float(epsilon), count, cut.order, found, factors
@@ -117,18 +117,18 @@ def _flow(
     x: np.ndarray, dy: np.ndarray, dx: np.ndarray, center: np.ndarray, factors: np.ndarray, floor: Any, axis: int,
     summed: bool,
 ) -> Any:  # fmt: skip
-    """Write dx as the factors say (see `_grad_input`); its sums per channel if `summed`, else 0."""
+    """Write dx as the factors say (see `grad_input`); its sums per channel if `summed`, else 0."""
     cut = cut_runs(x.shape, axis)
     fold = cut.fold if summed else 0
     partial = np.zeros(cut.tasks * fold)
-    _grad_input(
-        *_tasks(cut, 4 * x.size), x.reshape(-1), dy.reshape(-1), dx.reshape(-1), center, *factors, floor, partial,
+    grad_input(
+        *tasks_of(cut, 4 * x.size), x.reshape(-1), dy.reshape(-1), dx.reshape(-1), center, *factors, floor, partial,
         cut.periods, cut.width, fold, *cut.geometry,
     )  # fmt: skip
     return cut.reduce(partial) if summed else 0
 
 
-def _tasks(cut: Runs, work: int) -> tuple[int, int]:
+def tasks_of(cut: Runs, work: int) -> tuple[int, int]:
     """Threads, and runs for them."""
     return team(cut.tasks, work), cut.tasks if work else 0
 
@@ -137,7 +137,7 @@ def _double(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a, np.float64)
 
 
-def _floor(x: np.ndarray, relu: bool) -> Any:
+def lowest(x: np.ndarray, relu: bool) -> Any:
     return x.dtype.type(0 if relu else -np.inf)
 
 
@@ -148,7 +148,7 @@ def clip(v, floor):
 
 
 @parallel_kernel
-def _statistics(thread, first, last, x, shift, floor, sums, squares, periods, width, fold, plane, length, pieces):
+def sum_moments(thread, first, last, x, shift, floor, sums, squares, periods, width, fold, plane, length, pieces):
     """Sums of x - shift and of its square over each run: four rows at a time in x's precision, then in double."""
     total, total_2 = np.empty(width, np.float64), np.empty(width, np.float64)
     for run in range(first, last):
@@ -207,7 +207,7 @@ def _moments(sums, squares, periods, pieces, fold, shift, count, mean, var):
 
 @callable_kernel
 def _coefficients(mean, var, gamma, beta, epsilon, order, coefficients):
-    """Mean, scale and beta as `_normalize` reads them."""
+    """Mean, scale and beta as `normalize` reads them."""
     for i in range(order.size):
         c = order[i]
         coefficients[0, i] = mean[c]
@@ -217,7 +217,7 @@ def _coefficients(mean, var, gamma, beta, epsilon, order, coefficients):
 
 @callable_kernel
 def _grad_factors(sums, products, periods, pieces, fold, var, gamma, epsilon, count, order, found, factors):
-    """dbeta and dgamma in `found`, and what `_grad_input` multiplies by; `count` 0 where the statistics are fixed."""
+    """dbeta and dgamma in `found`, and what `grad_input` multiplies by; `count` 0 where the statistics are fixed."""
     offsets, slopes = found[0], found[1]
     _reduce(sums, periods, pieces, fold, offsets)
     _reduce(products, periods, pieces, fold, slopes)
@@ -234,7 +234,7 @@ def _grad_factors(sums, products, periods, pieces, fold, var, gamma, epsilon, co
 
 
 @parallel_kernel
-def _normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, width, plane, length, pieces):
+def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, width, plane, length, pieces):
     """y = (x - mean)*scale + beta."""
     for run in range(first, last):
         start, stop = bounds(run, plane, length, pieces)
@@ -247,7 +247,7 @@ def _normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, wid
 
 
 @parallel_kernel
-def _grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, width, fold, plane, length, pieces):
+def grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods, width, fold, plane, length, pieces):
     """Sums of dy and of dy*(x - mean) over each run; two rows at a time in x's precision, then in double."""
     total, total_2 = np.empty(width, np.float64), np.empty(width, np.float64)
     for run in range(first, last):
@@ -281,7 +281,7 @@ def _grad_sums(thread, first, last, x, dy, mean, floor, sums, products, periods,
 
 
 @parallel_kernel
-def _grad_input(
+def grad_input(
     thread, first, last, x, dy, dx, mean, by_dy, by_x, constant, floor, partial, periods, width, fold, plane, length,
     pieces,
 ):  # fmt: skip

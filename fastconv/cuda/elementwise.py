@@ -18,6 +18,7 @@ from . import backend
 from .backend import cuda
 from .channels import AHEAD, Cut, layout_of, make_add_parts, make_fold, make_place, make_walk
 from .launch import BLOCK, blocks_for, entry, flat, launch, needs_wide
+from .nonlinear import from_input
 from .pointwise import fill
 from .runtime.source import known, unrolled
 
@@ -61,11 +62,14 @@ def _function(kind: str, T: Any) -> Callable[[Any, Any], Any]:
         "sigmoid": sigmoid,
         "tanh": lambda v, slope: T(math.tanh(v)),
     }
-    return numba.njit(functions[kind])
+    return numba.njit(functions[kind] if kind in functions else from_input(kind, T)[0])
 
 
 def _gradient(kind: str | None, T: Any) -> Callable[[Any, Any, Any], Any]:
-    """``gradient(d, y, slope)``: the gradient d to an activation's output y, taken to its input."""
+    """``gradient(d, y, slope)``: the gradient d to an activation's output y, taken to its input.
+
+    Of the activations of `from_input` y is the input.
+    """
     functions = {
         None: lambda d, y, slope: d,
         "relu": lambda d, y, slope: T(0) if y <= T(0) else d,
@@ -73,6 +77,9 @@ def _gradient(kind: str | None, T: Any) -> Callable[[Any, Any, Any], Any]:
         "sigmoid": lambda d, y, slope: T(d * (y * (T(1) - y))),
         "tanh": lambda d, y, slope: T(d * (T(1) - y * y)),
     }
+    if kind not in functions:
+        steep = numba.njit(from_input(str(kind), T)[1])
+        return numba.njit(lambda d, y, slope: T(d * steep(y, slope)))
     return numba.njit(functions[kind])
 
 
@@ -164,7 +171,7 @@ def mixed(value: Any) -> Any:
 
 @entry
 def activate(x: Any, y: Any, *, kind: str, slope: float = 0.0) -> None:
-    """y = "relu", "leaky_relu" (with a slope), "sigmoid" or "tanh" of x."""
+    """y = "relu", "leaky_relu" (with a slope), "sigmoid", "tanh" or one of `nonlinear`'s activations of x."""
     x = flat(x)
     _each(make_activation, (kind, False), y, x, x, flat(y), np.dtype(y.dtype).type(slope))
 
@@ -175,7 +182,8 @@ def activation_grad(
 ) -> None:
     """dz = dy taken through an activation whose output is y, and its sums along every axis but `axis`, if not None.
 
-    Without an activation (`kind` None) dy is only summed, and y and dz are not looked at.
+    Of `nonlinear`'s activations y is the input. Without one (`kind` None) dy is only summed, and y and dz are not
+    looked at.
     """
     number = np.dtype(dy.dtype).type(slope)
     if axis is None:

@@ -262,6 +262,25 @@ def check_axes(owner: Any, name: str, value: int | tuple[int, ...] | None, shape
         raise InvalidArgument(f"{called(owner)}{name} is {value}; the array has shape {tuple(shape)}")
 
 
+def numbers(owner: Any, name: str, value: Any) -> Any:
+    """Finite numbers in an array of float64, or one by itself."""
+    found = np.asarray(host_array(owner, name, value), np.float64)
+    if not np.isfinite(found).all():
+        raise wrong(owner, name, value, "finite numbers")
+    return found if found.ndim else float(found)
+
+
+def interval(owner: Any, name: str, value: Any, least: float, most: float) -> tuple[float, float]:
+    """Two numbers in order, of two, or of one that means so much in both directions, within bounds."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise wrong(owner, name, value, "a number or two, the bounds of what is drawn")
+        low, high = sorted(real(owner, name, v, least, most) for v in value)
+        return low, high
+    size = abs(real(owner, name, value, least, most))
+    return max(-size, least), size
+
+
 def dtype(owner: Any, name: str, value: Any, kinds: str = REAL) -> np.dtype:
     """A dtype of real numbers."""
     try:

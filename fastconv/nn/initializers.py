@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import shown
+from ..errors import InvalidArgument, shown
 from ..memory import check_room
 from . import arguments, seeding
 from .configs import Configured, resolved
@@ -93,6 +93,19 @@ class Ones(Constant):
         super().__init__(1.0)
 
 
+class Identity(Initializer):
+    """`gain` times the identity: for matrices alone."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
+        self.gain = arguments.real(self, "gain", gain)
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        if len(shape) != 2:
+            raise InvalidArgument(f"`Identity`: shape is {shape}; expected that of a matrix")
+        return self.gain * np.eye(*shape)
+
+
 class RandomNormal(Initializer):
     """Normal distribution."""
 
@@ -163,6 +176,36 @@ class VarianceScaling(Initializer):
         return _truncated(shape, rng) * (math.sqrt(variance) / 0.87962566103423978)  # its own standard deviation
 
 
+class Orthogonal(Initializer):
+    """`gain` times a matrix of orthonormal columns, or rows if they are fewer (Saxe et al. 2014, arXiv:1312.6120).
+
+    All axes but the last are taken for one: a kernel (KH, KW, in, out) is a matrix (KH*KW*in, out).
+
+    Parameters
+    ----------
+    gain : float
+    seed : int, optional
+
+    Examples
+    --------
+    >>> w = Orthogonal(seed=1)((3, 3, 2, 4), "float64").reshape(18, 4)
+    >>> (w.T @ w).round(6).tolist() == np.eye(4).tolist()
+    True
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = arguments.real(self, "gain", gain)
+
+    def fill(self, shape: tuple[int, ...], rng: np.random.Generator, fans: Fans) -> np.ndarray:
+        if len(shape) < 2:
+            raise InvalidArgument(f"`Orthogonal`: shape is {shape}; expected two axes at least")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q *= np.sign(np.diagonal(r))  # so that all of them are equally likely
+        return self.gain * np.reshape(q if rows >= columns else q.T, shape)
+
+
 def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     values = rng.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
@@ -190,11 +233,12 @@ he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 zeros, ones, constant = Zeros, Ones, Constant
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+orthogonal, identity, variance_scaling = Orthogonal, Identity, VarianceScaling
 
 KNOWN = by_snake_case(
     Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal,
-    GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, VarianceScaling,
-)  # fmt: skip
+    GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, VarianceScaling, Orthogonal, Identity,
+) | {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}  # fmt: skip
 
 
 def get(identifier: Any) -> Any:

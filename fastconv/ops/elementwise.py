@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import operator
-from ..errors import InvalidArgument, Unsupported
+from ..errors import InvalidArgument, Unsupported, shown
 from ._floats import Floats, exact
 
-ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
+FROM_INPUT = ("elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign")
+ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh", *FROM_INPUT)
 LEAKY_SLOPE = 0.01
 
 
@@ -51,6 +52,25 @@ def tanh(x: Any) -> np.ndarray:
     return _activated(x, "tanh")
 
 
+def activate(x: Any, kind: str, alpha: float = 1.0) -> np.ndarray:
+    """One of the activations of `FROM_INPUT`, whose gradient `activation_grad` computes from their input.
+
+    * "elu": x above 0, else alpha*(exp(x) - 1); "selu" the same with fixed numbers (Klambauer et al. 2017)
+    * "gelu": x*P(X <= x) for a standard normal X; "gelu_tanh": its approximation (Hendrycks & Gimpel 2016)
+    * "silu": x*sigmoid(x); "mish": x*tanh(log(1 + exp(x))); "softplus": log(1 + exp(x)); "softsign": x/(1 + |x|)
+
+    Errors are a few units in the last place of the larger of x and the result.
+
+    Examples
+    --------
+    >>> activate(np.array([-1000.0, 0.0, 2.0]), "softplus").round(4)
+    array([0.    , 0.6931, 2.1269])
+    """
+    if kind not in FROM_INPUT:
+        raise InvalidArgument(f"kind is {shown(kind)}; expected one of {', '.join(map(repr, FROM_INPUT))}")
+    return _activated(x, kind, alpha)
+
+
 def _activated(x: Any, kind: str, slope: float = 0.0) -> Any:
     call = Floats("x", x)
     (x,) = call.arrays
@@ -67,11 +87,13 @@ def activation_grad(
     Parameters
     ----------
     dy, y : array_like
-        Gradient to the output, and the output itself.
-    activation : None, "relu", "leaky_relu", "sigmoid" or "tanh"
+        Gradient to the output, and the output itself; the input of an activation of `FROM_INPUT`.
+    activation : None, "relu", "leaky_relu", "sigmoid", "tanh", or one of `FROM_INPUT`
         None passes dy on.
     axis : int or None
         Channel axis whose sums (the gradient of a bias) are wanted; None for none.
+    slope : float
+        Of leaky_relu, and elu's alpha.
 
     Returns
     -------

@@ -5,11 +5,18 @@ Names, arguments and layouts are those of ``fastconv`` itself; an operation's do
 
 from .activation import (
     dropout,
+    elu,
+    gelu,
     leaky_relu,
     log_softmax,
+    mish,
     relu,
+    selu,
     sigmoid,
+    silu,
     softmax,
+    softplus,
+    softsign,
     tanh,
 )
 from .arithmetic import (
@@ -63,7 +70,7 @@ from .loss import (
     mean_squared_error,
     softmax_cross_entropy,
 )
-from .normalization import batch_norm
+from .normalization import batch_norm, group_norm, layer_norm
 from .pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool1d_grad,
@@ -106,6 +113,7 @@ from .reduction import (
     sum,
     var,
 )
+from .resampling import affine_transform, embedding, repeat, resize
 from .shape import (
     concatenate,
     expand,
@@ -131,6 +139,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add",
+    "affine_transform",
     "argmax",
     "argmin",
     "astype",
@@ -163,12 +172,15 @@ __all__ = [
     "divide",
     "dropout",
     "einsum",
+    "elu",
+    "embedding",
     "exp",
     "expand",
     "flatten",
     "fold1d",
     "fold2d",
     "fold3d",
+    "gelu",
     "getitem",
     "global_avg_pool1d",
     "global_avg_pool2d",
@@ -176,6 +188,8 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "group_norm",
+    "layer_norm",
     "leaky_relu",
     "log",
     "log_softmax",
@@ -196,16 +210,23 @@ __all__ = [
     "mean_squared_error",
     "min",
     "minimum",
+    "mish",
     "multiply",
     "pad",
     "penalty",
     "power",
     "relu",
+    "repeat",
     "reshape",
+    "resize",
+    "selu",
     "sigmoid",
+    "silu",
     "sin",
     "softmax",
     "softmax_cross_entropy",
+    "softplus",
+    "softsign",
     "sqrt",
     "squeeze",
     "stack",

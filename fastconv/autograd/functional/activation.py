@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
-from ...spec import parse_real
+from ...spec import parse_flag, parse_real
 from ..operation import Primitive, Saved
 from ._defined import defined, operation
 
@@ -45,6 +45,49 @@ def leaky_relu(x: Any, *, slope: float = elementwise.LEAKY_SLOPE) -> Saved:
 @leaky_relu.vjp
 def _(dy: Any, needs: Any, y: Any, slope: float) -> tuple[Any, ...]:
     return (elementwise.activation_grad(dy, y, "leaky_relu", slope=slope)[0],)
+
+
+def _from_input(name: str, doc: str) -> Primitive:
+    """An activation whose gradient is computed from its input."""
+
+    def forward(x: Any) -> Saved:
+        return elementwise.activate(x, name), (x,)
+
+    def vjp(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
+        return (elementwise.activation_grad(dy, x, name)[0],)
+
+    return defined(name, doc, forward, vjp)
+
+
+selu = _from_input("selu", "1.0507*x where x > 0, else 1.7581*(exp(x) - 1) (Klambauer et al. 2017, arXiv:1706.02515).")
+silu = _from_input("silu", "x*sigmoid(x), also called swish.")
+mish = _from_input("mish", "x*tanh(softplus(x)) (Misra 2019, arXiv:1908.08681).")
+softplus = _from_input("softplus", "log(1 + exp(x)), without overflow.")
+softsign = _from_input("softsign", "x/(1 + abs(x)).")
+
+
+@operation
+def elu(x: Any, *, alpha: float = 1.0) -> Saved:
+    """x where x > 0, else ``alpha*(exp(x) - 1)`` (Clevert et al. 2015, arXiv:1511.07289)."""
+    alpha = parse_real(alpha, "alpha", "a number")
+    return elementwise.activate(x, "elu", alpha), (x, alpha)
+
+
+@elu.vjp
+def _(dy: Any, needs: Any, x: Any, alpha: float) -> tuple[Any, ...]:
+    return (elementwise.activation_grad(dy, x, "elu", slope=alpha)[0],)
+
+
+@operation
+def gelu(x: Any, *, approximate: bool = False) -> Saved:
+    """x*P(X <= x) for a standard normal X, or an approximation by tanh (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    kind = "gelu_tanh" if parse_flag(approximate, "approximate") else "gelu"
+    return elementwise.activate(x, kind), (x, kind)
+
+
+@gelu.vjp
+def _(dy: Any, needs: Any, x: Any, kind: str) -> tuple[Any, ...]:
+    return (elementwise.activation_grad(dy, x, kind)[0],)
 
 
 def _softmax(name: str, doc: str, logarithm: bool) -> Primitive:

@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Normalisation by the statistics of a batch, and of each image by itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 
 from ... import ops
 from ...errors import InvalidArgument
-from ...ops import normalization
-from ...spec import LAYOUTS, parse_flag, parse_real
+from ...ops import group_normalization, normalization
+from ...spec import LAYOUTS, parse_count, parse_flag, parse_real
+from ..axes import axes_of
+from ..operation import Saved
 from ._defined import operation
 
 
@@ -72,3 +74,53 @@ def _(dy: Any, needs: Any, x: Any, mean: Any, var: Any, gamma: Any, maxima: Any,
     wanted = needs[0], len(needs) > 3 and needs[3]
     found = normalization.batch_norm_grad(dy, x, mean, var, gamma, epsilon, axis, relu, training, *wanted, maxima, part)
     return (*found, None)[: len(needs)]
+
+
+@operation
+def layer_norm(x: Any, gamma: Any, beta: Any, *, axis: Any = -1, epsilon: float = 1e-3, centred: bool = True) -> Saved:
+    """(x - mean)/sqrt(var + epsilon)*gamma + beta, by mean and (biased) variance over one axis or several.
+
+    gamma and beta have the sizes of these axes, in order. If not `centred` the mean is taken for 0: x over its root
+    mean square. (Ba, Kiros & Hinton 2016, arXiv:1607.06450; Zhang & Sennrich 2019, arXiv:1910.07467)
+    """
+    centred, epsilon = parse_flag(centred, "centred"), parse_real(epsilon, "epsilon", "a number")
+    axes = tuple(sorted(axes_of(axis, x.ndim)))
+    _same_sizes(x, axes, gamma=gamma, beta=beta)
+    y, statistics = group_normalization.layer_norm(x, gamma, beta, epsilon, axes, centred)
+    return y, (x, statistics, gamma, axes, centred)
+
+
+@layer_norm.vjp
+def _(dy: Any, needs: Any, x: Any, statistics: Any, gamma: Any, axes: Any, centred: bool) -> tuple[Any, ...]:
+    return group_normalization.layer_norm_grad(dy, x, statistics, gamma, axes, centred)
+
+
+@operation
+def group_norm(x: Any, gamma: Any, beta: Any, *, groups: int, axis: int = -1, epsilon: float = 1e-3) -> Saved:
+    """(x - mean)/sqrt(var + epsilon)*gamma + beta, by the statistics of each image's groups of channels along `axis`.
+
+    `groups` groups of neighbouring channels; gamma and beta have a number per channel (Wu & He 2018, arXiv:1803.08494).
+    """
+    epsilon, groups = parse_real(epsilon, "epsilon", "a number"), parse_count(groups, "groups")
+    (place,) = axes_of(axis, x.ndim)
+    if place == 0:
+        raise InvalidArgument(
+            f"axis is {axis}, which is that of the images; expected that of the channels of {x.shape}"
+        )
+    _same_sizes(x, (place,), gamma=gamma, beta=beta)
+    group_normalization.check_groups(x.shape[place], groups)
+    y, statistics = group_normalization.group_norm(x, gamma, beta, epsilon, groups, place)
+    return y, (x, statistics, gamma, groups, place)
+
+
+@group_norm.vjp
+def _(dy: Any, needs: Any, x: Any, statistics: Any, gamma: Any, groups: int, axis: int) -> tuple[Any, ...]:
+    return group_normalization.group_norm_grad(dy, x, statistics, gamma, groups, axis)
+
+
+def _same_sizes(x: Any, axes: tuple[int, ...], **weights: Any) -> None:
+    """Weights must have the sizes of these axes."""
+    sizes = tuple(x.shape[a] for a in axes)
+    for name, w in weights.items():
+        if tuple(np.shape(w)) != sizes:
+            raise InvalidArgument(f"{name} has shape {tuple(np.shape(w))}; expected {sizes} (x: {tuple(x.shape)})")

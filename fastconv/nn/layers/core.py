@@ -1,17 +1,18 @@
-"""Dense layers, activations, shapes and dropout."""
+"""Input, Dense, Embedding, Identity and Lambda."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import activations, arguments, parts, seeding
-from .base import Elementwise, Layer, Shape, elements, image_shape, known_size, weight_options
-from .spatial import Spatial, parse_data_format
+from .. import activations, arguments
+from .. import arguments as checks  # where that is the name of a parameter
+from ..inference import changing_weights
+from .base import Elementwise, Layer, Shape, image_shape, weight_options
 from .symbols import SymbolicTensor, recorded
 
 
@@ -166,166 +167,103 @@ class Dense(Layer):
         return (*input_shape[:-1], self.units)
 
 
-class Activation(Elementwise):
-    """An activation by name ("relu", "softmax", ...) or as a function of a tensor."""
-
-    def __init__(self, activation: Any, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.activation = activations.get(activation)
+class Identity(Elementwise):
+    """The input itself."""
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return activations.apply(self.activation, x)
+        return x
 
 
-class ReLU(Activation):
-    """max(x, 0), or ``negative_slope*x`` below 0."""
+class Embedding(Layer):
+    """A vector of numbers for each whole number: row n of the weight for input n.
 
-    aliases = ("activation",)
-    fixed = {"max_value": None, "threshold": 0.0}
-
-    def __init__(self, negative_slope: float = 0.0, **keywords: Any) -> None:
-        slope = arguments.real(self, "negative_slope", negative_slope)
-        super().__init__(partial(activations.leaky_relu, negative_slope=slope) if slope else "relu", **keywords)
-
-
-class LeakyReLU(Activation):
-    """x where x > 0, else ``negative_slope*x``; `alpha` is its old name."""
-
-    aliases = ("activation", "alpha")
-
-    def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **keywords: Any) -> None:
-        slope = arguments.real(self, "negative_slope", negative_slope)
-        slope = slope if alpha is None else arguments.real(self, "alpha", alpha)
-        self.negative_slope = slope
-        super().__init__(partial(activations.leaky_relu, negative_slope=slope), **keywords)
-
-
-class Softmax(Activation):
-    """exp(x) over its sum along `axis`."""
-
-    aliases = ("activation",)
-
-    def __init__(self, axis: int = -1, **keywords: Any) -> None:
-        self.axis = arguments.axis(self, "axis", axis)
-        super().__init__("softmax" if self.axis == -1 else partial(activations.softmax, axis=self.axis), **keywords)
-
-    def build(self, input_shape: Shape) -> None:
-        arguments.check_axes(self, "axis", self.axis, input_shape)
-
-
-class Dropout(Elementwise):
-    """In training, zero each element with probability `rate` and divide the others by ``1 - rate``.
+    The gradient to a row is the sum over its occurrences, added in their order.
 
     Parameters
     ----------
-    rate : float
-        From 0 up to, but not including, 1.
-    seed : int, optional
-        Makes this layer repeatable by itself; without one its masks come from the model's generator.
+    input_dim : int
+        Inputs are 0 to input_dim - 1.
+    output_dim : int
+        Length of the vectors.
+    embeddings_initializer, embeddings_regularizer, embeddings_constraint
+        Names or objects of the modules of these names.
+    **keywords
+        `name`, `input_shape`, `trainable` of every layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Embedding(10, 4)(np.array([[1, 2, 1]])).shape
+    (1, 3, 4)
     """
 
-    fixed = {"noise_shape": None}
+    fixed = {"mask_zero": False, "weights": None, "lora_rank": None, "lora_alpha": None, "quantization_config": None}
 
-    def __init__(self, rate: float, seed: int | None = None, **keywords: Any) -> None:
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        **keywords: Any,
+    ) -> None:
         super().__init__(**keywords)
-        self.rate = arguments.real(self, "rate", rate, 0, below=1)
-        self.own_generator = None if seed is None else seeding.make_generator(seed, self)
+        self.input_dim = arguments.size(self, "input_dim", input_dim)
+        self.output_dim = arguments.size(self, "output_dim", output_dim)
+        self.embeddings_options = weight_options(embeddings_initializer, embeddings_regularizer, embeddings_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        self.embeddings = self.add_weight("embeddings", (self.input_dim, self.output_dim), **self.embeddings_options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        if not training or self.rate == 0:
-            return x
-        rng = self.own_generator or self.rng()
-        part = parts.current()
-        first = 0 if part is None else part.first * (x.size // len(x.values))
-        return F.dropout(x, rate=self.rate, seed=int(rng.integers(2**63)), first=first)
-
-
-class Flatten(Layer):
-    """(N, ...) to (N, everything else). Channels-first images are flattened in channels-last order, as in Keras."""
-
-    def __init__(self, data_format: str | None = None, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.channels_last = parse_data_format(self, data_format)
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        if not self.channels_last and x.ndim > 2:
-            x = F.transpose(x, axes=(0, *range(2, x.ndim), 1))
-        return F.flatten(x)
+        return F.embedding(x, self.live(self.embeddings))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (None, elements(input_shape))
+        return (*input_shape, self.output_dim)
 
 
-class Reshape(Layer):
-    """One image's elements in another shape; one size may be -1."""
+class Lambda(Layer):
+    """A function of a tensor as a layer.
 
-    def __init__(self, target_shape: Any, **keywords: Any) -> None:
+    It should use no weights: such a layer could neither train nor save them; write a `Layer` with that `call`.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a tensor, and `arguments` by name.
+    output_shape : tuple, optional
+        Shape of one image of the result; by default what the function makes of an image of zeros.
+    arguments : dict, optional
+        Further arguments of the function.
+    **keywords
+        `name`, `input_shape` of every layer.
+
+    Examples
+    --------
+    >>> Lambda(lambda x: x * x)([[1.0, 3.0]]).numpy()
+    array([[1., 9.]], dtype=float32)
+    """
+
+    fixed = {"mask": None}
+
+    def __init__(self, function: Any, output_shape: Any = None, *, arguments: Any = None, **keywords: Any) -> None:
         super().__init__(**keywords)
-        expected = "the shape of one image, such as (28, 28, 1), in which one size may be -1"
-        self.target_shape = arguments.shape(self, "target_shape", target_shape, expected, least=-1)
+        self.arguments = {} if arguments is None else arguments
+        if not isinstance(self.arguments, Mapping) or not all(isinstance(key, str) for key in self.arguments):
+            raise checks.wrong(self, "arguments", arguments, "a dict of arguments by name")
+        if not callable(function) or not checks.takes(partial(function, **self.arguments), 1):
+            raise checks.wrong(self, "function", function, "a function (x), which also takes what arguments names")
+        self.function = function
+        self.result_shape = None if output_shape is None else image_shape(self, "output_shape", output_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_shape": self.result_shape}
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return F.reshape(x, shape=(x.shape[0], *self.compute_output_shape((None, *x.shape[1:]))[1:]))
+        with changing_weights():
+            y = checks.result_of(self, "function", partial(self.function, **self.arguments), x)
+        return checks.tensor(self, f"what {shown(self.function)} returned", y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        total, known = elements(input_shape), math.prod(n for n in self.target_shape if n != -1)
-        open_sizes = sum(n == -1 for n in self.target_shape)
-        if open_sizes > 1 or known < 1 or (total % known if open_sizes else total != known):
-            raise InvalidArgument(
-                f"layer {shown(self.name)} cannot reshape {input_shape[1:]} ({total} elements) to {self.target_shape}"
-            )
-        return (None, *(total // known if n == -1 else n for n in self.target_shape))
-
-
-class Permute(Layer):
-    """One image's axes in another order, numbered from 1."""
-
-    def __init__(self, dims: Any, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.dims = image_shape(self, "dims", dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise arguments.wrong(self, "dims", dims, f"each of 1 to {len(self.dims)} once")
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return F.transpose(x, axes=(0, *self.dims))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        known_size(self, input_shape, len(self.dims) + 1, f"{len(self.dims)} axes beside the batch")
-        return (None, *(input_shape[d] for d in self.dims))
-
-
-class ZeroPadding(Spatial):
-    """What zero padding of any rank shares."""
-
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any) -> None:
-        super().__init__(data_format, **keywords)
-        items = padding if isinstance(padding, (tuple, list)) else (padding,) * self.rank
-        if self.rank == 1 and len(items) == 2 and not isinstance(items[0], (tuple, list)):
-            items = (tuple(items),)
-        if len(items) != self.rank:
-            raise arguments.wrong(self, "padding", padding, f"one int, or {self.rank} ints or (before, after) pairs")
-        pairs = (i if isinstance(i, (tuple, list)) else (i, i) for i in items)
-        self.padding = tuple(arguments.per_axis(self, "padding", pair, 2, least=0) for pair in pairs)
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        none = ((0, 0),)
-        widths = none + self.padding + none if self.channels_last else none * 2 + self.padding
-        return F.pad(x, widths=widths)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = self._image(input_shape)
-        size = shape[:-1] if self.channels_last else shape[1:]
-        padded = [n + sum(pair) for n, pair in zip(size, self.padding, strict=True)]
-        return self._arranged(self._channels(input_shape), padded)
-
-
-class ZeroPadding1D(ZeroPadding, rank=1):
-    """A border of zeros round signals."""
-
-
-class ZeroPadding2D(ZeroPadding, rank=2):
-    """A border of zeros round images: an int, (rows, columns), or ((top, bottom), (left, right))."""
-
-
-class ZeroPadding3D(ZeroPadding, rank=3):
-    """A border of zeros round volumes."""
+        return super().compute_output_shape(input_shape) if self.result_shape is None else (None, *self.result_shape)

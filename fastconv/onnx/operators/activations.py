@@ -87,13 +87,41 @@ def hard_swish(node: Node, x: Operand) -> Run:
 
 @operator("Elu", layout=EITHER)
 def elu(node: Node, x: Operand) -> Run:
+    return partial(elementwise.activate, kind="elu", alpha=node.get("alpha", 1.0))
+
+
+@operator("Celu", layout=EITHER)
+def celu(node: Node, x: Operand) -> Run:
     alpha = x.array.dtype.type(node.get("alpha", 1.0))
-    return lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return lambda x: elementwise.activate(x / alpha, "elu") * alpha
 
 
-@operator("Softplus", layout=EITHER)
-def softplus(node: Node, x: Operand) -> Run:
-    return lambda x: np.logaddexp(x, x.dtype.type(0))
+@operator("Selu", layout=EITHER)
+def selu(node: Node, x: Operand) -> Run:
+    alpha, gamma = node.get("alpha", 1.6732632), node.get("gamma", 1.050701)
+    return lambda x: elementwise.activate(x, "elu", alpha) * x.dtype.type(gamma)
+
+
+@operator("Softplus", "Softsign", "Mish", layout=EITHER)
+def smooth(node: Node, x: Operand) -> Run:
+    return partial(elementwise.activate, kind=node.op.lower())
+
+
+@operator("Gelu", layout=EITHER)
+def gelu(node: Node, x: Operand) -> Run:
+    return partial(elementwise.activate, kind="gelu_tanh" if node.get("approximate", "none") == "tanh" else "gelu")
+
+
+@operator("ThresholdedRelu", layout=EITHER)
+def thresholded_relu(node: Node, x: Operand) -> Run:
+    alpha = x.array.dtype.type(node.get("alpha", 1.0))
+    return lambda x: np.where(x > alpha, x, x.dtype.type(0))
+
+
+@operator("Shrink", layout=EITHER)
+def shrink(node: Node, x: Operand) -> Run:
+    width, bias = (x.array.dtype.type(node.get(*pair)) for pair in (("lambd", 0.5), ("bias", 0.0)))
+    return lambda x: np.where(x > width, x - bias, np.where(x < -width, x + bias, x.dtype.type(0)))
 
 
 @operator("PRelu", layout=ALIKE)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from ... import memory
 from ...ops import elementwise
@@ -31,6 +32,7 @@ _MANY = {"Add": np.add, "Mul": np.multiply, "Sum": np.add, "Max": np.maximum, "M
 _UNARY = {
     "Abs": np.abs,
     "Ceil": np.ceil,
+    "Erf": special.erf,
     "Exp": np.exp,
     "Floor": np.floor,
     "Log": np.log,

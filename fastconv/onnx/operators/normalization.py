@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ... import ops
-from ...ops import normalization
+from ...ops import group_normalization, normalization
 from ..graph import Node
 from .registry import LAST, Operand, Run, only, operator
 
@@ -25,6 +25,26 @@ def batch_normalization(
     return lambda x, scale, shift, mean, variance: normalization.batch_norm(
         x, mean, variance, scale, shift, epsilon, axis
     )
+
+
+@operator("InstanceNormalization")
+def instance_normalization(node: Node, x: Operand, scale: Operand, shift: Operand) -> Run:
+    epsilon = node.get("epsilon", 1e-5)
+    return lambda x, scale, shift: group_normalization.group_norm(x, scale, shift, epsilon, x.shape[1], 1)[0]
+
+
+@operator("LayerNormalization")
+def layer_normalization(node: Node, x: Operand, scale: Operand, shift: Operand | None = None) -> Run:
+    epsilon, ndim = node.get("epsilon", 1e-5), x.array.ndim
+    axes = tuple(range(node.get("axis", -1) % ndim, ndim))
+    sizes = tuple(x.array.shape[a] for a in axes)
+
+    def run(x: np.ndarray, scale: np.ndarray, shift: np.ndarray | None = None) -> np.ndarray:
+        scale = np.broadcast_to(scale, sizes)
+        shift = np.zeros_like(scale) if shift is None else np.broadcast_to(shift, sizes)
+        return group_normalization.layer_norm(x, scale, shift, epsilon, axes)[0]
+
+    return run
 
 
 @operator("LRN", layout=LAST)
