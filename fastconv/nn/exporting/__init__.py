@@ -6,15 +6,10 @@ first of them, and back where a layer needs the other order: the file takes and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from ...errors import Unsupported, shown
 from ...onnx.writing import Writer
-from ..layers import Layer
-from ..layers.base import Shape
 from . import convolutions, normalizations, shapes
 from .values import Value, plain, rule_of, written
 
