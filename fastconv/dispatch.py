@@ -80,12 +80,6 @@ TABLE: tuple[Row, ...] = (
     Row("direct", "cpu", "fastconv.cpu.similarity", ("similarity",)),
     Row("direct", "cpu", "fastconv.cpu.resampling", ("resample",)),
     Row("direct", "cpu", "fastconv.cpu.affine", ("affine", "affine_grad")),
-    Row(
-        "direct",
-        "cpu",
-        "fastconv.cpu.group_normalization",
-        ("layer_norm", "layer_norm_grad", "group_norm", "group_norm_grad"),
-    ),
     Row("direct", "cpu", "fastconv.cpu.filters", ("filter_chain", "filter_sum", "filter_window", "filter_rank")),
     Row("fft", "cuda", "fastconv.cuda.fft", CONVOLUTIONS),
     Row("winograd", "cuda", "fastconv.cuda.winograd", CONVOLUTIONS),
@@ -101,6 +95,7 @@ TABLE: tuple[Row, ...] = (
             ("elementwise", ("activate", "activation_grad", "dropout")),
             ("softmax", ("softmax", "softmax_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad")),
             ("normalization", ("channel_statistics", "batch_norm", "batch_norm_training", "batch_norm_grad")),
+            ("group_normalization", ("layer_norm", "layer_norm_grad", "group_norm", "group_norm_grad")),
             ("updates", ("sgd", "adam", "rmsprop", "shorten")),
             ("activation" if device == "cpu" else "pointwise", ("finish",)),
         )

@@ -7,7 +7,7 @@ from cuda_compiler import ARCHITECTURES, check, compiler
 from cuda_small import carried
 
 from fastconv.cuda import backend, launch, samples
-from fastconv.ops import elementwise, normalization, updates
+from fastconv.ops import elementwise, group_normalization, normalization, updates
 
 if cuda_compiler.missing:
     pytest.skip(cuda_compiler.missing, allow_module_level=True)
@@ -55,6 +55,15 @@ def batch_norm(dtype, shape):
         normalization.batch_norm_grad(x, x, gamma, gamma, gamma, 1e-3, 1, relu, input_grad=False)
 
 
+def layer_norm(dtype, shape):
+    x, gamma = zeros(dtype, shape, shape[1:2])
+    for centred in (False, True):
+        y, statistics = group_normalization.layer_norm(x, gamma, gamma, 1e-3, (1,), centred)
+        group_normalization.layer_norm_grad(y, x, statistics, gamma, (1,), centred)
+    y, statistics = group_normalization.group_norm(x, gamma, gamma, 1e-3, 4, 1)
+    group_normalization.group_norm_grad(y, x, statistics, gamma, 1)
+
+
 def steps(dtype, shape):
     (w,) = zeros(dtype, shape[:1])
     for count in (1, 22):  # the lecture's network has 22 weights that are trained
@@ -79,7 +88,7 @@ def scores(dtype, shape):
         samples.add_scores(target.handle, x.handle, sums.handle, 1, kind=kind, number=1)
 
 
-FAMILIES = [activations, softmax, batch_norm, steps, scores]
+FAMILIES = [activations, softmax, batch_norm, layer_norm, steps, scores]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
@@ -98,6 +107,8 @@ def one_of_each(dtype, shape):
     elementwise.mean_cross_entropy_grad(loss, x, x)
     y, mean, var = normalization.batch_norm_training(x, gamma, gamma, (gamma, gamma), 0.9, 1e-3, 1, True)
     normalization.batch_norm_grad(y, x, mean, var, gamma, 1e-3, 1, True)
+    y, statistics = group_normalization.group_norm(x, gamma, gamma, 1e-3, 4, 1)
+    group_normalization.group_norm_grad(y, x, statistics, gamma, 1)
     updates.together("adam", [(gamma,) * 4] * 17, rate=0.1, beta_1=0.9, beta_2=0.9, epsilon=1e-7)
     samples.add_scores(x.handle, x.handle, gamma.handle, 1, kind="top_k", number=2)
 

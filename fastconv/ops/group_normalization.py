@@ -1,7 +1,4 @@
-"""Normalisation of each image by itself, as plain functions: over axes of a layer, and over groups of channels.
-
-On the CPU a compiled pass; on a GPU they are composed of operations of whole arrays.
-"""
+"""Normalisation of each image by itself, as plain functions: over axes of a layer, and over groups of channels."""
 
 from __future__ import annotations
 
@@ -12,7 +9,9 @@ import numpy as np
 
 from ..dispatch import operator
 from ..errors import InvalidArgument
-from ._floats import Floats
+from ..foreign import is_device_array
+from ._floats import Floats, exact
+from ._reading import as_array
 
 Statistics = tuple[Any, Any]  # mean, and 1/sqrt(variance + epsilon), of each row or group
 
@@ -22,7 +21,8 @@ def layer_norm(
 ) -> tuple[Any, Statistics]:
     """(x - mean)/sqrt(var + epsilon)*gamma + beta, with mean and (biased) variance over `axes`, and these.
 
-    Sums are of double precision. If not `centred` the mean is taken for 0, and the variance is the mean square.
+    On the CPU sums are of double precision. If not `centred` the mean is taken for 0, and the variance is the mean
+    square.
 
     Parameters
     ----------
@@ -45,31 +45,26 @@ def layer_norm(
     >>> layer_norm(np.array([[1.0, 3.0], [5.0, 5.0]]), np.ones(2), np.zeros(2), 0.0, (1,))[0][0]
     array([-1.,  1.])
     """
-    call = Floats("x gamma beta", x, gamma, beta)
-    if call.device == "cuda":
-        return _composed(x, gamma, beta, epsilon, axes, centred)
-    order = _order(call.arrays[0].ndim, axes)
-    rows, gamma, beta = _rows(call.arrays[0], order, len(axes)), *(a.reshape(-1) for a in call.arrays[1:])
-    y, (mean, inverse) = call.empty(rows.shape), (np.empty(len(rows)) for _ in range(2))
-    operator("layer_norm")(rows, y, mean, inverse, gamma, beta, epsilon=epsilon, centred=centred)
-    return _as_it_was(y, call.arrays[0].shape, order), (mean, inverse)
+    order = _order(np.ndim(x), axes)
+    rows, shape = _rows(x, order, len(axes))
+    call = Floats("x gamma beta", rows, *(_flat(a) for a in (gamma, beta)))
+    y, statistics = _results(call, rows.shape, rows.shape[:1])
+    if math.prod(rows.shape):
+        operator("layer_norm", call.device)(
+            call.arrays[0], y, *statistics, *call.arrays[1:], epsilon=epsilon, centred=centred
+        )
+    return _as_it_was(call.finish(y), shape, order), tuple(map(call.finish, statistics))  # type: ignore[return-value]
 
 
 def layer_norm_grad(
     dy: Any, x: Any, statistics: Statistics, gamma: Any, axes: tuple[int, ...], centred: bool = True
 ) -> tuple[Any, Any, Any]:
     """Gradients (dx, dgamma, dbeta) of `layer_norm`; sums over rows are taken in a fixed order."""
-    call = Floats("dy x gamma", dy, x, gamma)
-    if call.device == "cuda":
-        return _composed_grad(dy, x, statistics, gamma, axes, centred)
-    shape = call.arrays[1].shape
-    order = _order(len(shape), axes)
-    dy, x = (_rows(a, order, len(axes)) for a in call.arrays[:2])
-    gamma = call.arrays[2]
-    dx, (dgamma, dbeta) = call.empty(x.shape), (call.empty(gamma.shape) for _ in range(2))
-    flat = gamma.reshape(-1), dx, dgamma.reshape(-1), dbeta.reshape(-1)
-    operator("layer_norm_grad")(dy, x, *statistics, *flat, centred=centred)
-    return _as_it_was(dx, shape, order), dgamma, dbeta
+    order, sizes = _order(np.ndim(x), axes), np.shape(gamma)
+    (dy, _), (x, shape) = (_rows(a, order, len(axes)) for a in (dy, x))
+    call = Floats("dy x gamma", dy, x, _flat(gamma))
+    found = _gradients(call, "layer_norm_grad", statistics, centred=centred)
+    return _as_it_was(found[0], shape, order), *(g.reshape(sizes) for g in found[1:])  # type: ignore[return-value]
 
 
 def group_norm(x: Any, gamma: Any, beta: Any, epsilon: float, groups: int, axis: int) -> tuple[Any, Statistics]:
@@ -91,31 +86,40 @@ def group_norm(x: Any, gamma: Any, beta: Any, epsilon: float, groups: int, axis:
     >>> group_norm(x, np.ones(4), np.zeros(4), 0.0, 2, axis=2)[0][0, :, 2].round(3)
     array([0.   , 1.414])
     """
-    call = Floats("x gamma beta", x, gamma, beta)
-    if call.device == "cuda":
-        return _composed_groups(x, gamma, beta, epsilon, groups, axis)
-    images, order, last = _images(call.arrays[0], axis)
-    y, (mean, inverse) = call.empty(images.shape), (np.empty((len(images), groups)) for _ in range(2))
-    if y.size:
-        run = operator("group_norm")
-        run(images, y, mean, inverse, *call.arrays[1:], channels_last=last, epsilon=epsilon)
-    return _as_it_was(y, call.arrays[0].shape, order), (mean, inverse)
+    images, shape, order, last = _images(x, axis)
+    call = Floats("x gamma beta", images, gamma, beta)
+    y, statistics = _results(call, images.shape, (images.shape[0], groups))
+    if math.prod(images.shape):
+        run = operator("group_norm", call.device)
+        run(call.arrays[0], y, *statistics, *call.arrays[1:], channels_last=last, epsilon=epsilon)
+    return _as_it_was(call.finish(y), shape, order), tuple(map(call.finish, statistics))  # type: ignore[return-value]
 
 
-def group_norm_grad(
-    dy: Any, x: Any, statistics: Statistics, gamma: Any, groups: int, axis: int
-) -> tuple[Any, Any, Any]:
+def group_norm_grad(dy: Any, x: Any, statistics: Statistics, gamma: Any, axis: int) -> tuple[Any, Any, Any]:
     """Gradients (dx, dgamma, dbeta) of `group_norm`."""
+    (dy, *_), (x, shape, order, last) = (_images(a, axis) for a in (dy, x))
     call = Floats("dy x gamma", dy, x, gamma)
-    if call.device == "cuda":
-        return _composed_groups_grad(dy, x, statistics, gamma, groups, axis)
-    shape = call.arrays[1].shape
-    (dy, order, last), (x, *_) = (_images(a, axis) for a in call.arrays[:2])
-    gamma = call.arrays[2]
-    dx, (dgamma, dbeta) = call.empty(x.shape), (np.zeros(gamma.shape, gamma.dtype) for _ in range(2))
-    if dx.size:
-        operator("group_norm_grad")(dy, x, *statistics, gamma, dx, dgamma, dbeta, channels_last=last)
+    dx, dgamma, dbeta = _gradients(call, "group_norm_grad", statistics, channels_last=last)
     return _as_it_was(dx, shape, order), dgamma, dbeta
+
+
+def _results(call: Floats, shape: tuple[int, ...], rows: tuple[int, ...]) -> tuple[Any, list[Any]]:
+    """Room for a result and its statistics."""
+    return call.empty(shape), [call.empty(rows, exact(call)) for _ in range(2)]
+
+
+def _gradients(call: Floats, name: str, statistics: Statistics, **options: bool) -> list[Any]:
+    """dx, dgamma and dbeta."""
+    dy, x, gamma = call.arrays
+    dx, *sums = call.empty(tuple(x.shape)), *(call.empty(tuple(gamma.shape)) for _ in range(2))
+    numbers = [Floats("statistics", s).arrays[0] for s in statistics]
+    if math.prod(x.shape):
+        operator(name, call.device)(dy, x, *numbers, gamma, dx, *sums, **options)
+        return [call.finish(a) for a in (dx, *sums)]
+    dx, *sums = (call.finish(a) for a in (dx, *sums))
+    for total in sums:
+        total.fill(0)
+    return [dx, *sums]
 
 
 # --- the order of axes ------------------------------------------------------------------------------------------------
@@ -126,81 +130,43 @@ def _order(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
     return (*(a for a in range(ndim) if a not in axes), *axes)
 
 
-def _rows(x: np.ndarray, order: tuple[int, ...], count: int) -> np.ndarray:
-    """x as rows of what is normalised."""
-    x = np.ascontiguousarray(np.transpose(x, order))
-    return x.reshape(-1, math.prod(x.shape[x.ndim - count :])) if x.size else x.reshape(0, 1)
+def _ordered(x: Any, order: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """x with its axes in this order, side by side in memory, and the shape that it had."""
+    shape = tuple(np.shape(x))
+    if is_device_array(x):
+        return (x if order == tuple(range(len(shape))) else np.transpose(x, order)), shape
+    return np.ascontiguousarray(np.transpose(as_array(x, "x"), order)), shape
 
 
-def _images(x: np.ndarray, axis: int) -> tuple[np.ndarray, tuple[int, ...], bool]:
-    """x as (N, S, C), or (N, C, S) where channels come first; the order of its axes for that; whether they are last."""
-    order = tuple(range(x.ndim))
-    if axis == 1 and x.ndim > 2:
-        return x.reshape(*x.shape[:2], -1) if x.size else x.reshape(0, 1, 1), order, False
-    order = _order(x.ndim, (axis,))
-    x = np.ascontiguousarray(np.transpose(x, order))
-    return x.reshape(len(x), -1, x.shape[-1]) if x.size else x.reshape(0, 1, 1), order, True
+def _flat(a: Any) -> Any:
+    return (a if is_device_array(a) else as_array(a, "gamma")).reshape(-1)
 
 
-def _as_it_was(y: np.ndarray, shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
+def _rows(x: Any, order: tuple[int, ...], count: int) -> tuple[Any, tuple[int, ...]]:
+    """x as rows of what is normalised, and its shape."""
+    x, shape = _ordered(x, order)
+    K = math.prod(x.shape[len(shape) - count :])
+    return x.reshape((math.prod(x.shape[: len(shape) - count]), K)), shape
+
+
+def _images(x: Any, axis: int) -> tuple[Any, tuple[int, ...], tuple[int, ...], bool]:
+    """x as (N, S, C), or (N, C, S) where channels come first, as on a GPU; shape; order; whether channels are last."""
+    ndim = np.ndim(x)
+    last = not is_device_array(x) and (axis != 1 or ndim == 2)
+    others = tuple(a for a in range(1, ndim) if a != axis)
+    order = (0, *others, axis) if last else (0, axis, *others)
+    x, shape = _ordered(x, order)
+    N, C, S = shape[0], shape[axis], math.prod(shape[a] for a in others)
+    return x.reshape((N, S, C) if last else (N, C, S)), shape, order, last
+
+
+def _as_it_was(y: Any, shape: tuple[int, ...], order: tuple[int, ...]) -> Any:
     """A result in the shape and the order of what it was made of."""
-    y = y.reshape([shape[a] for a in order])
-    return np.ascontiguousarray(np.transpose(y, np.argsort(order)))
-
-
-# --- of whole arrays, wherever they lie -------------------------------------------------------------------------------
-
-
-def _shaped(gamma: Any, ndim: int, axes: tuple[int, ...]) -> Any:
-    """gamma in a shape that is broadcast to x's."""
-    sizes = iter(gamma.shape)
-    return gamma.reshape(tuple(next(sizes) if a in axes else 1 for a in range(ndim)))
-
-
-def _composed(
-    x: Any, gamma: Any, beta: Any, epsilon: float, axes: tuple[int, ...], centred: bool
-) -> tuple[Any, Statistics]:
-    number = np.dtype(x.dtype).type
-    mean = np.mean(x, axis=axes, keepdims=True)
-    mean = mean if centred else mean * number(0)
-    inverse = number(1) / np.sqrt(np.mean(np.square(x - mean), axis=axes, keepdims=True) + number(epsilon))
-    gamma, beta = (_shaped(a, x.ndim, axes) for a in (gamma, beta))
-    return (x - mean) * inverse * gamma + beta, (mean, inverse)
-
-
-def _composed_grad(
-    dy: Any, x: Any, statistics: Statistics, gamma: Any, axes: tuple[int, ...], centred: bool
-) -> tuple[Any, Any, Any]:
-    mean, inverse = statistics
-    others = tuple(a for a in range(x.ndim) if a not in axes)
-    z, g = (x - mean) * inverse, dy * _shaped(gamma, x.ndim, axes)
-    dx = g - z * np.mean(g * z, axis=axes, keepdims=True)
-    dx = inverse * (dx - np.mean(g, axis=axes, keepdims=True) if centred else dx)
-    return dx, (dy * z).sum(axis=others).reshape(gamma.shape), dy.sum(axis=others).reshape(gamma.shape)
-
-
-def _in_groups(x: Any, groups: int, axis: int) -> tuple[Any, tuple[int, ...]]:
-    """x with the axis of channels cut in two, and the axes of one group."""
-    shape = (*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
-    return x.reshape(shape), tuple(a for a in range(1, len(shape)) if a != axis)
-
-
-def _composed_groups(x: Any, gamma: Any, beta: Any, epsilon: float, groups: int, axis: int) -> tuple[Any, Statistics]:
-    parts, axes = _in_groups(x, groups, axis)
-    ones = np.ones_like(gamma, shape=[parts.shape[a] for a in axes])
-    z, statistics = _composed(parts, ones, ones * 0, epsilon, axes, True)
-    return z.reshape(x.shape) * _shaped(gamma, x.ndim, (axis,)) + _shaped(beta, x.ndim, (axis,)), statistics
-
-
-def _composed_groups_grad(
-    dy: Any, x: Any, statistics: Statistics, gamma: Any, groups: int, axis: int
-) -> tuple[Any, Any, Any]:
-    (parts, axes), (g, _) = _in_groups(x, groups, axis), _in_groups(dy * _shaped(gamma, x.ndim, (axis,)), groups, axis)
-    ones = np.ones_like(gamma, shape=[parts.shape[a] for a in axes])
-    dx = _composed_grad(g, parts, statistics, ones, axes, True)[0]
-    z = ((parts - statistics[0]) * statistics[1]).reshape(x.shape)
-    others = tuple(a for a in range(x.ndim) if a != axis)
-    return dx.reshape(x.shape), (dy * z).sum(axis=others), dy.sum(axis=others)
+    y = y.reshape(tuple(shape[a] for a in order))
+    if order == tuple(range(len(shape))):
+        return y
+    y = np.transpose(y, np.argsort(order).tolist())
+    return np.ascontiguousarray(y) if isinstance(y, np.ndarray) else y
 
 
 def check_groups(channels: int, groups: int) -> None:

@@ -110,12 +110,12 @@ def group_norm(x: Any, gamma: Any, beta: Any, *, groups: int, axis: int = -1, ep
     _same_sizes(x, (place,), gamma=gamma, beta=beta)
     group_normalization.check_groups(x.shape[place], groups)
     y, statistics = group_normalization.group_norm(x, gamma, beta, epsilon, groups, place)
-    return y, (x, statistics, gamma, groups, place)
+    return y, (x, statistics, gamma, place)
 
 
 @group_norm.vjp
-def _(dy: Any, needs: Any, x: Any, statistics: Any, gamma: Any, groups: int, axis: int) -> tuple[Any, ...]:
-    return group_normalization.group_norm_grad(dy, x, statistics, gamma, groups, axis)
+def _(dy: Any, needs: Any, x: Any, statistics: Any, gamma: Any, axis: int) -> tuple[Any, ...]:
+    return group_normalization.group_norm_grad(dy, x, statistics, gamma, axis)
 
 
 def _same_sizes(x: Any, axes: tuple[int, ...], **weights: Any) -> None:

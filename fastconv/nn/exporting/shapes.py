@@ -42,13 +42,13 @@ def _padded(
     amounts = writer.constant(f"{layer.name}/pads", np.array([0, 0, *before, 0, 0, *behind], np.int64))
     fill = [writer.constant(f"{layer.name}/value", np.asarray(value, layer.dtype))] if value else []
     name = writer.add("Pad", layer.name, images(writer, layer, x), amounts, *fill)
-    size = [n + b + a for n, b, a in zip(layer._size(x.shape[1:]), before, behind, strict=True)]
-    return Value(name, layer._arranged(layer._channels(x.shape), size), layer.channels_last)
+    size = [n + b + a for n, b, a in zip(layer.size_of(x.shape[1:]), before, behind, strict=True)]
+    return Value(name, layer.in_size(x.shape, size), layer.channels_last)
 
 
 @rule(Cropping)
 def _cropped(writer: Writer, layer: Cropping, x: Value) -> Value:
-    size = layer._size(x.shape[1:])
+    size = layer.size_of(x.shape[1:])
     stops = [n - behind for n, (_, behind) in zip(size, layer.cropping, strict=True)]
     return _sliced(writer, layer, x, [before for before, _ in layer.cropping], stops)
 
@@ -58,13 +58,13 @@ def _sliced(writer: Writer, layer: Resized, x: Value, starts: Sequence[int], sto
     axes = writer.constant(f"{layer.name}/axes", np.arange(2, 2 + layer.rank))
     name = writer.add("Slice", layer.name, images(writer, layer, x), *bounds, axes)
     size = [stop - start for start, stop in zip(starts, stops, strict=True)]
-    return Value(name, layer._arranged(layer._channels(x.shape), size), layer.channels_last)
+    return Value(name, layer.in_size(x.shape, size), layer.channels_last)
 
 
 @rule(UpSampling)
 def _upsampled(writer: Writer, layer: UpSampling, x: Value) -> Value:
     if getattr(layer, "interpolation", "nearest") != "nearest":
-        return _resized(writer, layer, x, layer.new_size(layer._size(x.shape[1:])), layer.interpolation)
+        return _resized(writer, layer, x, layer.new_size(layer.size_of(x.shape[1:])), layer.interpolation)
     scales = writer.constant(f"{layer.name}/scales", np.array([1, 1, *layer.factors], np.float32))
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     name = writer.add("Resize", layer.name, images(writer, layer, x), "", scales, **how)
@@ -73,7 +73,7 @@ def _upsampled(writer: Writer, layer: UpSampling, x: Value) -> Value:
 
 @rule(Resizing)
 def _resizing(writer: Writer, layer: Resizing, x: Value) -> Value:
-    size, wanted = layer._size(x.shape[1:]), (layer.height, layer.width)
+    size, wanted = layer.size_of(x.shape[1:]), (layer.height, layer.width)
     if layer.crop_to_aspect_ratio:
         x = _middle(writer, layer, x, of_ratio(size, wanted, larger=False))
     elif layer.pad_to_aspect_ratio:
@@ -86,14 +86,14 @@ def _resizing(writer: Writer, layer: Resizing, x: Value) -> Value:
 
 @rule(CenterCrop)
 def _center(writer: Writer, layer: CenterCrop, x: Value) -> Value:
-    size, wanted = layer._size(x.shape[1:]), (layer.height, layer.width)
+    size, wanted = layer.size_of(x.shape[1:]), (layer.height, layer.width)
     if all(n >= m for n, m in zip(size, wanted, strict=True)):
         return _middle(writer, layer, x, wanted)
     return _resized(writer, layer, _middle(writer, layer, x, of_ratio(size, wanted, larger=False)), wanted, "bilinear")
 
 
 def _middle(writer: Writer, layer: Resized, x: Value, inner: Sequence[int]) -> Value:
-    starts = [(n - m) // 2 for n, m in zip(layer._size(x.shape[1:]), inner, strict=True)]
+    starts = [(n - m) // 2 for n, m in zip(layer.size_of(x.shape[1:]), inner, strict=True)]
     return _sliced(writer, layer, x, starts, [s + m for s, m in zip(starts, inner, strict=True)])
 
 
@@ -101,14 +101,14 @@ def _resized(
     writer: Writer, layer: Resized, x: Value, size: Sequence[int], interpolation: str, antialias: bool = False
 ) -> Value:
     """Products with the matrices of both axes: ONNX's Resize knows some interpolations only."""
-    old, add = layer._size(x.shape[1:]), Sketch(writer, layer.name, layer.dtype)
+    old, add = layer.size_of(x.shape[1:]), Sketch(writer, layer.name, layer.dtype)
     name = images(writer, layer, x)
     rows, columns = (interpolated(n, m, interpolation, antialias).matrix for n, m in zip(old, size, strict=True))
     if old[0] != size[0]:
         name = add("MatMul", rows, name)
     if old[1] != size[1]:
         name = add("MatMul", name, columns.T)
-    shape = layer._arranged(layer._channels(x.shape), size)
+    shape = layer.in_size(x.shape, size)
     return Value(name, shape, layer.channels_last)
 
 

@@ -284,7 +284,7 @@ class RandomCrop(CenterCrop):
         self.own_generator = None if seed is None else seeding.make_generator(seed, self)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        room = [n - m for n, m in zip(self._size(x.shape[1:]), (self.height, self.width), strict=True)]
+        room = [n - m for n, m in zip(self.size_of(x.shape[1:]), (self.height, self.width), strict=True)]
         if not training or min(room) < 0:
             return super().call(x, training)
         generator = self.own_generator or self.rng()

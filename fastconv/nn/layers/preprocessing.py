@@ -78,13 +78,13 @@ class Sized(Resized, rank=2):
     def inner(self, x: Tensor, size: Sequence[int], starts: Sequence[int] | None = None) -> Tensor:
         """A part of images of this size: the middle, or what begins at `starts`."""
         if starts is None:
-            starts = [(n - m) // 2 for n, m in zip(self._size(x.shape[1:]), size, strict=True)]
+            starts = [(n - m) // 2 for n, m in zip(self.size_of(x.shape[1:]), size, strict=True)]
         inside = [slice(start, start + m) for start, m in zip(starts, size, strict=True)]
         return F.getitem(x, index=self._each_axis(inside, slice(None)))
 
     def of_ratio(self, x: Tensor) -> Tensor:
         """The middle of images, as much of it as has the new size's ratio."""
-        return self.inner(x, of_ratio(self._size(x.shape[1:]), (self.height, self.width), larger=False))
+        return self.inner(x, of_ratio(self.size_of(x.shape[1:]), (self.height, self.width), larger=False))
 
 
 class Resizing(Sized):
@@ -141,7 +141,7 @@ class Resizing(Sized):
         self.antialias = arguments.flag(self, "antialias", antialias)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        size, wanted = self._size(x.shape[1:]), (self.height, self.width)
+        size, wanted = self.size_of(x.shape[1:]), (self.height, self.width)
         if self.crop_to_aspect_ratio:
             x = self.of_ratio(x)
         elif self.pad_to_aspect_ratio:
@@ -176,7 +176,7 @@ class CenterCrop(Sized):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         wanted = (self.height, self.width)
-        if all(n >= m for n, m in zip(self._size(x.shape[1:]), wanted, strict=True)):
+        if all(n >= m for n, m in zip(self.size_of(x.shape[1:]), wanted, strict=True)):
             return self.inner(x, wanted)
         return F.resize(self.of_ratio(x), size=wanted, layout=self.layout)
 

@@ -118,10 +118,13 @@ class Resized(Spatial):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        shape = self._image(input_shape)
-        return self._arranged(self._channels(input_shape), self.new_size(self._size(shape)))
+        return self.in_size(input_shape, self.new_size(self.size_of(self._image(input_shape))))
 
-    def _size(self, shape: Sequence[int]) -> Sequence[int]:
+    def in_size(self, input_shape: Shape, size: Sequence[int]) -> Shape:
+        """The shape of an input in another spatial size."""
+        return self._arranged(self._channels(input_shape), size)
+
+    def size_of(self, shape: Sequence[Any]) -> Sequence[int]:
         """The spatial part of one image's shape."""
         return shape[:-1] if self.channels_last else shape[1:]
 
@@ -175,7 +178,7 @@ class Cropping(Resized):
         self.cropping = parse_pairs(self, "cropping", self.by_default if cropping is None else cropping)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        self.new_size(self._size(x.shape[1:]))
+        self.new_size(self.size_of(x.shape[1:]))
         inside = [slice(before, -after or None) for before, after in self.cropping]
         return F.getitem(x, index=self._each_axis(inside, slice(None)))
 
@@ -264,7 +267,7 @@ class UpSampling2D(UpSampling, rank=2):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if self.interpolation == "nearest":
             return super().call(x, training)
-        size = self.new_size(self._size(x.shape[1:]))
+        size = self.new_size(self.size_of(x.shape[1:]))
         return F.resize(x, size=tuple(size), layout=self.layout, interpolation=self.interpolation)
 
 
