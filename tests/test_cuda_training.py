@@ -417,6 +417,18 @@ LAYERS = {
 }
 
 
+def test_embedding(simulator):
+    """Rows of numbers, some of which occur twice."""
+
+    def model():
+        return nn.Sequential([layers.Embedding(5, 2, input_shape=(3,)), layers.Flatten(), layers.Dense(K)], seed=2)
+
+    x = np.array([[0, 1, 1], [4, 0, 2], [2, 2, 2]], np.float32)
+    (cuda, history), (cpu, expected) = both(model, OPTIMIZERS["sgd"], "mse", (), (x, data(3)[1]), batch_size=3)
+    agree(cuda, cpu)
+    same_history(history, expected)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(simulator, name):
     """With something to learn before them, so that gradients pass through; as they are after it."""

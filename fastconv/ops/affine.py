@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import operator
+from . import devices
 from ._floats import Floats
 
 FILL_MODES = ("constant", "nearest", "wrap", "reflect")
@@ -32,9 +33,7 @@ def affine_grad(dy: Any, maps: np.ndarray, smooth: bool, mode: str, channels_las
 
 def _run(name: str, x: Any, maps: np.ndarray, channels_last: bool, **options: Any) -> Any:
     if Floats("x", x).device == "cuda":
-        from .devices import to_device, to_host
-
-        return to_device(_run(name, to_host(x), maps, channels_last, **options))
+        return devices.to_device(_run(name, devices.to_host(x), maps, channels_last, **options))
     call = Floats("x", x)
     (x,) = call.arrays
     y = call.empty(x.shape)

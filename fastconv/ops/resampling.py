@@ -15,6 +15,7 @@ import numpy as np
 
 from ..dispatch import operator
 from ..kept import kept
+from . import devices
 from ._floats import Floats
 from .product import matmul
 
@@ -72,19 +73,12 @@ def resample(x: Any, table: Table, axis: int) -> Any:
     outer, inner = math.prod(x_.shape[:axis]), math.prod(x_.shape[axis + 1 :])
     shape = (*x_.shape[:axis], table.out, *x_.shape[axis + 1 :])
     if call.device == "cuda":
-        matrix = np.empty_like(x, shape=table.matrix.shape)
-        matrix[...] = _on_device(table.matrix, x)
+        matrix = devices.to_device(table.matrix.astype(np.dtype(x.dtype)))
         return matmul(matrix, x.reshape((outer, table.size, inner))).reshape(shape)
     y = call.empty((outer, table.out, inner))
     numbers = {"starts": table.starts, "index": table.index, "weights": table.weights}
     operator("resample")(x_.reshape(outer, table.size, inner), y, **numbers)
     return y.reshape(shape)
-
-
-def _on_device(matrix: np.ndarray, x: Any) -> Any:
-    from .devices import to_device
-
-    return to_device(matrix.astype(x.dtype))
 
 
 @kept
@@ -97,6 +91,31 @@ def repeated(size: int, count: int) -> Table:
 def gathered(rows: np.ndarray, size: int) -> Table:
     """The rows of these numbers."""
     return Table(size, np.arange(len(rows) + 1), rows, np.ones(len(rows)))
+
+
+def rows_of(w: Any, numbers: np.ndarray) -> Any:
+    """w[numbers]: rows of a matrix by their numbers, an array of any shape on the host.
+
+    Examples
+    --------
+    >>> rows_of(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1, 0]))[:, 0]
+    array([3., 3., 1.])
+    """
+    if isinstance(w, np.ndarray):
+        return w[numbers]
+    flat = devices.gather(w, devices.rows_on_device(numbers.reshape(-1)), 0, numbers.size, w.dtype)
+    return flat.reshape((*numbers.shape, w.shape[1]))
+
+
+def rows_added(dy: Any, numbers: np.ndarray, size: int) -> Any:
+    """The gradient of `rows_of`: (size, features), each row the sum of those of dy with its number, in their order.
+
+    A GPU's are added on the CPU.
+    """
+    if not isinstance(dy, np.ndarray):
+        return devices.to_device(rows_added(devices.to_host(dy), numbers, size))
+    flat = np.ascontiguousarray(dy).reshape(numbers.size, dy.shape[-1])
+    return resample(flat, gathered(numbers.reshape(-1), size).transposed, 0)
 
 
 @kept

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from ... import ops
 from ...errors import InvalidArgument, shown
 from ...ops import affine, resampling
 from ...ops.affine import FILL_MODES
@@ -68,8 +68,8 @@ resize.vjp(_back)
 
 @operation
 def embedding(x: Any, w: Any) -> Saved:
-    """Row n of w for each whole number n in x: w[x]; the gradient to a row is added up in the order of x."""
-    numbers = np.asarray(x if isinstance(x, np.ndarray) else getattr(x, "numpy", lambda: x)())
+    """Row n of w for each whole number n in x: w[x]; the gradient to a row is summed in the order of x, on the CPU."""
+    numbers = np.asarray(ops.to_host(x))
     rows = numbers.astype(np.int64)
     if np.ndim(w) != 2:
         raise InvalidArgument(f"w has shape {np.shape(w)}; expected (numbers, features)")
@@ -79,20 +79,13 @@ def embedding(x: Any, w: Any) -> Saved:
             f"x holds {shown(numbers[wrong][0])}; expected whole numbers from 0 to {w.shape[0] - 1}, for w has "
             f"{w.shape[0]} rows"
         )
-    return w[rows], (rows, w.shape, x)
+    return resampling.rows_of(w, rows), (rows, w.shape[0], x)
 
 
 @embedding.vjp
-def _(dy: Any, needs: Any, rows: np.ndarray, shape: tuple[int, ...], x: Any) -> tuple[Any, ...]:
+def _(dy: Any, needs: Any, rows: np.ndarray, size: int, x: Any) -> tuple[Any, ...]:
     dx = np.zeros_like(x, dtype=dy.dtype) if needs[0] else None
-    if not needs[1]:
-        return dx, None
-    if not isinstance(dy, np.ndarray):
-        dw = np.zeros_like(dy, shape=shape)
-        np.add.at(dw, rows, dy)
-        return dx, dw
-    table = resampling.gathered(rows.reshape(-1), shape[0]).transposed
-    return dx, resampling.resample(np.ascontiguousarray(dy).reshape(math.prod(rows.shape), shape[1]), table, 0)
+    return dx, resampling.rows_added(dy, rows, size) if needs[1] else None
 
 
 @operation
