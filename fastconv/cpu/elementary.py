@@ -114,7 +114,7 @@ def make_tail(T: Any) -> Any:
     """
     middle, most = T(_MIDDLE), T(40)  # nothing is left beyond
 
-    def scaled(t: np.ndarray) -> np.ndarray:
+    def scaled(t: Any) -> Any:
         x = _MIDDLE * (1 + t) / (1 - t)
         return special.erfcx(x / math.sqrt(2)) / 2
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def gradient(dy: np.ndarray, x: np.ndarray, dx: np.ndarray, kind: str, alpha: fl
 
 
 def _run(kind: str, is_gradient: bool, arrays: tuple[np.ndarray, ...], alpha: float) -> None:
-    size, T = arrays[0].size, arrays[0].dtype.type
+    size, T = arrays[0].size, cast(Any, arrays[0].dtype.type)
     tasks = -(-size // BLOCK)
     _kernel(kind, T, is_gradient)(team(tasks, 10 * size), tasks, *(a.reshape(-1) for a in arrays), T(alpha))
 

@@ -124,7 +124,7 @@ class RandomFlip(Geometric):
     --------
     >>> x = np.arange(2.0).reshape(1, 1, 2, 1).repeat(6, axis=0)
     >>> RandomFlip("horizontal", seed=1)(x, training=True).numpy()[:, 0, 0, 0]
-    array([0., 1., 1., 1., 0., 1.], dtype=float32)
+    array([0., 0., 1., 0., 1., 0.], dtype=float32)
     """
 
     MODES = ("horizontal_and_vertical", "horizontal", "vertical")

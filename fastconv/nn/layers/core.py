@@ -253,7 +253,7 @@ class Lambda(Layer):
         if not isinstance(self.arguments, Mapping) or not all(isinstance(key, str) for key in self.arguments):
             raise checks.wrong(self, "arguments", arguments, "a dict of arguments by name")
         if not callable(function) or not checks.takes(partial(function, **self.arguments), 1):
-            raise checks.wrong(self, "function", function, "a function (x), which also takes what arguments names")
+            raise checks.wrong(self, "function", function, "a function (x)")
         self.function = function
         self.result_shape = None if output_shape is None else image_shape(self, "output_shape", output_shape)
 
