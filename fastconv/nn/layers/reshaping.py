@@ -192,7 +192,7 @@ class Cropping(Resized):
         return left
 
 
-class Cropping1D(Cropping, rank=1, by_default=1):
+class Cropping1D(Cropping, rank=1, by_default=1, extensions=("data_format",)):
     """Signals (N, W, C) without their ends: an int, or (before, after); by default 1 at each.
 
     Examples
@@ -226,7 +226,7 @@ class UpSampling(Resized):
         return [n * k for n, k in zip(size, self.factors, strict=True)]
 
 
-class UpSampling1D(UpSampling, rank=1):
+class UpSampling1D(UpSampling, rank=1, extensions=("data_format",)):
     """Every step of signals (N, W, C) `size` times.
 
     Parameters

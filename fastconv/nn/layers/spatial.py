@@ -28,7 +28,8 @@ class Spatial(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config["data_format"] = DATA_FORMATS[not self.channels_last]
+        if not (self.channels_last and "data_format" in self.extensions):
+            config["data_format"] = DATA_FORMATS[not self.channels_last]
         for name in ("padding", "cropping"):  # a pair for each axis; of one axis Keras wants the pair alone
             if self.rank == 1 and isinstance(config.get(name), tuple):
                 (config[name],) = config[name]
