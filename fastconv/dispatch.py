@@ -95,7 +95,8 @@ TABLE: tuple[Row, ...] = (
             ("elementwise", ("activate", "activation_grad", "dropout")),
             ("softmax", ("softmax", "softmax_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad")),
             ("normalization", ("channel_statistics", "batch_norm", "batch_norm_training", "batch_norm_grad")),
-            ("group_normalization", ("layer_norm", "layer_norm_grad", "group_norm", "group_norm_grad")),
+            ("row_normalization", ("layer_norm", "layer_norm_grad")),
+            ("group_normalization", ("group_norm", "group_norm_grad")),
             ("updates", ("sgd", "adam", "rmsprop", "shorten")),
             ("activation" if device == "cpu" else "pointwise", ("finish",)),
         )

@@ -33,6 +33,7 @@ import cudasim_ptx
 import greenlet
 import numba
 import numpy as np
+from scipy import special
 
 MOST_THREADS = 1024
 WARP = 32
@@ -339,7 +340,7 @@ class DeviceMath:
     exp, log, sqrt, tanh, fabs, copysign, pow, floor = (
         staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.tanh, np.fabs, np.copysign, np.power, np.floor)
     )
-    expm1, log1p = staticmethod(np.expm1), staticmethod(np.log1p)
+    expm1, log1p, erfc = staticmethod(np.expm1), staticmethod(np.log1p), staticmethod(special.erfc)
 
 
 # --- the executor

@@ -5,7 +5,7 @@ import pytest
 from cuda_small import carried, simulator
 from planting import assert_noticed, mutated
 
-from fastconv.cuda import group_normalization
+from fastconv.cuda import group_normalization, row_normalization
 from fastconv.ops import group_normalization as ops
 
 __all__ = ["simulator"]
@@ -65,16 +65,24 @@ def of_groups(module):
     a, b, g, s = carried(x, dy, gamma, beta)
     empty = carried(np.empty_like(x), *np.zeros((2, 2, 2), np.float32), np.empty_like(x), *np.zeros((2, 4), np.float32))
     out, mean, inverse, dx, dgamma, dbeta = (e.handle for e in empty)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("add_sums", "gradient_of_rows", "normalize_rows"):
+            patch.setattr(group_normalization, name, getattr(module, name))
+        run_both(a, b, g, s, out, mean, inverse, dx, dgamma, dbeta)
+    return [(e.numpy(), w) for e, w in zip(empty, wanted, strict=True)]
+
+
+def run_both(a, b, g, s, out, mean, inverse, dx, dgamma, dbeta):
+    module = group_normalization
     module.group_norm(a.handle, out, mean, inverse, g.handle, s.handle, channels_last=False, epsilon=0.1)
     module.group_norm_grad(b.handle, a.handle, mean, inverse, g.handle, dx, dgamma, dbeta, channels_last=False)
-    return [(e.numpy(), w) for e, w in zip(empty, wanted, strict=True)]
 
 
 @pytest.mark.parametrize("old, new", PLANTED)
 def test_planted_bugs_are_noticed(simulator, tmp_path, old, new):
-    assert_noticed(lambda: of_groups(mutated(group_normalization, old, new, tmp_path)), 1e-4)
+    assert_noticed(lambda: of_groups(mutated(row_normalization, old, new, tmp_path)), 1e-4)
 
 
 def test_without_a_bug_nothing_is_noticed(simulator):
     with pytest.raises(pytest.fail.Exception):
-        assert_noticed(lambda: of_groups(group_normalization), 1e-4)
+        assert_noticed(lambda: of_groups(row_normalization), 1e-4)

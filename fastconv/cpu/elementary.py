@@ -112,7 +112,7 @@ def make_tail(T: Any) -> Any:
 
     A polynomial of (x - c)/(x + c), which interpolates erfc(x/sqrt(2))*exp(x*x/2)/2 at Chebyshev's points.
     """
-    middle, most = T(_MIDDLE), T(40)  # nothing is left beyond
+    middle = T(_MIDDLE)
 
     def scaled(t: Any) -> Any:
         x = _MIDDLE * (1 + t) / (1 - t)
@@ -123,7 +123,6 @@ def make_tail(T: Any) -> Any:
 
     @kernel
     def tail(x):  # type: ignore[no-untyped-def]
-        x = most if x > most else x
         return horner((x - middle) / (x + middle), series)
 
     return tail

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, shown
-from ..nn.layers.convolution import Conv, DepthwiseConv2D
+from ..nn.layers.convolution import Conv
+from ..nn.layers.separable import DepthwiseConv2D, SeparableConv
 from .figures import add_title, new_figure, styled
 from .grids import plain, show_image
 from .style import GREY
@@ -36,7 +37,11 @@ def has_filters(model: Any) -> bool:
 
 
 def _with_filters(model: Any) -> list[Conv]:
-    return [each for each in model.layers if isinstance(each, Conv) and each.rank == 2]
+    return [
+        each
+        for each in model.layers
+        if isinstance(each, Conv) and each.rank == 2 and not isinstance(each, SeparableConv)
+    ]
 
 
 @styled

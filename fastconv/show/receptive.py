@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import InvalidArgument, Unsupported, shown
 from ..nn import layers as L
 from ..nn.layers.convolution import Conv
-from ..nn.layers.core import ZeroPadding
 from ..nn.layers.pooling import GlobalPooling, Pooling
+from ..nn.layers.reshaping import ZeroPadding
 from ..nn.layers.spatial import Spatial
 from ..nn.layers.transposed import ConvTranspose
 

@@ -83,7 +83,7 @@ def _group_norm(writer: Writer, layer: GroupNormalization, x: Value) -> Value:
 def _rms_norm(writer: Writer, layer: RMSNormalization, x: Value) -> Value:
     axes, add, name = own_axes(layer, layer.axis, x.shape), Sketch(writer, layer.name, layer.dtype), plain(writer, x)
     squares = add("ReduceMean", add("Mul", name, name), axes=list(axes), keepdims=1)
-    scale = array_of(layer.scale).reshape([x.shape[a] if a in axes else 1 for a in range(1, len(x.shape))])
+    scale = array_of(layer.scale).reshape([(x.shape[a] or 1) if a in axes else 1 for a in range(1, len(x.shape))])
     name = add("Div", name, add("Sqrt", add("Add", squares, layer.epsilon)))
     return Value(add("Mul", name, scale), x.shape)
 

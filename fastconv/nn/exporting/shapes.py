@@ -63,8 +63,9 @@ def _sliced(writer: Writer, layer: Resized, x: Value, starts: Sequence[int], sto
 
 @rule(UpSampling)
 def _upsampled(writer: Writer, layer: UpSampling, x: Value) -> Value:
-    if getattr(layer, "interpolation", "nearest") != "nearest":
-        return _resized(writer, layer, x, layer.new_size(layer.size_of(x.shape[1:])), layer.interpolation)
+    interpolation = getattr(layer, "interpolation", "nearest")
+    if interpolation != "nearest":
+        return _resized(writer, layer, x, layer.new_size(layer.size_of(x.shape[1:])), interpolation)
     scales = writer.constant(f"{layer.name}/scales", np.array([1, 1, *layer.factors], np.float32))
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     name = writer.add("Resize", layer.name, images(writer, layer, x), "", scales, **how)

@@ -45,7 +45,11 @@ class ReLU(Activation):
         self.max_value = None if max_value is None else arguments.real(self, "max_value", max_value, 0)
         self.negative_slope = arguments.real(self, "negative_slope", negative_slope, 0)
         self.threshold = arguments.real(self, "threshold", threshold, 0)
-        options = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
+        options: dict[str, Any] = {
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
         if not any(options.values()) and max_value is None:
             super().__init__("relu", **keywords)
         elif self.max_value is None and not self.threshold:
