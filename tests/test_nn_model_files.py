@@ -173,7 +173,8 @@ def constructed():
     given = {
         "Activation": ["relu"], "Dense": [3], "Dropout": [0.5], "InputLayer": [(3,)], "Permute": [(2, 1)],
         "Reshape": [(2, 2)], "DepthwiseConv1D": [3], "DepthwiseConv2D": [3], "RepeatVector": [2], "Rescaling": [0.5],
-        "Resizing": [2, 3], "CenterCrop": [2, 3], "RandomCrop": [2, 3], "Embedding": [5, 3], "RandomTranslation": [0.1, 0.2],
+        "Resizing": [2, 3], "CenterCrop": [2, 3], "RandomCrop": [2, 3], "Embedding": [5, 3],
+        "RandomTranslation": [0.1, 0.2],
         **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise"), [0.5]),
         **dict.fromkeys(("GaussianDropout", "AlphaDropout", "RandomRotation", "RandomZoom", "RandomContrast"), [0.5]),
         "RandomBrightness": [0.5],
