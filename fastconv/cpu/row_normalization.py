@@ -1,6 +1,6 @@
 """Normalisation of rows: of an image over axes, and of groups of channels that lie side by side; forward and gradient.
 
-A task handles rows whole, in two passes that the cache serves: mean and variance, then the result.
+A task handles rows whole, in two passes, the second of which the cache serves: statistics, then the result.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ..simd.lane_math import add, doubles, multiply, subtract, sum_of
-from ..simd.lanes import first_lanes, inlined, lane_count, load, spread, store, zero, zeros
+from ..simd.lanes import first_lanes, inlined, lane_count, load, peek, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 
@@ -55,29 +55,27 @@ def _shared(R: int, K: int) -> tuple[int, int, int]:
 
 @inlined
 def _moments(x, start, K, centred, like):  # type: ignore[no-untyped-def]
-    """Mean and variance of x[start : start + K], or 0 and the mean square, in double precision."""
-    n, mean = lane_count(like), 0.0
-    if centred:
-        total = zero(doubles(like))
-        i = 0
-        while i + n <= K:
-            total = add(total, doubles(load(x, start + i, like, None)))
-            i += n
-        if i < K:
-            total = add(total, doubles(load(x, start + i, like, first_lanes(K - i, like))))
-        mean = sum_of(total) / K
-    squares = zero(doubles(like))
-    middle = spread(mean, squares)
+    """Mean and variance of x[start : start + K], or 0 and the mean square, in double precision and one pass.
+
+    Distances from the first element are added up: an offset that is large beside the spread costs no accuracy.
+    """
+    n, first = lane_count(like), peek(x, start) if centred else x.dtype.type(0)
+    total, squares, origin = zero(doubles(like)), zero(doubles(like)), spread(first, like)
     i = 0
     while i + n <= K:
-        v = subtract(doubles(load(x, start + i, like, None)), middle)
-        squares = add(squares, multiply(v, v))
+        v = doubles(subtract(load(x, start + i, like, None), origin))
+        total, squares = add(total, v), add(squares, multiply(v, v))
         i += n
-    var = sum_of(squares)
+    away, square = sum_of(total), sum_of(squares)
     while i < K:
-        var += (x[start + i] - mean) ** 2
+        e = float(peek(x, start + i) - first)
+        away += e
+        square += e * e
         i += 1
-    return mean, var / K
+    if not centred:
+        return 0.0, square / K
+    away /= K
+    return first + away, max(square / K - away * away, 0.0)
 
 
 @parallel_kernel
@@ -104,6 +102,23 @@ def _layer_norm(thread, first, last, x, y, mean, inverse, gamma, beta, epsilon, 
             store(y, start + i, v, some)
 
 
+@inlined
+def _grad_terms(dy, x, at, gamma, i, m, s, like, some):  # type: ignore[no-untyped-def]
+    """dy, dy*gamma and (x - mean)*inverse at some elements of a row."""
+    d = load(dy, at + i, like, some)
+    z = multiply(subtract(load(x, at + i, like, some), m), s)
+    return d, multiply(d, load(gamma, i, like, some)), z
+
+
+@inlined
+def _grad_result(dx, at, products, sums, own, i, d, g, z, s, by_one, by_z, some):  # type: ignore[no-untyped-def]
+    """Write dx, and add to the sums of dy*z and of dy."""
+    store(dx, at + i, multiply(subtract(subtract(g, by_one), multiply(z, by_z)), s), some)
+    wide = zero(doubles(d))
+    store(products, own + i, add(load(products, own + i, wide, some), doubles(multiply(d, z))), some)
+    store(sums, own + i, add(load(sums, own + i, wide, some), doubles(d)), some)
+
+
 @parallel_kernel
 def _layer_norm_grad(thread, first, last, dy, x, mean, inverse, gamma, dx, products, sums, centred, R, K, rows):
     """A task owns `rows` rows, and its row of `products` and `sums` (tasks, K).
@@ -119,25 +134,23 @@ def _layer_norm_grad(thread, first, last, dy, x, mean, inverse, gamma, dx, produ
             m, s = spread(mean[r], like), spread(inverse[r], like)
             total, total_z = zero(doubles(like)), zero(doubles(like))
             i = 0
-            while i < K:
-                some = first_lanes(K - i, like)
-                g = multiply(load(dy, start + i, like, some), load(gamma, i, like, some))
-                z = multiply(subtract(load(x, start + i, like, some), m), s)
-                total = add(total, doubles(g))
-                total_z = add(total_z, doubles(multiply(g, z)))
+            while i + n <= K:
+                d, g, z = _grad_terms(dy, x, start, gamma, i, m, s, like, None)
+                total, total_z = add(total, doubles(g)), add(total_z, doubles(multiply(g, z)))
                 i += n
+            some = first_lanes(K - i, like)
+            if i < K:
+                d, g, z = _grad_terms(dy, x, start, gamma, i, m, s, like, some)
+                total, total_z = add(total, doubles(g)), add(total_z, doubles(multiply(g, z)))
             by_one, by_z = spread(sum_of(total) / K if centred else 0.0, like), spread(sum_of(total_z) / K, like)
             i = 0
-            while i < K:
-                some = first_lanes(K - i, like)
-                d = load(dy, start + i, like, some)
-                z = multiply(subtract(load(x, start + i, like, some), m), s)
-                g = subtract(subtract(multiply(d, load(gamma, i, like, some)), by_one), multiply(z, by_z))
-                store(dx, start + i, multiply(g, s), some)
-                wide = zero(doubles(like))
-                store(products, own + i, add(load(products, own + i, wide, some), doubles(multiply(d, z))), some)
-                store(sums, own + i, add(load(sums, own + i, wide, some), doubles(d)), some)
+            while i + n <= K:
+                d, g, z = _grad_terms(dy, x, start, gamma, i, m, s, like, None)
+                _grad_result(dx, start, products, sums, own, i, d, g, z, s, by_one, by_z, None)
                 i += n
+            if i < K:
+                d, g, z = _grad_terms(dy, x, start, gamma, i, m, s, like, some)
+                _grad_result(dx, start, products, sums, own, i, d, g, z, s, by_one, by_z, some)
 
 
 # --- groups of channels, which are first ------------------------------------------------------------------------------
@@ -233,9 +246,11 @@ def _group_rows_grad(thread, first, last, dy, x, mean, inverse, gamma, dx, produ
         for d in range(D):
             v, at = spread(s * gamma[r % G * D + d], like), start + d * S
             i = 0
-            while i < S:
+            while i + n <= S:
+                z = subtract(load(x, at + i, like, None), m)
+                store(dx, at + i, add(multiply(load(dy, at + i, like, None), v), add(multiply(z, u), w)), None)
+                i += n
+            if i < S:
                 some = first_lanes(S - i, like)
                 z = subtract(load(x, at + i, like, some), m)
-                g = add(multiply(load(dy, at + i, like, some), v), add(multiply(z, u), w))
-                store(dx, at + i, g, some)
-                i += n
+                store(dx, at + i, add(multiply(load(dy, at + i, like, some), v), add(multiply(z, u), w)), some)
