@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 from scipy import special
 
@@ -39,6 +41,19 @@ def horner(typingctx, t, series):  # type: ignore[no-untyped-def]
         return total
 
     return t(t, series), codegen
+
+
+@intrinsic
+def capped(typingctx, a, most):  # type: ignore[no-untyped-def]
+    """The smaller of two numbers; `most` for NaN. A choice in words here keeps LLVM from making vectors of loops."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        kind = args[0].type
+        name = f"llvm.minnum.f{signature.args[0].bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, (kind, kind)), name)
+        return builder.call(function, args)
+
+    return (a(a, most), codegen) if a == most else None
 
 
 @lru_cache(maxsize=2)

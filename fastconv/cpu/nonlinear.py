@@ -16,7 +16,7 @@ import numpy as np
 from ..simd.jit import kernel
 from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..threads import team
-from .elementary import make_exp, make_expm1, make_log1p, make_tail
+from .elementary import capped, make_exp, make_expm1, make_log1p, make_tail
 
 BLOCK = 8192
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
@@ -133,15 +133,13 @@ def _gelu(T: Any) -> Pair:
     half, density = T(-0.5), T(1 / math.sqrt(2 * math.pi))
 
     def value(v, alpha):  # type: ignore[no-untyped-def]
-        a = abs(v)
-        a = most if a > most else a
-        return (v if v > zero else zero) - a * tail(a) * exp(half * a * a)
+        a = capped(abs(v), most)
+        return (v if v > zero else zero) - a * tail(a) * exp(half * v * v)
 
     def slope(v, alpha):  # type: ignore[no-untyped-def]
-        a = abs(v)
-        a = most if a > most else a
-        e = exp(half * a * a)
-        return (one if v > zero else zero) + math.copysign(one, v) * (a * density - tail(a)) * e
+        a = capped(abs(v), most)
+        step = one if v > zero else zero
+        return step + math.copysign(one, v) * (a * density - tail(a)) * exp(half * v * v)
 
     return value, slope
 
