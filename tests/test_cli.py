@@ -613,7 +613,7 @@ def test_run_record(trained):
 
 def test_pictures(trained):
     pytest.importorskip("matplotlib")
-    for name in ("learning-curve.png", "confusion-matrix.png"):
+    for name in ("learning-curve.png", "confusion-matrix.png", "filters.png", "misclassified.png"):
         data = (trained[1] / name).read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert len(data) > 10_000

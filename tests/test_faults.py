@@ -27,9 +27,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits o
 
 HERE = Path(__file__).parent
 RUN = ["--batch-size", "20", "--lr", "0.05", "--seed", "3"]
-EVERYTHING = {"weights.npz", "history.json", "history.csv", "run.json"}
+EVERYTHING = {"weights.npz", "history.json", "history.csv", "run.json", "class-table.csv", "report.html"}
 BENCH = ["bench", "--problem", "conv:n1c3h12w12_o4k3s1p1", "--seconds", "0.01", "--against", "none"]
-PICTURES = {"learning-curve.png", "confusion-matrix.png"}
+PICTURES = {"learning-curve.png", "confusion-matrix.png", "filters.png", "misclassified.png"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -343,8 +343,9 @@ def test_a_test_loss_that_is_no_number_is_written_as_null(tmp_path, monkeypatch)
     assert {path.name for path in (tmp_path / "out").iterdir()} == EVERYTHING | PICTURES
 
 
-def test_learning_curves_have_gaps(tmp_path):
+def test_learning_curves_have_gaps(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr("fastconv.show.figures.available", lambda: True)
     from fastconv.show.figures import save_figure
     from fastconv.show.learning_curve import draw_learning_curve
 

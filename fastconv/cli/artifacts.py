@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FastconvError
+from ..errors import FastconvError, MissingExtra
 from ..files import csv_text, json_text, write_text
 from ..show import PICTURES as PICTURE_TABLE
 from ..show import figures
@@ -24,11 +24,12 @@ from .report import report_page
 MATPLOTLIB_MISSING = "matplotlib is not installed, so no pictures were drawn: pip install 'fastconv[plots]'"
 WEIGHTS, STATE, RECORD, HISTORY, TABLE = "weights.npz", "state.npz", "run.json", "history.json", "history.csv"
 BEST = "best.npz"
+NETWORK, MODEL = "model.json", "model.keras"
 CURVE, MATRIX = "learning-curve.png", "confusion-matrix.png"
 FILTERS, MISTAKES = "filters.png", "misclassified.png"
 CLASSES, REPORT = "class-table.csv", "report.html"
 PICTURES = (CURVE, MATRIX, FILTERS, MISTAKES)
-FILES = (WEIGHTS, BEST, STATE, RECORD, HISTORY, TABLE, CLASSES, *PICTURES, REPORT)
+FILES = (WEIGHTS, NETWORK, MODEL, BEST, STATE, RECORD, HISTORY, TABLE, CLASSES, *PICTURES, REPORT)
 REFUSAL = "a run already ({}); choose another folder, go on with that run by --resume, or replace it by --overwrite"
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -50,8 +51,14 @@ class OutputFolder(Folder):
         super().__init__(path, FILES, REFUSAL, keep=resume, replace=overwrite, numbered=numbered)
 
     def weights(self, model: Any) -> None:
-        """weights.npz, for ``model.load_weights``."""
+        """weights.npz, for ``model.load_weights``, and what it is the weights of: model.json."""
         self.save(WEIGHTS, model.save_weights)
+        self.save(NETWORK, lambda path: write_text(path, model.to_json(indent=1) + "\n"))
+
+    def model(self, model: Any) -> None:
+        """model.keras, for ``load_model``: all in one file; where h5py is not installed weights.npz must do."""
+        with suppress(MissingExtra):
+            self.save(MODEL, model.save)
 
     def best(self, model: Any) -> None:
         """best.npz: the weights of the best epoch so far."""

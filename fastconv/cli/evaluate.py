@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..nn.datasets import BY_NAME
 from . import use_threads
 from .choices import Choice
 from .console import JSON_HELP, Column, check_target, show_table, tell, write_json
-from .train import DATASETS
 
 if TYPE_CHECKING:
     from ..show.confusion import ClassFigures
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("data", type=Choice(DATASETS), required=False)
+@click.argument("data", type=Choice(list(BY_NAME)), required=False)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
@@ -34,7 +34,7 @@ def evaluate(run: Path, data: str | None, data_dir: Path | None, threads: int | 
     """
     from ..nn.utils import to_categorical
     from ..show import Subject
-    from ..show.confusion import class_table
+    from ..show.confusion import CLASS_COLUMNS, class_row, class_table
     from .saved import SavedRun
 
     check_target(json_file)
@@ -50,19 +50,8 @@ def evaluate(run: Path, data: str | None, data_dir: Path | None, threads: int | 
     if json_file != "-":
         right = int(subject.counts.trace())
         tell(f"loss {loss:.4f}  accuracy {accuracy:.4f} ({right:,} of {len(tested.labels):,} images right)")
-        show_classes(table)
-
-
-def show_classes(table: list[ClassFigures]) -> None:
-    """Print the figures of each class."""
-    columns = [Column("class", text=True), *map(Column, ("precision", "recall", "F1", "images"))]
-    show_table(columns, [class_row(row) for row in table])
-
-
-def class_row(row: ClassFigures) -> list[str]:
-    """The figures of a class as text; what is a share of nothing is a dash."""
-    shares = ["–" if share != share else f"{share:.4f}" for share in (row.precision, row.recall, row.f1)]
-    return [row.name, *shares, f"{row.support:,}"]
+        columns = [Column(name, text=i == 0) for i, name in enumerate(CLASS_COLUMNS)]
+        show_table(columns, [class_row(row) for row in table])
 
 
 def _as_json(data: str, loss: float, accuracy: float, table: list[ClassFigures], counts: Any) -> dict[str, Any]:

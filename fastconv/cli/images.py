@@ -11,7 +11,9 @@ from ..errors import DataUnavailable, MissingExtra, quoted
 from ..files import brief
 
 BRIGHT = 0.5  # grey above which a background is bright
-PLAIN = 0.12  # least contrast to a plain background that counts as content
+PLAIN = 0.12  # least contrast of a drawing to its paper
+SHADOW = 0.15  # of the contrast, by which paper is uneven
+INK = 0.3  # of the contrast, from which it is the drawing
 MARGIN = 0.2  # of the content's longer side, left free around it on each side
 
 
@@ -93,14 +95,15 @@ def fit_image(
 
 
 def _stretched(image: np.ndarray, paper: float) -> np.ndarray:
-    """Contrast such that the paper becomes 0 and the brightest 1."""
+    """Contrast such that the paper becomes 0, its shadows and grain too, and the brightest 1."""
     top = float(np.percentile(image, 99.5))
-    return np.clip((image - paper) / max(top - paper, PLAIN), 0, 1)  # type: ignore[no-any-return]
+    contrast = max(top - paper, PLAIN)
+    return np.clip((image - paper - SHADOW * contrast) / ((1 - SHADOW) * contrast), 0, 1)  # type: ignore[no-any-return]
 
 
 def _content(image: np.ndarray) -> np.ndarray:
     """What stands out of a background of 0, with a margin; the image itself where nothing does."""
-    there = image > max(PLAIN, 0.35)
+    there = image > INK
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
     if not len(rows):
         return image

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..show import PICTURES, Subject, pages
-from ..show.confusion import class_table
+from ..show.confusion import CLASS_COLUMNS, class_row, class_table
 from ..show.learning_curve import RUNNING_MEAN
-from .evaluate import class_row
 
 #: Arguments of the run that the page names.
 SETTINGS = (
@@ -47,7 +46,7 @@ def report_page(
         parts.append(pages.paragraph("Pictures need matplotlib: pip install 'fastconv[plots]'", "note"))
     if is_tested:
         rows = [class_row(row) for row in class_table(subject.counts, subject.names)]
-        parts += [pages.heading("Classes"), pages.table([("class", "precision", "recall", "F1", "images"), *rows])]
+        parts += [pages.heading("Classes"), pages.table([CLASS_COLUMNS, *rows])]
     parts += [pages.heading("Epochs"), pages.paragraph(RUNNING_MEAN, "note"), pages.table(list(_epochs(subject)))]
     parts += [pages.heading("Network"), pages.listing(_summary(subject.model))]
     parts += [pages.heading("Made by"), pages.listing(str(record.get("command", ""))), *_environment(record)]

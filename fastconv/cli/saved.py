@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, InvalidArgument, shown
+from ..errors import DataUnavailable, InvalidArgument, quoted, shown
 from ..files import brief
-from ..nn import datasets, zoo
+from ..nn import datasets
+from ..nn.models import model_from_json
 from ..show import Labelled, Subject
 from . import inputs
-from .artifacts import HISTORY, RECORD, WEIGHTS
+from .artifacts import HISTORY, NETWORK, RECORD, WEIGHTS
 
 
 class SavedRun:
@@ -46,8 +47,7 @@ class SavedRun:
         try:
             self.shape: tuple[int, ...] = tuple(int(n) for n in network["input_shape"])
             self.names: tuple[str, ...] = tuple(str(name) for name in network["classes"])
-            self._architecture = zoo.by_name(network["name"])
-        except (KeyError, TypeError, ValueError):  # an InvalidArgument among them
+        except (KeyError, TypeError, ValueError):
             raise self._damaged(RECORD, "it names no network") from None
 
     @property
@@ -67,11 +67,14 @@ class SavedRun:
     @cached_property
     def model(self) -> Any:
         """The network with the weights that the run ended with, compiled."""
-        model = self._architecture.make(self.shape, len(self.names))
-        path = self.path / WEIGHTS
-        if not path.exists():
-            raise InvalidArgument(f"{brief(self.path)} holds no {WEIGHTS}: the run has not saved its network yet")
-        model.load_weights(path)
+        for name in (NETWORK, WEIGHTS):
+            if not (self.path / name).exists():
+                raise InvalidArgument(f"{brief(self.path)} holds no {name}: the run has not saved its network yet")
+        try:
+            model = model_from_json((self.path / NETWORK).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, InvalidArgument) as error:
+            raise self._damaged(NETWORK, f"it describes no network ({quoted(error)})") from error
+        model.load_weights(self.path / WEIGHTS)
         model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
         return model
 

@@ -185,6 +185,7 @@ class Training:
             self._all(
                 lambda: self.output.json(RECORD, finished),
                 self.output.drop_state,
+                lambda: self.output.model(self.model),
                 lambda: self.output.classes(class_table(counts, self.data.names)),
                 lambda: self._draw(finished, is_tested=True),
             )

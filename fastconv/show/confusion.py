@@ -10,6 +10,8 @@ import numpy as np
 from .figures import new_figure, styled
 from .style import SHADES
 
+CLASS_COLUMNS = ("class", "precision", "recall", "F1", "images")
+
 
 class ClassFigures(NamedTuple):
     """How well a class is recognised.
@@ -55,6 +57,12 @@ def class_table(counts: Any, names: Sequence[str]) -> list[ClassFigures]:
         f1 = _share(2 * hits, taken + there)
         rows.append(ClassFigures(name, _share(hits, taken), _share(hits, there), f1, there))
     return rows
+
+
+def class_row(row: ClassFigures) -> list[str]:
+    """The figures of a class as text; what is a share of nothing is a dash."""
+    shares = ["–" if share != share else f"{share:.4f}" for share in (row.precision, row.recall, row.f1)]
+    return [row.name, *shares, f"{row.support:,}"]
 
 
 def _share(part: int, whole: int) -> float:

@@ -5,23 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InvalidArgument, Unsupported, shown
 from ..nn import layers as L
+from ..nn.graph import Applied, Program
+from ..nn.layers.base import Elementwise
 from ..nn.layers.convolution import Conv
+from ..nn.layers.merging import Broadcasting
+from ..nn.layers.operations import Operation
 from ..nn.layers.pooling import GlobalPooling, Pooling
-from ..nn.layers.reshaping import ZeroPadding
 from ..nn.layers.spatial import Spatial
 from ..nn.layers.transposed import ConvTranspose
+from ..nn.structures import leaves
 
 Interval = tuple[np.ndarray, np.ndarray]  # first and last element that each unit of an axis sees
 Reach = Callable[[np.ndarray, np.ndarray], Interval]
+Step = tuple[Applied, list[Reach]]
 
 FAR = 1024  # units over which a jump is taken: what upsampling rounds is then a thousandth
-ELEMENTWISE = (L.Activation, L.BatchNormalization, L.Dropout, L.Softmax, L.InputLayer)
+PADDING = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
+OPERATIONS = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "negative", "abs", "exp", "log", "sqrt"}
+OPERATIONS |= {"relu", "leaky_relu", "sigmoid", "tanh", "power", "clip", "where", "cast"}
+
+
+class Map(NamedTuple):
+    """What a step of a model makes."""
+
+    size: tuple[int, ...]
+    """Units on each spatial axis."""
+    is_flat: bool
+    """Whether it has no spatial axes any more."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +103,19 @@ def receptive_fields(model: Any) -> list[ReceptiveField]:
     [(3, 3), (4, 4), (8, 8)]
     """
     size, channels_last = input_size(model), is_channels_last(model)
-    ways: list[list[Reach]] = [[] for _ in size]  # from a layer's output back to the input, on each axis
-    output, is_flat = size, False
-    fields: list[ReceptiveField] = []
-    for layer in model.layers:
-        reaches = _reaches(layer, output, is_flat, channels_last)
-        for way, reach in zip(ways, reaches, strict=True):
-            way.append(reach)
-        is_flat = is_flat or isinstance(layer, L.Flatten)
-        if any(reach is not _same for reach in reaches):
-            shape = layer.output_shape
-            is_flat = is_flat or len(shape) == 2
-            output = (1,) * len(size) if is_flat else tuple(shape[1:-1] if channels_last else shape[2:])
-        fields.append(_field(layer, ways, output, size))
+    program = Program(model)
+    if not isinstance(program.inputs, int):
+        raise InvalidArgument("the model takes several inputs; receptive fields are those of models that take one")
+    maps: dict[int, Map] = {program.inputs: Map(size, False)}
+    ways: list[Step] = []
+    fields = []
+    for step in program.applied:
+        before = [maps[slot] for slot in leaves(step.args) if slot in maps]
+        if not before:
+            continue
+        reaches, maps[step.results] = _walked(step.layer, before, channels_last)
+        ways.append((step, reaches))
+        fields.append(_field(ways, maps[step.results].size, program.inputs, size))
     return fields
 
 
@@ -126,47 +142,83 @@ def _require_built(model: Any) -> None:
     model.build()
 
 
-def _field(layer: Any, ways: Sequence[Sequence[Reach]], output: tuple[int, ...], size: tuple[int, ...]) -> Any:
-    """What the units of a layer see, by the way back to the input of each axis."""
+def _field(ways: Sequence[Step], units: tuple[int, ...], start: int, size: tuple[int, ...]) -> Any:
+    """What the units of the last step see."""
+    layer = ways[-1][0].layer
     spans, jumps, centres = [], [], []
-    for way, units in zip(ways, output, strict=True):
-        low = high = np.arange(max(units, FAR + 1))
-        for reach in reversed(way):
-            low, high = reach(low, high)
+    for axis, count in enumerate(units):
+        low, high = _seen(ways, axis, np.arange(max(count, FAR + 1)), start)
         spans.append(int((high - low).max()) + 1)
         jumps.append(float(low[FAR] - low[0]) / FAR)
-        centres.append((int(low[units // 2]), int(high[units // 2])))
+        centres.append((int(low[count // 2]), int(high[count // 2])))
     seen = math.prod(min(span, n) for span, n in zip(spans, size, strict=True))
     share = seen / math.prod(size)
-    return ReceptiveField(layer.name, type(layer).__name__, output, tuple(spans), tuple(jumps), tuple(centres), share)
+    return ReceptiveField(layer.name, type(layer).__name__, units, tuple(spans), tuple(jumps), tuple(centres), share)
 
 
-def _same(low: np.ndarray, high: np.ndarray) -> Interval:
-    return low, high
+def _seen(ways: Sequence[Step], axis: int, units: np.ndarray, start: int) -> Interval:
+    """First and last element of the model's input that units of the last step see on an axis."""
+    bounds: dict[int, Interval] = {ways[-1][0].results: (units, units)}
+    for step, reaches in reversed(ways):
+        if step.results not in bounds:
+            continue
+        low, high = reaches[axis](*bounds[step.results])
+        for slot in leaves(step.args):
+            there = bounds.get(slot, (low, high))
+            bounds[slot] = np.minimum(there[0], low), np.maximum(there[1], high)
+    return bounds[start]
 
 
-def _reaches(layer: Any, size: tuple[int, ...], is_flat: bool, channels_last: bool) -> Sequence[Reach]:
-    """What each output unit sees of a layer's input of this size, on each axis."""
-    if isinstance(layer, ConvTranspose):
-        return [_spread(a) for a in _axes(layer)]
-    if isinstance(layer, Conv):
-        return [_window(a.before, a.extent, a.stride) for a in _axes(layer)]
-    if isinstance(layer, Pooling):
-        return [_window(-a.start, a.extent, a.stride) for a in _axes(layer)]
-    if isinstance(layer, ZeroPadding):
-        return [_window(before, 1, 1) for before, _ in layer.padding]
+def _walked(layer: Any, before: Sequence[Map], channels_last: bool) -> tuple[list[Reach], Map]:
+    """How each output unit of a layer sees its input, on each axis, and what the layer makes."""
+    (size, is_flat), merges = before[0], len(before) > 1
+    if merges and len(set(before)) == 1 and _merges_units(layer, len(size) + 1 if channels_last else 1):
+        return [_same] * len(size), before[0]
+    if isinstance(layer, L.Flatten):
+        return [_same] * len(size), Map(size, True)
     if isinstance(layer, GlobalPooling) or (isinstance(layer, L.Dense) and is_flat):
-        return [_whole(n) for n in size]
-    if isinstance(layer, (*ELEMENTWISE, L.Flatten)) or (isinstance(layer, L.Dense) and channels_last):
-        return [_same] * len(size)
+        is_flat = not getattr(layer, "keepdims", False)
+        return [_whole(n) for n in size], Map((1,) * len(size), is_flat)
+    if isinstance(layer, (ConvTranspose, Conv, Pooling, *PADDING)):
+        return _windows(layer, size)
+    pointwise = isinstance(layer, Elementwise) or (isinstance(layer, L.Dense) and channels_last)
+    if not merges and (pointwise or (isinstance(layer, Operation) and layer.operation.name in OPERATIONS)):
+        return [_same] * len(size), before[0]
     raise Unsupported(
         f"what a unit of layer {shown(layer.name)} (a {type(layer).__name__}) sees of its input is not known; "
         "receptive fields are those of convolutions, pools, zero padding, dense layers and what acts on each element"
     )
 
 
-def _axes(layer: Any) -> Sequence[Any]:
-    return layer.problem(layer.input_shape).axes[3 - layer.rank :]  # type: ignore[no-any-return]
+def _merges_units(layer: Any, channel_axis: int) -> bool:
+    """Whether a layer makes each unit of those at the same place in several maps."""
+    if isinstance(layer, L.Concatenate):
+        return layer.axis in (channel_axis, channel_axis - len(layer.output_shape))
+    return isinstance(layer, Broadcasting) or (isinstance(layer, Operation) and layer.operation.name in OPERATIONS)
+
+
+def _windows(layer: Any, size: tuple[int, ...]) -> tuple[list[Reach], Map]:
+    """Of a layer whose windows slide."""
+    if isinstance(layer, PADDING):
+        after = tuple(n + sum(pair) for n, pair in zip(size, layer.padding, strict=True))
+        return [_window(before, 1, 1) for before, _ in layer.padding], Map(after, False)
+    axes = _axes(layer, size)
+    if isinstance(layer, ConvTranspose):
+        return [_spread(axis) for axis in axes], Map(tuple(axis.size for axis in axes), False)
+    made = Map(tuple(axis.out for axis in axes), False)
+    if isinstance(layer, Conv):
+        return [_window(axis.before, axis.extent, axis.stride) for axis in axes], made
+    return [_window(-axis.start, axis.extent, axis.stride) for axis in axes], made
+
+
+def _same(low: np.ndarray, high: np.ndarray) -> Interval:
+    return low, high
+
+
+def _axes(layer: Any, size: tuple[int, ...]) -> Sequence[Any]:
+    """The axes of what a layer computes for maps of this size."""
+    shape = (None, *size, layer.input_shape[-1]) if layer.channels_last else (None, layer.input_shape[1], *size)
+    return layer.problem(shape).axes[3 - layer.rank :]  # type: ignore[no-any-return]
 
 
 def _window(before: int, extent: int, stride: int) -> Reach:

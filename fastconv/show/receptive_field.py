@@ -38,15 +38,15 @@ def tables(models: Any) -> list[list[tuple[str, ...]]]:
 
 
 @styled
-def draw_receptive_field(models: Any, image: Any = None) -> Any:
+def draw_receptive_field(models: Any, backdrop: Any = None) -> Any:
     """The fields of the middle units as frames on an image, beside the table of all layers.
 
     Parameters
     ----------
     models : Sequential, or list of them
         Of images; a row of the figure each.
-    image : array_like, (H, W) or (H, W, C), optional
-        Of the size of the models' input, in [0, 1]; nothing but a frame by default.
+    backdrop : array_like, (H, W) or (H, W, C), optional
+        An image of the size of the models' input, in [0, 1]; nothing but a frame by default.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def draw_receptive_field(models: Any, image: Any = None) -> Any:
     for model, fields, left, right in zip(models, shown, axes[::2], axes[1::2], strict=True):
         if len(fields[0].size) != 2:
             raise InvalidArgument(f"the model's input has shape {model.input_shape}; frames are drawn on images")
-        _draw_frames(left, model, fields, image)
+        _draw_frames(left, model, fields, backdrop)
         _draw_table(right, fields)
     add_title(figure, "Receptive fields: what the middle unit of each layer sees of the image")
     return figure

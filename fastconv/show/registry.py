@@ -168,7 +168,7 @@ PICTURES: dict[str, Picture] = {
             "after three convolutions 3×3 a unit sees 18×18 pixels, 41.3 % of the image, with two pools in between, "
             "and 7×7 pixels, 6.25 %, without.",
             "receptive_field:draw_receptive_field",
-            ("models",),
+            ("models", "backdrop"),
             "tables",
         ),
         Picture(

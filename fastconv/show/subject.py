@@ -80,6 +80,14 @@ class Subject:
         return self.images[0] if self.given_image is None else self.given_image
 
     @property
+    def backdrop(self) -> np.ndarray | None:
+        """An image to draw frames on, where there is one of grey or three colours."""
+        if self.given_image is None and self.given_model is not None and self.data is None:
+            return None
+        image = self.image
+        return image if image.ndim == 3 and image.shape[-1] in (1, 3) else None
+
+    @property
     def photograph(self) -> np.ndarray:
         """A grey image with edges and curves."""
         return still_life() if self.given_photograph is None else self.given_photograph
