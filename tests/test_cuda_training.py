@@ -622,7 +622,7 @@ def test_wrong_devices(monkeypatch):
 
 def test_train_on_cuda_says_so(counting, tmp_path, monkeypatch):
     images = np.zeros((70, 28, 28), np.uint8), np.arange(70) % 10
-    monkeypatch.setattr(nn.datasets.fashion_sketch, "load_data", lambda folder: (images, images))
+    monkeypatch.setattr(nn.datasets.fashion_sketch, "load_data", lambda data_dir: (images, images))
     monkeypatch.setattr(figures, "available", lambda: False)
     arguments = ["train", "fashion-sketch", "--device", "cuda", "--epochs", "1", "--limit", "64", "--out"]
     result = CliRunner().invoke(main, [*arguments, str(tmp_path / "run")])
