@@ -358,6 +358,7 @@ def test_lambda():
         L.Lambda(lambda x: x, arguments={"other": 1})(np.ones((1, 2)))
 
 
+@pytest.mark.slow
 def test_a_model_of_them_trains(rng):
     x, y = rng.random((32, 8, 8, 3), dtype=np.float32) * 255, rng.integers(0, 3, 32)
     model = keras.Sequential([

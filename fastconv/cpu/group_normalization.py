@@ -111,7 +111,8 @@ def _group_norm(
             middle[n * width + j] = mean[n, c // D]
             scale[n * width + j] = gamma[c] * inverse[n, c // D]
             bias[n * width + j] = beta[c]
-        _normalize(thread, runs[0], runs[1], x, y, middle, scale, bias, floor, N, width, plane, length, pieces)
+        for run in range(runs[1] - 1, runs[0] - 1, -1):  # what was read last is still in the cache
+            _normalize(thread, run, run + 1, x, y, middle, scale, bias, floor, N, width, plane, length, pieces)
 
 
 @parallel_kernel
@@ -125,39 +126,26 @@ def _group_norm_grad(
     """
     G, S = inverse.shape[1], plane // C
     D = C // G
+    one, z = np.empty(G, np.float64), np.empty(G, np.float64)
     for n in range(first, last):
         runs = (n * pieces, (n + 1) * pieces)
         _grad_sums(thread, runs[0], runs[1], x, dy, center, floor, sums, products, N, width, C, plane, length, pieces)
         for g in range(G):
-            steep, by_one, by_z = inverse[n, g], 0.0, 0.0
+            one[g], z[g] = 0.0, 0.0
             for c in range(g * D, (g + 1) * D):
                 by_beta[n, c] = _added(sums, n, pieces, C, c)
-                by_gamma[n, c] = _added(products, n, pieces, C, c) * steep
-                by_one += gamma[c] * by_beta[n, c]
-                by_z += gamma[c] * by_gamma[n, c]
-            for j in range(width):
-                c = j % C
-                if c // D == g:
-                    by_dy[n * width + j] = gamma[c] * steep
-                    by_x[n * width + j] = -by_z * steep * steep / (S * D)
-                    constant[n * width + j] = -by_one * steep / (S * D)
-        _grad_input(
-            thread,
-            runs[0],
-            runs[1],
-            x,
-            dy,
-            dx,
-            center,
-            by_dy,
-            by_x,
-            constant,
-            floor,
-            none,
-            N,
-            width,
-            0,
-            plane,
-            length,
-            pieces,
-        )
+                by_gamma[n, c] = _added(products, n, pieces, C, c) * inverse[n, g]
+                one[g] += gamma[c] * by_beta[n, c]
+                z[g] += gamma[c] * by_gamma[n, c]
+        for j in range(width):
+            c = j % C
+            g = c // D
+            steep = inverse[n, g]
+            by_dy[n * width + j] = gamma[c] * steep
+            by_x[n * width + j] = -z[g] * steep * steep / (S * D)
+            constant[n * width + j] = -one[g] * steep / (S * D)
+        for run in range(runs[1] - 1, runs[0] - 1, -1):  # what was read last is still in the cache
+            _grad_input(
+                thread, run, run + 1, x, dy, dx, center, by_dy, by_x, constant, floor, none, N, width, 0, plane, length,
+                pieces,
+            )  # fmt: skip
