@@ -21,8 +21,6 @@ def linear(x: Any) -> Any:
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """x from `threshold` up, at most `max_value`; below it ``negative_slope*(x - threshold)``: by default max(x, 0)."""
     x = arguments.tensor("relu", "x", x)
-    if negative_slope == 0 and max_value is None and threshold == 0:
-        return F.relu(x)
     slope = arguments.real("relu", "negative_slope", negative_slope, 0)
     start = arguments.real("relu", "threshold", threshold, 0)
     most = None if max_value is None else arguments.real("relu", "max_value", max_value, 0)
