@@ -179,7 +179,7 @@ class Evaluator(Steps):
             x = self.arranged(x)
             forms = iter(leaves_of_shapes(shape))
             return Bundle(mapped(lambda one: as_samples(one, next(forms), name), x), name)
-        if isinstance(x, dict) or (shape is None and self.graph is None and holds_arrays(x)):
+        if isinstance(x, dict) or (self.has_own_call and holds_arrays(x)):
             x = self.arranged(x)
             return Bundle(mapped(lambda one: as_samples(one, None, name), x), name) if holds_arrays(x) else x
         is_one = isinstance(x, (list, tuple)) and len(x) == 1 and len(np.shape(x[0])) == len(shape or ())

@@ -306,7 +306,7 @@ class Sequential(Stack, Model):
         """
         with custom_object_scope(custom_objects):
             if cls.__init__ is not Sequential.__init__ or not isinstance(config, dict):
-                return super().from_config(config)
+                return super().from_config(config)  # type: ignore[return-value]
             made = cls(name=config.get("name"), seed=config.get("seed"))
             for described in arguments.items("from_config", "layers", config.get("layers"), "a list of layers"):
                 made.add(deserialize(described, family="layers"))

@@ -86,6 +86,11 @@ class Network(Layer):
         return self._graph if self.is_builtin else None
 
     @property
+    def has_own_call(self) -> bool:
+        """Whether code of the user's says what the model computes, and of what."""
+        return self._graph is None or not self.is_builtin
+
+    @property
     def members(self) -> Sequence[Any]:
         """What the graph was made of."""
         return (self._graph,)

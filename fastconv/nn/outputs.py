@@ -86,7 +86,7 @@ class LossOf(Mean):
         super().__init__(f"{name}_loss")
         self._latest, self._place = latest, place
 
-    def update_state(self, y_true: Any, y_pred: Any = None, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any = None, sample_weight: Any = None) -> None:  # type: ignore[override]
         value, part = self._latest(self._place), parts.current()
         value = float(value) if part is None else float(part.mean(value))
         super().update_state(value, len(leaves(y_pred)[0]))

@@ -66,6 +66,10 @@ class Stack(Network):
         self._adopt()
 
     @property
+    def has_own_call(self) -> bool:
+        return False
+
+    @property
     def members(self) -> Sequence[Layer]:
         return self.layers
 
