@@ -242,3 +242,50 @@ def test_the_example(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "onnxruntime and model.predict: 100 images" in done.stdout
+
+
+def merged():
+    """A graph with every layer that takes several tensors, channels-last and -first, and operators."""
+    a, b = keras.Input((5, 5, 2), name="a"), keras.Input((3,), name="b")
+    x = L.Conv2D(3, 3, padding="same", activation="relu")(a)
+    y = L.MaxPooling2D(1)(L.Conv2D(3, 1)(a))
+    both = L.Concatenate()([L.Add()([x, y]), L.Maximum()([x, y]), L.Minimum()([x, b])])
+    pooled = L.GlobalAveragePooling2D()(both)
+    rows = L.Concatenate(axis=1)([L.Reshape((3, 3))(pooled), L.Reshape((1, 3))(b)])
+    products = L.Dot((2, 1))([rows, L.Dense(3)(b)])
+    cosines = L.Dot((2, 2), normalize=True)([rows, L.Reshape((3, 3))(pooled)])
+    crossed = L.Dot((1, 2))([b, rows])
+    scalar = L.Dot(1)([b, L.Dense(3)(b)])
+    first = L.Dense(2)(L.Subtract()([L.Multiply()([pooled, pooled]), pooled]))
+    second = L.Average()([products, crossed, scalar])
+    third = (abs(first - 2) ** 2 + np.ones(2, np.float32)).sum(axis=1, keepdims=True) / 3 + scalar
+    return keras.Model([a, b], [first, second, third, L.Flatten()(cosines)])
+
+
+def test_graphs(tmp_path, rng):
+    model = merged()
+    model.export(tmp_path / "m.onnx")
+    ort, again = session(tmp_path / "m.onnx"), fc.onnx.load(tmp_path / "m.onnx")
+    given = {
+        "a": rng.standard_normal((3, 5, 5, 2), dtype=np.float32),
+        "b": rng.standard_normal((3, 3), dtype=np.float32),
+    }
+    expected = model.predict(given)
+    for found in (ort.run(None, given), again.predict(given)):
+        found = list(found.values()) if isinstance(found, dict) else found
+        for y, wanted in zip(found, expected, strict=True):
+            assert_same(y, wanted)
+
+
+def test_models_inside_of_models(tmp_path, rng):
+    inputs = keras.Input((6, 6, 1))
+    x = L.Conv2D(2, 3, padding="same")(inputs)
+    block = keras.Model(inputs, L.add([x, L.BatchNormalization()(x)]))
+    model = keras.Sequential([keras.Input((6, 6, 1)), block, keras.Sequential([L.ReLU(), L.Flatten()]), L.Dense(2)])
+    model.export(tmp_path / "m.onnx")
+    x = rng.standard_normal((2, 6, 6, 1), dtype=np.float32)
+    assert_same(session(tmp_path / "m.onnx").run(None, {"input": x})[0], model.predict(x))
+    with pytest.raises(Unsupported, match="training=True"):
+        keras.Model(inputs, L.Dropout(0.5)(inputs, training=True)).export(tmp_path / "m.onnx")
+    with pytest.raises(Unsupported, match="'getitem' on a symbolic tensor is not written"):
+        keras.Model(inputs, inputs[:, 1:]).export(tmp_path / "m.onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class Writer:
         self._onnx = onnx_package()
         self._name = name
         self._nodes: list[Any] = []
+        self._inputs: list[Any] = []
         self._constants: dict[str, np.ndarray] = {}
         self._names: set[str] = set()
 
@@ -48,15 +50,16 @@ class Writer:
         return name
 
     def input(self, name: str, shape: tuple[Any, ...], dtype: np.dtype) -> str:
-        """The model's input; None is an open size."""
-        self._input = self._port(self._free(name), shape, dtype)
-        return self._input.name
+        """An input of the model; None is an open size."""
+        self._inputs.append(self._port(self._free(name), shape, dtype))
+        return self._inputs[-1].name
 
-    def save(self, path: Any, result: str, shape: tuple[Any, ...], dtype: np.dtype) -> None:
-        """Check the model, whose output is `result`, and write it whole or not at all."""
+    def save(self, path: Any, results: Sequence[tuple[str, tuple[Any, ...]]], dtype: np.dtype) -> None:
+        """Check the model, whose outputs are `results`, names and shapes, and write it whole or not at all."""
         helper = self._onnx.helper
         tensors = [self._onnx.numpy_helper.from_array(a, name) for name, a in self._constants.items()]
-        graph = helper.make_graph(self._nodes, self._name, [self._input], [self._port(result, shape, dtype)], tensors)
+        ports = [self._port(name, shape, dtype) for name, shape in results]
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, ports, tensors)
         model = helper.make_model(
             graph, producer_name="fastconv", ir_version=IR, opset_imports=[helper.make_opsetid("", OPSET)]
         )

@@ -46,7 +46,7 @@ class Value(NamedTuple):
     moved: bool = False
 
 
-def written(writer: Writer, layer: Any, x: Value) -> Value:
+def written(writer: Writer, layer: Any, x: Any) -> Value:
     rule = rule_of(layer)
     assert rule is not None
     return rule(writer, layer, x)._replace(shape=layer.output_shape or x.shape)

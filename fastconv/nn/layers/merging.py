@@ -177,15 +177,17 @@ class Dot(Merging):
 
     def call(self, x: Sequence[Tensor], training: bool = False) -> Tensor:
         a, b = x
-        i, j = (axis % t.ndim for axis, t in zip(self.axes, (a, b), strict=True))
         if self.normalize:
-            a, b = _normalized(a, i), _normalized(b, j)
-        left = "nabcdefgh"[: a.ndim]
-        right = "nijklmopq"[: b.ndim]
-        right = right[:j] + left[i] + right[j + 1 :]
-        rest = (left + right[1:]).replace(left[i], "")
-        y = F.einsum(f"{left},{right}->{rest}", a, b)
+            a, b = (_normalized(t, axis) for t, axis in zip(x, self.axes, strict=True))
+        y = F.einsum(self.equation(a.ndim, b.ndim), a, b)
         return y if y.ndim > 1 else F.unsqueeze(y, axis=1)
+
+    def equation(self, left_rank: int, right_rank: int) -> str:
+        """The product in Einstein's notation, of tensors of these ranks."""
+        left, right = "nabcdefgh"[:left_rank], "nijklmopq"[:right_rank]
+        i, j = self.axes[0] % left_rank, self.axes[1] % right_rank
+        right = right[:j] + left[i] + right[j + 1 :]
+        return f"{left},{right}->{(left + right[1:]).replace(left[i], '')}"
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         for axis, shape in zip(self.axes, input_shape, strict=True):
