@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastconv import nn
+from fastconv.errors import DataUnavailable, InvalidArgument
 
 h5py = pytest.importorskip("h5py")
 L = nn.layers
@@ -163,6 +164,7 @@ ABSTRACT = (
     "Constraint",
     "Optimizer",
     "Lambda",  # code, which goes by a name that its user registers
+    "MeanMetricWrapper",
 )
 
 
@@ -178,6 +180,10 @@ def constructed():
         **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise"), [0.5]),
         **dict.fromkeys(("GaussianDropout", "AlphaDropout", "RandomRotation", "RandomZoom", "RandomContrast"), [0.5]),
         "RandomBrightness": [0.5],
+        "Dot": [1],
+        "SensitivityAtSpecificity": [0.5], "IoU": [2, [0]],
+        "SpecificityAtSensitivity": [0.5], "PrecisionAtRecall": [0.5], "RecallAtPrecision": [0.5], "MeanIoU": [2],
+        "OneHotIoU": [2, [0]], "OneHotMeanIoU": [2], "LossScaleOptimizer": [nn.optimizers.SGD(0.5)],
     }  # fmt: skip
     for family in ("layers", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"):
         module = getattr(nn, family)
@@ -194,6 +200,157 @@ def test_configurations_make_the_same_again(kind, given):
     assert type(again) is kind
     assert json.dumps(nn.utils.serialize_keras_object(again)) == text
     assert json.dumps(kind.from_config(made.get_config()).get_config()) == json.dumps(made.get_config())
+
+
+def test_activity_regularizers_are_part_of_the_loss():
+    layer = L.Dense(2, activation="relu", activity_regularizer=nn.regularizers.L1L2(0.1, 0.01), input_shape=(3,))
+    model = nn.Sequential([layer, L.Dense(1)], seed=1)
+    model.compile("sgd", "mse")
+    x, y = np.random.default_rng(0).random((4, 3)).astype(np.float32), np.ones((4, 1), np.float32)
+    hidden = np.asarray(model.feature_maps(x)["dense"], np.float64)
+    plain = np.square(model.predict(x) - y).mean(dtype=np.float64)
+    expected = plain + (0.1 * np.abs(hidden).sum() + 0.01 * np.square(hidden).sum()) / 4
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.train_on_batch(x, y), expected, rtol=1e-6)
+    assert model.get_config()["layers"][1]["config"]["activity_regularizer"]["config"] == {"l1": 0.1, "l2": 0.01}
+
+
+def test_activity_regularizers_have_gradients():
+    """Numbers of float64, against the difference quotient of the whole loss."""
+    model = nn.Sequential([L.Dense(2, activity_regularizer="l2", input_shape=(3,), dtype="float64")], seed=1)
+    model.compile(nn.optimizers.SGD(1.0), "mse")
+    x, y = np.random.default_rng(0).random((4, 3)), np.zeros((4, 2))
+    before, step = model.get_weights(), 1e-6
+    kernel = before[0].copy()
+    kernel[1, 0] += step
+    losses = []
+    for given in (kernel, 2 * before[0] - kernel):
+        model.set_weights([given, before[1]])
+        losses.append(model.evaluate(x, y, verbose=0))
+    model.set_weights(before)
+    model.train_on_batch(x, y)
+    np.testing.assert_allclose(
+        before[0][1, 0] - model.get_weights()[0][1, 0], np.diff(losses[::-1]) / (2 * step), rtol=1e-6
+    )
+
+
+class Scaled(L.Layer):
+    """A layer of one's own that knows nothing of configurations."""
+
+    def __init__(self, factor, inner=None):
+        super().__init__()
+        self.factor, self.inner = factor, inner
+
+    def call(self, x):
+        return self.factor * (x if self.inner is None else self.inner(x))
+
+
+def cube(x):
+    return x * x * x
+
+
+def test_classes_of_ones_own(tmp_path):
+    model = nn.Sequential([L.Input((3,)), Scaled(2.0, L.Dense(3, activation=cube)), L.Dense(2)])
+    model.layers[0].trainable = False
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(InvalidArgument, match="does not know: Scaled, cube; pass classes"):
+        nn.models.load_model(tmp_path / "m.keras")
+    x = np.ones((2, 3), np.float32)
+    again = nn.models.load_model(tmp_path / "m.keras", custom_objects={"Scaled": Scaled, "cube": cube})
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert isinstance(again.layers[0], Scaled) and not again.layers[0].trainable and again.layers[0].factor == 2.0
+    with nn.utils.custom_object_scope({"Scaled": Scaled, "cube": cube}):
+        assert nn.models.model_from_json(model.to_json()).count_params() == model.count_params()
+    nameless = nn.Sequential([L.Dense(2, activation=lambda x: x, input_shape=(3,))])
+    with pytest.raises(InvalidArgument, match="it has no name; write it as a function"):
+        nameless.save(tmp_path / "n.keras")
+    assert not (tmp_path / "n.keras").exists()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_damaged_files_are_one_error_and_change_nothing(tmp_path, suffix):
+    model = small()
+    path = tmp_path / f"m{suffix}"
+    (model.save if suffix == ".keras" else model.save_weights)(path)
+    whole = path.read_bytes()
+    before = model.get_weights()
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        data = bytearray(whole)
+        if rng.random() < 0.5:
+            del data[rng.integers(len(data)) :]
+        else:
+            for place in rng.integers(len(data), size=20):
+                data[place] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            model.load_weights(path)
+            model.set_weights(before)  # only numbers were hit
+            if suffix == ".keras":
+                nn.models.load_model(path)
+        except (DataUnavailable, InvalidArgument) as error:
+            assert "\n" not in str(error)
+        for a, b in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_files_of_other_models_are_told(tmp_path):
+    model = small()
+    for name in ("a.weights.h5", "a.h5"):
+        model.save_weights(tmp_path / name)
+        wider = nn.Sequential([L.Input((4, 4, 1)), *[type(x).from_config(x.get_config()) for x in model.layers[:-1]]])
+        with pytest.raises(InvalidArgument, match="dense_1|layers with weights"):
+            wider.load_weights(tmp_path / name)
+        wider.add(L.Dense(5))
+        before = wider.get_weights()
+        with pytest.raises(InvalidArgument, match=r"has shape \(3, 5\) but .* holds \(3, 2\)"):
+            wider.load_weights(tmp_path / name)
+        for a, b in zip(wider.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_links_out_of_a_file_are_refused(tmp_path):
+    model = small()
+    model.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5", "a") as file:
+        del file["layers/dense/vars/1"]
+        file["layers/dense/vars/1"] = h5py.ExternalLink(str(tmp_path / "b.h5"), "secret")
+    with pytest.raises(DataUnavailable, match="is a link to somewhere else"):
+        model.load_weights(tmp_path / "a.weights.h5")
+
+
+def test_configurations_that_are_not_sound_are_told(tmp_path):
+    small().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for old, new in (
+        ('"layers"', '"lawyers"'),
+        ('"class_name": "Dense"', '"class_name": "Danse"'),
+        ('"units": 3', '"units": "x"'),
+    ):
+        with zipfile.ZipFile(tmp_path / "n.keras", "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(
+                    name, content.replace(old.encode(), new.encode()) if name == "config.json" else content
+                )
+        with pytest.raises(InvalidArgument, match="Danse|layers|units"):
+            nn.models.load_model(tmp_path / "n.keras")
+    for text in ("", "[]", '{"class_name": "Functional", "config": {"input_layers": 3}}', "[" * 5000):
+        with pytest.raises(InvalidArgument):
+            nn.models.model_from_json(text)
+    with pytest.raises(InvalidArgument, match="build the model, and model.load_weights takes them"):
+        nn.models.load_model(tmp_path / "m.h5")
+
+
+def test_what_keras_says_and_fastconv_cannot_do_is_told():
+    with pytest.raises(InvalidArgument, match="renorm is True, which fastconv cannot do; leave it False"):
+        L.BatchNormalization(renorm=True)
+    assert L.BatchNormalization(renorm=False, synchronized=False).momentum == 0.99
+    with pytest.raises(InvalidArgument, match="`Dense` has no argument 'unitz'; did you mean 'units'"):
+        L.Dense(3, unitz=4)
+    with pytest.raises(InvalidArgument, match="`Dense` has no argument 'spin'"):
+        L.Dense.from_config({"units": 3, "spin": 2})
+    assert L.Dense.from_config({"units": 3, "option_of_a_later_version": None}).units == 3
 
 
 # With Keras itself, where it is installed
@@ -228,6 +385,21 @@ def every_layer():
         ]),
     }  # fmt: skip
     return [pytest.param(*stack, id=name) for name, stack in stacks.items()]
+
+
+def branched(keras):
+    """A graph with a skip connection, a layer that is called twice, and models inside."""
+    L = keras.layers
+    image = keras.Input((8, 8, 3), name="image")
+    shared = L.Conv2D(3, 3, padding="same", activation="relu", name="shared")
+    x = L.Add()([image, shared(shared(image))])
+    x = L.Concatenate()([x, L.BatchNormalization()(x)])
+    chain = keras.Sequential([L.Conv2D(4, 2), L.BatchNormalization(), L.GlobalAveragePooling2D()], name="chain")
+    y = chain(x)
+    inside = keras.Input((4,))
+    graph = keras.Model(inside, L.Multiply()([L.Dense(4)(inside), inside]), name="graph")
+    top = keras.Model(inside, L.Dense(2, activation="softmax")(inside), name="top")
+    return keras.Model(image, top(graph(y)), name="whole")
 
 
 def randomized(weights):
@@ -272,6 +444,28 @@ def test_we_read_keras_files(keras, tmp_path, shape, layers, suffix):
         model = nn.Sequential([L.Input(shape), *layers(L)])
         model.load_weights(path)
     np.testing.assert_allclose(predictions_of(model, x), predictions_of(theirs, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_graphs_go_both_ways(keras, tmp_path, suffix):
+    x = np.random.default_rng(0).random((3, 8, 8, 3)).astype(np.float32)
+    one, other = str(tmp_path / f"a{suffix}"), str(tmp_path / f"b{suffix}")
+    ours, theirs = branched(nn), branched(keras)
+    ours.set_weights(randomized(ours.get_weights()))
+    if suffix == ".keras":
+        ours.save(one)
+        read = keras.models.load_model(one)
+        read.save(other)
+        back = nn.models.load_model(other)
+    else:
+        ours.save_weights(one)
+        theirs.load_weights(one)
+        read, back = theirs, branched(nn)
+        (theirs.save_weights if suffix == ".weights.h5" else theirs.save)(other)
+        back.load_weights(other)
+    for model in (read, back):
+        np.testing.assert_allclose(predictions_of(model, x), predictions_of(ours, x), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

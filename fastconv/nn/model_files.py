@@ -40,8 +40,7 @@ class ModelFiles(Trainer):
         Parameters
         ----------
         filepath : path
-            Ends with .keras: the file is one that Keras 3 reads where it has the layers, and the other way round. With
-            .h5 it has the layout of Keras 2.
+            Ends with .keras: the file is one that Keras 3 reads where it has the layers, and the other way round.
         overwrite : bool
             Whether a file that is there may be replaced.
         include_optimizer : bool

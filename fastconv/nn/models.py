@@ -108,7 +108,7 @@ class Model(ModelFiles):
         return {**super().get_config(), **config_of(self._graph)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Model:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make the model that `get_config` has described, ours or Keras's, with new weights.
 
         Parameters
@@ -295,7 +295,7 @@ class Sequential(Stack, Model):
         return {**config, "layers": layers, "build_input_shape": shape}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make the model that `get_config` has described, ours or Keras's, with new weights.
 
         Parameters

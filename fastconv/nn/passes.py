@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,7 @@ from . import activations, seeding
 from .graph import Applied, Graph, Program, Slot
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
-from .layers.custom import invoke, training_as
+from .layers.custom import collecting, invoke, is_collecting, training_as
 from .layers.pooling import Pooling
 from .structures import leaves, mapped
 
@@ -55,7 +56,11 @@ class Passes:
         For each output the name of the activation that it ends with, if one does that training may leave out.
     ours : bool
         Whether all layers and activations are fastconv's own.
+    penalties : list of Tensor
+        What layers' regularizers said of their results in the last run.
     """
+
+    penalties: Sequence[Tensor] = ()
 
     def __init__(self, network: Any, graph: Graph | None = None) -> None:
         program = Program(network, graph)
@@ -63,7 +68,11 @@ class Passes:
         self.layers = list({id(a.layer): a.layer for a in program.applied}.values())
         self._made_of = [_outlines(layer) for layer in self.layers]
         self._generator: Callable[[], np.random.Generator] = network.generator
-        self.ours = all(is_ours(layer) and is_ours(vars(layer).get("activation")) for layer in self.layers)
+        self.ours = all(
+            is_ours(layer) and is_ours(vars(layer).get("activation")) and is_ours(layer.activity_regularizer)
+            for layer in self.layers
+        )
+        self._penalizes = not self.ours or any(layer.activity_regularizer is not None for layer in self.layers)
         self._inputs, self._outputs, self._count = leaves(program.inputs), program.outputs, len(program.shapes)
         self._takes_all = program.takes_all
         self.chains = _chains(program)
@@ -84,7 +93,9 @@ class Passes:
         for slot, value in zip(self._inputs, [x] if self._takes_all else leaves(x), strict=True):
             values[slot] = value
         without = {slot for slot, n in self._numbers.items() if n in without_last}
-        with seeding.drawing(self._generator()), training_as(training):
+        self.penalties = []
+        collects = collecting(self.penalties) if self._penalizes and not is_collecting() else nullcontext()
+        with seeding.drawing(self._generator()), training_as(training), collects:
             for part in self.chains:
                 part.run(values, training, part.result in without if without else False)
         return mapped(values.__getitem__, self._outputs)
@@ -95,7 +106,7 @@ class Passes:
             now = network.members
             if len(now) != len(members) or any(a is not b for a, b in zip(now, members, strict=True)):
                 return False
-        for (known, kind, activation, call, shape), layer in zip(self._made_of, self.layers, strict=True):
+        for (known, kind, activation, call, shape, regularizer), layer in zip(self._made_of, self.layers, strict=True):
             own = vars(layer)
             if (
                 layer is not known
@@ -103,6 +114,7 @@ class Passes:
                 or own.get("activation") is not activation
                 or own.get("call") is not call
                 or own.get("input_shape") is not shape
+                or own.get("activity_regularizer") is not regularizer
             ):
                 return False
         return True
@@ -226,14 +238,15 @@ class _Linear:
 def _outlines(layer: Layer) -> tuple[Any, ...]:
     """All of a layer that its passes and shapes depend on, to be compared by identity."""
     own = vars(layer)
-    return layer, type(layer), own.get("activation"), own.get("call"), own.get("input_shape")
+    watched = ("activation", "call", "input_shape", "activity_regularizer")
+    return layer, type(layer), *map(own.get, watched)
 
 
 def _is_plain(layer: Any, *kinds: type[Layer]) -> bool:
     """Whether a layer is of one of these kinds and computes what it does: no subclass has another `call`."""
     return any(
         isinstance(layer, kind) and type(layer).call is kind.call and "call" not in vars(layer) for kind in kinds
-    )
+    ) and (layer.activity_regularizer is None)
 
 
 def _parts(layers: Sequence[Any]) -> list[Any]:

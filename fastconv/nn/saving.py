@@ -108,7 +108,18 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
 
 
 def _made(config: Mapping[str, Any], custom_objects: Any, source: str) -> Any:
-    model = deserialize(config, custom_objects, family="models")
+    try:
+        model = deserialize(config, custom_objects, family="models")
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:  # parts that are missing or others
+        raise InvalidArgument(
+            f"{source}: the configuration of the model cannot be read ({type(error).__name__}: {quoted(error)})"
+        ) from error
     if not hasattr(model, "layers"):
         raise InvalidArgument(f"{source} holds a {type(model).__name__}, which is no model")
     return model
@@ -185,5 +196,7 @@ def _checked_model(owner: str, model: Any) -> Any:
 def _checked_path(owner: str, filepath: Any) -> Path:
     path = arguments.path(owner, "filepath", filepath)
     if path.suffix != weights.MODEL:
-        raise arguments.wrong(owner, "filepath", str(path), "a name that ends with .keras")
+        advice = "; a .h5 file holds weights here: build the model, and model.load_weights takes them from it"
+        known = "a name that ends with .keras" + (advice if path.suffix == weights.KERAS_2 else "")
+        raise arguments.wrong(owner, "filepath", str(path), known)
     return path

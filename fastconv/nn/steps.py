@@ -98,7 +98,7 @@ class Steps(Network):
         if sample_weight is not None:
             sample_weight = mapped(_values, _tensors("compute_loss", "sample_weight", sample_weight))
         loss = self.loss.tensor(y_pred, mapped(_values, y), sample_weight)
-        return _regularized(loss, self.trainable_weights)
+        return _regularized(loss, self.trainable_weights, self.passes.penalties)
 
     def _read(self, data: Any) -> tuple[Any, Any, Any]:
         """Samples, labels and weights, which are no tensor, of one batch."""
@@ -151,7 +151,7 @@ class Steps(Network):
             if self._is_overridden("compute_loss"):
                 loss = self._own_loss(x, y, sample_weight, result, True)
             else:
-                loss = _regularized(_mean_loss(loss_function, result, y, sample_weight), weights)
+                loss = _regularized(_mean_loss(loss_function, result, y, sample_weight), weights, passes.penalties)
             self._score(meter, y, sample_weight, result, folded)
             if weights:
                 self.optimizer.scale_loss(loss).backward()
@@ -174,7 +174,7 @@ class Steps(Network):
         if self._is_overridden("compute_loss"):
             loss = self._own_loss(x, y, sample_weight, result, False)
         else:
-            loss = _mean_loss(loss_function, result, y, sample_weight)
+            loss = _regularized(_mean_loss(loss_function, result, y, sample_weight), (), passes.penalties)
         self._score(meter, y, sample_weight, result, folded)
         return loss.values
 
@@ -246,11 +246,11 @@ class Steps(Network):
         return is_ours(self.loss) and all(is_ours(w.regularizer) for w in weights if w.regularizer is not None)
 
 
-def _regularized(loss: Tensor, weights: list[Parameter]) -> Tensor:
-    """A loss, and what the regularizers of weights add."""
-    for w in weights:
-        if w.regularizer is not None:
-            loss = F.add(loss, regularizers.penalty(w.regularizer, w))
+def _regularized(loss: Tensor, weights: Sequence[Parameter], penalties: Sequence[Tensor]) -> Tensor:
+    """A loss, and what the regularizers of weights, and those of layers' results, add."""
+    of_weights = (regularizers.penalty(w.regularizer, w) for w in weights if w.regularizer is not None)
+    for penalty in (*of_weights, *penalties):
+        loss = F.add(loss, penalty)
     return loss
 
 

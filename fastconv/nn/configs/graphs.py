@@ -12,6 +12,8 @@ from ...errors import InvalidArgument, shown
 from ..graph import Graph
 from ..layers import InputLayer, Layer
 from ..layers.symbols import Call, SymbolicTensor
+from ..network import Network
+from ..stack import Stack
 from ..structures import leaves, mapped
 from .objects import Config, deserialize, serialize
 
@@ -34,13 +36,18 @@ def config_of(graph: Graph) -> Config:
         places[id(symbol)] = [layer.name, 0, 0]
     nodes: dict[Layer, list[Config]] = {layer: [] for layer in (*beginnings, *graph.layers)}
     for call in graph.calls:
-        number = len(nodes[call.layer]) + _first_node(call.layer)
+        number = len(nodes[call.layer])
         nodes[call.layer].append(_node(call, places))
         for index, symbol in enumerate(leaves(call.outputs)):
             places[id(symbol)] = [call.layer.name, number, index]
     described = [{**serialize(layer), "name": layer.name, "inbound_nodes": calls} for layer, calls in nodes.items()]
-    ends = {name: mapped(lambda s: places[id(s)], getattr(graph, name)) for name in ("inputs", "outputs")}
-    return {"layers": described, "input_layers": ends["inputs"], "output_layers": ends["outputs"]}
+    first = {layer.name: _first_number(layer) for layer in nodes}
+
+    def end(symbol: SymbolicTensor) -> Place:
+        name, number, index = places[id(symbol)]
+        return [name, number + first[name], index]
+
+    return {"layers": described, "input_layers": mapped(end, graph.inputs), "output_layers": mapped(end, graph.outputs)}
 
 
 def _beginning(symbol: SymbolicTensor) -> InputLayer:
@@ -50,9 +57,9 @@ def _beginning(symbol: SymbolicTensor) -> InputLayer:
     return InputLayer(symbol.shape[1:], dtype=symbol.dtype.name, name=f"{layer.name}_input")
 
 
-def _first_node(layer: Any) -> int:
-    """What Keras counts the calls of a layer from: a model of inputs and outputs has been called by being made."""
-    return int(hasattr(layer, "graph") and not hasattr(layer, "add"))
+def _first_number(layer: Layer) -> int:
+    """What Keras counts a layer's calls from, where it says what a graph ends with, and there alone."""
+    return int(isinstance(layer, Network) and not isinstance(layer, Stack) and layer.graph is not None)
 
 
 def _node(call: Call, places: Mapping[int, Place]) -> Config:
@@ -78,13 +85,14 @@ def made_of(config: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     known: dict[tuple[Any, ...], SymbolicTensor] = {}
     waiting = list(_calls(config, known))
+    first = {layer.name: _first_number(layer) for layer, _, _ in waiting}
     while waiting:
         left = [(layer, number, node) for layer, number, node in waiting if not _called(layer, number, node, known)]
         if len(left) == len(waiting):
             names = ", ".join(dict.fromkeys(layer.name for layer, _, _ in left))
             raise InvalidArgument(f"the configuration of a graph is not sound: nothing makes what {shown(names)} take")
         waiting = left
-    return _ends(config.get("input_layers"), known), _ends(config.get("output_layers"), known)
+    return _ends(config.get("input_layers"), known, first), _ends(config.get("output_layers"), known, first)
 
 
 def _calls(config: Mapping[str, Any], known: dict[tuple[Any, ...], SymbolicTensor]) -> Iterator[tuple[Layer, int, Any]]:
@@ -97,7 +105,7 @@ def _calls(config: Mapping[str, Any], known: dict[tuple[Any, ...], SymbolicTenso
             known[described.get("name", layer.name), 0, 0] = layer.symbol
             continue
         for number, node in enumerate(described.get("inbound_nodes", ())):
-            yield layer, number + _first_node(layer), node
+            yield layer, number, node
 
 
 def _called(layer: Layer, number: int, node: Any, known: dict[tuple[Any, ...], SymbolicTensor]) -> bool:
@@ -131,14 +139,16 @@ def _filled(value: Any, known: Mapping[tuple[Any, ...], SymbolicTensor]) -> Any:
     return [_filled(item, known) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _ends(value: Any, known: Mapping[tuple[Any, ...], SymbolicTensor]) -> Any:
-    """Inputs or outputs in their structure."""
+def _ends(value: Any, known: Mapping[tuple[Any, ...], SymbolicTensor], first: Mapping[str, int]) -> Any:
+    """Inputs or outputs in their structure; `first` is what the numbers of a layer's calls begin with here."""
     if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str):
-        if tuple(value) not in known:
+        name, number, index = value
+        symbol = known.get((name, number - first.get(name, 0) if isinstance(number, int) else number, index))
+        if symbol is None:
             raise InvalidArgument(f"the configuration of a graph is not sound: nothing makes {shown(value)}")
-        return known[tuple(value)]
+        return symbol
     if isinstance(value, Mapping):
-        return {key: _ends(item, known) for key, item in value.items()}
+        return {key: _ends(item, known, first) for key, item in value.items()}
     if not isinstance(value, (list, tuple)):
         raise InvalidArgument(f"the configuration of a graph has {shown(value)} for inputs or outputs")
-    return [_ends(item, known) for item in value]
+    return [_ends(item, known, first) for item in value]

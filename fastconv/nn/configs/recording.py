@@ -32,6 +32,7 @@ class Configured:
     extensions: ClassVar[tuple[str, ...]] = ()
     fixed: ClassVar[Mapping[str, Any]] = {}
     settable: ClassVar[tuple[str, ...]] = ()
+    _given: tuple[tuple[Any, ...], Config]
 
     def __new__(cls: type[Self], *places: Any, **keywords: Any) -> Self:
         self = super().__new__(cls)

@@ -6,7 +6,7 @@ each weight, the exact learning rate, the states of random generators. With it a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,9 @@ def write(root: Any, model: Any, names: Mapping[int, str], state: Arrays) -> Non
     group = root.create_group(KERAS)
     group.attrs["name"] = model.optimizer.name
     written = set()
-    for number, (key, like) in enumerate(_order(model, names)):
-        array = state.get(key)
+    for number, (key, first) in enumerate(_order(model, names)):
         written.add(key)
-        group.create_dataset(str(number), data=_as_keras(key, np.zeros_like(like) if array is None else array))
+        group.create_dataset(str(number), data=_as_keras(key, state.get(key, first)))
     exact = {f"{OF_OPTIMIZER}iterations", f"{OF_OPTIMIZER}learning_rate"}
     for key, array in state.items():
         if key not in written or key in exact:
@@ -39,16 +38,22 @@ def _as_keras(key: str, array: np.ndarray) -> np.ndarray:
     return np.asarray(array, kinds.get(key))
 
 
-def _order(model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, Any]]:
-    """The names of the state's arrays in Keras's order, each with an array of its shape."""
-    optimizer, weights = model.optimizer, model.trainable_weights
+def _order(model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The names of the state's arrays in Keras's order, each with what it is before the first step."""
+    optimizer = model.optimizer
     yield f"{OF_OPTIMIZER}iterations", np.array(0)
-    if not callable(optimizer.learning_rate):
-        yield f"{OF_OPTIMIZER}learning_rate", np.array(0.0)
-    for slots in optimizer.keras_order:
-        for weight in weights:
-            for slot in slots:
-                yield f"{OF_OPTIMIZER}{names[id(weight)]}/{slot}", weight.data
+    if optimizer.schedule is None:
+        yield f"{OF_OPTIMIZER}learning_rate", np.array(optimizer.learning_rate)
+    common = [(slot,) for slot in ("average", "accumulated") if slot in optimizer.all_slots]
+    for slots in (*common, *optimizer.keras_order):
+        yield from _slots(model, names, slots)
+
+
+def _slots(model: Any, names: Mapping[int, str], slots: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    for weight in model.trainable_weights:
+        for slot in slots:
+            first = np.full(weight.shape, model.optimizer.fills.get(slot, 0), weight.dtype)
+            yield f"{OF_OPTIMIZER}{names[id(weight)]}/{slot}", first
 
 
 def read(found: Mapping[str, Any], model: Any, names: Mapping[int, str], source: str) -> Arrays:
@@ -62,7 +67,7 @@ def read(found: Mapping[str, Any], model: Any, names: Mapping[int, str], source:
     own = {key.removeprefix(f"{OURS}/"): item for key, item in found.items() if key.startswith(f"{OURS}/")}
     theirs = {key.removeprefix(f"{KERAS}/"): item for key, item in found.items() if key.startswith(f"{KERAS}/")}
     order = list(_order(model, names))
-    short = 2 if not callable(model.optimizer.learning_rate) else 1
+    short = 2 if model.optimizer.schedule is None else 1
     if len(theirs) == short < len(order):  # of an optimizer that has not begun
         order = order[:short]
     if theirs and (len(theirs) != len(order) or set(theirs) != set(map(str, range(len(order))))):
@@ -71,8 +76,10 @@ def read(found: Mapping[str, Any], model: Any, names: Mapping[int, str], source:
             f"{len(order)} for the weights that are trained; load the model with compile=False, and compile it"
         )
     state: Arrays = {}
-    for number, (key, like) in enumerate(order if theirs else []):
-        state[key] = _checked(theirs[str(number)], like.shape, key, source)
+    for number, (key, first) in enumerate(order if theirs else []):
+        state[key] = _checked(theirs[str(number)], first.shape, key, source)
+    if len(order) > short and theirs:  # and what Keras keeps only where it is used
+        state = {**dict(_slots(model, names, model.optimizer.all_slots)), **state}
     rate = f"{OF_OPTIMIZER}learning_rate"
     if rate in state and np.float32(model.optimizer.learning_rate) == np.float32(state[rate]):
         state[rate] = np.array(model.optimizer.learning_rate)  # which is not rounded

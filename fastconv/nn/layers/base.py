@@ -38,6 +38,10 @@ class Layer(Calling):
         Shape of one image, for the first layer of a model.
     trainable : bool
         Whether training changes the weights.
+    dtype : str
+        Of weights and results.
+    activity_regularizer : str or callable, optional
+        What of each result, divided by the number of samples, is added to the loss; see `fastconv.nn.regularizers`.
 
     Examples
     --------
@@ -58,6 +62,7 @@ class Layer(Calling):
     graph: Any = None
     """What a model runs; a layer has none."""
 
+    activity_regularizer: Any = None
     _building = _filled = _in_model = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -74,6 +79,7 @@ class Layer(Calling):
         batch_input_shape: Any = None,
         trainable: bool = True,
         dtype: str = "float32",
+        activity_regularizer: Any = None,
         **others: Any,
     ) -> None:
         refuse_others(type(self), others)
@@ -83,6 +89,7 @@ class Layer(Calling):
         self._own: list[Parameter] = vars(self).get("_own", [])
         self._trainable = arguments.flag(self, "trainable", trainable)
         self.dtype = arguments.dtype(self, "dtype", dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         if batch_input_shape is not None and input_shape is None:
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
             input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])

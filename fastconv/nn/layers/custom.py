@@ -10,14 +10,18 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
 
+from ...autograd import Tensor
+from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...within import Block, Within
-from .. import arguments
+from .. import arguments, regularizers
 from ..inference import changing_weights
+from ..structures import leaves
 
 
 class _Mode(Within):
     training = False
+    penalties: list[Tensor] | None = None
 
 
 _mode = _Mode()
@@ -33,12 +37,33 @@ def training_as(training: bool) -> Block:
     return _mode.set(training=training)
 
 
+def collecting(penalties: list[Tensor]) -> Block:
+    """Let layers called in this block put what their regularizers say of their results into a list."""
+    return _mode.set(penalties=penalties)
+
+
+def is_collecting() -> bool:
+    """Whether such a block is running."""
+    return _mode.penalties is not None
+
+
+def _penalized(layer: Any, y: Any) -> Any:
+    """A layer's result, when its regularizer has seen it: by sample, as in Keras."""
+    if _mode.penalties is not None:
+        for result in leaves(y):
+            penalty = regularizers.penalty(layer.activity_regularizer, result)
+            _mode.penalties.append(F.multiply(penalty, 1 / len(result.values)))
+    return y
+
+
 def invoke(layer: Any, x: Any, training: bool, *more: Any, **options: Any) -> Any:
     """``layer.call``, with `training` if it takes that; arguments behind the first are for layers of one's own."""
     if training is is_training():
-        return _call(layer, x, training, more, options)
-    with training_as(training):
-        return _call(layer, x, training, more, options)
+        y = _call(layer, x, training, more, options)
+    else:
+        with training_as(training):
+            y = _call(layer, x, training, more, options)
+    return y if layer.activity_regularizer is None else _penalized(layer, y)
 
 
 def _call(layer: Any, x: Any, training: bool, more: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -93,6 +93,7 @@ SparseTopKCategoricalAccuracy = _averaged("SparseTopKCategoricalAccuracy", spars
 MeanSquaredError = _averaged("MeanSquaredError", squared_error)
 MeanAbsoluteError = _averaged("MeanAbsoluteError", absolute_error)
 BinaryCrossentropy = _averaged("BinaryCrossentropy", losses.binary_crossentropy)
+BinaryCrossentropy.extensions = ("axis",)  # of the loss alone in Keras
 CategoricalCrossentropy = _averaged("CategoricalCrossentropy", losses.categorical_crossentropy)
 CategoricalHinge = _averaged("CategoricalHinge", losses.categorical_hinge)
 Hinge = _averaged("Hinge", losses.hinge)

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import shown
 from .. import arguments, initializers
 from ..arrays import aligned, host_pair
-from ..configs import Configured
+from ..configs import Configured, deserialize, serialize
 from ..names import snake_case
 from ..weighting import beside
 
@@ -48,7 +48,7 @@ class Metric(Configured):
     name : str, optional
         By default that of the class in snake case.
     dtype : dtype, optional
-        Of the counts; float64 by default.
+        Of the counts, if it is one of floats; else, and by default, these are float64.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class Metric(Configured):
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         own = snake_case(type(self).__name__)
         self.name = own if name is None else arguments.text(self, "name", name) or own
-        self.dtype = None if dtype is None else arguments.dtype(self, "dtype", dtype, "f")
+        self.dtype = None if dtype is None else arguments.dtype(self, "dtype", dtype)
         self.variables: list[Count] = []
         self._begin: list[np.ndarray] = []
 
@@ -80,7 +80,8 @@ class Metric(Configured):
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> Count:
         """Make something to count with: an array that `reset_state` brings back to what it began with."""
-        dtype = self.dtype or np.float64 if dtype is None else arguments.dtype(self, "dtype", dtype)
+        own = np.dtype(np.float64) if self.dtype is None or self.dtype.kind != "f" else self.dtype
+        dtype = own if dtype is None else arguments.dtype(self, "dtype", dtype)
         first = initializers.get("zeros" if initializer is None else initializer)(shape)
         count = np.array(first, dtype).view(Count)
         self.variables.append(count)
@@ -165,6 +166,16 @@ class MeanMetricWrapper(_Average):
         function = partial(fn, **options) if options and callable(fn) else fn
         self.function = arguments.function(self, "fn", function, ("y_true", "y_pred"))
         super().__init__(str(getattr(fn, "__name__", "metric")) if name is None else name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        options = self._given[1] if type(self) is MeanMetricWrapper else {}
+        return {**{name: serialize(value) for name, value in options.items()}, **super().get_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        if cls is not MeanMetricWrapper:
+            return super().from_config(config)
+        return cls(**{name: deserialize(value) for name, value in config.items()})
 
     def function_for(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> Callable[..., Any]:
         """The function for labels and outputs of these shapes."""

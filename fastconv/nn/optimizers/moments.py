@@ -42,6 +42,10 @@ class Adam(Optimizer):
         if self.amsgrad:
             self.slots = (*self.slots, "largest")
 
+    @property
+    def keras_order(self) -> tuple[tuple[str, ...], ...]:
+        return (self.slots[:2], self.slots[2:]) if self.amsgrad else (self.slots,)
+
     def corrected(self, rate: float) -> float:
         """The rate with both running means corrected for their beginning at 0."""
         t = self._steps or self.iterations + 1
