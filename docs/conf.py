@@ -9,6 +9,7 @@ import fastconv
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import pictures  # noqa: E402
 from public_names import BASES, documented, groups  # noqa: E402
 
 project = "fastconv"
@@ -44,7 +45,8 @@ toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_class_members_toctree = False
 
-# Gallery
+# Gallery: programs of docs/lectures, and a page for each picture of fastconv.show
+pictures.write(Path(__file__).parent / "lectures")
 sphinx_gallery_conf = {
     "examples_dirs": "lectures",
     "gallery_dirs": "gallery",
