@@ -30,10 +30,11 @@ templates_path = ["_templates"]
 nitpicky = True
 #: Names in single backticks are links where they can be; else they are the arguments and arrays of a docstring.
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # a name in backticks that several classes have
 nitpick_ignore_regex = [("py:obj", ".*")]
 
 # Pages: the same Markdown that GitHub shows.
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 
 # API
@@ -52,6 +53,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("matplotlib", "pictures"),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

@@ -1,12 +1,17 @@
-"""A page of the gallery for each picture of `fastconv.show`: a program that draws it, written before the gallery runs."""
+"""A page of the gallery for each picture of `fastconv.show`: a program that draws it, written before it runs."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
+
+from sphinx_gallery.scrapers import figure_rst
 
 from fastconv.show import PICTURES, Picture
 
+SEEN: WeakSet = WeakSet()  # figures that are on a page
 PAGE = '''"""
 {title}
 {rule}
@@ -52,3 +57,19 @@ def page(picture: Picture) -> str:
         title=picture.title, rule="=" * len(picture.title), caption=picture.caption, name=picture.name, of=of
     )
     return text + (TABLES.format(name=picture.name) if picture.tables else "")
+
+
+def scrape(block: tuple, variables: dict, configuration: dict) -> str:
+    """The figure that a block of a program has made with `show.draw`, which pyplot does not know of."""
+    figure = variables["example_globals"].get("figure")
+    if figure is None or figure.canvas.manager is not None or figure in SEEN:
+        return ""
+    SEEN.add(figure)
+    path = next(variables["image_path_iterator"])
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    return figure_rst([path], configuration["src_dir"], "a figure")
+
+
+def _get_sg_image_scraper() -> Callable:
+    """Where sphinx-gallery looks for it, by the module's name."""
+    return scrape
