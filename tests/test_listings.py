@@ -11,7 +11,7 @@ matplotlib = pytest.importorskip("matplotlib")
 NETWORK_FOR_FASHION = """
 from tensorflow import keras
 
-NUM_EPOCHS = 5
+NUM_EPOCHS = 3
 INIT_LR = 0.01
 BS = 128
 
@@ -162,7 +162,8 @@ callback = keras.callbacks.EarlyStopping(monitor='loss', patience=3)
 # training ends when the loss has not fallen for three epochs
 model = keras.models.Sequential([keras.layers.Dense(10)])
 model.compile(keras.optimizers.SGD(), loss='mse')
-history = model.fit(np.arange(100).reshape(5, 20), np.zeros(5), epochs=10, batch_size=1, callbacks=[callback], verbose=0)
+history = model.fit(np.arange(100).reshape(5, 20), np.zeros(5), epochs=10, batch_size=1,
+                    callbacks=[callback], verbose=0)
 print(len(history.history['loss']), 'epochs')
 """,
     "a state to go on from": """
@@ -206,7 +207,8 @@ import keras
 
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile('sgd', 'mse')
-history = model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=2, batch_size=2, callbacks=[keras.callbacks.ProgbarLogger()])
+history = model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=2, batch_size=2,
+                    callbacks=[keras.callbacks.ProgbarLogger()])
 """,
     "weights averaged": """
 import numpy as np
@@ -280,7 +282,7 @@ callback = keras.callbacks.ModelCheckpoint(filepath='checkpoint.model.keras', mo
                                            save_best_only=True)
 history = model.fit(np.ones((8, 3)), np.ones((8, 1)), validation_split=0.25, epochs=2, callbacks=[callback], verbose=0)
 again = keras.models.load_model('checkpoint.model.keras')
-assert np.array_equal(again.predict(np.ones((2, 3)), verbose=0), model.predict(np.ones((2, 3)), verbose=0)) or len(history.epoch) > 1
+assert again.predict(np.ones((2, 3)), verbose=0).shape == (2, 1)
 """,
     "TensorBoard": """
 import numpy as np
@@ -384,7 +386,7 @@ history = model.fit(x=np.ones((4, 12, 12, 2)), y=np.ones((4, 3)), batch_size=2, 
 
 #: What a listing prints among other things.
 PRINTED = {
-    "fashion: momentum and decay": ("Epoch 5/5"),
+    "fashion: momentum and decay": ("Epoch 3/3"),
     "MNIST: three convolutions": ("93,322", "320", "18,496", "36,928", "650"),
     "fashion: Nesterov, stopping early, the best kept": ("Test accuracy:",),
     "the learning rate by a schedule of one's own": ("0.0025",),
