@@ -16,7 +16,7 @@ KERAS = "from fastconv import nn as keras\n"
 
 #: What a program in Keras's words prints at its end, with the least and the most that its last figure may be.
 REACHED = {
-    "autoencoder": (r"error 0.30\d before, ([\d.]+) after", 0, 0.15),
+    "autoencoder": (r"error 0.3\d+ before, ([\d.]+) after", 0, 0.15),
     "callbacks": (r"stopped after \d+ epochs, validation loss ([\d.]+)", 0, 0.5),
     "class_weights": (r"by frequency: .* recall ([\d.]+)", 0.5, 1),
     "custom_layer": (r"test accuracy ([\d.]+)", 0.95, 1),
