@@ -74,4 +74,4 @@ gpu: $(VENV)/.test  ## on a machine with a GPU: check, time and train, and write
 	$(BIN)/python bench/gpu.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-cuda build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs docs/_build docs/api/generated docs/gallery docs/sg_execution_times.rst
+	rm -rf $(VENV) $(VENV)-cuda build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs docs/_build docs/api/generated docs/gallery docs/lectures/chapter_* docs/sg_execution_times.rst

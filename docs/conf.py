@@ -9,6 +9,7 @@ import fastconv
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import pictures  # noqa: E402
 from public_names import BASES, documented, groups  # noqa: E402
 
 project = "fastconv"
@@ -29,10 +30,11 @@ templates_path = ["_templates"]
 nitpicky = True
 #: Names in single backticks are links where they can be; else they are the arguments and arrays of a docstring.
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # a name in backticks that several classes have
 nitpick_ignore_regex = [("py:obj", ".*")]
 
 # Pages: the same Markdown that GitHub shows.
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 
 # API
@@ -44,12 +46,14 @@ toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_class_members_toctree = False
 
-# Gallery
+# Gallery: programs of docs/lectures, and a page for each picture of fastconv.show
+pictures.write(Path(__file__).parent / "lectures")
 sphinx_gallery_conf = {
     "examples_dirs": "lectures",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("matplotlib", "pictures"),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

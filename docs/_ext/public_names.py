@@ -109,7 +109,16 @@ def skip_foreign(app: Sphinx, what: str, name: str, obj: Any, skip: bool, option
     return True if home and not home.startswith("fastconv") and inspect.isroutine(obj) else None
 
 
+def use_public_names(app: Sphinx) -> None:
+    """A class that is public under another name than its own is documented as what users write."""
+    for module in documented():
+        for name, value in public(module).items():
+            if inspect.isclass(value) and value.__name__ not in public(module) and home_of(value, module) == module:
+                value.__name__ = value.__qualname__ = name
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", use_public_names)
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before numpydoc
     app.connect("autodoc-skip-member", skip_foreign)
     return {"parallel_read_safe": True}

@@ -6,10 +6,10 @@ Where a filter is laid on an axis decides how many numbers come out: with n pixe
 k taps that lie d apart, and a stride s there are floor((n + p - d (k - 1) - 1) / s) + 1 places.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import fastconv as fc
+from fastconv import show
 
 
 def places(n, k, stride=1, padding=0, dilation=1):
@@ -17,35 +17,20 @@ def places(n, k, stride=1, padding=0, dilation=1):
 
 
 # %%
-# Each row of a picture is one place of a filter of three taps on an axis of eight pixels; the border is pale.
+# A stride leaves places out, and so does a filter that is spread by dilation:
 
-CASES = {
-    "stride 1": {},
-    "padding 1": {"padding": 1},
-    "stride 2, padding 1": {"stride": 2, "padding": 1},
-    "dilation 2": {"dilation": 2},
-}
-n, k = 8, 3
-figure, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained", sharey=True)
-for axis, (title, options) in zip(axes, CASES.items(), strict=True):
-    padding, stride = options.get("padding", 0), options.get("stride", 1)
-    count = places(n, k, **options)
-    picture = np.full((8, n + 2), 0.0)
-    picture[:count, 1 - padding : n + 1 + padding] = 0.15
-    picture[:count, 1 : n + 1] = 0.35
-    for place in range(count):
-        for tap in range(k):
-            picture[place, 1 - padding + place * stride + tap * options.get("dilation", 1)] = 1.0
-    axis.imshow(picture, cmap="Blues", vmin=0, vmax=1.3)
-    axis.set(title=f"{title}: {count} places", xticks=[], yticks=[])
+figure = show.draw("stride")
 
 # %%
-# fastconv agrees with the formula, for these and for some layers that everybody has met.
 
-x = np.zeros((1, 1, n), dtype=np.float32)
-w = np.zeros((1, 1, k), dtype=np.float32)
-for options in CASES.values():
-    assert fc.conv1d(x, w, **options).shape[-1] == places(n, k, **options)
+figure = show.draw("dilation")
+
+# %%
+# fastconv agrees with the formula, for any options and for some layers that everybody has met.
+
+x, w = np.zeros((1, 1, 8)), np.zeros((1, 1, 3))
+for options in ({}, {"padding": 1}, {"stride": 2, "padding": 1}, {"dilation": 2}):
+    assert fc.conv1d(x, w, **options).shape[-1] == places(8, 3, **options)
 
 layers = {
     "LeNet-5, first layer": (32, 5, {}),

@@ -34,6 +34,11 @@ class Parameter(Tensor):
         self.name = arguments.text("Parameter", "name", name)
         self.regularizer, self.constraint = regularizer, constraint
 
+    @property
+    def value(self) -> Parameter:
+        """The parameter itself, which Keras's loops take the gradient from: ``weight.value.grad``."""
+        return self
+
     def put(self, values: Any) -> None:
         """Replace the elements, wherever they lie."""
         self.values[...] = values if isinstance(self.values, np.ndarray) else ops.to_device(values)
