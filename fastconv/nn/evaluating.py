@@ -14,7 +14,7 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from ..memory import recycled
 from . import arguments, parts, regularizers
-from .batches import as_samples, check_batch_size, check_lengths
+from .batches import as_samples, check_batch_size, check_lengths, repeated
 from .bundles import Bundle, holds_arrays, structure_of
 from .callbacks import Callback, CallbackList, ProgbarLogger
 from .callbacks.base import Logs
@@ -163,6 +163,8 @@ class Evaluator(Steps):
         shape = self._ensure_built(x)
         if y is None:
             raise InvalidArgument(f"{y_name} is missing: pass the labels")
+        if getattr(self.loss, "compares_numbers", False):
+            y = repeated(y, shape, y_name)
         y = self.loss.prepare(y, shape, y_name)
         check_lengths(x, y, x_name)
         weights = sample_weights(owner, sample_weight, y)
@@ -179,7 +181,7 @@ class Evaluator(Steps):
             x = self.arranged(x)
             forms = iter(leaves_of_shapes(shape))
             return Bundle(mapped(lambda one: as_samples(one, next(forms), name), x), name)
-        if isinstance(x, dict) or (shape is None and self.graph is None and holds_arrays(x)):
+        if isinstance(x, dict) or (shape is None and holds_arrays(x) and self.graph is None):
             x = self.arranged(x)
             return Bundle(mapped(lambda one: as_samples(one, None, name), x), name) if holds_arrays(x) else x
         is_one = isinstance(x, (list, tuple)) and len(x) == 1 and len(np.shape(x[0])) == len(shape or ())
