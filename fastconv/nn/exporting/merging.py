@@ -16,7 +16,7 @@ from ..layers.operations import Operation
 from .activations import Sketch
 from .values import Value, axis_in_file, plain, rule
 
-ELEMENTWISE = {
+ELEMENTWISE: dict[Any, str] = {
     **{Add: "Add", Average: "Add", Subtract: "Sub", Multiply: "Mul", Maximum: "Max", Minimum: "Min"},
     **{"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"},
     **{"maximum": "Max", "minimum": "Min"},

@@ -218,4 +218,4 @@ def get(identifier: Any) -> Metric:
         return NAMES[identifier]()
     if isinstance(identifier, str) and identifier in KNOWN:
         return MeanMetricWrapper(KNOWN[identifier], identifier)
-    return find("metric", identifier, NAMES | BY_SHAPE)
+    return find("metric", identifier, BY_SHAPE | NAMES)
