@@ -144,10 +144,9 @@ def class_of(name: str, module: Any = None, registered_name: Any = None, family:
         found = get_registered_object(each)
         if found is not None:
             return found
-    if isinstance(module, str) and not module.startswith("keras"):  # one's own, registered under another name
+    if isinstance(module, str) and not module.startswith("keras"):  # one's own, perhaps registered under another name
         short = [thing for full, thing in REGISTERED.items() if full.rpartition(">")[2] == name]
-        if short:
-            return short[-1]
+        return short[-1] if short else None
     named = "models" if name in MODULES else str(module or "").removeprefix("keras.")
     families = [f for f in (named, family) if f in BUILT_IN] or list(BUILT_IN)
     return next((BUILT_IN[f][name] for f in families if name in BUILT_IN[f]), None)
