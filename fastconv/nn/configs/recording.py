@@ -55,7 +55,7 @@ class Configured:
         """
         kind = type(self)
         given, extensions = _bound(kind, *vars(self).get("_given", ((), {}))), _all(kind, "extensions")
-        config: Config = {name: getattr(self, name) for name in self.settable}
+        config: Config = {n: getattr(self, n) for n in self.settable if n not in _all(kind, "aliases")}
         for name, argument in parameters_of(kind).items():
             value = given.get(name, argument.default)
             if argument.is_ours and hasattr(self, name):

@@ -144,7 +144,7 @@ def class_of(name: str, module: Any = None, registered_name: Any = None, family:
         found = get_registered_object(each)
         if found is not None:
             return found
-    if isinstance(module, str) and not module.startswith("keras"):  # one's own, registered under another name
+    if isinstance(module, str) and not module.startswith("keras"):  # one's own, perhaps registered under another name
         short = [thing for full, thing in REGISTERED.items() if full.rpartition(">")[2] == name]
         return short[-1] if short else None
     named = "models" if name in MODULES else str(module or "").removeprefix("keras.")

@@ -56,6 +56,7 @@ class Layer(Calling):
 
     family = "layers"
     aliases: ClassVar[tuple[str, ...]] = ("input_shape", "batch_input_shape")
+    extensions: ClassVar[tuple[str, ...]] = ("activity_regularizer",)
     fixed: ClassVar[Mapping[str, Any]] = {"autocast": True}
     builds_once = True
     """Whether the class's own `build` makes weights, once; that of a model may be called again."""

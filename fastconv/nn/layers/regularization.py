@@ -123,6 +123,7 @@ def _noise_shape(layer: Any, given: Any) -> tuple[int | None, ...] | None:
 class SpatialDropout(Random, Spatial):
     """What drops whole channels: all of one image's channel, or none of it (Tompson et al. 2015, arXiv:1411.4280)."""
 
+    aliases = ("trainable",)  # Keras's have no such argument, and they have no weights
     extensions = ("data_format",)
 
     def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **keywords: Any) -> None:
