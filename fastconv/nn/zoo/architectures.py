@@ -11,6 +11,7 @@ from .classics import alexnet, lenet5
 from .compact import mobilenet
 from .in_time import series_cnn, video_cnn
 from .lectures import car_truck_cnn, fashion_cnn, lecture_cnn, mnist_cnn
+from .residual import resnet20
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet": Architecture(
         mobilenet, 3, Recipe(epochs=20, augment="shift-flip"), "cut down: no figure of its own (Howard and others 2017)"
     ),
+    "resnet-20": Architecture(
+        resnet20,
+        3,
+        Recipe(epochs=182, batch_size=128, learning_rate=0.1, schedule="steps", augment="shift-flip"),
+        "0.9125 of CIFAR-10 (He and others 2015)",
+    ),
     "series-cnn": Architecture(
         series_cnn,
         2,
@@ -113,6 +120,6 @@ def by_name(name: str) -> Architecture:
     Traceback (most recent call last):
         ...
     fastconv.errors.InvalidArgument: unknown network 'lenet5'; did you mean 'lenet-5'? Known: alexnet, car-truck-cnn,
-    fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, series-cnn, video-cnn
+    fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, resnet-20, series-cnn, video-cnn
     """
     return find("network", name, ARCHITECTURES)
