@@ -22,6 +22,7 @@ from small_training import made_small
 from fastconv.cli import artifacts, main
 from fastconv.files import LEFTOVER
 from fastconv.interrupts import ENDING
+from fastconv.nn.optimizers.schedules import LearningRateSchedule
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of Unix")
 
@@ -312,10 +313,20 @@ def test_another_number_of_pictures_is_another_run(half_done, monkeypatch):
 # Numbers that are none
 
 
+class Exploding(LearningRateSchedule):
+    """So small a rate, and in the third epoch so large a one."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, step):
+        return self.rate if step < 12 else 1e30
+
+
 def test_a_loss_that_is_no_number_keeps_the_epochs_before_it(tmp_path, monkeypatch):
     from fastconv.cli import recipes
 
-    monkeypatch.setitem(recipes.SCHEDULES, "linear", lambda lr, steps: lambda step: lr if step < 12 else 1e30)
+    monkeypatch.setitem(recipes.SCHEDULES, "linear", lambda lr, steps: Exploding(lr))
     with np.errstate(all="ignore"):
         done = train(*RUN, "--epochs", 4, "--out", tmp_path / "out")
     assert done.exit_code == 2

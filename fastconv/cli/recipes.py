@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidArgument
 from ..nn import layers, optimizers, zoo
+from ..nn.optimizers.schedules import CosineDecay, PiecewiseConstantDecay, PolynomialDecay
 
 #: The network that a data set's lecture, or paper, is about.
 NETWORKS = {
     "fashion-mnist": "fashion-cnn",
     "mnist": "mnist-cnn",
-    "cifar10": "mobilenet",
-    "cifar100": "mobilenet",
+    "cifar10": "resnet-20",
+    "cifar100": "resnet-20",
     "car-truck": "car-truck-cnn",
     "fashion-sketch": "lecture-cnn",
     "cylinder-bell-funnel": "series-cnn",
@@ -85,16 +85,12 @@ def schedule(name: str, lr: float, steps: int) -> Rate | float:
     return lr if name == "constant" else SCHEDULES[name](lr, steps)
 
 
-def _linear(lr: float, steps: int) -> Rate:
-    return lambda step: lr * max(0.0, 1 - step / steps)
-
-
-def _cosine(lr: float, steps: int) -> Rate:
-    return lambda step: lr * (0.5 + 0.5 * math.cos(math.pi * min(1.0, step / steps)))
-
-
 def _steps(lr: float, steps: int) -> Rate:
-    return lambda step: lr * (1.0 if 2 * step < steps else 0.1 if 4 * step < 3 * steps else 0.01)
+    return PiecewiseConstantDecay([steps / 2 - 0.5, 0.75 * steps - 0.25], [lr, lr / 10, lr / 100])
 
 
-SCHEDULES: dict[str, Callable[[float, int], Rate]] = {"linear": _linear, "cosine": _cosine, "steps": _steps}
+SCHEDULES: dict[str, Callable[[float, int], Rate]] = {
+    "linear": lambda lr, steps: PolynomialDecay(lr, steps, end_learning_rate=0.0),
+    "cosine": CosineDecay,
+    "steps": _steps,
+}

@@ -25,7 +25,7 @@ DATASETS = (
 )
 MODELS = (
     *("lecture-cnn", "fashion-cnn", "mnist-cnn", "car-truck-cnn", "lenet-5", "alexnet", "mobilenet"),
-    *("series-cnn", "video-cnn"),
+    *("resnet-20", "series-cnn", "video-cnn"),
 )
 
 

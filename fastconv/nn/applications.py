@@ -10,6 +10,7 @@ from .zoo import (
     lenet5,
     mnist_cnn,
     mobilenet,
+    resnet20,
     series_cnn,
     video_cnn,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "lenet5",
     "mnist_cnn",
     "mobilenet",
+    "resnet20",
     "series_cnn",
     "video_cnn",
 ]

@@ -12,6 +12,7 @@ from .compact import mobilenet
 from .in_time import series_cnn, video_cnn
 from .lectures import car_truck_cnn, fashion_cnn, lecture_cnn, mnist_cnn
 from .linear import LeastSquares, least_squares
+from .residual import resnet20
 from .transfer import transfer
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "lenet5",
     "mnist_cnn",
     "mobilenet",
+    "resnet20",
     "series_cnn",
     "transfer",
     "video_cnn",

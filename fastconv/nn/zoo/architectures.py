@@ -11,6 +11,7 @@ from .classics import alexnet, lenet5
 from .compact import mobilenet
 from .in_time import series_cnn, video_cnn
 from .lectures import car_truck_cnn, fashion_cnn, lecture_cnn, mnist_cnn
+from .residual import resnet20
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,6 @@ class Recipe:
     schedule : str
         What becomes of the rate: "constant", "linear" (falls to 0), "cosine" (falls to 0, slowly at first), "steps" (a
         tenth after half of the steps, a hundredth after three quarters).
-    augment : str
-        What is done to training images: "none", "shift", "flip" or "shift-flip".
     """
 
     epochs: int = 5
@@ -38,7 +37,6 @@ class Recipe:
     learning_rate: float = 0.05
     momentum: float | None = 0.9
     schedule: str = "linear"
-    augment: str = "none"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,13 @@ ARCHITECTURES: dict[str, Architecture] = {
         "top-1 error 37.5 % of ILSVRC-2010 (Krizhevsky and others 2012)",
     ),
     "mobilenet": Architecture(
-        mobilenet, 3, Recipe(epochs=20, augment="shift-flip"), "cut down: no figure of its own (Howard and others 2017)"
+        mobilenet, 3, Recipe(epochs=20), "cut down: no figure of its own (Howard and others 2017)"
+    ),
+    "resnet-20": Architecture(
+        resnet20,
+        3,
+        Recipe(epochs=182, batch_size=128, learning_rate=0.1, schedule="steps"),
+        "0.9125 of CIFAR-10 (He and others 2015)",
     ),
     "series-cnn": Architecture(
         series_cnn,
@@ -113,6 +117,6 @@ def by_name(name: str) -> Architecture:
     Traceback (most recent call last):
         ...
     fastconv.errors.InvalidArgument: unknown network 'lenet5'; did you mean 'lenet-5'? Known: alexnet, car-truck-cnn,
-    fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, series-cnn, video-cnn
+    fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, resnet-20, series-cnn, video-cnn
     """
     return find("network", name, ARCHITECTURES)
