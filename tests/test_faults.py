@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits o
 
 HERE = Path(__file__).parent
 RUN = ["--batch-size", "20", "--lr", "0.05", "--seed", "3"]
-EVERYTHING = {"weights.npz", "history.json", "history.csv", "run.json", "class-table.csv", "report.html"}
+EVERYTHING = {"weights.npz", "model.json", "history.json", "history.csv", "run.json", "class-table.csv", "report.html"}
+EVERYTHING |= {"model.keras"} if find_spec("h5py") else set()
 BENCH = ["bench", "--problem", "conv:n1c3h12w12_o4k3s1p1", "--seconds", "0.01", "--against", "none"]
 PICTURES = {"learning-curve.png", "confusion-matrix.png", "filters.png", "misclassified.png"}
 

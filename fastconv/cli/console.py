@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import streams
 from ..errors import FastconvError
-from ..files import check_writable, json_text, write_text
+from ..files import check_writable, display, json_text, write_text
 from ..streams import Tolerant, put
 
 JSON_HELP = "Also write everything as JSON to this file; - writes it to standard output in place of the table."
@@ -49,8 +49,8 @@ def tell(text: str) -> None:
 
 
 def command_line() -> str:
-    """The command as it was given."""
-    return shlex.join(["fastconv", *sys.argv[1:]])
+    """The command as it was given, whatever bytes the names in it are made of."""
+    return display(shlex.join(["fastconv", *sys.argv[1:]]))
 
 
 @dataclass(frozen=True)

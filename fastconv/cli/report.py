@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..files import display
 from ..show import PICTURES, Subject, pages
 from ..show.confusion import CLASS_COLUMNS, class_row, class_table
 from ..show.learning_curve import RUNNING_MEAN
@@ -37,7 +38,7 @@ def report_page(
         pages.paragraph(_in_short(record), "note"),
         pages.figures(_figures(record, subject, is_tested)),
         pages.heading("Settings"),
-        pages.table([(name, f"{value}") for name, value in _settings(record)], "facts"),
+        pages.table([(name, display(f"{value}")) for name, value in _settings(record)], "facts"),
     ]
     for name, data in pictures.items():
         shown = PICTURES[name.removesuffix(".png")]
@@ -50,7 +51,7 @@ def report_page(
     parts += [pages.heading("Epochs"), pages.paragraph(RUNNING_MEAN, "note"), pages.table(list(_epochs(subject)))]
     parts += [pages.heading("Network"), pages.listing(_summary(subject.model))]
     parts += [pages.heading("Made by"), pages.listing(str(record.get("command", ""))), *_environment(record)]
-    return pages.page(f"Training: {title}", *parts)
+    return pages.page(f"Training: {display(title)}", *parts)
 
 
 def _in_short(record: Mapping[str, Any]) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, InvalidArgument, quoted, shown
+from ..errors import DataUnavailable, InvalidArgument, nearest, quoted, shown
 from ..files import brief
 from ..nn import datasets
 from ..nn.models import model_from_json
+from ..nn.utils import image_dataset_from_directory
 from ..show import Labelled, Subject
 from . import inputs
 from .artifacts import HISTORY, NETWORK, RECORD, WEIGHTS
@@ -102,6 +103,24 @@ class SavedRun:
                 f"{dataset} has images {images.shape[1:]} but the network of {brief(self.path)} takes {self.shape}"
             )
         return Labelled(images, y.reshape(-1).astype(np.int64), self.names)
+
+    def folder(self, path: Path) -> Labelled:
+        """Image files in folders that are named after classes of the network."""
+        if len(self.shape) != 3 or self.shape[2] not in (1, 3):
+            raise InvalidArgument(f"the network of {brief(self.path)} takes {self.shape}, which image files are not")
+        made = image_dataset_from_directory(
+            path, color_mode="grayscale" if self.shape[2] == 1 else "rgb", image_size=self.shape[:2], shuffle=False,
+            verbose=False,
+        )  # fmt: skip
+        for name in made.class_names:
+            if name not in self.names:
+                raise InvalidArgument(
+                    f"{brief(path / name)} is no class of the network{nearest(name, self.names)}; its classes are "
+                    f"{', '.join(self.names)}"
+                )
+        x, y = made.arrays()
+        labels = np.array([self.names.index(name) for name in made.class_names])[y]
+        return Labelled(x.astype(np.float32) / np.float32(255), labels, self.names)
 
     @cached_property
     def history(self) -> Mapping[str, Sequence[float]]:
