@@ -14,9 +14,9 @@ import re
 import sys
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,14 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return pool.empty(shape, dtype)
     buffer = _allocated(needed, shape, dtype)
     return np.ndarray(shape, dtype, buffer, _start(buffer))
+
+
+def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
+    """`empty` for calls that always ask for the same: for a small array it need not look how much that is."""
+    if math.prod(shape) * np.dtype(dtype).itemsize >= SMALL:
+        return partial(empty, shape, dtype)
+    empty(shape, dtype)  # what is wrong with the shape is said here
+    return partial(np.empty, shape, dtype)
 
 
 @contextmanager

@@ -124,9 +124,10 @@ def _bind(problem: ConvProblem, method: str, device: str) -> Bound:
 
 
 class Known(NamedTuple):
-    """What serves calls like an earlier one: ``run(first, second, b, result)``, on arrays that are `are_ready`."""
+    """What serves calls like an earlier one: ``run(first, second, b, empty())``, on arrays that are `are_ready`."""
 
     bound: Bound
+    empty: Callable[[], np.ndarray]  # makes the result
     run: Repeated
 
 
@@ -155,7 +156,9 @@ def _find(
     def perform(first: Any, second: Any, b: Any, result: Any) -> None:
         bound.suited(first, second).run(first, second, b, result, activation)
 
-    return Known(bound, Repeated(perform, noted=not bound.guarded))
+    p = bound.problem
+    shape = {"conv": p.y_shape, "conv_weight_grad": p.w_shape}.get(op, p.x_shape)
+    return Known(bound, memory.maker(shape, dtype), Repeated(perform, noted=not bound.guarded))
 
 
 _known = dispatch.remembered(_find)

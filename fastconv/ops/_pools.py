@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -75,11 +76,11 @@ _remembered_adaptive = lru_cache(maxsize=1024)(adaptive_problem)
 class PoolCall(NamedTuple):
     """A pool of arrays that are `are_ready`, with everything but the arrays worked out."""
 
-    y_shape: tuple[int, ...]
+    empty: Callable[[], np.ndarray]  # makes the result
     run: Repeated
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        y = memory.empty(self.y_shape, x.dtype)
+        y = self.empty()
         self.run(x, None, None, y)
         return y
 
@@ -89,9 +90,11 @@ def known_call(
     layout: Any, include: bool = False, divisor: float | None = None,
 ) -> PoolCall | None:  # fmt: skip
     """What serves a call like an earlier one on such an array, in one look; None where it takes more than that."""
-    if is_plain((size, stride, padding, dilation, layout)):
-        flags = parse_flag(ceil_mode, "ceil_mode"), parse_flag(include, "count_include_pad"), divisor
-        return _known_call(op, rank, x.shape, x.dtype, size, stride, padding, dilation, layout, *flags)
+    flags = type(ceil_mode) is bool and type(include) is bool
+    if flags and is_plain((size, stride, padding, dilation, layout)):
+        return _known_call(
+            op, rank, x.shape, x.dtype, size, stride, padding, dilation, layout, ceil_mode, include, divisor
+        )
     return None
 
 
@@ -109,7 +112,7 @@ def _known_call(
     def perform(x: np.ndarray, _: None, __: None, y: np.ndarray) -> None:
         run(x.reshape(-1), y.reshape(-1), *prepared)
 
-    return PoolCall(problem.y_shape, Repeated(perform))
+    return PoolCall(memory.maker(problem.y_shape, dtype), Repeated(perform))
 
 
 def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
 from ..spec import is_plain, known_problem, parse_shape
@@ -82,7 +81,7 @@ def _input_grad(
     if device is None and are_ready((dy, w)) and is_plain((x_shape,)):
         options = stride, padding, dilation, groups, layout, padding_mode, None, method
         call = known("conv_input_grad", rank, x_shape, w.shape, None, dy.dtype, options)
-        return _run(call, dy, w, dy, call.bound.problem.x_shape)
+        return _run(call, dy, w, dy)
     operands = Operands("dy w", dy, w, device=device, halves=True)
     dy, w = operands.arrays
     problem = known_problem(
@@ -165,7 +164,7 @@ def _weight_grad(
     if device is None and are_ready((x, dy)) and is_plain((w_shape,)):
         options = stride, padding, dilation, groups, layout, padding_mode, None, method
         call = known("conv_weight_grad", rank, x.shape, w_shape, None, x.dtype, options)
-        return _run(call, x, dy, dy, call.bound.problem.w_shape)
+        return _run(call, x, dy, dy)
     operands = Operands("x dy", x, dy, device=device, halves=True)
     x, dy = operands.arrays
     problem = known_problem(
@@ -181,10 +180,10 @@ def _weight_grad(
 conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = _weight_grad
 
 
-def _run(call: Known, first: np.ndarray, second: np.ndarray, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _run(call: Known, first: np.ndarray, second: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """The gradient of arrays that are `are_ready`."""
     check_gradient(dy.shape, call.bound.problem)
-    result = memory.empty(shape, dy.dtype)
+    result = call.empty()
     call.run(first, second, None, result)
     return result
 

@@ -182,12 +182,12 @@ def _avg_pool(
     >>> fc.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[6.5, 8.5]]]]])
     """
-    divisor = check_divisor(divisor)
-    include = parse_flag(count_include_pad, "count_include_pad")
+    divisor, include = check_divisor(divisor), count_include_pad
     if device is None and are_ready((x,)):
         call = known_call("avg_pool", rank, x, size, stride, padding, dilation, ceil_mode, layout, include, divisor)
         if call is not None:
             return call(x)
+    include = parse_flag(include, "count_include_pad")
     operands = operands_of("x", x, device=device)
     problem = problem_of(
         "avg_pool", rank, operands.arrays[0].shape, size, stride, padding, dilation, ceil_mode, layout,

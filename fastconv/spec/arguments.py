@@ -27,15 +27,25 @@ MOST = 1 << 31  # strides, paddings and the like are below
 MOST_AXES = 64  # of an array of NumPy
 MOST_ELEMENTS = 1 << 60  # of an array: as many float64 as can be addressed
 _PLAIN = frozenset((int, str, type(None)))
+_seen: dict[int, tuple[Any, ...]] = {}  # plain tuples by their ids, which nothing else has as long as they are here
+MOST_SEEN, MOST_ITEMS = 512, 8
 
 
 def is_plain(values: tuple[Any, ...]) -> bool:
     """Whole numbers, words, None, and tuples of such: what compares equal among these means the same."""
     for value in values:
         kind = type(value)
-        if kind not in _PLAIN and not (kind is tuple and is_plain(value)):
+        if kind not in _PLAIN and not (kind is tuple and (id(value) in _seen or _is_plain_tuple(value))):
             return False
     return True
+
+
+def _is_plain_tuple(value: tuple[Any, ...]) -> bool:
+    """Whether a tuple is plain; kept for the next call, which a literal such as (2, 2) comes to as the same object."""
+    plain = is_plain(value)
+    if plain and len(value) <= MOST_ITEMS and len(_seen) < MOST_SEEN:
+        _seen[id(value)] = value
+    return plain
 
 
 def parse_layout(layout: str | None, rank: int) -> bool:
