@@ -23,6 +23,7 @@ RIVAL_COLORS = {
     "onnxruntime": "#b5892b",
     "openvino": "#4c8bb5",
     "jax": "#a0466b",
+    "skimage": "#6b705c",
 }
 
 

@@ -28,7 +28,7 @@ from .timing import Disturbance, parse_seconds
 
 LIBRARIES = (
     "fastconv", "numba", "llvmlite", "numpy", "scipy", "torch", "opencv-python-headless", "opencv-python",
-    "onnxruntime", "openvino", "jax", "keras",
+    "scikit-image", "onnxruntime", "openvino", "jax", "keras",
 )  # fmt: skip
 VARIABLES = ("FASTCONV_", "NUMBA_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
 

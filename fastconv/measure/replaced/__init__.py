@@ -1,7 +1,7 @@
 """The scipy suite: calls as users of SciPy write them, by SciPy and by fastconv's function of the same name.
 
 Each result is checked before it is timed: against what SciPy makes of the same arguments in float64. `signal_calls` and
-its like say what is measured.
+its like say what is measured; `image_calls` also beside whom, and what is right, for SciPy matches no templates.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from ...spec import parse_word
 from ..rivals import Rival
 from ..rows import Contest, Entry
 from ..timing import interleave_undisturbed
-from . import ndimage_calls, signal_calls
+from . import image_calls, ndimage_calls, signal_calls
 from .call import Call
 
-AREAS: dict[str, Callable[[str], Iterator[Call]]] = {"signal": signal_calls.calls, "ndimage": ndimage_calls.calls}
-OURS = {"signal": "fastconv.signal", "ndimage": "fastconv.ndimage"}
+AREAS: dict[str, Callable[[str], Iterator[Call]]] = {
+    "signal": signal_calls.calls,
+    "ndimage": ndimage_calls.calls,
+    "image": image_calls.calls,
+}
+OURS = {"signal": "fastconv.signal", "ndimage": "fastconv.ndimage", "image": "fastconv.image"}
 DTYPES = ("float32", "float64")
 AUTO = "auto"
 ROUNDINGS = 64  # of the largest value, that a result may be off by
@@ -83,7 +87,7 @@ def calls_of(area: str, dtype: str) -> list[Call]:
 
 
 def measure_call(call: Call, dtype: str, rivals: Iterable[Rival] = (), seconds: float = 1.0) -> list[CallRow]:
-    """Check, then time, a call, for about `seconds`; SciPy takes part where it is among the `rivals`.
+    """Check, then time, a call, for about `seconds`; those of the `rivals` that have such a function take part.
 
     Examples
     --------
@@ -91,11 +95,10 @@ def measure_call(call: Call, dtype: str, rivals: Iterable[Rival] = (), seconds: 
     >>> row.wrong, row.ours["auto"].timing.minimum > 0
     ([], True)
     """
-    ours, theirs = (_function(library, call) for library in ("fastconv", "scipy"))
-    expected = np.asarray(theirs(*call.arrays(np.float64), **call.options))
-    arrays = call.arrays(np.dtype(dtype))
-    tolerance = ROUNDINGS * float(np.finfo(dtype).eps)
-    contenders = {"fastconv": ours} | ({"scipy": theirs} if any(r.name == "scipy" for r in rivals) else {})
+    arrays, precise = call.arrays(np.dtype(dtype)), call.arrays(np.float64)
+    expected, tolerance, theirs = _judges(call, precise, np.dtype(dtype))
+    chosen = {rival.name for rival in rivals}
+    contenders = {"fastconv": _function("fastconv", call)} | {who: f for who, f in theirs.items() if who in chosen}
     runs = {who: _bound(function, arrays, call.options) for who, function in contenders.items()}
     entries = {who: _judge(who, run(), expected, tolerance) for who, run in runs.items()}
     right = {who: run for who, run in runs.items() if not entries[who].note}
@@ -103,6 +106,17 @@ def measure_call(call: Call, dtype: str, rivals: Iterable[Rival] = (), seconds: 
     timed = {who: Entry(who, "", e.error, timings.get(who), e.note) for who, e in entries.items()}
     others = {who: [entry] for who, entry in timed.items() if who != "fastconv"}
     return [CallRow(call, dtype, tolerance, {AUTO: timed["fastconv"]}, others, disturbance)]
+
+
+def _judges(
+    call: Call, precise: tuple[np.ndarray, ...], dtype: np.dtype
+) -> tuple[np.ndarray, float, dict[str, Callable[..., Any]]]:
+    """What is right, how far from it a result may be, and who else has such a function."""
+    if call.function.startswith("image."):
+        return image_calls.expected(*precise), image_calls.TOLERANCE, image_calls.rivals(dtype)
+    theirs = _function("scipy", call)
+    expected = np.asarray(theirs(*precise, **call.options))
+    return expected, ROUNDINGS * float(np.finfo(dtype).eps), {"scipy": theirs}
 
 
 def _function(library: str, call: Call) -> Callable[..., Any]:

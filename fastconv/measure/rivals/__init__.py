@@ -26,6 +26,7 @@ RIVALS = {
         Rival("onnxruntime", "onnxruntime", "pip install onnxruntime onnx", onnxruntime_ways, ("onnx",)),
         Rival("openvino", "openvino", "pip install openvino", openvino_ways),
         Rival("jax", "jax", "pip install jax", jax_ways),
+        Rival("skimage", "skimage", "pip install scikit-image", lambda *_: "matches templates, in the suite scipy"),
         Rival("keras", "keras", "pip install keras", lambda *_: "models only: it takes part in the suite train"),
     )
 }
