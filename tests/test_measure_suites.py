@@ -152,3 +152,25 @@ def test_an_unknown_layer_is_refused(tiny):
 def test_unknown_model():
     with pytest.raises(InvalidArgument, match="lecture"):
         training.measure_training("lectures")
+
+
+def test_templates_are_matched_beside_who_does_that(monkeypatch):
+    from fastconv.measure.replaced import Call, image_calls, measure_call
+    from fastconv.measure.rivals import RIVALS
+
+    call, slow = Call("image.match_template", ((12, 14), (3, 4))), []
+
+    def skimage(x, template):
+        slow.append(x.dtype)
+        return image_calls.expected(x.astype(float), template.astype(float))
+
+    monkeypatch.setattr(image_calls, "rivals", lambda dtype: {"skimage": skimage})
+    (row,) = measure_call(call, "float32", [RIVALS["skimage"], RIVALS["torch"]], seconds=0.01)
+    assert not row.wrong
+    assert row.ours["auto"].error < 1e-5
+    assert list(row.rivals) == ["skimage"]
+    assert slow[0] == "float32"
+    x, template = call.arrays(float)
+    window = x[2:5, 3:7]
+    score = np.corrcoef(window.ravel(), template.ravel())[0, 1]
+    np.testing.assert_allclose(image_calls.expected(x, template)[2, 3], score)
