@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PARTIAL = ("suites", "problems", "methods", "layout", "dtype", "load", "quick")  # parameters that change the figures
 SUITES = (*PROBLEM_SUITES, *OTHER_SUITES, "all")
 AGAINST_HELP = (
-    "Rivals to time as well, by comma: torch, scipy, opencv, onednn, onnxruntime, openvino, jax, skimage (which matches "
-    "templates only), keras (which trains only); none for none.  [default: those installed]"
+    "Rivals to time as well, by comma: torch, scipy, opencv, onednn, onnxruntime, openvino, jax, skimage (templates "
+    "only), keras (which trains only); none for none.  [default: those installed]"
 )
 LOAD_HELP = "Keep N processes busy beside the measurement: the times of a machine that others use."
 CHECKOUT = "docs/measured of the checkout"  # what --save means without a folder
