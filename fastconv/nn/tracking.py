@@ -34,6 +34,19 @@ class Parameter(Tensor):
         self.name = arguments.text("Parameter", "name", name)
         self.regularizer, self.constraint = regularizer, constraint
 
+    @property
+    def value(self) -> Parameter:
+        """The weight itself, whose gradient programs for Keras's PyTorch backend read as ``w.value.grad``."""
+        return self
+
+    def assign(self, values: Any) -> Parameter:
+        """`put`, of the weight's shape, under Keras's name; returns the weight."""
+        array = arguments.host_array("assign", "values", values)
+        if array.shape != self.shape:
+            raise InvalidArgument(f"weight {shown(self.name)} has shape {self.shape} but was given {array.shape}")
+        self.put(array)
+        return self
+
     def put(self, values: Any) -> None:
         """Replace the elements, wherever they lie."""
         self.values[...] = values if isinstance(self.values, np.ndarray) else ops.to_device(values)
