@@ -470,3 +470,46 @@ def test_pictures_of_models(tmp_path):
     assert len(keras.utils.plot_model(nested, None, expand_nested=True).vertices) == 11
     with pytest.raises(InvalidArgument, match="made of inputs and outputs"):
         keras.utils.plot_model(L.Dense(2))
+
+
+def test_a_training_step_as_for_keras_with_pytorch(rng):
+    """The listing of Keras's guide: gradients from the variables, `apply`, metrics by hand."""
+
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            self.zero_grad()
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+            loss.backward()
+            variables = list(self.trainable_variables)
+            self.optimizer.apply([v.value.grad for v in variables], variables)
+            for metric in self.metrics:
+                metric.update_state(loss.item()) if metric.name == "loss" else metric.update_state(y, y_pred)
+            return {m.name: m.result() for m in self.metrics}
+
+    def made(kind):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((3,))
+        return kind(inputs, L.add([inputs, L.Dense(3)(inputs)]))
+
+    x, y = rng.standard_normal((8, 3)), rng.standard_normal((8, 3))
+    own, plain = made(Own), made(keras.Model)
+    for model in (own, plain):
+        model.compile(keras.optimizers.SGD(0.1), "mse", ["mae"])
+    histories = [model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history for model in (own, plain)]
+    for name in ("loss", "mae"):
+        assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-6)
+    loop = made(keras.Model)
+    optimizer = keras.optimizers.SGD(0.1)
+    for _ in range(3):
+        loop.zero_grad()
+        ((loop(x, training=True) - y.astype("float32")) ** 2).mean().backward()
+        optimizer.apply_gradients(
+            zip([v.grad for v in loop.trainable_variables], loop.trainable_variables, strict=True)
+        )
+    np.testing.assert_allclose(loop.get_weights()[0], plain.get_weights()[0], rtol=1e-5)
+    loop.variables[1].assign(np.ones(3))
+    assert loop.variables[1].numpy().tolist() == [1, 1, 1]
+    with pytest.raises(InvalidArgument, match="has shape .3,. but was given"):
+        loop.variables[1].assign(np.ones(4))

@@ -36,7 +36,15 @@ class Parameter(Tensor):
 
     @property
     def value(self) -> Parameter:
-        """The parameter itself, which Keras's loops take the gradient from: ``weight.value.grad``."""
+        """The weight itself, whose gradient programs for Keras's PyTorch backend read as ``w.value.grad``."""
+        return self
+
+    def assign(self, values: Any) -> Parameter:
+        """`put`, of the weight's shape, under Keras's name; returns the weight."""
+        array = arguments.host_array("assign", "values", values)
+        if array.shape != self.shape:
+            raise InvalidArgument(f"weight {shown(self.name)} has shape {self.shape} but was given {array.shape}")
+        self.put(array)
         return self
 
     def put(self, values: Any) -> None:
