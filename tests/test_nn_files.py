@@ -442,8 +442,16 @@ def test_states_by_position_of_older_files_are_read(tmp_path):
 def test_tensorboard(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     fit(C.TensorBoard(tmp_path), epochs=2, validation_data=(X, Y))
-    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert all(tag in written for tag in (b"train/loss", b"train/accuracy", b"validation/loss"))
+    options = {"write_graph": True, "write_images": True, "update_freq": "batch", "write_steps_per_second": True}
+    fit(C.TensorBoard(tmp_path, histogram_freq=1, **options), epochs=1)
+    train, held_out = (
+        b"".join(path.read_bytes() for path in (tmp_path / folder).iterdir()) for folder in ("train", "validation")
+    )
+    assert all(tag in train for tag in (b"epoch_loss", b"epoch_accuracy", b"batch_loss", b"dense/kernel"))
+    assert all(tag in train for tag in (b"Total params", b"epoch_steps_per_second"))
+    assert b"epoch_loss" in held_out and b"batch_loss" not in held_out
+    with pytest.raises(InvalidArgument, match="profile_batch cannot be served"):
+        C.TensorBoard(tmp_path, profile_batch=2)
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorboardX", None)

@@ -6,6 +6,7 @@ from typing import Any
 from . import (
     activations,
     applications,
+    backend,
     callbacks,
     constraints,
     distribution,
@@ -31,6 +32,7 @@ __all__ = [
     "Sequential",
     "activations",
     "applications",
+    "backend",
     "callbacks",
     "constraints",
     "datasets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,3 +46,18 @@ def split_off(arrays: Sequence[Any], share: float) -> tuple[tuple[Any, ...], tup
         raise InvalidArgument(f"validation_split={share} of {count} samples leaves no sample on one side")
     kept, held_out = zip(*((None, None) if a is None else (a[:first], a[first:]) for a in arrays), strict=True)
     return kept, held_out
+
+
+def repeated(y: Any, shape: Any, name: str = "y") -> Any:
+    """Labels that are one number for each sample, for a model with several outputs, as a row for each; with a warning.
+
+    Keras compares the number with each of the outputs where a batch is one sample, and fails where it is not.
+    """
+    if len(np.shape(y)) != 1 or len(shape) != 2 or not isinstance(shape[1], int) or shape[1] < 2:
+        return y
+    warnings.warn(
+        f"{name} holds one number for each sample but the model makes {shape[1]}: it is compared with each; give "
+        f"the last layer one unit, or make {name} of shape {('N', shape[1])}",
+        stacklevel=5,
+    )
+    return np.repeat(np.asarray(y)[:, None], shape[1], axis=1)

@@ -63,10 +63,21 @@ def state_arrays(model: Any) -> Arrays:
     names = {name: w for name, (_, w) in model.named_weights().items()}
     arrays = {f"weights/{name}": w.numpy() for name, w in names.items()}
     arrays |= {f"optimizer/{name}": array for name, array in model.optimizer.get_state(names).items()}
-    states = [generator.bit_generator.state for generator in _generators(model)]
-    text = json.dumps(states, default=np.ndarray.tolist)
-    arrays["generators"] = np.frombuffer(text.encode(), np.uint8)
+    arrays["generators"] = generators_array(model)
     return arrays
+
+
+def generators_array(model: Any) -> np.ndarray:
+    """The states of the random generators, as text."""
+    states = [generator.bit_generator.state for generator in _generators(model)]
+    return np.frombuffer(json.dumps(states, default=np.ndarray.tolist).encode(), np.uint8)
+
+
+def put_generators(model: Any, array: np.ndarray, source: str) -> None:
+    """Go on from what `generators_array` gave."""
+    generators = _generators(model)
+    for generator, state in zip(generators, _generator_states({"": array}, generators, source), strict=True):
+        generator.bit_generator.state = state
 
 
 def load_state(model: Any, filepath: Any) -> None:

@@ -14,7 +14,7 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument
 from ..memory import recycled
 from . import arguments, parts, regularizers
-from .batches import as_samples, check_batch_size, check_lengths
+from .batches import as_samples, check_batch_size, check_lengths, repeated
 from .bundles import Bundle, holds_arrays, structure_of
 from .callbacks import Callback, CallbackList, ProgbarLogger
 from .callbacks.base import Logs
@@ -163,6 +163,8 @@ class Evaluator(Steps):
         shape = self._ensure_built(x)
         if y is None:
             raise InvalidArgument(f"{y_name} is missing: pass the labels")
+        if getattr(self.loss, "compares_numbers", False):
+            y = repeated(y, shape, y_name)
         y = self.loss.prepare(y, shape, y_name)
         check_lengths(x, y, x_name)
         weights = sample_weights(owner, sample_weight, y)

@@ -14,6 +14,46 @@ from .feeding import Batch, Feed, on_device
 ARRAYS = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dlpack__", "shape")
 
 
+class PyDataset:
+    """Batches by number: derive from it and define ``__len__`` and ``__getitem__``, as for Keras's `PyDataset`.
+
+    Parameters
+    ----------
+    workers, use_multiprocessing, max_queue_size
+        Of Keras, where they change nothing but how fast batches come: here each is asked for when its turn comes.
+
+    Examples
+    --------
+    >>> class Ones(PyDataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, index):
+    ...         return np.ones((8, 4)), np.ones(8)
+    >>> Ones().num_batches
+    3
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+
+    @property
+    def num_batches(self) -> int:
+        """The number of batches of an epoch."""
+        return len(self)
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} does not define __len__()")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define __getitem__(index)")
+
+    def on_epoch_begin(self) -> None:
+        """Called before each pass."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each pass."""
+
+
 def is_loader(x: Any) -> bool:
     """Whether `x` gives batches, and is not itself something like an array.
 

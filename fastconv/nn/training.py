@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Trainer(Evaluator):
     _buffers: Pool | None = None
     _judged: tuple[Any, Any] = ((), None)
     stop_training = False
+    resumes_at = (0, 0)
+    """Epoch and batch that `fit` begins with; a callback may change it in `on_train_begin`."""
 
     @recorded
     def compile(
@@ -196,13 +199,14 @@ class Trainer(Evaluator):
         verbose = 1 if isinstance(verbose, str) and verbose == "auto" else arguments.verbosity("fit", verbose)
         params = params_of(samples, batch_size, course.steps, verbose, epochs)
         listeners = CallbackList(callbacks, self, params, *progress(callbacks, verbose), self.history)
-        self.stop_training = False
+        self.stop_training, self.resumes_at = False, (initial_epoch, 0)
         listeners.call("on_train_begin", {})
+        first, done = self.resumes_at
         with recycled():
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(first, epochs):
                 self._take_over()
                 listeners.call("on_epoch_begin", epoch, {})
-                logs = self._epoch(course, listeners)
+                logs = self._epoch(course, listeners, done if epoch == first else 0)
                 if validation is not None and is_validated(epoch + 1):
                     values = self._measure(validation, validation_size, listeners, validation_steps)
                     logs.update({f"val_{key}": value for key, value in values.items()})
@@ -282,12 +286,12 @@ class Trainer(Evaluator):
             self.stop_training = bool(shared.agreed(self.stop_training))
         return self.stop_training
 
-    def _epoch(self, course: Epochs, listeners: CallbackList) -> Logs:
-        """One epoch; where there are fewer batches left than it takes, the last one."""
-        samples, batches, done = course.feed, course.batches(), 0
+    def _epoch(self, course: Epochs, listeners: CallbackList, done: int) -> Logs:
+        """One epoch, whose first batches may be done; where there are fewer left than it takes, the last one."""
+        samples, batches = course.feed, islice(course.batches(), done, None)
         logs: Logs = {}
         with self._measuring(samples.y) as meter:
-            for batch, data in enumerate(batches):
+            for batch, data in enumerate(batches, done):
                 listeners.call("on_train_batch_begin", batch, {"batch": batch, "size": samples.in_batch(data[0])})
                 with deferred_interrupt(), parts.working_on(samples.part):
                     logs = self._train(*data)

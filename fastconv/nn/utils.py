@@ -20,13 +20,17 @@ from .configs import deserialize as deserialize_keras_object
 from .configs import serialize as serialize_keras_object
 from .folders import image_dataset_from_directory
 from .images import array_to_img, img_to_array, load_img, save_img
+from .loaders import PyDataset
 from .plotting import plot_model
 from .seeding import set_random_seed
 
 CustomObjectScope = custom_object_scope
+Sequence = PyDataset
 
 __all__ = [
     "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
     "array_to_img",
     "custom_object_scope",
     "deserialize_keras_object",

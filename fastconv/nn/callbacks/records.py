@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import IO, Any
 
-from ...errors import MissingExtra
 from ...files import csv_text, writing
 from .. import arguments
 from .base import Callback, Logs
@@ -81,32 +79,3 @@ class CSVLogger(Callback):
             open(self.filename, mode, newline="", encoding="utf-8") as file,
         ):
             yield file
-
-
-class TensorBoard(Callback):
-    """Write each epoch's logs as scalars for TensorBoard, through tensorboardX.
-
-    Parameters
-    ----------
-    log_dir : path
-        Folder of the event files.
-
-    Raises
-    ------
-    MissingExtra
-        tensorboardX is not installed.
-    """
-
-    def __init__(self, log_dir: Any = "logs") -> None:
-        self.log_dir = arguments.path(self, "log_dir", log_dir)
-        try:
-            self.writer = import_module("tensorboardX").SummaryWriter
-        except ImportError:
-            raise MissingExtra("TensorBoard needs tensorboardX: pip install 'fastconv[tensorboard]'") from None
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        with self.writer(str(self.log_dir)) as writer:
-            for key, value in (logs or {}).items():
-                writer.add_scalar(
-                    key.replace("val_", "validation/") if key.startswith("val_") else f"train/{key}", value, epoch
-                )

@@ -50,6 +50,8 @@ class Loss(Configured):
     2.5
     """
 
+    compares_numbers = False
+    """Whether labels are numbers like the outputs, of which one may stand for all outputs of a sample."""
     activation: str | None = None
     """The activation whose output the loss takes, and that training folds into it."""
     family = "losses"
@@ -154,6 +156,8 @@ def _on_device(value: Any) -> bool:
 
 class OfNumbers(Loss):
     """What the losses of this package share: their labels become numbers of the outputs' dtype."""
+
+    compares_numbers = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

@@ -23,6 +23,7 @@ EPSILON = 1e-7  # how far probabilities are kept from 0 and 1
 class _Crossentropy(OfNumbers):
     """What the losses of probabilities share."""
 
+    compares_numbers = False
     of: str | None = "softmax"  # what makes the probabilities
 
     def __init_subclass__(cls, **keywords: Any) -> None:

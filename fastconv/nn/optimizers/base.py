@@ -92,6 +92,7 @@ class Optimizer(Keeper):
         self.gradient_accumulation_steps = whole("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = type(self).__name__.lower() if name is None else arguments.text(self, "name", name)
         super().__init__()
+        self._swapped = False
         self._steps = 0  # of the weights that are being changed, this one included
         self._undecayed: tuple[set[int], tuple[str, ...]] = set(), ()
 
@@ -216,11 +217,27 @@ class Optimizer(Keeper):
 
     def finalize_variable_values(self, weights: Sequence[Tensor]) -> None:
         """With `use_ema`, put the averages in the weights' places, as `fit` does when it ends."""
-        if self.use_ema:
-            for w, state in zip(weights, self._states.of(weights, self.all_slots, self.fills), strict=True):
-                if state.steps:
-                    w.values[...] = state.arrays[-1]
-                    w.version += 1
+        if self._swapped:
+            self.swap_averages(weights)
+        for w, average in self._averages(weights):
+            w.values[...] = average
+            w.version += 1
+
+    def swap_averages(self, weights: Sequence[Tensor]) -> None:
+        """With `use_ema`, exchange weights and their averages, until this is called again or `fit` ends."""
+        self._swapped = not self._swapped
+        for w, average in self._averages(weights):
+            kept = w.values.copy()
+            w.values[...] = average
+            average[...] = kept
+            w.version += 1
+
+    def _averages(self, weights: Sequence[Tensor]) -> list[tuple[Tensor, Any]]:
+        """Weights that were changed, and their averages."""
+        if not self.use_ema:
+            return []
+        states = self._states.of(weights, self.all_slots, self.fills)
+        return [(w, state.arrays[-1]) for w, state in zip(weights, states, strict=True) if state.steps]
 
     def _gathered(self, changing: list[tuple[Tensor, State]]) -> list[Any] | None:
         """The gradients of this step: with accumulation the mean of several steps', or None in between."""

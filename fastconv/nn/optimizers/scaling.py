@@ -135,5 +135,8 @@ class LossScaleOptimizer(Optimizer):
         self.step_counter = arguments.whole(self, "step_counter", rest.pop("step_counter"), 0)
         return rest
 
+    def swap_averages(self, weights: Sequence[Tensor]) -> None:
+        self.inner_optimizer.swap_averages(weights)
+
     def finalize_variable_values(self, weights: Sequence[Tensor]) -> None:
         self.inner_optimizer.finalize_variable_values(weights)
