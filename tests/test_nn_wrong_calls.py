@@ -296,6 +296,8 @@ def use(thing):
         thing.set_state(thing.get_state())
     elif isinstance(thing, keras.callbacks.Callback):
         model = trained()
+        if isinstance(thing, keras.callbacks.SwapEMAWeights):
+            model.compile(keras.optimizers.SGD(use_ema=True), "mse")
         model.fit(EXAMPLES["x"], EXAMPLES["y"], callbacks=[thing], verbose=0, epochs=2, validation_split=0.5)
     elif isinstance(thing, keras.losses.Loss):
         y_true = [0, 1] if isinstance(thing, keras.losses.SparseCategoricalCrossentropy) else EXAMPLES["y_true"]

@@ -55,7 +55,8 @@ class _Crossentropy(OfNumbers):
         """Outputs whose last axis is that of the classes."""
         if self.axis in (-1, y_pred.ndim - 1):
             return y_pred
-        return F.transpose(y_pred, axes=tuple(np.moveaxis(np.arange(y_pred.ndim), self.axis, -1).tolist()))
+        axis = self.axis % y_pred.ndim
+        return F.transpose(y_pred, axes=(*(a for a in range(y_pred.ndim) if a != axis), axis))
 
     def _smoothed(self, y_true: Any, even: float, dtype: np.dtype) -> Any:
         """Labels of a dtype, of which a share is the number `even`."""

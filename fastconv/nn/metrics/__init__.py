@@ -28,7 +28,7 @@ from .accuracies import (
     top_k_categorical_accuracy,
 )
 from .areas import AUC
-from .base import ByShape, Count, Mean, MeanMetricWrapper, Metric, Sum
+from .base import ByShape, Mean, MeanMetricWrapper, Metric, Sum
 from .classes import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from .confusion import (
     FalseNegatives,
@@ -147,7 +147,6 @@ __all__ = [
     "CategoricalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
-    "Count",
     "F1Score",
     "FBetaScore",
     "FalseNegatives",

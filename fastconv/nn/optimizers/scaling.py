@@ -82,6 +82,8 @@ class LossScaleOptimizer(Optimizer):
         if trainable_variables is not None:
             super().apply(weights, trainable_variables)
             return
+        if not isinstance(weights, Sequence) or not all(isinstance(w, Tensor) for w in weights):
+            raise arguments.wrong(self, "weights", weights, "a list of tensors")
         gradients = [w.grad for w in weights if w.grad is not None]
         if not all(bool(np.isfinite(g).all()) for g in gradients):
             self.dynamic_scale, self.step_counter = self.dynamic_scale / 2, 0
