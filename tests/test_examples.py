@@ -16,18 +16,22 @@ KERAS = "from fastconv import nn as keras\n"
 
 #: What a program in Keras's words prints at its end, with the least and the most that its last figure may be.
 REACHED = {
-    "autoencoder": (r"error 0.3\d+ before, ([\d.]+) after", 0, 0.15),
+    "autoencoder": (r"error [\d.]+ before, ([\d.]+) after", 0, 0.15),
     "callbacks": (r"stopped after \d+ epochs, validation loss ([\d.]+)", 0, 0.5),
     "class_weights": (r"by frequency: .* recall ([\d.]+)", 0.5, 1),
     "custom_layer": (r"test accuracy ([\d.]+)", 0.95, 1),
     "custom_training_loop": (r"epoch 6: .* test accuracy ([\d.]+)", 0.95, 1),
+    "image_classifier": (r"validation accuracy ([\d.]+)", 0.8, 1),
+    "segmentation_unet": (r"intersection over union ([\d.]+)", 0.7, 1),
     "signal_regression": (r"mean absolute error ([\d.]+) periods", 0, 0.4),
     "skip_connections": (r"test accuracy ([\d.]+)", 0.8, 1),
     "transfer_learning": (r"test accuracy ([\d.]+) from 40 images", 0.95, 1),
 }
 
+LONGER = {"autoencoder", "class_weights", "segmentation_unet", "skip_connections"}
 
-@pytest.mark.parametrize("name", REACHED)
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONGER)) for name in REACHED])
 def test_programs_in_keras_words(name, capsys):
     """In this process: what they compile is there already."""
     pattern, least, most = REACHED[name]
