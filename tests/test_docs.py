@@ -98,3 +98,42 @@ def test_links_of_pages_are_right_on_the_site_too():
 def test_lectures_begin_with_a_title():
     pages = sorted((DOCS / "lectures").glob("*.py"))
     assert pages and all(re.match(r'"""\n[^\n]+\n=+\n', page.read_text(encoding="utf-8")) for page in pages)
+
+
+KERAS = (DOCS / "keras.md").read_text(encoding="utf-8")
+
+
+def section(title):
+    """The text of docs/keras.md below a heading, and what it says is not here."""
+    text = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", KERAS, re.M | re.S)[1]
+    here, _, absent = text.partition("Not here")
+    return here, re.findall(r"`(\w+)`", absent)
+
+
+def first_cells(text):
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `") and "`keras." not in line]
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+
+@pytest.mark.parametrize("title", ["Layers", "Losses", "Metrics", "Optimizers", "Callbacks", "Models"])
+def test_the_table_beside_keras_is_true(title):
+    module = getattr(nn, title.lower())
+    here, absent = section(title)
+    named = first_cells(here)
+    assert named and len(named) == len(set(named))
+    assert [name for name in named if not hasattr(module, name)] == []
+    assert [name for name in absent if name in dir(module)] == []
+
+
+@pytest.mark.parametrize("title", ["Layers", "Losses", "Metrics", "Optimizers"])
+def test_the_table_beside_keras_is_complete(title):
+    module = getattr(nn, title.lower())
+    own = {
+        name
+        for name in getattr(module, "__all__", None) or vars(module)
+        if inspect.isclass(value := getattr(module, name))
+        and value.__name__ == name
+        and value.__module__.startswith(module.__name__)
+        and not name.startswith("_")
+    }
+    assert own - set(first_cells(section(title)[0])) == set()
