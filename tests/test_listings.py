@@ -6,7 +6,7 @@ import pytest
 
 from fastconv.nn import datasets
 
-matplotlib = pytest.importorskip("matplotlib")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 NETWORK_FOR_FASHION = """
 from tensorflow import keras
@@ -226,6 +226,152 @@ history = model.fit(np.ones((8, 3)), np.ones((8, 1)), validation_split=0.25, epo
 again = keras.models.load_model('checkpoint.model.keras')
 assert again.predict(np.ones((2, 3)), verbose=0).shape == (2, 1)
 """,
+    "stopping early, on zeros": """
+import numpy as np
+import keras
+
+callback = keras.callbacks.EarlyStopping(monitor='loss', patience=3)
+# training ends when the loss has not fallen for three epochs
+model = keras.models.Sequential([keras.layers.Dense(10)])
+model.compile(keras.optimizers.SGD(), loss='mse')
+history = model.fit(np.arange(100).reshape(5, 20), np.zeros(5), epochs=10, batch_size=1,
+                    callbacks=[callback], verbose=0)
+print(len(history.history['loss']), 'epochs')
+""",
+    "a state to go on from": """
+import numpy as np
+import keras
+
+
+class InterruptingCallback(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 4:
+            raise RuntimeError('Interrupting!')
+
+
+callback = keras.callbacks.BackupAndRestore(backup_dir="backup")
+model = keras.models.Sequential([keras.layers.Dense(10)])
+model.compile(keras.optimizers.SGD(), loss='mse')
+model.build((None, 20))
+try:
+    model.fit(np.arange(100).reshape(5, 20), np.zeros(5), epochs=10, batch_size=1,
+              callbacks=[callback, InterruptingCallback()], verbose=0)
+except RuntimeError:
+    pass
+history = model.fit(np.arange(100).reshape(5, 20), np.zeros(5), epochs=10, batch_size=1,
+                    callbacks=[callback], verbose=0)
+# only 6 more epochs are run, as the first training got to the 4th
+assert len(history.history['loss']) == 6
+""",
+    "events sent to a server": """
+import numpy as np
+import keras
+
+remote = keras.callbacks.RemoteMonitor(root='http://localhost:9', path='/publish/epoch/end/', field='data',
+                                       headers=None, send_as_json=False)
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile('sgd', 'mse')
+history = model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=1, callbacks=[remote], verbose=0)
+""",
+    "weights averaged": """
+import numpy as np
+import keras
+from keras.callbacks import SwapEMAWeights
+from keras.optimizers import SGD
+
+model = keras.Sequential([keras.layers.Dense(1)])
+optimizer = SGD(use_ema=True)
+model.compile(optimizer=optimizer, loss='mse', metrics=['mae'])
+history = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=3, callbacks=[SwapEMAWeights()], verbose=0)
+""",
+    "signatures of layers, as the documentation prints them": """
+import numpy as np
+import keras
+
+layers = [
+    keras.layers.Conv2D(
+        4,
+        (3, 3),
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+    ),
+    keras.layers.BatchNormalization(
+        axis=-1,
+        momentum=0.99,
+        epsilon=0.001,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        moving_mean_initializer="zeros",
+        moving_variance_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        synchronized=False,
+    ),
+    keras.layers.Activation("relu"),
+    keras.layers.MaxPooling2D(pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None),
+    keras.layers.DepthwiseConv2D(
+        (3, 3),
+        strides=(1, 1),
+        padding="valid",
+        depth_multiplier=1,
+        data_format=None,
+        dilation_rate=(1, 1),
+        activation=None,
+        use_bias=True,
+        depthwise_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        depthwise_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        depthwise_constraint=None,
+        bias_constraint=None,
+    ),
+    keras.layers.AveragePooling2D((2, 2), strides=None, padding="valid", data_format=None, name=None),
+    keras.layers.Dropout(0.5, noise_shape=None, seed=None),
+    keras.layers.Flatten(data_format=None),
+    keras.layers.Dense(
+        3,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+    ),
+]
+model = keras.Sequential([keras.Input(shape=(12, 12, 2))] + layers)
+assert model.output_shape == (None, 3)
+model.compile(
+    optimizer=keras.optimizers.SGD(learning_rate=0.01, momentum=0.0, nesterov=False, weight_decay=None, clipnorm=None,
+                                   clipvalue=None, global_clipnorm=None, use_ema=False, ema_momentum=0.99,
+                                   ema_overwrite_frequency=None, name="SGD"),
+    loss=keras.losses.MeanSquaredError(reduction="sum_over_batch_size", name="mean_squared_error"),
+    metrics=["mae"],
+)
+history = model.fit(x=np.ones((4, 12, 12, 2)), y=np.ones((4, 3)), batch_size=2, epochs=1, verbose=0, callbacks=None,
+                    validation_split=0.0, validation_data=None, shuffle=True, class_weight=None, sample_weight=None,
+                    initial_epoch=0, steps_per_epoch=None, validation_steps=None, validation_batch_size=None,
+                    validation_freq=1)
+""",
 }
 
 #: What a listing prints among other things.
@@ -249,15 +395,16 @@ def ours(listing):
 
 @pytest.fixture(autouse=True)
 def a_place_to_run(tmp_path, monkeypatch):
-    matplotlib.use("Agg")
+    plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
     for name in ("mnist", "fashion_mnist"):
         monkeypatch.setattr(getattr(datasets, name), "load_data", lambda: IMAGES)
     yield
-    matplotlib.pyplot.close("all")
-    matplotlib.rcdefaults()
+    plt.close("all")
+    plt.rcdefaults()
 
 
+@pytest.mark.filterwarnings("ignore:y holds one number", "ignore:RemoteMonitor could not reach")
 @pytest.mark.filterwarnings("ignore:overflow encountered")  # in the listing that means to blow up
 @pytest.mark.parametrize("name", LISTINGS)
 def test_listing(name, capsys):
