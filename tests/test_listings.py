@@ -372,6 +372,16 @@ history = model.fit(x=np.ones((4, 12, 12, 2)), y=np.ones((4, 3)), batch_size=2, 
                     initial_epoch=0, steps_per_epoch=None, validation_steps=None, validation_batch_size=None,
                     validation_freq=1)
 """,
+    "TensorBoard": """
+import numpy as np
+import keras
+
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+model.compile('sgd', 'mse')
+tensorboard_callback = keras.callbacks.TensorBoard(log_dir="./logs", histogram_freq=1, write_graph=True,
+                                                   write_images=False, update_freq='epoch')
+history = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, callbacks=[tensorboard_callback], verbose=0)
+""",
 }
 
 #: What a listing prints among other things.
@@ -408,6 +418,8 @@ def a_place_to_run(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:overflow encountered")  # in the listing that means to blow up
 @pytest.mark.parametrize("name", LISTINGS)
 def test_listing(name, capsys):
+    if name == "TensorBoard":
+        pytest.importorskip("tensorboardX")
     code = ours(LISTINGS[name])
     assert not re.search(r"tensorflow|^import keras|^from keras", code, re.M)
     names = {}
