@@ -104,6 +104,7 @@ EXAMPLES = {
     "verbose": 0,
     "callbacks": (),
     "model": None,
+    "plot_model.model": keras.Sequential([L.Dense(2, input_shape=(3,))]),
     "clone_model.model": keras.Sequential([L.Dense(2, input_shape=(3,))]),
     "save_model.model": keras.Sequential([L.Dense(2, input_shape=(3,))]),
     "save_model.filepath": "model.keras",
@@ -171,6 +172,7 @@ ENDLESS = {"epochs"}
 INNER = {
     "ByShape",
     "accuracy_for",
+    "crossentropy_for",
     "top_k_accuracy_for",
     "class_numbers",
     "refuse_bad",

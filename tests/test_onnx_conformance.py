@@ -17,6 +17,7 @@ OPERATORS_IN_LOWER_CASE = {name.lower() for name in OPERATORS if name != "Cast"}
 #: Cases that are not served, by parts of their names, and why.
 NOT_SERVED = {
     "linear": "resizing by interpolation",
+    "layer_normalization": "mean and deviation beside the result",
     "cubic": "resizing by interpolation",
     "tf_crop": "resizing of a part",
     "not_larger": "sizes that depend on others",

@@ -64,7 +64,7 @@ class Primitive:
                     lent.append(value.values)
                 value = value.values
             elif type(value) not in PLAIN:
-                if hasattr(value, "__fastconv_operation__"):  # has no numbers yet, and notes what shall be done to them
+                if hasattr(type(value), "__fastconv_operation__"):  # has no numbers yet, and notes what shall be done
                     return value.__fastconv_operation__(self, inputs, options)
                 lent += arrays_in((_plain(value, f"a list given to {self.name}"),))
             arrays.append(value)

@@ -51,6 +51,7 @@ class Steps(Network):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from fastconv import nn as keras
         >>> class Doubled(keras.Sequential):
         ...     def train_step(self, data):

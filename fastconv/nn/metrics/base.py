@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import shown
+from ...errors import InvalidArgument, shown
 from .. import arguments, initializers
 from ..arrays import aligned, host_pair
 from ..configs import Configured, deserialize, serialize
@@ -82,7 +82,12 @@ class Metric(Configured):
         """Make something to count with: an array that `reset_state` brings back to what it began with."""
         own = np.dtype(np.float64) if self.dtype is None or self.dtype.kind != "f" else self.dtype
         dtype = own if dtype is None else arguments.dtype(self, "dtype", dtype)
-        first = initializers.get("zeros" if initializer is None else initializer)(shape)
+        shape = arguments.shape(self, "shape", () if shape is None else shape, "a tuple of whole numbers", least=0)
+        initializer = initializers.get("zeros" if initializer is None else initializer)
+        first = arguments.result_of(self, "initializer", initializer, shape)
+        first = arguments.host_array(self, "what the initializer made", first)
+        if first.shape != shape:
+            raise InvalidArgument(f"the initializer of a metric's state made shape {first.shape}; expected {shape}")
         count = np.array(first, dtype).view(Count)
         self.variables.append(count)
         self._begin.append(np.array(count))

@@ -93,7 +93,7 @@ def elu(node: Node, x: Operand) -> Run:
 @operator("Celu", layout=EITHER)
 def celu(node: Node, x: Operand) -> Run:
     alpha = x.array.dtype.type(node.get("alpha", 1.0))
-    return lambda x: elementwise.activate(x / alpha, "elu") * alpha
+    return lambda x: (elementwise.activate(x / alpha, "elu") * alpha).astype(x.dtype, copy=False)
 
 
 @operator("Selu", layout=EITHER)
