@@ -174,11 +174,34 @@ def test_colour_modes(tmp_path):
     for mode, channels in (("rgb", 3), ("grayscale", 1), ("rgba", 4)):
         image = utils.load_img(tmp_path / "rgba.png", color_mode=mode)
         assert utils.img_to_array(image).shape == (5, 7, channels)
-    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "rgba.png")), rgba[..., :3])
+    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "rgba.png", "rgba")), rgba)
+    share = rgba[..., 3:] / 255
+    on_white = share * rgba[..., :3] + (1 - share) * 255
+    assert np.abs(utils.img_to_array(utils.load_img(tmp_path / "rgba.png")) - on_white).max() <= 1
     for name in ("grey", "deep"):
         grey = utils.img_to_array(utils.load_img(tmp_path / f"{name}.png", "grayscale"))
         assert np.array_equal(grey[..., 0], rgba[..., 0])
     assert utils.img_to_array(Image.fromarray(rgba), "channels_first").shape == (4, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("held", "upright"), [(2, np.fliplr), (3, lambda x: np.rot90(x, 2)), (6, lambda x: np.rot90(x, -1))]
+)
+def test_images_are_turned_as_the_camera_was_held(tmp_path, held, upright):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    exif = picture.getexif()
+    exif[0x0112] = held
+    picture.save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "turned.png")), upright(pixels))
+
+
+def test_transparency_of_a_palette(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.save(tmp_path / "palette.png", transparency=0)
+    read = utils.img_to_array(utils.load_img(tmp_path / "palette.png"))
+    assert np.array_equal(read, [[[255, 255, 255], [40, 50, 60]]])
 
 
 def test_resizing(tmp_path):

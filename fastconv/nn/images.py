@@ -66,7 +66,8 @@ def load_img(
     Returns
     -------
     PIL.Image.Image
-        Of 8 bits; grey images of 16 are brought to 8.
+        Of 8 bits; grey images of 16 are brought to 8. It is turned as the camera was held, and what is transparent lets
+        white through, but in "rgba".
 
     Raises
     ------
@@ -92,7 +93,9 @@ def load_img(
     return read_image(path, mode, size, filtering, keep)
 
 
-def read_image(path: Path, mode: str, size: tuple[int, ...] | None, interpolation: str, crop: bool) -> Any:
+def read_image(
+    path: Path, mode: str, size: tuple[int, ...] | None = None, interpolation: str = "nearest", crop: bool = False
+) -> Any:
     """A Pillow image from a file, of checked arguments."""
     Image = pillow()
     try:
@@ -127,10 +130,16 @@ def _reason(fault: Exception) -> str:
 
 
 def _in_mode(Image: ModuleType, image: Any, mode: str) -> Any:
-    """An image of 8 bits; converting one of 16 would cut its numbers off at 255."""
-    if image.mode.startswith("I"):
+    """An image of 8 bits, upright, on white paper where it is transparent and the mode has no transparency."""
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits: converting would cut them off at 255
         numbers = np.asarray(image)
         image = Image.fromarray((numbers >> 8).clip(0, 255).astype(np.uint8))
+    if mode != "RGBA" and ("A" in image.getbands() or "transparency" in image.info):
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
     return image.convert(mode)  # decodes, of whatever mode it was
 
 
