@@ -11,6 +11,7 @@ from fastconv import nn as keras
 from fastconv.errors import DataUnavailable, InvalidArgument
 
 Image = pytest.importorskip("PIL.Image")
+ImageOps = pytest.importorskip("PIL.ImageOps")
 utils = keras.utils
 
 
@@ -184,16 +185,41 @@ def test_colour_modes(tmp_path):
     assert utils.img_to_array(Image.fromarray(rgba), "channels_first").shape == (4, 5, 7)
 
 
-@pytest.mark.parametrize(
-    ("held", "upright"), [(2, np.fliplr), (3, lambda x: np.rot90(x, 2)), (6, lambda x: np.rot90(x, -1))]
-)
-def test_images_are_turned_as_the_camera_was_held(tmp_path, held, upright):
+UPRIGHT = {
+    1: lambda x: x,
+    2: np.fliplr,
+    3: lambda x: np.rot90(x, 2),
+    4: np.flipud,
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("held", UPRIGHT)
+def test_images_are_turned_as_the_camera_was_held(tmp_path, held):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
     picture = Image.fromarray(pixels)
     exif = picture.getexif()
     exif[0x0112] = held
     picture.save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "turned.png")), upright(pixels))
+    read = utils.load_img(tmp_path / "turned.png")
+    assert np.array_equal(utils.img_to_array(read), UPRIGHT[held](pixels))
+    assert np.array_equal(read, ImageOps.exif_transpose(Image.open(tmp_path / "turned.png")))
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"Exif\0\0garbage, garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0"]
+)
+def test_an_image_whose_exif_data_are_damaged_is_read(tmp_path, damaged):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=damaged)
+    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "a.png")), pixels)
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:-30])
+    with pytest.raises(DataUnavailable, match="cannot be read as an image"):
+        utils.load_img(tmp_path / "a.png")
 
 
 def test_transparency_of_a_palette(tmp_path):
