@@ -15,6 +15,8 @@ from fastconv.errors import DataUnavailable, InvalidArgument
 
 h5py = pytest.importorskip("h5py")
 L = nn.layers
+#: Keras's tensors on PyTorch do not know of NumPy 2's copy=.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
 def small(**compiled):
