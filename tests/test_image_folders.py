@@ -11,6 +11,7 @@ from fastconv import nn as keras
 from fastconv.errors import DataUnavailable, InvalidArgument
 
 Image = pytest.importorskip("PIL.Image")
+ImageOps = pytest.importorskip("PIL.ImageOps")
 utils = keras.utils
 
 
@@ -174,11 +175,59 @@ def test_colour_modes(tmp_path):
     for mode, channels in (("rgb", 3), ("grayscale", 1), ("rgba", 4)):
         image = utils.load_img(tmp_path / "rgba.png", color_mode=mode)
         assert utils.img_to_array(image).shape == (5, 7, channels)
-    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "rgba.png")), rgba[..., :3])
+    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "rgba.png", "rgba")), rgba)
+    share = rgba[..., 3:] / 255
+    on_white = share * rgba[..., :3] + (1 - share) * 255
+    assert np.abs(utils.img_to_array(utils.load_img(tmp_path / "rgba.png")) - on_white).max() <= 1
     for name in ("grey", "deep"):
         grey = utils.img_to_array(utils.load_img(tmp_path / f"{name}.png", "grayscale"))
         assert np.array_equal(grey[..., 0], rgba[..., 0])
     assert utils.img_to_array(Image.fromarray(rgba), "channels_first").shape == (4, 5, 7)
+
+
+UPRIGHT = {
+    1: lambda x: x,
+    2: np.fliplr,
+    3: lambda x: np.rot90(x, 2),
+    4: np.flipud,
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("held", UPRIGHT)
+def test_images_are_turned_as_the_camera_was_held(tmp_path, held):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    exif = picture.getexif()
+    exif[0x0112] = held
+    picture.save(tmp_path / "turned.png", exif=exif)
+    read = utils.load_img(tmp_path / "turned.png")
+    assert np.array_equal(utils.img_to_array(read), UPRIGHT[held](pixels))
+    assert np.array_equal(read, ImageOps.exif_transpose(Image.open(tmp_path / "turned.png")))
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"Exif\0\0garbage, garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0"]
+)
+def test_an_image_whose_exif_data_are_damaged_is_read(tmp_path, damaged):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=damaged)
+    assert np.array_equal(utils.img_to_array(utils.load_img(tmp_path / "a.png")), pixels)
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:-30])
+    with pytest.raises(DataUnavailable, match="cannot be read as an image"):
+        utils.load_img(tmp_path / "a.png")
+
+
+def test_transparency_of_a_palette(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.save(tmp_path / "palette.png", transparency=0)
+    read = utils.img_to_array(utils.load_img(tmp_path / "palette.png"))
+    assert np.array_equal(read, [[[255, 255, 255], [40, 50, 60]]])
 
 
 def test_resizing(tmp_path):

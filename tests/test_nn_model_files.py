@@ -15,6 +15,8 @@ from fastconv.errors import DataUnavailable, InvalidArgument
 
 h5py = pytest.importorskip("h5py")
 L = nn.layers
+#: Keras's tensors on PyTorch do not know of NumPy 2's copy=.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
 def small(**compiled):
@@ -265,6 +267,29 @@ def test_classes_of_ones_own(tmp_path):
     with pytest.raises(InvalidArgument, match="it has no name; write it as a function"):
         nameless.save(tmp_path / "n.keras")
     assert not (tmp_path / "n.keras").exists()
+
+
+def test_layers_are_described_without_how_they_are_trained(tmp_path):
+    """Losses and rates may be functions without a name, of models in models too, where nothing of them is written."""
+    inside = nn.Sequential([L.Input((3,)), L.Dense(4, activation="tanh")])
+    model = nn.Sequential([inside, L.Dense(2)])
+    for each in (inside, model):
+        each.compile(optimizer=nn.optimizers.SGD(lambda step: 0.1 / (1 + step)), loss=lambda y, p: (y - p) ** 2)
+    x = np.ones((2, 3), np.float32)
+    wanted = model.predict(x, verbose=0)
+    model.save(tmp_path / "m.keras", include_optimizer=False)
+    read = nn.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(read.predict(x, verbose=0), wanted)
+    assert read.optimizer is None and read.layers[0].optimizer is None
+    for made in (nn.models.model_from_json(model.to_json()), nn.models.clone_model(model)):
+        made.set_weights(model.get_weights())
+        np.testing.assert_array_equal(made.predict(x, verbose=0), wanted)
+        assert made.optimizer is None
+    with pytest.raises(InvalidArgument, match="no name"):
+        model.save(tmp_path / "whole.keras")
+    assert model.get_compile_config() is not None and "compile_config" in nn.saving.serialize_keras_object(
+        small(loss="mse")
+    )
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])

@@ -14,7 +14,7 @@ from small_training import made_small
 
 from fastconv import show
 from fastconv.cli import main
-from fastconv.cli.images import background, fit_image, read_image
+from fastconv.cli.images import background, fit_image, read_pixels
 from fastconv.show import examples, pages
 
 pytest.importorskip("matplotlib")
@@ -275,16 +275,16 @@ def test_images_are_read():
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (6, 4, 3), np.uint8)
     Image.fromarray(pixels).save("colors.png")
-    np.testing.assert_allclose(read_image(Path("colors.png")), pixels / 255, atol=1e-6)
+    np.testing.assert_allclose(read_pixels(Path("colors.png")), pixels / 255, atol=1e-6)
     Image.fromarray(np.dstack([pixels, np.full((6, 4), 51, np.uint8)])).save("clear.png")  # a fifth of it is there
-    np.testing.assert_allclose(read_image(Path("clear.png")), 0.2 * pixels / 255 + 0.8, atol=1e-6)
+    np.testing.assert_allclose(read_pixels(Path("clear.png")), 0.2 * pixels / 255 + 0.8, atol=1 / 255)  # of 8 bits
     Image.fromarray(np.full((3, 3), 32768 + 128, np.uint16)).save("deep.png")
-    np.testing.assert_allclose(read_image(Path("deep.png")), 128 / 255, atol=1e-6)
+    np.testing.assert_allclose(read_pixels(Path("deep.png")), 128 / 255, atol=1e-6)
     picture = Image.fromarray(pixels)
     exif = picture.getexif()
     exif[0x0112] = 6  # the camera was held upright
     picture.save("turned.png", exif=exif)
-    np.testing.assert_allclose(read_image(Path("turned.png")), np.rot90(pixels, -1) / 255, atol=1e-6)
+    np.testing.assert_allclose(read_pixels(Path("turned.png")), np.rot90(pixels, -1) / 255, atol=1e-6)
 
 
 def test_images_are_fitted():
@@ -318,6 +318,6 @@ def test_a_photographed_digit_looks_as_in_training():
 
 
 def test_without_pillow():
-    code = "import sys; sys.modules['PIL'] = None; from fastconv.cli.images import read_image; read_image('x.png')"
+    code = "import sys; sys.modules['PIL'] = None; from fastconv.cli.images import read_pixels; read_pixels('x.png')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'fastconv[images]'" in done.stderr.splitlines()[-1]

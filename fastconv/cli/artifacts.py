@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import FastconvError, MissingExtra
 from ..files import csv_text, json_text, write_text
-from ..nn.models import clone_model
 from ..show import PICTURES as PICTURE_TABLE
 from ..show import figures
 from ..show.confusion import ClassFigures
@@ -54,15 +53,12 @@ class OutputFolder(Folder):
     def weights(self, model: Any) -> None:
         """weights.npz, for ``model.load_weights``, and what it is the weights of: model.json."""
         self.save(WEIGHTS, model.save_weights)
-        description = clone_model(model).to_json(indent=1)  # of the layers, without how they are trained
-        self.save(NETWORK, lambda path: write_text(path, description + "\n"))
+        self.save(NETWORK, lambda path: write_text(path, model.to_json(indent=1) + "\n"))
 
     def model(self, model: Any) -> None:
         """model.keras, for ``load_model``: layers and weights in one file; without h5py it is left out."""
-        copy = clone_model(model)  # not compiled: schedules are functions, which a file cannot hold
-        copy.set_weights(model.get_weights())
         with suppress(MissingExtra):
-            self.save(MODEL, copy.save)
+            self.save(MODEL, lambda path: model.save(path, include_optimizer=False))
 
     def best(self, model: Any) -> None:
         """best.npz: the weights of the best epoch so far."""

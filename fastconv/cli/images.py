@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataUnavailable, MissingExtra, quoted
-from ..files import brief
+from ..nn.images import pillow, read_image
 
 BRIGHT = 0.5  # grey above which a background is bright
 PLAIN = 0.12  # least contrast of a drawing to its paper
@@ -17,33 +16,9 @@ INK = 0.3  # of the contrast, from which it is the drawing
 MARGIN = 0.2  # of the content's longer side, left free around it on each side
 
 
-def read_image(path: Path) -> np.ndarray:
-    """An image file as (H, W, 3) in [0, 1], turned as the camera was held; what is transparent is white.
-
-    Raises
-    ------
-    MissingExtra
-        Pillow is not installed.
-    DataUnavailable
-        The file is missing, or no image.
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise MissingExtra("reading image files needs Pillow: pip install 'fastconv[images]'") from None
-    try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I"):  # 16 bits
-                picture = Image.fromarray((np.asarray(picture, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-            rgba = np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's decoders let all sorts through
-        reason = getattr(error, "strerror", None) or "it is no image that Pillow knows" * ("identify" in str(error))
-        raise DataUnavailable(f"{brief(path)} cannot be read as an image: {reason or quoted(error)}") from error
-    alpha = rgba[..., 3:]
-    return rgba[..., :3] * alpha + (1 - alpha)
+def read_pixels(path: Path) -> np.ndarray:
+    """An image file as (H, W, 3) in [0, 1], as `load_img` reads it: upright, and white where it is transparent."""
+    return np.asarray(read_image(path, "RGB"), np.float32) / np.float32(255)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -130,8 +105,7 @@ def _square(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 def _resized(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Each pixel the mean of those that it covers."""
-    from PIL import Image
-
+    Image = pillow()
     channels: list[Any] = [
         Image.fromarray(np.ascontiguousarray(image[..., c], np.float32)).resize(
             (shape[1], shape[0]), Image.Resampling.BOX if image.shape[0] > shape[0] else Image.Resampling.BILINEAR

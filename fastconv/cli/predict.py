@@ -53,14 +53,14 @@ def predict(
     """
     import numpy as np
 
-    from .images import fit_image, read_image
+    from .images import fit_image, read_pixels
     from .saved import SavedRun
 
     check_target(json_file)
     use_threads(threads)
     saved = SavedRun(run)
     shape = _image_shape(saved)
-    fitted = [fit_image(read_image(path), shape, saved.background, INVERT[invert]) for path in images]
+    fitted = [fit_image(read_pixels(path), shape, saved.background, INVERT[invert]) for path in images]
     shares = saved.model.predict(np.stack([image for image, _ in fitted]), verbose=0)
     found = [
         {"image": path, "inverted": inverted, "classes": _best(row, saved.names, top)}

@@ -92,7 +92,7 @@ def _target(what: str, out: Path | None, force: bool) -> Path:
 def _subject(chosen: Picture, options: dict[str, Any]) -> Subject:
     """What is shown, by --run, --image and --index."""
     from ..show import Subject
-    from .images import fit_image, grey, read_image
+    from .images import fit_image, grey, read_pixels
     from .saved import SavedRun
 
     run, image, index, data_dir = (options.pop(name) for name in ("run", "image", "index", "data_dir"))
@@ -100,11 +100,11 @@ def _subject(chosen: Picture, options: dict[str, Any]) -> Subject:
     subject = Subject() if saved is None else saved.subject()
     if image is not None:
         if "photograph" in chosen.needs:
-            subject.given_photograph = _small(grey(read_image(image)))
+            subject.given_photograph = _small(grey(read_pixels(image)))
         elif "image" in chosen.needs:
             shape = tuple(subject.model.input_shape[1:])
             usual = 0.0 if saved is None else saved.background
-            subject.given_image, _ = fit_image(read_image(image), shape, usual)  # type: ignore[arg-type]
+            subject.given_image, _ = fit_image(read_pixels(image), shape, usual)  # type: ignore[arg-type]
         else:
             raise InvalidArgument(f"the picture {chosen.name} shows no image of your own; leave --image out")
     if index is not None:

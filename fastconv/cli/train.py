@@ -117,9 +117,9 @@ def train(
     rate; all of it is shown before the training begins.
 
     fashion-sketch, cylinder-bell-funnel (time series) and motion-sketch (videos) are drawn on the spot; the other data
-    sets are looked for, then downloaded. Writes weights.npz, history.json, history.csv, run.json and, where matplotlib
-    is installed, learning-curve.png and confusion-matrix.png. Ctrl-C stops after the batch at hand and saves what is
-    there.
+    sets are looked for, then downloaded. Writes weights.npz, model.json, history.json, history.csv, run.json,
+    class-table.csv, report.html; model.keras where h5py is installed; pictures where matplotlib is. Ctrl-C stops after
+    the batch at hand and saves what is there.
 
     A folder that holds a run is refused, unless --resume or --overwrite says what to do with it. After each epoch
     state.npz keeps what --resume goes on from, to the same results as without the break, however the run ended: batches

@@ -13,6 +13,17 @@ from ..files import brief, writing
 from . import arguments
 
 MODES = {"grayscale": ("L", 1), "rgb": ("RGB", 3), "rgba": ("RGBA", 4)}
+ORIENTATION = 0x0112
+#: What makes an image upright, by EXIF's numbers for how the camera was held.
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 FORMATS = ("channels_last", "channels_first")
 #: Keras's names for the ways to resize, and Pillow's.
 FILTERS = {
@@ -66,7 +77,8 @@ def load_img(
     Returns
     -------
     PIL.Image.Image
-        Of 8 bits; grey images of 16 are brought to 8.
+        Of 8 bits; grey images of 16 are brought to 8. It is turned as the camera was held, and what is transparent lets
+        white through, but in "rgba".
 
     Raises
     ------
@@ -92,7 +104,9 @@ def load_img(
     return read_image(path, mode, size, filtering, keep)
 
 
-def read_image(path: Path, mode: str, size: tuple[int, ...] | None, interpolation: str, crop: bool) -> Any:
+def read_image(
+    path: Path, mode: str, size: tuple[int, ...] | None = None, interpolation: str = "nearest", crop: bool = False
+) -> Any:
     """A Pillow image from a file, of checked arguments."""
     Image = pillow()
     try:
@@ -127,11 +141,25 @@ def _reason(fault: Exception) -> str:
 
 
 def _in_mode(Image: ModuleType, image: Any, mode: str) -> Any:
-    """An image of 8 bits; converting one of 16 would cut its numbers off at 255."""
-    if image.mode.startswith("I"):
+    """An image of 8 bits, upright, on white paper where it is transparent and the mode has no transparency."""
+    image = _upright(Image, image)
+    if image.mode.startswith("I"):  # 16 bits: converting would cut them off at 255
         numbers = np.asarray(image)
         image = Image.fromarray((numbers >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert(mode)  # decodes, of whatever mode it was
+    if mode != "RGBA" and ("A" in image.getbands() or "transparency" in image.info):
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def _upright(Image: ModuleType, image: Any) -> Any:
+    """The image turned as the camera was held; as it lies where what the file says of the camera is damaged."""
+    image.load()  # so that what is raised below is not about the pixels
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # struct's, Pillow's SyntaxError, ...
+        turn = None
+    return image if turn is None else image.transpose(getattr(Image.Transpose, turn))
 
 
 def _middle(have: tuple[int, int], want: tuple[int, ...]) -> tuple[float, float, float, float]:

@@ -10,9 +10,9 @@ from typing import Any
 from ..errors import InvalidArgument, shown
 from . import arguments
 from .checkpoints import load_state, load_weights, save_state, save_weights
-from .configs import deserialize, serialize
+from .configs import deserialize
 from .formats.weights import checked_path
-from .saving import save_model
+from .saving import architecture, save_model
 from .training import Trainer
 
 NOT_OURS = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -23,7 +23,7 @@ class ModelFiles(Trainer):
     """A model that can be written to files and described."""
 
     def to_json(self, **options: Any) -> str:
-        """The model's configuration, without its weights, as text; `options` as for ``json.dumps``.
+        """The model's layers as text, without weights and how it is compiled; `options` as for ``json.dumps``.
 
         Examples
         --------
@@ -32,7 +32,7 @@ class ModelFiles(Trainer):
         >>> keras.models.model_from_json(model.to_json()).output_shape
         (None, 2)
         """
-        return json.dumps(serialize(self), **options)
+        return json.dumps(architecture(self), **options)
 
     def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
         """Write the whole model, complete or not at all: its layers, weights, and all that its training goes on from.

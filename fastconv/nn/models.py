@@ -23,9 +23,6 @@ from .stack import Stack
 from .structures import mapped
 from .summary import summary_lines
 
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
-
-
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 

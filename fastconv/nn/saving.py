@@ -20,6 +20,7 @@ from .configs import (
     get_registered_object,
     register_keras_serializable,
     serialize,
+    without_compilation,
 )
 from .formats import archive, weights
 from .formats.named import Arrays
@@ -47,14 +48,18 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
     model._must_be_built()
     if not arguments.flag("save_model", "overwrite", overwrite) and path.exists():
         raise InvalidArgument(f"{brief(path)} is there already; pass overwrite=True to replace it")
-    described = serialize(model)
-    state = None
-    if not arguments.flag("save_model", "include_optimizer", include_optimizer):
-        described.pop("compile_config", None)
-    elif model.optimizer is not None:
-        state = state_arrays(model)
+    is_whole = arguments.flag("save_model", "include_optimizer", include_optimizer)
+    described = serialize(model) if is_whole else architecture(model)
+    state = state_arrays(model) if is_whole and model.optimizer is not None else None
     config, data = json.dumps(described), weights.packed(model, state)
     write_file(path, lambda file: archive.write(file, config, data))
+
+
+def architecture(model: Any) -> dict[str, Any]:
+    """The configuration of a model's layers, without how it is compiled: losses and rates may be any functions."""
+    with without_compilation():
+        described: dict[str, Any] = serialize(model)
+    return described
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
@@ -135,7 +140,7 @@ def _put(model: Any, arrays: Arrays, state: Arrays, source: str) -> None:
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
-    """The model that `to_json` has described, ours or Keras's, with new weights.
+    """The model that `to_json` has described, ours or Keras's, with new weights; compiled if the text says how.
 
     Parameters
     ----------
@@ -176,7 +181,8 @@ def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = Non
     model = _checked_model("clone_model", model)
     if input_tensors is not None:
         raise InvalidArgument("clone_model: input_tensors cannot be given; call the clone on them instead")
-    config = {**model.get_config()}
+    with without_compilation():
+        config = {**model.get_config()}
     if clone_function is None:
         return type(model).from_config(config)
     clone_function = arguments.function("clone_model", "clone_function", clone_function, ("layer",))

@@ -336,14 +336,9 @@ def _validated_epochs(given: Any) -> Any:
 
 
 def _made(name: str, given: Any) -> list[Metric]:
-    """The metrics that an argument of `compile` names for one output."""
-    return [get_metric(metric) for metric in _listed("compile", name, given)]
-
-
-def _listed(owner: str, name: str, value: Any) -> list[Any]:
-    """A list from None, one thing or a series of things."""
-    if value is None or (isinstance(value, str) and not value):
+    """The metrics that an argument of `compile` names for one output: None, one of them or a series."""
+    if given is None or (isinstance(given, str) and not given):
         return []
-    if isinstance(value, (str, Callback, Metric, type)) or callable(value):
-        return [value]
-    return arguments.items(owner, name, value, "a list")
+    if isinstance(given, (str, Metric, type)) or callable(given):
+        given = [given]
+    return [get_metric(metric) for metric in arguments.items("compile", name, given, "a list")]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import conv2d
+from .edges import SOBEL_X
 from .figures import add_title, new_figure, styled
 from .grids import draw_arrow, draw_cells, draw_window, draw_words, plain, set_panel
 from .style import BLUE, ORANGE, TINTS
@@ -14,11 +15,10 @@ from .style import BLUE, ORANGE, TINTS
 IMAGE = np.array(
     [[0, 0, 1, 2, 2, 1], [0, 1, 2, 3, 2, 1], [1, 2, 3, 3, 1, 0], [2, 3, 3, 1, 0, 0], [2, 2, 1, 0, 0, 1]], np.float32
 )
-KERNEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32)
 
 
 @styled
-def draw_convolution(image: Any = IMAGE, kernel: Any = KERNEL, row: int = 1, column: int = 2) -> Any:
+def draw_convolution(image: Any = IMAGE, kernel: Any = SOBEL_X, row: int = 1, column: int = 2) -> Any:
     """One output number in full: the window, the products and their sum, and where it stands in the result.
 
     Parameters

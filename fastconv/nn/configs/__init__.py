@@ -1,6 +1,6 @@
 """Objects of `fastconv.nn` as configurations, in Keras's form: what files of models, clones and `get_config` hold."""
 
-from .objects import deserialize, resolved, serialize
+from .objects import deserialize, resolved, serialize, without_compilation
 from .recording import Configured, parameters_of, recorded, refuse_others
 from .registry import (
     custom_object_scope,
@@ -23,4 +23,5 @@ __all__ = [
     "register_keras_serializable",
     "resolved",
     "serialize",
+    "without_compilation",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...errors import InvalidArgument, shown
-from ...within import Within
+from ...within import Block, Within
 from . import registry
 
 Config = dict[str, Any]
@@ -23,6 +23,15 @@ PLAIN = (str, int, float, bool, type(None))
 DEPTH = 200  # of configurations in configurations
 _OWN = "fastconv.nn."
 _SLICE = ("start", "stop", "step")
+
+
+class _Told(Within):
+    """What is written of models beside their layers."""
+
+    compiled = True
+
+
+_told = _Told()
 
 
 class _Shared(Within):
@@ -88,6 +97,11 @@ def serialize(value: Any) -> Any:
     )
 
 
+def without_compilation() -> Block:
+    """In this ``with`` block models, also those in others, are written without how they are compiled."""
+    return _told.set(compiled=False)
+
+
 def serialize_or_keep(value: Any) -> Any:
     """`serialize`, or the value itself where that cannot be: whoever writes it to a file will be told."""
     try:
@@ -131,7 +145,7 @@ def _described(value: Any) -> Config:
         "config": serialize(dict(config)),
         "registered_name": None if is_ours else registry.get_registered_name(kind),
     }
-    for name in ("build_config", "compile_config"):
+    for name in ("build_config", "compile_config") if _told.compiled else ("build_config",):
         more = getattr(value, f"get_{name}", lambda: None)()
         if more:
             described[name] = serialize(more)

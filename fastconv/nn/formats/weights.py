@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,12 @@ from typing import IO, Any
 from ...errors import DataUnavailable, FastconvError, InvalidArgument
 from ...files import brief, write_file
 from .. import arguments
-from ..unpacking import Header
+from ..unpacking import Check
 from . import archive, hdf5, keras2, keras3, named, variables
 from .named import Arrays, load_arrays, save_arrays
 
 KERAS_3, KERAS_2, MODEL = ".weights.h5", ".h5", ".keras"
 SUFFIXES = (*named.SUFFIXES, KERAS_3, KERAS_2)
-
-Check = Callable[[Mapping[str, Header]], Any]
 
 
 def checked_path(path: Any, more: tuple[str, ...] = ()) -> Path:

@@ -14,10 +14,10 @@ from .. import arguments
 from ..configs import resolved
 from ..parts import current as part_of_batch
 from ..states import State
-from .keeping import Keeper
+from .averaging import Averaging
 
 
-class Optimizer(Keeper):
+class Optimizer(Averaging):
     """Base of all optimizers.
 
     Parameters
@@ -92,7 +92,6 @@ class Optimizer(Keeper):
         self.gradient_accumulation_steps = whole("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = type(self).__name__.lower() if name is None else arguments.text(self, "name", name)
         super().__init__()
-        self._swapped = False
         self._steps = 0  # of the weights that are being changed, this one included
         self._undecayed: tuple[set[int], tuple[str, ...]] = set(), ()
 
@@ -215,30 +214,6 @@ class Optimizer(Keeper):
         names = arguments.items(self, "var_names", var_names or (), "a list of names")
         self._undecayed = {id(w) for w in weights}, tuple(arguments.text(self, "var_names", n) for n in names)
 
-    def finalize_variable_values(self, weights: Sequence[Tensor]) -> None:
-        """With `use_ema`, put the averages in the weights' places, as `fit` does when it ends."""
-        if self._swapped:
-            self.swap_averages(weights)
-        for w, average in self._averages(weights):
-            w.values[...] = average
-            w.version += 1
-
-    def swap_averages(self, weights: Sequence[Tensor]) -> None:
-        """With `use_ema`, exchange weights and their averages, until this is called again or `fit` ends."""
-        self._swapped = not self._swapped
-        for w, average in self._averages(weights):
-            kept = w.values.copy()
-            w.values[...] = average
-            average[...] = kept
-            w.version += 1
-
-    def _averages(self, weights: Sequence[Tensor]) -> list[tuple[Tensor, Any]]:
-        """Weights that were changed, and their averages."""
-        if not self.use_ema:
-            return []
-        states = self._states.of(weights, self.all_slots, self.fills)
-        return [(w, state.arrays[-1]) for w, state in zip(weights, states, strict=True) if state.steps]
-
     def _gathered(self, changing: list[tuple[Tensor, State]]) -> list[Any] | None:
         """The gradients of this step: with accumulation the mean of several steps', or None in between."""
         scale = 1 if self.loss_scale_factor is None else self.loss_scale_factor
@@ -283,16 +258,6 @@ class Optimizer(Keeper):
                 self.step(w, self._clipped(g), rate, *state)
         for tensor, _, _ in changed:
             tensor.version += 1
-
-    def _average(self, changed: list[tuple[Tensor, State]]) -> None:
-        for w, state in changed:
-            is_new = self.iterations == 1 or (state.steps == 1 and not self.gradient_accumulation_steps)
-            momentum = 0.0 if is_new else self.ema_momentum
-            average, one = state.arrays[-1], w.dtype.type
-            average[...] = average * one(momentum) + w.values * one(1 - momentum)
-            if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
-                w.values[...] = average
-                w.version += 1
 
     def _is_undecayed(self, w: Tensor) -> bool:
         weights, names = self._undecayed
