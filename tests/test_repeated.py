@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.signal
+from child import run_script
 
 import fastconv as fc
 from fastconv import ndimage, signal
@@ -205,3 +206,38 @@ def test_sepfir2d_of_small_images(dtype):
     for wrong in (row[:4], row[None], row + 1j):
         with pytest.raises((ValueError, TypeError)):
             signal.sepfir2d(x, wrong, column)
+
+
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+import numpy as np
+import fastconv as fc
+
+x = np.random.default_rng(0).standard_normal((1, 12, 12, 4), np.float32)
+w = np.random.default_rng(1).standard_normal((3, 3, 4, 4), np.float32)
+calls = [
+    lambda: fc.max_pool2d(x, 2, layout="NHWC"),
+    lambda: fc.avg_pool2d(x, 2, layout="NHWC"),
+    lambda: fc.conv2d(x, w, layout="NHWC"),
+    lambda: fc.conv2d(x, w, layout="NHWC", padding=1),
+]
+expected = [call() for call in calls]
+begin = Barrier(8)
+
+
+def work(number):
+    begin.wait()
+    for i in range(400):
+        kind = (number + i // 100) % 4
+        np.testing.assert_array_equal(calls[kind](), expected[kind])
+
+
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(work, range(8)))
+"""
+
+
+def test_threads_that_note_down_the_first_programs_at_once():
+    """What all programs share is made by one of them, in a process that has none yet."""
+    run_script({}, AT_ONCE)

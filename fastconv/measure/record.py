@@ -167,7 +167,7 @@ def machines_table(folder: Path) -> str:
         A file there is none that --save wrote.
     """
     machines: list[tuple[str, str, str, dict[str, str]]] = []
-    for path in sorted(folder.glob("*-threads.md")) if folder.is_dir() else []:
+    for path in sorted(set(folder.glob("*.md")) - {folder / "index.md"}) if folder.is_dir() else []:
         text = path.read_text(encoding="utf-8")
         title = _TITLE.match(text)
         if title is None:

@@ -74,6 +74,11 @@ def plot_model(
             f"plot_model got {shown(model)}; expected a model that was made of inputs and outputs, or a Sequential one"
         )
     arguments.choice("plot_model", "rankdir", rankdir, ("TB",))
+    for name, value in {
+        "show_shapes": show_shapes, "show_dtype": show_dtype, "show_layer_names": show_layer_names,
+        "show_layer_activations": show_layer_activations, "show_trainable": show_trainable,
+    }.items():  # fmt: skip
+        arguments.flag("plot_model", name, value)
     program = Program(model, unfold=arguments.flag("plot_model", "expand_nested", expand_nested))
     made_by: dict[Slot, int] = {}
     vertices: list[Vertex] = []
@@ -82,7 +87,7 @@ def plot_model(
 
     def described(layer: Any, slots: list[Slot]) -> tuple[str, ...]:
         kind = type(layer).__name__
-        facts = [str(program.shapes[slots[0]])] * show_shapes + [str(layer.dtype)] * show_dtype
+        facts = [str(program.shapes[slots[0]])] * bool(show_shapes) + [str(layer.dtype)] * bool(show_dtype)
         activation = vars(layer).get("activation")
         if show_layer_activations and activation is not None:
             facts.append(getattr(activation, "__name__", type(activation).__name__))

@@ -9,6 +9,7 @@ and serve calls that would take no more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from ..memory import SMALL
 
 OFTEN = 24  # calls by Python before one is noted down
 MOST_BYTES = 4 * SMALL  # of a call's arrays: beside larger ones Python costs little
+
+_noting = Lock()  # one program at a time; who finds it taken tries again with its next call
 
 
 class Repeats:
@@ -42,12 +45,18 @@ class Repeats:
         """The call was performed on these arrays, None for one that is not there: as ``perform(*arrays)`` does it."""
         if self._left > 0:
             self._left -= 1
-            if self._left <= 0:  # two threads may both be the last: each notes down the same
-                self._note_down(perform, arrays)
+            if self._left <= 0:
+                if not _noting.acquire(blocking=False):
+                    self._left = 1
+                    return
+                try:
+                    self._note_down(perform, arrays)
+                finally:
+                    _noting.release()
 
     def _note_down(self, perform: Callable[..., Any], arrays: tuple[np.ndarray | None, ...]) -> None:
-        if sum(a.nbytes for a in arrays if a is not None) > MOST_BYTES:
-            return
+        if self.run is not None or sum(a.nbytes for a in arrays if a is not None) > MOST_BYTES:
+            return  # another thread was the last, too
         from ..simd import programs
 
         operands = [None if a is None else (a.shape, a.dtype) for a in arrays]

@@ -156,10 +156,15 @@ def _run(program, a, b, c, d):  # type: ignore[no-untyped-def]
     return code if memory.size else 0  # Numba frees an array after its last use: the address alone is none
 
 
+_alive: list[Any] = []  # what addresses are of: two threads may make the same at once, and each go on with its own
+
+
 @lru_cache(maxsize=1)
 def runner() -> int:
     """The address of `_run`, a C function that serves all programs."""
-    return c_function(types.int64(*(types.int64,) * (1 + OPERANDS)), _run).address  # type: ignore[no-any-return]
+    function = c_function(types.int64(*(types.int64,) * (1 + OPERANDS)), _run)
+    _alive.append(function)
+    return function.address  # type: ignore[no-any-return]
 
 
 def _call(program, arguments, count):  # type: ignore[no-untyped-def]
@@ -195,7 +200,9 @@ def _method() -> tuple[_Method, Callable[..., Any], tuple[int, int]] | None:
     new.argtypes, new.restype = (ctypes.POINTER(_Method), ctypes.py_object, ctypes.c_void_p), ctypes.py_object
     called = c_function(types.int64(types.int64, types.int64, types.int64), _call)
     to_number = ctypes.cast(number, ctypes.c_void_p).value or 0
-    return _Method(b"program", called.address, FASTCALL, None), new, (runner(), to_number)
+    method = _Method(b"program", called.address, FASTCALL, None)
+    _alive.extend((called, method))
+    return method, new, (runner(), to_number)
 
 
 def callable_program(program: Program) -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], int] | None:

@@ -25,7 +25,7 @@ class _AtThresholds(Metric):
 
     def __init__(self, thresholds: Any, class_id: Any, top_k: Any, name: str | None, dtype: Any) -> None:
         super().__init__(name, dtype)
-        several = isinstance(thresholds, (list, tuple, np.ndarray))
+        several = isinstance(thresholds, (list, tuple)) or (isinstance(thresholds, np.ndarray) and thresholds.ndim > 0)
         given = thresholds if several else [0.5 if thresholds is None else thresholds]
         self._at = np.array([arguments.real(self, "thresholds", t, finite=False) for t in given], np.float64)
         self._order = np.argsort(self._at, kind="stable")
