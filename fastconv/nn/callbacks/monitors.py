@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from importlib import import_module
 from typing import Any
@@ -157,6 +154,9 @@ class RemoteMonitor(Callback):
         self.send_as_json = arguments.flag(self, "send_as_json", send_as_json)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        import urllib.parse  # here, for few trainings are sent anywhere
+        import urllib.request
+
         told = {key: np.asarray(value).tolist() for key, value in (logs or {}).items()}
         text = json.dumps({"epoch": epoch, **told})
         form = urllib.parse.urlencode({self.field: text})
