@@ -97,7 +97,7 @@ TABLE: tuple[Row, ...] = (
             ("normalization", ("channel_statistics", "batch_norm", "batch_norm_training", "batch_norm_grad")),
             ("row_normalization", ("layer_norm", "layer_norm_grad")),
             ("group_normalization", ("group_norm", "group_norm_grad")),
-            ("updates", ("sgd", "adam", "rmsprop", "shorten")),
+            ("updates", ("update", "lengths" if device == "cpu" else "shorten")),
             ("activation" if device == "cpu" else "pointwise", ("finish",)),
         )
     ),

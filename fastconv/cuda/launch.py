@@ -61,7 +61,7 @@ def launch(
     factory, constants
         What makes the kernel; constants must be hashable: they are the key it is kept under.
     args : tuple
-        Device arrays, integers, NumPy floats, tuples (also named ones) of integers, and tuples of device arrays.
+        Device arrays, integers, NumPy floats, and tuples of these (those of integers also named ones).
     dtype : numpy.dtype
         The elements' dtype, T.
     wide : bool
@@ -127,7 +127,7 @@ def _argument(value: Any, integer: Any) -> Any:
     if isinstance(value, (int, np.bool_)):
         return integer(value)
     if isinstance(value, tuple):
-        return _numbers(value, integer) if not value or isinstance(value[0], (int, np.generic)) else value
+        return _numbers(value, integer) if not value or isinstance(value[0], (int, np.integer)) else value
     return value
 
 

@@ -1,7 +1,7 @@
-"""Steps of optimizers, in place: one kernel for all arrays of weights (twin: the steps of cpu/elementwise).
+"""Steps of optimizers, in place: one kernel for all arrays of weights (twin: cpu/updates.py, of the same rules).
 
 A model has tens of arrays, most of them small: with a launch for each, launching would take longer than computing. So a
-kernel gets tuples of arrays and a table that tells each block which array it works on, and from where.
+kernel gets a tuple of arrays and a table that tells each block which array it works on, and from where.
 """
 
 from __future__ import annotations
@@ -10,76 +10,54 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba
 import numpy as np
 
+from ..cpu.update_rules import RULES
 from . import backend
 from .backend import cuda
 from .launch import BLOCK, entry, flat, launch, needs_wide, table
 from .rows import make_block_sum
-from .runtime.source import unrolled
+from .runtime.source import known, unrolled
 
 EACH = 4  # elements of a thread
-MOST = 4096 - 256  # bytes of arguments a kernel may have, without those that are no arrays
+MOST = 4096 - 256  # bytes of arguments a kernel may have, without the rule's numbers
 ARRAY = 56  # bytes of an array among them
 
 
-def make_sgd(T: Any, S: Any, U: Any, momentum: bool, nesterov: bool) -> Callable[..., None]:
-    """v = mu*v - rate*g; w += v, or w += mu*v - rate*g with `nesterov`; w -= rate*g without `momentum`."""
+def make_update(T: Any, S: Any, U: Any, rule: str, kept: int, count: int) -> Callable[..., None]:
+    """A step by a rule: of `count` weights, with `kept` arrays for each, and their gradients.
 
-    def sgd(w: Any, v: Any, g: Any, blocks: Any, rate: Any, mu: Any) -> None:
+    In `arrays` stand all weights, then all that is kept first, ..., and all gradients.
+    """
+    step = numba.njit(RULES[rule](T))
+
+    def update(arrays: Any, blocks: Any, keeps: Any, scale: Any, limit: Any, numbers: Any) -> None:
         b = U(U(2) * U(cuda.blockIdx.x))
-        which, first = blocks[b], U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
-        a, old, d = w[which], v[which], g[which]
+        which, first = U(blocks[b]), U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
+        w, g, keep = arrays[which], arrays[U(which + U((kept + 1) * count))], keeps[which]
+        p, q, r = w, w, w
+        if known(kept > 0):
+            p = arrays[U(which + U(count))]
+        if known(kept > 1):
+            q = arrays[U(which + U(2 * count))]
+        if known(kept > 2):
+            r = arrays[U(which + U(3 * count))]
         for k in unrolled(EACH):
             i = U(first + U(k * BLOCK))
-            if i < U(a.size):
-                step = T(-rate * d[i])
-                if momentum:
-                    step = T(mu * old[i] + step)
-                    old[i] = step
-                    if nesterov:
-                        step = T(mu * step - rate * d[i])
-                a[i] += step
+            if i < U(w.size):
+                d = T(g[i] * scale)
+                d = T(-limit) if d < -limit else (limit if d > limit else d)
+                new, state = step(T(w[i] * keep), (p[i], q[i], r[i])[:kept], d, *numbers)
+                w[i] = new
+                if known(kept > 0):
+                    p[i] = state[0]
+                if known(kept > 1):
+                    q[i] = state[1]
+                if known(kept > 2):
+                    r[i] = state[2]
 
-    return sgd
-
-
-def make_adam(T: Any, S: Any, U: Any) -> Callable[..., None]:
-    """m and v are running means of g and g*g; w -= rate*m/(sqrt(v) + epsilon). `rate` holds the bias corrections."""
-
-    def adam(w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, beta_1: Any, beta_2: Any, epsilon: Any) -> None:
-        b = U(U(2) * U(cuda.blockIdx.x))
-        which, first = blocks[b], U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
-        a, means, squares, gradients = w[which], m[which], v[which], g[which]
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(a.size):
-                d = gradients[i]
-                mean = T(means[i] + (d - means[i]) * (T(1) - beta_1))
-                square = T(squares[i] + (d * d - squares[i]) * (T(1) - beta_2))
-                means[i], squares[i] = mean, square
-                a[i] -= T(rate * mean / T(math.sqrt(square) + epsilon))
-
-    return adam
-
-
-def make_rmsprop(T: Any, S: Any, U: Any) -> Callable[..., None]:
-    """v is the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
-
-    def rmsprop(w: Any, m: Any, v: Any, g: Any, blocks: Any, rate: Any, rho: Any, momentum: Any, epsilon: Any) -> None:
-        b = U(U(2) * U(cuda.blockIdx.x))
-        which, first = blocks[b], U(U(blocks[U(b + U(1))]) + U(cuda.threadIdx.x))
-        a, steps, squares, gradients = w[which], m[which], v[which], g[which]
-        for k in unrolled(EACH):
-            i = U(first + U(k * BLOCK))
-            if i < U(a.size):
-                d = gradients[i]
-                square = T(squares[i] + (d * d - squares[i]) * (T(1) - rho))
-                step = T(momentum * steps[i] + rate * d / T(math.sqrt(T(square + epsilon))))
-                steps[i], squares[i] = step, square
-                a[i] -= step
-
-    return rmsprop
+    return update
 
 
 def make_square_sums(T: Any, S: Any, U: Any) -> Callable[..., None]:
@@ -129,25 +107,23 @@ def make_shorten(T: Any, S: Any, U: Any) -> Callable[..., None]:
 PART = 1 << 14  # elements of a gradient that one block squares and adds
 
 
-def sgd(w: Sequence[Any], v: Sequence[Any], g: Sequence[Any], *, rate: float, momentum: float, nesterov: bool) -> None:
-    """v = momentum*v - rate*g; w += v, or w += momentum*v - rate*g with `nesterov`, for lists of arrays."""
-    _step(make_sgd, (momentum != 0, bool(nesterov)), (w, v if momentum else w, g), (rate, momentum))
-
-
-def adam(
-    w: Sequence[Any], m: Sequence[Any], v: Sequence[Any], g: Sequence[Any], *, rate: float, beta_1: float,
-    beta_2: float, epsilon: float,
+def update(
+    *lists: Sequence[Any], rule: str, numbers: tuple[float, ...], keeps: Sequence[float], scale: float, limit: float,
+    factors: Sequence[float],
 ) -> None:  # fmt: skip
-    """m and v become running means of g and g*g; w -= rate*m/(sqrt(v) + epsilon), for lists of arrays."""
-    _step(make_adam, (), (w, m, v, g), (rate, beta_1, beta_2, epsilon))
+    """A step of weights, the first list, by gradients, the last; between them is what is kept for each.
 
-
-def rmsprop(
-    w: Sequence[Any], m: Sequence[Any], v: Sequence[Any], g: Sequence[Any], *, rate: float, rho: float,
-    momentum: float, epsilon: float,
-) -> None:  # fmt: skip
-    """v becomes the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m, for lists of arrays."""
-    _step(make_rmsprop, (), (w, m, v, g), (rate, rho, momentum, epsilon))
+    The rule gets each weight times the one of `keeps`, and g*scale within [-limit, limit]; `factors` are 1 here. It is
+    started for as many weights at a time as a kernel's arguments may hold, dtype by dtype.
+    """
+    most = MOST // (ARRAY * len(lists) + 8)
+    for dtype in dict.fromkeys(np.dtype(w.dtype) for w in lists[0]):
+        mine = [i for i, w in enumerate(lists[0]) if w.dtype == dtype and w.size]
+        for at in range(0, len(mine), most):
+            chunk = mine[at : at + most]
+            arrays = [tuple(group[i] for i in chunk) for group in lists]
+            given = tuple(dtype.type(keeps[i]) for i in chunk), dtype.type(scale), dtype.type(limit)
+            _update_together(rule, arrays, (*given, tuple(map(dtype.type, numbers))), dtype)
 
 
 @entry
@@ -162,30 +138,14 @@ def shorten(g: Any, y: Any, most: float) -> None:
     launch(make_shorten, (), -(-g.size // (EACH * BLOCK)), args, dtype=dtype, wide=wide)
 
 
-def _step(
-    factory: Callable[..., Callable[..., None]], constants: tuple[Any, ...], arrays: tuple[Sequence[Any], ...],
-    numbers: tuple[float, ...],
-) -> None:  # fmt: skip
-    """Start the kernel of a step for as many weights at a time as its arguments may hold, dtype by dtype."""
-    most = MOST // (ARRAY * len(arrays))
-    for dtype in dict.fromkeys(np.dtype(w.dtype) for w in arrays[0]):
-        mine = [i for i, w in enumerate(arrays[0]) if w.dtype == dtype and w.size]
-        for at in range(0, len(mine), most):
-            chunk = mine[at : at + most]
-            _step_together(factory, constants, [tuple(group[i] for i in chunk) for group in arrays], numbers, dtype)
-
-
-def _step_together(
-    factory: Callable[..., Callable[..., None]], constants: tuple[Any, ...], arrays: list[tuple[Any, ...]],
-    numbers: tuple[float, ...], dtype: np.dtype,
-) -> None:  # fmt: skip
-    sizes = tuple(w.size for w in arrays[0])
+def _update_together(rule: str, lists: list[tuple[Any, ...]], numbers: tuple[Any, ...], dtype: np.dtype) -> None:
+    sizes = tuple(w.size for w in lists[0])
     wide = needs_wide(*sizes)
     blocks = sum(-(-n // (EACH * BLOCK)) for n in sizes)
-    with backend.scope(*(a for group in arrays for a in group)):
-        tuples = (tuple(map(flat, group)) for group in arrays)
-        args = *tuples, table(_block_table, (sizes, EACH * BLOCK), wide), *map(dtype.type, numbers)
-        launch(factory, constants, blocks, args, dtype=dtype, wide=wide)
+    arrays = [a for group in lists for a in group]
+    with backend.scope(*arrays):
+        args = tuple(map(flat, arrays)), table(_block_table, (sizes, EACH * BLOCK), wide), *numbers
+        launch(make_update, (rule, len(lists) - 2, len(sizes)), blocks, args, dtype=dtype, wide=wide)
 
 
 def _block_table(sizes: tuple[int, ...], run: int) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""One step of an optimizer on one array of weights, in place and in one pass over memory."""
+"""Steps of optimizers on many arrays of weights at once, in place and in one pass over memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,68 +14,96 @@ from ..foreign import is_device_array
 from ._floats import Floats
 
 
-def sgd(
-    w: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, momentum: float = 0.0, nesterov: bool = False
+def together(
+    rule: str,
+    groups: Sequence[tuple[Any, ...]],
+    numbers: tuple[float, ...] = (),
+    *,
+    keeps: Sequence[float] | None = None,
+    scale: float = 1.0,
+    limit: float = math.inf,
+    length: float = math.inf,
 ) -> None:
-    """v = momentum*v - rate*g; w += v, or w += momentum*v - rate*g with `nesterov`.
+    """One step of many weights at once, by a rule of `fastconv.cpu.update_rules`.
+
+    Arrays are changed in place: they must be what kernels take as they are.
+
+    Parameters
+    ----------
+    rule : str
+    groups : list of tuples of arrays
+        For each array of weights: it, what is kept for it, its gradient.
+    numbers : tuple of float
+        The rule's, in its order.
+    keeps : list of float, optional
+        What each array of weights is multiplied by before the step.
+    scale, limit, length : float
+        Gradients are multiplied by `scale`, brought into [-limit, limit], and shortened to `length`, array by array.
 
     Examples
     --------
     >>> w, v = np.ones(2), np.zeros(2)
-    >>> sgd(w, v, np.ones(2), rate=0.5, momentum=0.9)
+    >>> together("momentum", [(w, v, np.ones(2))], (0.5, 0.9))
     >>> w, v
     (array([0.5, 0.5]), array([-0.5, -0.5]))
     """
-    together("sgd", [(w, v, g)], rate=rate, momentum=momentum, nesterov=nesterov)
+    device = _device(groups[0][0])
+    keeps, factors = [1.0] * len(groups) if keeps is None else keeps, [1.0] * len(groups)
+    if device == "cuda" and length < math.inf:
+        groups, scale, limit = [(*a, clipped(g, scale, limit, length)) for *a, g in groups], 1.0, math.inf
+    groups = [_in_place(rule, group, device) for group in groups]
+    lists = tuple(zip(*groups, strict=True))
+    if length < math.inf and device == "cpu":
+        found = operator("lengths", device)(lists[-1], scale=scale, limit=limit)
+        factors = [_factor(each, length) for each in found.tolist()]
+    rest = {"keeps": keeps, "factors": factors, "scale": scale, "limit": limit}
+    operator("update", device)(*lists, rule=rule, numbers=numbers, **rest)
 
 
-def adam(
-    w: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    g: np.ndarray,
-    rate: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-) -> None:
-    """m and v become running means of g and g*g; w -= rate*m/(sqrt(v) + epsilon) (Kingma & Ba 2015, end of section 2).
-
-    `rate` already holds the correction ``sqrt(1 - beta_2**t)/(1 - beta_1**t)``.
-    """
-    together("adam", [(w, m, v, g)], rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-
-
-def rmsprop(
-    w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rate: float, rho: float, momentum: float, epsilon: float
-) -> None:
-    """v becomes the running mean of g*g; m = momentum*m + rate*g/sqrt(v + epsilon); w -= m."""
-    together("rmsprop", [(w, m, v, g)], rate=rate, rho=rho, momentum=momentum, epsilon=epsilon)
-
-
-def shortened(g: Any, most: float) -> Any:
-    """g itself, or scaled to the length `most` where it is longer.
+def length_of(gradients: Sequence[Any], scale: float = 1.0) -> float:
+    """The Euclidean length of all gradients together, each times `scale`.
 
     Examples
     --------
-    >>> shortened(np.array([3.0, 4.0]), 1.0)
+    >>> length_of([np.array([3.0]), np.array([[0.0, 4.0]])])
+    5.0
+    """
+    if not gradients:
+        return 0.0
+    if _device(gradients[0]) == "cuda":
+        return abs(scale) * math.sqrt(sum(float(np.square(g).sum(dtype=np.float64)) for g in gradients))
+    return math.sqrt(sum(np.square(operator("lengths", "cpu")(gradients, scale=scale, limit=math.inf)).tolist()))
+
+
+def clipped(g: Any, scale: float = 1.0, limit: float = math.inf, length: float = math.inf) -> Any:
+    """g*scale, brought into [-limit, limit] and shortened to `length`: what `together` does to a gradient.
+
+    Examples
+    --------
+    >>> clipped(np.array([3.0, 4.0]), length=1.0)
     array([0.6, 0.8])
     """
+    if scale != 1:
+        g = g * g.dtype.type(scale)
+    if limit < math.inf:
+        g = np.clip(g, -limit, limit)
+    if length == math.inf:
+        return g
+    if _device(g) == "cpu":
+        return g * g.dtype.type(_factor(length_of([np.asarray(g, order="C")]), length))
     call = Floats("g", g)
     (g,) = call.arrays
     y = call.empty(g.shape)
-    operator("shorten", call.device)(g, y, most)
+    operator("shorten", "cuda")(g, y, length)
     return call.finish(y)
 
 
-def together(name: str, groups: Sequence[tuple[Any, ...]], **numbers: Any) -> None:
-    """One step of many weights at once; a group is what one array of weights needs, and the weights come first.
+def _factor(found: float, most: float) -> float:
+    return most / found if found > most else 1.0
 
-    Arrays are changed in place: they must be what kernels take as they are.
-    """
-    device = "cuda" if is_device_array(groups[0][0]) else "cpu"
-    groups = [_in_place(name, group, device) for group in groups]
-    operator(name, device)(*zip(*groups, strict=True), **numbers)
+
+def _device(array: Any) -> str:
+    return "cuda" if is_device_array(array) else "cpu"
 
 
 def _in_place(name: str, group: tuple[Any, ...], device: str) -> tuple[Any, ...]:

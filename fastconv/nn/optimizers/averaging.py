@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...autograd import Tensor
+from ...ops import updates
 from ..states import State
 from .keeping import Keeper
 
@@ -45,11 +46,14 @@ class Averaging(Keeper):
         return [(w, state.arrays[-1]) for w, state in zip(weights, states, strict=True) if state.steps]
 
     def _average(self, changed: list[tuple[Tensor, State]]) -> None:
+        beginning, going_on = [], []
         for w, state in changed:
             is_new = self.iterations == 1 or (state.steps == 1 and not self.gradient_accumulation_steps)
-            momentum = 0.0 if is_new else self.ema_momentum
-            average, one = state.arrays[-1], w.dtype.type
-            average[...] = average * one(momentum) + w.values * one(1 - momentum)
-            if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
-                w.values[...] = average
+            (beginning if is_new else going_on).append((state.arrays[-1], w.values))
+        for groups, momentum in ((beginning, 0.0), (going_on, self.ema_momentum)):
+            if groups:
+                updates.together("average", groups, (momentum, 1 - momentum))
+        if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
+            for w, state in changed:
+                w.values[...] = state.arrays[-1]
                 w.version += 1

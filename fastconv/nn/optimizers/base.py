@@ -9,15 +9,13 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...errors import InvalidArgument
-from ...ops import updates
 from .. import arguments
 from ..configs import resolved
 from ..parts import current as part_of_batch
-from ..states import State
-from .averaging import Averaging
+from .changing import Changing
 
 
-class Optimizer(Averaging):
+class Optimizer(Changing):
     """Base of all optimizers.
 
     Parameters
@@ -92,7 +90,6 @@ class Optimizer(Averaging):
         self.gradient_accumulation_steps = whole("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = type(self).__name__.lower() if name is None else arguments.text(self, "name", name)
         super().__init__()
-        self._steps = 0  # of the weights that are being changed, this one included
         self._undecayed: tuple[set[int], tuple[str, ...]] = set(), ()
 
     @property
@@ -166,14 +163,7 @@ class Optimizer(Averaging):
         part = part_of_batch()
         if part is not None:
             part.sum_gradients(weights)
-        states = self._states.of(weights, self.all_slots, self.fills)
-        changing = [(w, state) for w, state in zip(weights, states, strict=True) if w.grad is not None]
-        gradients = self._gathered(changing)
-        if gradients is not None:
-            self._step_all(changing, self._shortened_together(gradients))
-        self.iterations += 1
-        if self.use_ema:
-            self._average(changing)
+        self._change_all(weights)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
         """One step by gradients that are given: pairs (gradient, weight), as Keras's `zip(grads, weights)`.
@@ -214,85 +204,6 @@ class Optimizer(Averaging):
         names = arguments.items(self, "var_names", var_names or (), "a list of names")
         self._undecayed = {id(w) for w in weights}, tuple(arguments.text(self, "var_names", n) for n in names)
 
-    def _gathered(self, changing: list[tuple[Tensor, State]]) -> list[Any] | None:
-        """The gradients of this step: with accumulation the mean of several steps', or None in between."""
-        scale = 1 if self.loss_scale_factor is None else self.loss_scale_factor
-        gradients = [_in_order(w.grad if scale == 1 else w.grad / w.dtype.type(scale)) for w, _ in changing]
-        every = self.gradient_accumulation_steps
-        if not every:
-            return gradients
-        place = self.all_slots.index("accumulated")
-        sums = [state.arrays[place] for _, state in changing]
-        for total, g in zip(sums, gradients, strict=True):
-            total += g
-        if (self.iterations + 1) % every:
-            return None
-        means = [total / total.dtype.type(every) for total in sums]
-        for total in sums:
-            total[...] = 0
-        return means
-
-    def _step_all(self, changing: list[tuple[Tensor, State]], gradients: list[Any]) -> None:
-        """Change weights by their gradients, those together that have had the same number of steps."""
-        rate = self.current_rate()
-        by_steps: dict[int, list[tuple[Tensor, State, Any]]] = {}
-        for (w, state), g in zip(changing, gradients, strict=True):
-            state.steps += 1
-            by_steps.setdefault(state.steps, []).append((w, state, g))
-            if self.weight_decay and not self._is_undecayed(w):
-                w.values[...] = w.values * w.dtype.type(1 - rate * self.weight_decay)
-        for self._steps, changed in by_steps.items():
-            self._change(changed, rate)
-        self._steps = 0
-
-    def _change(self, changed: list[tuple[Tensor, State, Any]], rate: float) -> None:
-        """A step of weights that all have had the same number of steps."""
-        kept = len(self.slots)
-        changes = [(w.data, state.arrays[:kept], g) for w, state, g in changed]
-        if self._is_fused():
-            groups = [(w, *(state or (w,)), self._clipped(g)) for w, state, g in changes]
-            name, numbers = self.rule(rate)
-            updates.together(name, groups, **numbers)
-        else:
-            for w, state, g in changes:
-                self.step(w, self._clipped(g), rate, *state)
-        for tensor, _, _ in changed:
-            tensor.version += 1
-
-    def _is_undecayed(self, w: Tensor) -> bool:
-        weights, names = self._undecayed
-        return id(w) in weights or any(name in getattr(w, "name", "") for name in names)
-
-    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
-        """The function of `fastconv.ops.updates` that is one step, and its numbers."""
-        raise NotImplementedError
-
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        """Change `w` and `state` in place: NumPy's arrays, or a GPU's."""
-        name, numbers = self.rule(rate)
-        getattr(updates, name)(w, *(state or (w,)), g, **numbers)
-
-    def _is_fused(self) -> bool:
-        """Whether `rule` says it all: all weights are then changed at once."""
-        return type(self).step is Optimizer.step
-
-    def _clipped(self, g: Any) -> Any:
-        if self.clipvalue is not None:
-            g = np.clip(g, -self.clipvalue, self.clipvalue)
-        return g if self.clipnorm is None else updates.shortened(g, self.clipnorm)
-
-    def _shortened_together(self, gradients: list[Any]) -> list[Any]:
-        if self.global_clipnorm is None:
-            return gradients
-        squares = sum(float(np.square(g).sum(dtype=np.float64)) for g in gradients)
-        share = self.global_clipnorm / max(squares**0.5, self.global_clipnorm)
-        return [g if share == 1 else g * g.dtype.type(share) for g in gradients]
-
-
-def _in_order(g: Any) -> Any:
-    """A gradient whose elements lie in order."""
-    return np.asarray(g, order="C") if isinstance(g, np.ndarray) else g
-
 
 def _pairs(gradients: Any, weights: Any) -> list[tuple[Any, Any]]:
     gradients, weights = (
@@ -301,13 +212,3 @@ def _pairs(gradients: Any, weights: Any) -> list[tuple[Any, Any]]:
     if len(gradients) != len(weights):
         raise InvalidArgument(f"there are {len(gradients)} gradients for {len(weights)} weights; expected one for each")
     return list(zip(gradients, weights, strict=True))
-
-
-def towards(mean: Any, value: Any, momentum: float) -> None:
-    """One step of a running mean, in place."""
-    mean += (value - mean) * plain(1 - momentum, mean)
-
-
-def plain(number: float, like: Any) -> Any:
-    """A number of an array's dtype, that does not widen it."""
-    return like.dtype.type(number)

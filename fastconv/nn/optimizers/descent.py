@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import arguments
-from .base import Optimizer, plain, towards
+from .base import Optimizer
+from .changing import Changed
 
 
 class SGD(Optimizer):
@@ -30,8 +29,10 @@ class SGD(Optimizer):
         self.nesterov = arguments.flag(self, "nesterov", nesterov)
         self.slots = ("velocity",) if self.momentum else ()
 
-    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
-        return "sgd", {"rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        if not self.momentum:
+            return "sgd", (rate,)
+        return "nesterov" if self.nesterov else "momentum", (rate, self.momentum)
 
 
 class RMSprop(Optimizer):
@@ -71,23 +72,10 @@ class RMSprop(Optimizer):
         more = (("velocity",),) if self.momentum else ()
         return (("square",), *more, *((("mean",),) if self.centered else ()))
 
-    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
-        return "rmsprop", {"rate": rate, "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
-
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        if not self.centered:
-            super().step(w, g, rate, *state)
-            return
-        velocity, square, mean = state
-        towards(square, g * g, self.rho)
-        towards(mean, g, self.rho)
-        velocity[...] = velocity * plain(self.momentum, w) + plain(rate, w) * g / np.sqrt(
-            square - mean * mean + plain(self.epsilon, w)
-        )
-        w -= velocity
-
-    def _is_fused(self) -> bool:
-        return not self.centered and type(self).step is RMSprop.step
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        if self.centered:
+            return "centered_rmsprop", (rate, 1 - self.rho, self.momentum, self.epsilon)
+        return "rmsprop", (rate, self.rho, self.momentum, self.epsilon)
 
 
 class Adagrad(Optimizer):
@@ -117,10 +105,8 @@ class Adagrad(Optimizer):
         self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
         self.fills = {"accumulator": self.initial_accumulator_value}
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        (total,) = state
-        total += g * g
-        w -= plain(rate, w) * g / np.sqrt(total + plain(self.epsilon, w))
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        return "adagrad", (rate, self.epsilon)
 
 
 class Adadelta(Optimizer):
@@ -140,13 +126,8 @@ class Adadelta(Optimizer):
         self.rho = arguments.real(self, "rho", rho, 0, below=1)
         self.epsilon = arguments.real(self, "epsilon", epsilon, 0)
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        square, change = state
-        epsilon = plain(self.epsilon, w)
-        towards(square, g * g, self.rho)
-        delta = np.sqrt(change + epsilon) * g / np.sqrt(square + epsilon)
-        towards(change, delta * delta, self.rho)
-        w -= plain(rate, w) * delta
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        return "adadelta", (rate, 1 - self.rho, self.epsilon)
 
 
 class Ftrl(Optimizer):
@@ -196,16 +177,11 @@ class Ftrl(Optimizer):
     l2_shrinkage_regularization_strength: float
     beta: float
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        if rate == 0:
-            return
-        total, linear = state
-        power, l1 = plain(-self.learning_rate_power, w), self.l1_regularization_strength
-        before = total**power
-        total += g * g
-        after = total**power
-        linear += (
-            g + plain(2 * self.l2_shrinkage_regularization_strength, w) * w - (after - before) / plain(rate, w) * w
-        )
-        divisor = after / plain(rate, w) + plain(2 * self.l2_regularization_strength + self.beta / rate, w)
-        w[...] = (np.clip(linear, -l1, l1) - linear) / divisor
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        shrinkage, l2 = 2 * self.l2_shrinkage_regularization_strength, 2 * self.l2_regularization_strength
+        numbers = rate, -self.learning_rate_power, self.l1_regularization_strength, shrinkage, l2 + self.beta / rate
+        return "ftrl_by_root" if self.learning_rate_power == -0.5 else "ftrl", numbers
+
+    def _change(self, changed: list[Changed], rate: float, scale: float) -> None:
+        if rate:  # the rule divides by it
+            super()._change(changed, rate, scale)

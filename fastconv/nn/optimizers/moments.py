@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import arguments
-from .base import Optimizer, plain, towards
+from .base import Optimizer
 
 
 class Adam(Optimizer):
@@ -51,22 +49,9 @@ class Adam(Optimizer):
         t = self._steps or self.iterations + 1
         return rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
-    def rule(self, rate: float) -> tuple[str, dict[str, Any]]:
-        numbers = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        return "adam", {"rate": self.corrected(rate), **numbers}
-
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        if not self.amsgrad:
-            super().step(w, g, rate, *state)
-            return
-        mean, square, largest = state
-        towards(mean, g, self.beta_1)
-        towards(square, g * g, self.beta_2)
-        largest[...] = np.maximum(largest, square)
-        w -= plain(self.corrected(rate), w) * mean / (np.sqrt(largest) + plain(self.epsilon, w))
-
-    def _is_fused(self) -> bool:
-        return not self.amsgrad and type(self).step is Adam.step
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        numbers = self.corrected(rate), self.beta_1, self.beta_2, self.epsilon
+        return "amsgrad" if self.amsgrad else "adam", numbers
 
 
 class AdamW(Adam):
@@ -101,7 +86,7 @@ class AdamW(Adam):
 
 
 class _Moments(Optimizer):
-    """What the optimizers below share: running means, and steps written as array arithmetic."""
+    """What the optimizers below share: the numbers of running means."""
 
     def __init__(
         self,
@@ -129,12 +114,9 @@ class Adamax(_Moments):
 
     slots = ("mean", "norm")
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        mean, norm = state
-        towards(mean, g, self.beta_1)
-        norm[...] = np.maximum(norm * plain(self.beta_2, w), np.abs(g))
-        share = rate / (1 - self.beta_1 ** (self._steps or self.iterations + 1))
-        w -= plain(share, w) * mean / (norm + plain(self.epsilon, w))
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        corrected = rate / (1 - self.beta_1 ** (self._steps or self.iterations + 1))
+        return "adamax", (corrected, 1 - self.beta_1, self.beta_2, self.epsilon)
 
 
 class Nadam(_Moments):
@@ -149,15 +131,12 @@ class Nadam(_Moments):
 
     slots = ("mean", "square")
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        mean, square = state
-        towards(mean, g, self.beta_1)
-        towards(square, g * g, self.beta_2)
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
         t = self._steps or self.iterations + 1
-        now, following = self._momentum(t), self._momentum(t + 1)
-        product = self._product(t)
-        ahead = mean * plain(following / (1 - product * following), w) + g * plain((1 - now) / (1 - product), w)
-        w -= plain(rate, w) * ahead / (np.sqrt(square / plain(1 - self.beta_2**t, w)) + plain(self.epsilon, w))
+        now, following, product = self._momentum(t), self._momentum(t + 1), self._product(t)
+        of_mean, of_gradient = following / (1 - product * following), (1 - now) / (1 - product)
+        shares = 1 - self.beta_1, 1 - self.beta_2
+        return "nadam", (rate, *shares, of_mean, of_gradient, 1 - self.beta_2**t, self.epsilon)
 
     def _momentum(self, t: int) -> float:
         return self.beta_1 * (1 - 0.5 * 0.96**t)
@@ -189,7 +168,5 @@ class Lion(Optimizer):
         self.beta_1 = arguments.real(self, "beta_1", beta_1, 0, 1)
         self.beta_2 = arguments.real(self, "beta_2", beta_2, 0, 1)
 
-    def step(self, w: Any, g: Any, rate: float, *state: Any) -> None:
-        (mean,) = state
-        w -= plain(rate, w) * np.sign(mean * plain(self.beta_1, w) + g * plain(1 - self.beta_1, w))
-        towards(mean, g, self.beta_2)
+    def rule(self, rate: float) -> tuple[str, tuple[float, ...]]:
+        return "lion", (rate, self.beta_1, 1 - self.beta_1, 1 - self.beta_2)
