@@ -322,7 +322,7 @@ def test_shapes_that_do_not_fit_are_refused_before_a_kernel_reads_past_the_end()
     with pytest.raises(InvalidArgument, match="gamma has shape"):
         F.batch_norm(x, np.ones(2), np.zeros(3))
     with pytest.raises(InvalidArgument, match="one shape and dtype"):
-        updates.sgd(x, x[:2], x, 0.1, 0.9)
+        updates.together("momentum", [(x, x[:2], x)], (0.1, 0.9))
 
 
 def test_targets_may_be_numbers_of_classes():

@@ -10,7 +10,6 @@ from planting import assert_noticed, mutated
 from fastconv.cuda import backend, elementwise, normalization, samples, softmax, updates
 from fastconv.ops import elementwise as host_elementwise
 from fastconv.ops import normalization as host_normalization
-from fastconv.ops import updates as host_updates
 
 __all__ = ["simulator"]
 X = np.array([[3, -2, 7, -1, 4], [1, -5, 2, 8, -3], [6, 9, -4, 5, -7]], np.float32)
@@ -74,20 +73,6 @@ def a_sum(module):
     return [(backend.to_host(y), np.array([0, 171]))]
 
 
-def steps(module):
-    """Two weights of different size by SGD with momentum, then by RMSprop."""
-    for name, states, numbers in (
-        ("sgd", 1, {"rate": 0.5, "momentum": 0.25, "nesterov": True}),
-        ("rmsprop", 2, {"rate": 0.5, "rho": 0.75, "momentum": 0.25, "epsilon": 1e-3}),
-    ):
-        for shape in ((3,), (3, 5)):
-            arrays = [np.resize(np.abs(X) + k, shape).astype(np.float32) for k in range(states + 2)]
-            given = handles(*arrays)
-            getattr(module, name)(*([a] for a in given), **numbers)
-            getattr(host_updates, name)(*arrays, **numbers)
-            yield from ((backend.to_host(a), e) for a, e in zip(given, arrays, strict=True))
-
-
 def shortened(module):
     g, y = handles(X, np.empty_like(X))
     with pytest.MonkeyPatch.context() as patch:
@@ -106,8 +91,6 @@ BUGS = {
     "labels of the first": (samples, "U(labels[n]) == U(i", "U(labels[U(0)]) == U(i", labels_and_scores),
     "noted at the front": (samples, "scores[U(place)] = x[0]", "scores[U(0)] = x[0]", labels_and_scores),
     "one round": (softmax, "            i = U(i + U(threads))\n        shared[t] = found", "            i = U(i + U(size))\n        shared[t] = found", a_sum),  # noqa: E501
-    "momentum twice": (updates, "step = T(mu * step - rate * d[i])", "step = T(mu * step + step)", steps),
-    "not squared": (updates, "(d * d - squares[i]) * (T(1) - rho)", "(d - squares[i]) * (T(1) - rho)", steps),
     "sums of magnitudes": (updates, "found += g[i] * g[i]", "found += abs(g[i])", shortened),
     "the square of the length": (updates, "norm = T(math.sqrt(block_sum(shared, t)))", "norm = T(block_sum(shared, t))", shortened),  # noqa: E501
 }  # fmt: skip

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from cuda_compiler import ARCHITECTURES, check, compiler
 from cuda_small import carried
+from test_cuda_updates import STEPS
 
 from fastconv.cuda import backend, launch, samples
 from fastconv.ops import elementwise, group_normalization, normalization, updates
@@ -67,12 +68,9 @@ def layer_norm(dtype, shape):
 def steps(dtype, shape):
     (w,) = zeros(dtype, shape[:1])
     for count in (1, 22):  # the lecture's network has 22 weights that are trained
-        for nesterov in (False, True):
-            updates.together("sgd", [(w, w, w)] * count, rate=0.1, momentum=0.9, nesterov=nesterov)
-        updates.together("sgd", [(w, w, w)] * count, rate=0.1, momentum=0.0, nesterov=False)
-        updates.together("adam", [(w,) * 4] * count, rate=0.1, beta_1=0.9, beta_2=0.9, epsilon=1e-7)
-        updates.together("rmsprop", [(w,) * 4] * count, rate=0.1, rho=0.9, momentum=0.5, epsilon=1e-7)
-    updates.shortened(w, 1.0)
+        for name, kept, numbers, _ in STEPS:
+            updates.together(name, [(w,) * (kept + 2)] * count, numbers)
+    updates.clipped(w, length=1.0)
 
 
 def scores(dtype, shape):
@@ -109,7 +107,7 @@ def one_of_each(dtype, shape):
     normalization.batch_norm_grad(y, x, mean, var, gamma, 1e-3, 1, True)
     y, statistics = group_normalization.group_norm(x, gamma, gamma, 1e-3, 4, 1)
     group_normalization.group_norm_grad(y, x, statistics, gamma, 1)
-    updates.together("adam", [(gamma,) * 4] * 17, rate=0.1, beta_1=0.9, beta_2=0.9, epsilon=1e-7)
+    updates.together("adam", [(gamma,) * 4] * 17, (0.1, 0.9, 0.9, 1e-7))
     samples.add_scores(x.handle, x.handle, gamma.handle, 1, kind="top_k", number=2)
 
 

@@ -1,7 +1,8 @@
 """What optimizers do to a weight, as formulas of numbers, of which the kernels of both devices are made (`updates`).
 
 ``RULES[name](T)``, T being the numbers' type, is ``step(w, kept, g, ...)``: it gets a weight, what is kept for it, its
-gradient, and the numbers that its further arguments name; it returns the weight and what is kept. NaN stays NaN.
+gradient, and the numbers that its further arguments name; it returns the weight and what is kept. NaN stays NaN. A
+running mean becomes `fresh` parts of what is new.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def _amsgrad(T: Any) -> Step:
 
 
 def _adamax(T: Any) -> Step:
-    def step(w, kept, g, rate, share, beta_2, epsilon):  # type: ignore[no-untyped-def]
-        mean = kept[0] + (g - kept[0]) * share
+    def step(w, kept, g, rate, fresh, beta_2, epsilon):  # type: ignore[no-untyped-def]
+        mean = kept[0] + (g - kept[0]) * fresh
         size, faded = abs(g), kept[1] * beta_2
         norm = size if size > faded or size != size else faded
         return w - rate * mean / (norm + epsilon), (mean, norm)
@@ -59,9 +60,9 @@ def _adamax(T: Any) -> Step:
 
 
 def _nadam(T: Any) -> Step:
-    def step(w, kept, g, rate, share, square_share, ahead, now, correction, epsilon):  # type: ignore[no-untyped-def]
-        mean = kept[0] + (g - kept[0]) * share
-        square = kept[1] + (g * g - kept[1]) * square_share
+    def step(w, kept, g, rate, fresh, fresh_square, ahead, now, correction, epsilon):  # type: ignore[no-untyped-def]
+        mean = kept[0] + (g - kept[0]) * fresh
+        square = kept[1] + (g * g - kept[1]) * fresh_square
         move = rate * (mean * ahead + g * now)
         return w - move / (T(math.sqrt(square / correction)) + epsilon), (mean, square)
 
@@ -78,9 +79,9 @@ def _rmsprop(T: Any) -> Step:
 
 
 def _centered_rmsprop(T: Any) -> Step:
-    def step(w, kept, g, rate, share, momentum, epsilon):  # type: ignore[no-untyped-def]
-        square = kept[1] + (g * g - kept[1]) * share
-        mean = kept[2] + (g - kept[2]) * share
+    def step(w, kept, g, rate, fresh, momentum, epsilon):  # type: ignore[no-untyped-def]
+        square = kept[1] + (g * g - kept[1]) * fresh
+        mean = kept[2] + (g - kept[2]) * fresh
         move = momentum * kept[0] + rate * g / T(math.sqrt(square - mean * mean + epsilon))
         return w - move, (move, square, mean)
 
@@ -96,19 +97,19 @@ def _adagrad(T: Any) -> Step:
 
 
 def _adadelta(T: Any) -> Step:
-    def step(w, kept, g, rate, share, epsilon):  # type: ignore[no-untyped-def]
-        square = kept[0] + (g * g - kept[0]) * share
+    def step(w, kept, g, rate, fresh, epsilon):  # type: ignore[no-untyped-def]
+        square = kept[0] + (g * g - kept[0]) * fresh
         delta = T(math.sqrt(kept[1] + epsilon)) * g / T(math.sqrt(square + epsilon))
-        return w - rate * delta, (square, kept[1] + (delta * delta - kept[1]) * share)
+        return w - rate * delta, (square, kept[1] + (delta * delta - kept[1]) * fresh)
 
     return step
 
 
 def _lion(T: Any) -> Step:
-    def step(w, kept, g, rate, beta_1, share_1, share_2):  # type: ignore[no-untyped-def]
-        ahead = kept[0] * beta_1 + g * share_1
+    def step(w, kept, g, rate, beta_1, fresh_1, fresh_2):  # type: ignore[no-untyped-def]
+        ahead = kept[0] * beta_1 + g * fresh_1
         sign = T(1) if ahead > T(0) else (T(-1) if ahead < T(0) else ahead)
-        return w - rate * sign, (kept[0] + (g - kept[0]) * share_2,)
+        return w - rate * sign, (kept[0] + (g - kept[0]) * fresh_2,)
 
     return step
 
@@ -128,8 +129,8 @@ def _ftrl(T: Any, by_root: bool) -> Step:
 def _average(T: Any) -> Step:
     """A running mean w of g."""
 
-    def step(w, kept, g, momentum, share):  # type: ignore[no-untyped-def]
-        return w * momentum + g * share, kept
+    def step(w, kept, g, momentum, fresh):  # type: ignore[no-untyped-def]
+        return w * momentum + g * fresh, kept
 
     return step
 

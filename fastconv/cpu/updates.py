@@ -7,7 +7,6 @@ What a step does to a number is one of `update_rules`.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
