@@ -4,6 +4,7 @@ A graph is cut into chains, which run one behind the other; what a chain takes i
 In a chain, which is all that a `Sequential` model is:
 
 * a convolution or dense layer followed by relu: the relu is fused into the store;
+* these followed by a max pool: in training relu and its gradient, with the bias's sums, see the maxima alone;
 * relu followed by batch normalisation: the normalisation takes relu(x), both ways;
 * batch normalisation behind one of these layers: its gradient sums that of the layer's bias;
 * a max pool behind batch normalisation: the maxima alone are normalised, where that leaves the largest the largest;
@@ -210,8 +211,9 @@ def _steps(parts: Sequence[Any]) -> list[Step]:
             steps.append(normalized)
             i += count
         elif isinstance(part, _Linear) and _is_relu(following):
-            steps.append(_linear(part.layer, "relu"))
-            i += 2
+            pool = next(filter(_is_max_pool, parts[i + 2 : i + 3]), None)
+            steps.append(_linear(part.layer, "relu") if pool is None else partial(_pool, part.layer, pool))
+            i += 2 + (pool is not None)
         else:
             steps.append(_single(part))
             i += 1
@@ -293,7 +295,7 @@ def _normalized(parts: Sequence[Any]) -> tuple[int, Step]:
     if behind == len(parts) or not _is_plain(parts[behind], BatchNormalization):
         return 0, _single(None)
     layer, *rest = parts[behind:]
-    pool = rest[0] if rest and _is_plain(rest[0], Pooling) and rest[0].operation == "max" else None
+    pool = next(filter(_is_max_pool, rest[:1]), None)
     return behind + 1 + (pool is not None), partial(_normalize, linear, relu, layer, pool)
 
 
@@ -315,6 +317,22 @@ def _normalize(
     return layer.normalize(x, training, relu, bias, pool.window)
 
 
+def _pool(linear: Any, pool: Pooling, x: Tensor, training: bool) -> Tensor:
+    """A linear layer, its relu and a max pool: in training relu comes last, and its gradient first, on the maxima."""
+    if not training or _axis(linear) % x.ndim != _axis(pool) % x.ndim:
+        return pool.call(linear.linear(x, "relu"))
+    return pool.of_relu(linear.linear(x, None, bias_grad=False), linear.biases())
+
+
 def _have_one_axis(layer: BatchNormalization, other: Any, ndim: int) -> bool:
     """Whether another layer has its channels along the axis that is normalised."""
-    return (layer.axis - (-1 if getattr(other, "channels_last", True) else 1)) % ndim == 0
+    return (layer.axis - _axis(other)) % ndim == 0
+
+
+def _axis(layer: Any) -> int:
+    """Where a linear layer or a pool has its channels."""
+    return -1 if getattr(layer, "channels_last", True) else 1
+
+
+def _is_max_pool(part: Any) -> bool:
+    return _is_plain(part, Pooling) and part.operation == "max"

@@ -49,6 +49,10 @@ class Pooling(Spatial):
         pool = getattr(F, f"{self.operation}_pool{self.rank}d")
         return pool(x, layout=self.layout, **self.window, **options)
 
+    def of_relu(self, x: Tensor, biases: tuple[Tensor, ...]) -> Tensor:
+        """The maxima of relu(x); `biases`, one at most, is what x holds already, whose gradient comes along."""
+        return getattr(F, f"max_pool{self.rank}d")(x, *biases, layout=self.layout, relu=True, **self.window)
+
     @property
     def window(self) -> dict[str, Any]:
         """Its arguments of the pooling function but the layout."""
