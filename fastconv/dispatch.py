@@ -76,6 +76,7 @@ TABLE: tuple[Row, ...] = (
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
     Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
     Row("direct", "cpu", "fastconv.cpu.halves", ("widen", "narrow")),
+    Row("direct", "cpu", "fastconv.cpu.comparison", ("same_bits",)),
     Row("direct", "cpu", "fastconv.cpu.matching", ("match_scores", "match_moments")),
     Row("direct", "cpu", "fastconv.cpu.similarity", ("similarity",)),
     Row("direct", "cpu", "fastconv.cpu.resampling", ("resample",)),

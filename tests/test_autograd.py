@@ -301,6 +301,26 @@ def test_unknown_gradient_of_an_activation_is_refused():
         y.backward(np.ones(y.shape))
 
 
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_a_relu_before_a_max_pool_may_come_with_it(layout, rng):
+    """Both ways as one by one; the bias that x holds gets the sums of x's gradient."""
+    x, axis = rng.standard_normal((2, 5, 6, 7)) - 1.0, 3 if layout == "NHWC" else 1
+    x[0, 1, 2, 3] = np.nan
+    options = {"size": 3, "stride": 2, "padding": 1, "layout": layout}
+    together, apart, bias = (Tensor(v, requires_grad=True) for v in (x, x, np.zeros(x.shape[axis])))
+    y, right = F.max_pool2d(together, bias, relu=True, **options), F.max_pool2d(F.relu(apart), **options)
+    np.testing.assert_array_equal(y.numpy(), right.numpy())
+    dy = rng.standard_normal(y.shape)
+    y.backward(dy)
+    right.backward(dy)
+    np.testing.assert_array_equal(together.grad, apart.grad)
+    np.testing.assert_allclose(bias.grad, together.grad.sum(axis=tuple({0, 1, 2, 3} - {axis})), rtol=1e-12)
+    with no_grad():
+        np.testing.assert_array_equal(F.max_pool2d(x, relu=True, **options).numpy(), right.numpy())
+    with pytest.raises(InvalidArgument, match="together with relu=True"):
+        F.max_pool2d(x, np.zeros(7), **options)
+
+
 def test_dense_names_the_shapes():
     with pytest.raises(InvalidArgument, match="x has 3 features"):
         F.dense(np.ones((2, 3)), np.ones((4, 5)))

@@ -154,6 +154,28 @@ def test_prepared_filters_do_not_outlive_a_change_of_the_weights(rng):
     assert y[:, 0, 0, 0].tolist() == [9, 18, 27]
 
 
+def test_what_a_prediction_prepared_is_compared_with_the_weights(rng, monkeypatch):
+    """The next prediction takes it where no bit has changed, whoever could have changed one; training lets it go."""
+    layers = [L.Conv2D(40, 3, activation="relu", input_shape=(9, 9, 3)), L.Flatten(), L.Dense(300), L.Dense(2)]
+    model = keras.Sequential(layers, seed=1)
+    model.compile("sgd", "mse")
+    x = rng.standard_normal((5, 9, 9, 3)).astype(np.float32)
+    model.predict(x, 4)
+    kept = dict(model._plans)
+    assert len(kept) == 6 and pickle.loads(pickle.dumps(model))._plans is None
+    first = model.predict(x, 4)
+    assert all(model._plans[key] is plan for key, plan in kept.items())
+    for w, place in ((layers[2].kernel, (77, 299)), (layers[0].kernel, (2, 1, 0, 3)), (layers[3].bias, 1)):
+        w.data[place] = -w.data[place] - 1
+        second = model.predict(x, 4)
+        assert not np.array_equal(first, second)
+        np.testing.assert_allclose(second, model(x).numpy(), rtol=1e-4, atol=1e-5)
+        assert sum(model._plans[key] is not plan for key, plan in kept.items()) == 2
+        kept, first = dict(model._plans), second
+    model.train_on_batch(x, np.zeros((5, 2)))
+    assert model._plans is None
+
+
 def test_callbacks_may_change_weights_between_batches():
     from fastconv.nn.inference import fixed_weights
 

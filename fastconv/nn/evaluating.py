@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -244,23 +244,22 @@ class Evaluator(Steps):
         events = [f"on_{kind}_batch_{end}" for end in ("begin", "end")]
         heard = listeners.hears(*events)
         done = 0
-        with nullcontext() if heard else _inference():
+        with nullcontext() if heard else self._inference():
             for batch, data in enumerate(islice(samples.batches(size), steps)):
                 listeners.call(events[0], batch, {"batch": batch, "size": samples.in_batch(data[0])})
-                with _inference() if heard else nullcontext():
+                with self._inference() if heard else nullcontext():
                     logs = take(*data)
                 listeners.call(events[1], batch, logs)
                 done += 1
         if not done:
             raise InvalidArgument("the loader has no batches left; pass one that can be read again, or steps=")
 
-
-@contextmanager
-def _inference() -> Iterator[None]:
-    with ExitStack() as stack:
-        for context in (no_grad(), recycled(), fixed_weights()):
-            stack.enter_context(context)
-        yield
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        if self._plans is None:
+            self._plans = {}
+        with no_grad(), recycled(), fixed_weights(self._plans):
+            yield
 
 
 def progress(callbacks: Any, verbose: int) -> list[Callback]:

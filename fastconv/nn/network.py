@@ -12,6 +12,7 @@ from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
 from . import arguments, seeding
 from .graph import Graph
+from .inference import Plans
 from .layers import InputLayer, Layer
 from .layers.operations import Operation
 from .layers.symbols import Call, SymbolicTensor
@@ -20,7 +21,12 @@ from .placing import carrier, is_on_host, place
 from .structures import is_shape, leaves, mapped, mapped_shapes
 from .tracking import Holder, Parameter, Way, found_in, named_weights
 
-TRANSIENT = ("_passes", "_meter", "_buffers")  # what a copy does without: made when needed, or of the batch at hand
+TRANSIENT = (
+    "_passes",
+    "_meter",
+    "_buffers",
+    "_plans",
+)  # what a copy does without: made when needed, or of the batch at hand
 
 
 class Network(Layer):
@@ -43,6 +49,7 @@ class Network(Layer):
     """Where the weights lie and training runs: "cpu" or "cuda"."""
 
     _passes: Passes | None = None
+    _plans: Plans | None = None
     _graph: Graph | None = None
     _rng: np.random.Generator | None = None
     _is_ensuring = False

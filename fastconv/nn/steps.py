@@ -143,6 +143,7 @@ class Steps(Network):
         """Forward, backward, update; returns the loss, where it was computed."""
         passes, weights = self.passes, self.trainable_weights
         folded, loss_function = self._folded(passes)
+        self._plans = None  # of weights that change now
         with undisturbed(self._is_ours(passes, weights)):
             result = passes.run(mapped(Tensor, x), True, folded)
             if not passes.ours:  # a layer of the user's may have made weights

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..dispatch import operator
 from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..problem import ConvProblem
@@ -70,6 +71,21 @@ class ConvPlan:
     def nbytes(self) -> int:
         kept = [self._w, self._b, self._ready, self._safe[1] if self._safe else None]
         return sum(_nbytes(item) for item in kept)
+
+    def is_of(self, w: np.ndarray, b: np.ndarray | None = None) -> bool:
+        """Whether the plan's weights are these arrays' of float32 or float64, to the last bit.
+
+        Reading both takes a fraction of the time that preparing them anew does.
+
+        Examples
+        --------
+        >>> import fastconv as fc
+        >>> w = np.ones((1, 1, 3, 3))
+        >>> plan = fc.plan_conv2d(w, (1, 1, 8, 8))
+        >>> plan.is_of(w), plan.is_of(2 * w), plan.is_of(w, np.ones(1))
+        (True, False, False)
+        """
+        return _are_same(self._w, w) and (b is None if self._b is None else b is not None and _are_same(self._b, b))
 
     def __call__(self, x: Any, *, out: Any = None) -> np.ndarray:
         """The convolution of `x`, of shape `x_shape`, in `out` if that is given."""
@@ -196,6 +212,12 @@ def _plan(
 
 
 plan_conv1d, plan_conv2d, plan_conv3d = _plan
+
+
+def _are_same(kept: np.ndarray, array: np.ndarray) -> bool:
+    if kept.shape != array.shape or kept.dtype != array.dtype:
+        return False
+    return operator("same_bits")(kept, np.asarray(array, order="C"))  # type: ignore[no-any-return]
 
 
 def _nbytes(item: Any) -> int:

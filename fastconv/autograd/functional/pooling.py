@@ -38,9 +38,7 @@ def _max_pool(name: str, rank: int) -> Pair:
         y = elementwise.relu(y) if relu else y
         return y, (indices, x.shape, at, y if relu else None)
 
-    def vjp(
-        dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], at: dict[str, Any], y: Any
-    ) -> tuple[Any, ...]:
+    def vjp(dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], at: dict[str, Any], y: Any) -> tuple[Any, ...]:
         """What went to a maximum below 0 is cut off while it is little: all elements of a window share it."""
         axis = (rank + 1 if parse_layout(at["layout"], rank) else 1) if len(needs) > 1 and needs[1] else None
         dz, db = (dy, None) if y is None else elementwise.activation_grad(dy, y, "relu", axis)
@@ -146,7 +144,7 @@ def _with_indices(maxima: Primitive) -> None:
 
 
 _FIRST = (
-    "; the gradient goes to each window's first maximum. With `relu` what is pooled is relu(x); `bias` is then a number "
+    "; the gradient goes to each window's first maximum. With `relu` what is pooled is relu(x), and `bias` a number "
     "per channel that x holds already: nothing is added, but its gradient, the sums of x's, comes out of the same pass"
 )
 

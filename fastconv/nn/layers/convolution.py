@@ -16,7 +16,7 @@ from ...ops import ConvPlan
 from ...problem import ConvProblem
 from ...spec import conv_problem
 from .. import activations, arguments
-from ..inference import plan_for
+from ..inference import is_inference, plan_for
 from .base import Shape, weight_options
 from .spatial import Spatial, parse_border
 
@@ -104,17 +104,22 @@ class Conv(Spatial):
 
     def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
-        plan = None
         if isinstance(x.values, np.ndarray) and x.dtype == self.kernel.dtype:  # plans are the CPU's, and of one dtype
-            plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
-        if plan is not None:
-            return Tensor(plan(x.values))
+            plan = self._plan(x.shape, activation)
+            if plan is not None:
+                return Tensor(plan(x.values))
         return self._apply(getattr(F, f"conv{self.rank}d"), x, activation, bias_grad)
 
-    def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan:
-        plan = getattr(ops, f"plan_conv{self.rank}d")
-        w, b = self._weights().values, self.bias.data if self.use_bias else None
-        return plan(w, x_shape, b, activation=activation, method=self.method, **self.options)
+    def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan | None:
+        if not is_inference():
+            return None
+        w, b, options = self._weights().values, self.bias.values if self.use_bias else None, self.options
+
+        def make() -> ConvPlan:
+            plan = getattr(ops, f"plan_conv{self.rank}d")
+            return plan(w, x_shape, b, activation=activation, method=self.method, **options)
+
+        return plan_for((self, x_shape, activation, self.method, *options.values()), make, w, b)
 
     def _apply(self, operation: Any, x: Tensor, activation: str | None, bias_grad: bool) -> Tensor:
         biases = self.biases(bias_grad)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
+from ...ops import ConvPlan, plan_conv1d
 from .. import activations, arguments
 from .. import arguments as checks  # where that is the name of a parameter
-from ..inference import changing_weights
+from ..inference import changing_weights, is_inference, plan_for
 from .base import Elementwise, Layer, Shape, image_shape, weight_options
 from .symbols import SymbolicTensor, recorded
 
@@ -161,7 +165,25 @@ class Dense(Layer):
 
     def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
-        return F.dense(x, self.live(self.kernel), *self.biases(bias_grad), activation=activation)
+        kernel = self.kernel
+        if is_inference() and isinstance(x.values, np.ndarray) and x.dtype == kernel.dtype and x.size:
+            return self._planned(x.values, activation)
+        return F.dense(x, self.live(kernel), *self.biases(bias_grad), activation=activation)
+
+    def _planned(self, x: np.ndarray, activation: str | None) -> Tensor:
+        """By a plan: a matrix product is a convolution with one tap, of an image of one row."""
+        w, b, shape = (
+            self.kernel.values,
+            self.bias.values if self.use_bias else None,
+            (1, math.prod(x.shape[:-1]), x.shape[-1]),
+        )
+
+        def make() -> ConvPlan:
+            return plan_conv1d(w[None], shape, b, layout="NWC", activation=activation, method="im2col")
+
+        plan = plan_for((self, shape, activation), make, w[None], b)
+        assert plan is not None
+        return Tensor(plan(x.reshape(shape)).reshape(*x.shape[:-1], w.shape[1]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
