@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from scipy import special
 
-from ..simd.jit import kernel
+from ..simd.lanes import inlined
 
 #: Of float32 and float64: the integer of the same bits, bits of the fraction, terms of the series, and where exp ends.
 _KINDS: dict[Any, tuple[Any, int, int, int, float, float]] = {
@@ -68,7 +68,7 @@ def make_parts(T: Any) -> Any:
     lower = T(_LOG2 - float(upper) + _LOG2_REST)
     series = tuple(T(1 / math.factorial(n)) for n in range(terms, 0, -1))
 
-    @kernel
+    @inlined
     def parts(x):  # type: ignore[no-untyped-def]
         x = most if x > most else x
         x = least if x < least else x
@@ -86,7 +86,7 @@ def make_exp(T: Any) -> Any:
     """``exp(x)``, from T's smallest normal number up."""
     split = make_parts(T)
 
-    @kernel
+    @inlined
     def exp(x):  # type: ignore[no-untyped-def]
         q, s = split(x)
         return s + s * q
@@ -99,7 +99,7 @@ def make_expm1(T: Any) -> Any:
     """``expm1(x)`` = exp(x) - 1, as exact near 0 as elsewhere."""
     split, one = make_parts(T), T(1)
 
-    @kernel
+    @inlined
     def expm1(x):  # type: ignore[no-untyped-def]
         q, s = split(x)
         return s * q + (s - one)
@@ -113,7 +113,7 @@ def make_log1p(T: Any) -> Any:
     two = T(2)
     series = tuple(T(2 / (2 * n + 1)) for n in reversed(range(_KINDS[T][3])))
 
-    @kernel
+    @inlined
     def log1p(u):  # type: ignore[no-untyped-def]
         t = u / (two + u)
         return horner(t * t, series) * t
@@ -136,7 +136,7 @@ def make_tail(T: Any) -> Any:
     fitted = np.polynomial.chebyshev.cheb2poly(np.polynomial.chebyshev.chebinterpolate(scaled, _CHEBYSHEV[T]))
     series = tuple(map(T, fitted[::-1]))
 
-    @kernel
+    @inlined
     def tail(x):  # type: ignore[no-untyped-def]
         return horner((x - middle) / (x + middle), series)
 

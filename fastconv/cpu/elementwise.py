@@ -21,13 +21,8 @@ BLOCK = 8192
 
 def activate(x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0) -> None:
     """y = "relu", "leaky_relu" (with a slope), "sigmoid", "tanh" or one of `nonlinear`'s activations of x."""
-    if kind in nonlinear.FORMULAS:
+    if kind in nonlinear.FORMULAS or kind in nonlinear.FROM_OUTPUT:
         nonlinear.activate(x, y, kind, slope)
-    elif kind == "sigmoid":
-        e = np.exp(-np.abs(x))  # no overflow at either end
-        np.divide(np.where(x < 0, e, 1), 1 + e, out=y)
-    elif kind == "tanh":
-        np.tanh(x, out=y)
     else:
         tasks = -(-x.size // BLOCK)
         _activate(team(tasks, x.size), tasks, x.reshape(-1), y.reshape(-1), x.dtype.type(slope))
@@ -43,12 +38,8 @@ def activation_grad(
     looked at.
     """
     masked = kind in ("relu", "leaky_relu")
-    if kind in nonlinear.FORMULAS:
+    if kind is not None and not masked:
         nonlinear.gradient(dy, y, dz, kind, slope)
-        dy = dz
-    elif kind is not None and not masked:  # from the outputs: y*(1 - y) and 1 - y*y
-        one = dy.dtype.type(1)
-        np.multiply(dy, y * (one - y) if kind == "sigmoid" else one - y * y, out=dz)
         dy = dz
     if sums is None and not masked:
         return

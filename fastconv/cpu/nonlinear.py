@@ -1,7 +1,8 @@
-"""Activations whose gradient is computed from their input: values and slopes, over blocks (twin: cuda/elementwise.py).
+"""Activations as formulas: values and slopes, over blocks (twin: cuda/elementwise.py).
 
 Each is a pair of functions of a number and a parameter, made for one dtype of `elementary`'s functions; a kernel is
-compiled for those that are used. A task owns one block of `BLOCK` elements.
+compiled for those that are used. Slopes are of the input, those of `FROM_OUTPUT` of the output. A task owns one block
+of `BLOCK` elements. All is compiled into the loop, which else would call a function for each number.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..simd.jit import kernel
+from ..simd.lanes import inlined
 from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..threads import team
 from .elementary import capped, make_exp, make_expm1, make_log1p, make_tail
@@ -29,7 +30,7 @@ def activate(x: np.ndarray, y: np.ndarray, kind: str, alpha: float) -> None:
 
 
 def gradient(dy: np.ndarray, x: np.ndarray, dx: np.ndarray, kind: str, alpha: float) -> None:
-    """dx = dy times the slope of the activation at x."""
+    """dx = dy times the slope of the activation at x, or at the output x for those of `FROM_OUTPUT`."""
     _run(kind, True, (x, dy, dx), alpha)
 
 
@@ -41,7 +42,7 @@ def _run(kind: str, is_gradient: bool, arrays: tuple[np.ndarray, ...], alpha: fl
 
 @lru_cache(maxsize=64)
 def _kernel(kind: str, T: Any, is_gradient: bool) -> ParallelKernel:
-    function = kernel(FORMULAS[kind](T)[is_gradient])
+    function = inlined({**FORMULAS, **FROM_OUTPUT}[kind](T)[is_gradient])
 
     def value(thread, first, last, x, y, alpha):  # type: ignore[no-untyped-def]
         for block in range(first, last):
@@ -117,7 +118,7 @@ def _mish(T: Any) -> Pair:
 def _make_gate(T: Any) -> Any:
     exp, zero, one, two = make_exp(T), T(0), T(1), T(2)
 
-    @kernel
+    @inlined
     def gated(v):  # type: ignore[no-untyped-def]
         """tanh(log(1 + exp(v))), of exponentials that do not overflow."""
         e = exp(-abs(v))
@@ -162,7 +163,7 @@ def _gelu_tanh(T: Any) -> Pair:
 def _make_sigmoid(T: Any) -> Any:
     exp, zero, one = make_exp(T), T(0), T(1)
 
-    @kernel
+    @inlined
     def logistic(v):  # type: ignore[no-untyped-def]
         e = exp(-abs(v))
         return (e if v < zero else one) / (one + e)
@@ -170,6 +171,22 @@ def _make_sigmoid(T: Any) -> Any:
     return logistic
 
 
+def _sigmoid(T: Any) -> Pair:
+    logistic, one = _make_sigmoid(T), T(1)
+    return lambda v, alpha: logistic(v), lambda y, alpha: y * (one - y)
+
+
+def _tanh(T: Any) -> Pair:
+    expm1, one, two = make_expm1(T), T(1), T(2)
+
+    def value(v, alpha):  # type: ignore[no-untyped-def]
+        fallen = expm1(-two * abs(v))  # never overflows, and is as exact near 0 as elsewhere
+        return math.copysign(-fallen / (fallen + two), v)
+
+    return value, lambda y, alpha: one - y * y
+
+
+FROM_OUTPUT: dict[str, Callable[[Any], Pair]] = {"sigmoid": _sigmoid, "tanh": _tanh}
 FORMULAS: dict[str, Callable[[Any], Pair]] = {
     "elu": _elu,
     "selu": _selu,
