@@ -17,7 +17,7 @@ from ..simd.parallel import parallel_kernel
 from ..threads import team
 from .normalization import grad_input, grad_sums, lowest, normalize, sum_moments
 from .row_normalization import group_rows, group_rows_grad
-from .runs import LENGTH, WIDTH, Runs
+from .runs import LENGTH, WIDTH, Runs, clear
 
 _sum_moments, _normalize = sum_moments.serial, normalize.serial
 _grad_sums, _grad_input = grad_sums.serial, grad_input.serial
@@ -77,12 +77,23 @@ def _cut(shape: tuple[int, int, int]) -> Runs:
 
 
 @kernel
-def _added(partial, n, pieces, C, c):
-    """One channel's sum over the pieces of an image, in order."""
-    total = 0.0
+def _add_pieces(partial, n, pieces, total):
+    """The channels' sums over the pieces of an image, in order."""
+    C = total.size
+    clear(total)
     for p in range(n * pieces, (n + 1) * pieces):
-        total += partial[p * C + c]
-    return total
+        row = partial[p * C : (p + 1) * C]
+        for c in range(C):
+            total[c] += row[c]
+
+
+@kernel
+def _repeat(coefficients, C):
+    """Let the first C be followed by themselves."""
+    for start in range(C, coefficients.size, C):
+        row = coefficients[start : start + C]
+        for c in range(C):
+            row[c] = coefficients[c]
 
 
 @parallel_kernel
@@ -93,24 +104,28 @@ def _group_norm(
     """A task owns one image: the sums of its channels, its groups' numbers, and its result."""
     G, S = mean.shape[1], plane // C
     D = C // G
+    own, square = np.empty(C, np.float64), np.empty(C, np.float64)
     for n in range(first, last):
         runs = (n * pieces, (n + 1) * pieces)
         _sum_moments(thread, runs[0], runs[1], x, origin, floor, sums, squares, N, width, C, plane, length, pieces)
+        _add_pieces(sums, n, pieces, own)
+        _add_pieces(squares, n, pieces, square)
+        m, s, b = middle[n * width :][:width], scale[n * width :][:width], bias[n * width :][:width]
         for g in range(G):
             total = 0.0
             for c in range(g * D, (g + 1) * D):
-                total += shift[n * C + c] + _added(sums, n, pieces, C, c) / S
+                total += shift[n * C + c] + own[c] / S
             center, spread = total / D, 0.0
             for c in range(g * D, (g + 1) * D):
-                own = _added(sums, n, pieces, C, c)
-                away = shift[n * C + c] + own / S - center
-                spread += _added(squares, n, pieces, C, c) - own * own / S + S * away * away
-            mean[n, g], inverse[n, g] = center, 1.0 / math.sqrt(max(spread, 0.0) / (S * D) + epsilon)
-        for j in range(width):
-            c = j % C
-            middle[n * width + j] = mean[n, c // D]
-            scale[n * width + j] = gamma[c] * inverse[n, c // D]
-            bias[n * width + j] = beta[c]
+                away = shift[n * C + c] + own[c] / S - center
+                spread += square[c] - own[c] * own[c] / S + S * away * away
+            steep = 1.0 / math.sqrt(max(spread, 0.0) / (S * D) + epsilon)
+            mean[n, g], inverse[n, g] = center, steep
+            for c in range(g * D, (g + 1) * D):
+                m[c], s[c], b[c] = center, gamma[c] * steep, beta[c]
+        _repeat(m, C)
+        _repeat(s, C)
+        _repeat(b, C)
         for run in range(runs[1] - 1, runs[0] - 1, -1):  # what was read last is still in the cache
             _normalize(thread, run, run + 1, x, y, middle, scale, bias, floor, N, width, plane, length, pieces)
 
@@ -126,24 +141,24 @@ def _group_norm_grad(
     """
     G, S = inverse.shape[1], plane // C
     D = C // G
-    one, z = np.empty(G, np.float64), np.empty(G, np.float64)
     for n in range(first, last):
         runs = (n * pieces, (n + 1) * pieces)
         _grad_sums(thread, runs[0], runs[1], x, dy, center, floor, sums, products, N, width, C, plane, length, pieces)
+        _add_pieces(sums, n, pieces, by_beta[n])
+        _add_pieces(products, n, pieces, by_gamma[n])
+        u, v, w = by_dy[n * width :][:width], by_x[n * width :][:width], constant[n * width :][:width]
         for g in range(G):
-            one[g], z[g] = 0.0, 0.0
+            one, z, steep = 0.0, 0.0, inverse[n, g]
             for c in range(g * D, (g + 1) * D):
-                by_beta[n, c] = _added(sums, n, pieces, C, c)
-                by_gamma[n, c] = _added(products, n, pieces, C, c) * inverse[n, g]
-                one[g] += gamma[c] * by_beta[n, c]
-                z[g] += gamma[c] * by_gamma[n, c]
-        for j in range(width):
-            c = j % C
-            g = c // D
-            steep = inverse[n, g]
-            by_dy[n * width + j] = gamma[c] * steep
-            by_x[n * width + j] = -z[g] * steep * steep / (S * D)
-            constant[n * width + j] = -one[g] * steep / (S * D)
+                by_gamma[n, c] *= steep
+                one += gamma[c] * by_beta[n, c]
+                z += gamma[c] * by_gamma[n, c]
+            slope, offset = -z * steep * steep / (S * D), -one * steep / (S * D)
+            for c in range(g * D, (g + 1) * D):
+                u[c], v[c], w[c] = gamma[c] * steep, slope, offset
+        _repeat(u, C)
+        _repeat(v, C)
+        _repeat(w, C)
         for run in range(runs[1] - 1, runs[0] - 1, -1):  # what was read last is still in the cache
             _grad_input(
                 thread, run, run + 1, x, dy, dx, center, by_dy, by_x, constant, floor, none, N, width, 0, plane, length,

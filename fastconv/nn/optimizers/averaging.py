@@ -46,7 +46,8 @@ class Averaging(Keeper):
         return [(w, state.arrays[-1]) for w, state in zip(weights, states, strict=True) if state.steps]
 
     def _average(self, changed: list[tuple[Tensor, State]]) -> None:
-        beginning, going_on = [], []
+        beginning: list[tuple[Any, Any]] = []
+        going_on: list[tuple[Any, Any]] = []
         for w, state in changed:
             is_new = self.iterations == 1 or (state.steps == 1 and not self.gradient_accumulation_steps)
             (beginning if is_new else going_on).append((state.arrays[-1], w.values))
