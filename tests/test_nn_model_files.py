@@ -126,9 +126,10 @@ def test_optimizer_in_keras_3s_layout(tmp_path):
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", nn.optimizers.SGD(0.1, momentum=0.9)])
 def test_training_goes_on_bit_for_bit(tmp_path, optimizer):
     model = trained(optimizer)
-    model.save(tmp_path / "m.keras")
-    again = nn.models.load_model(tmp_path / "m.keras")
-    copies = [again, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+    again = [nn.models.load_model(tmp_path / name) for name in ("m.keras", "m.h5")]
+    copies = [*again, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
     model.fit(*data(), batch_size=3, epochs=2, verbose=0)
     for other in copies:
         other.fit(*data(), batch_size=3, epochs=2, verbose=0)
@@ -168,6 +169,155 @@ ABSTRACT = (
     "Lambda",  # code, which goes by a name that its user registers
     "MeanMetricWrapper",
 )
+
+
+def test_a_models_file_in_the_older_layout(tmp_path):
+    model = trained(nn.optimizers.SGD(0.25, momentum=0.5))
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5") as file:
+        config, training = (json.loads(file.attrs[name]) for name in ("model_config", "training_config"))
+        assert config["class_name"] == "Sequential"
+        assert [layer["class_name"] for layer in config["config"]["layers"]][:2] == ["InputLayer", "Conv2D"]
+        assert training["loss"] == "categorical_crossentropy" and training["metrics"] == ["accuracy"]
+        assert training["optimizer_config"]["class_name"] == "SGD"
+        assert training["optimizer_config"]["config"]["momentum"] == 0.5
+        assert list(file["model_weights"].attrs["layer_names"])[:2] == [b"first", b"batch_normalization"]
+        names = [name.decode() for name in file["optimizer_weights"].attrs["weight_names"]]
+        assert names[:2] == ["sgd/iterations", "sgd/learning_rate"] and len(names) == 2 + 8
+        assert file["optimizer_weights"][names[2]].shape == (2, 2, 1, 2)  # of the first weight
+    uncompiled = nn.models.load_model(tmp_path / "m.h5", compile=False)
+    assert uncompiled.optimizer is None
+    np.testing.assert_array_equal(uncompiled.predict(data()[0], verbose=0), model.predict(data()[0], verbose=0))
+    other = small()
+    other.load_weights(tmp_path / "m.h5")
+    np.testing.assert_array_equal(other.predict(data()[0], verbose=0), model.predict(data()[0], verbose=0))
+    model.save(tmp_path / "bare.hdf5", include_optimizer=False)
+    assert nn.models.load_model(tmp_path / "bare.hdf5").optimizer is None
+    model.compile(loss=["mse"], optimizer="sgd", metrics=["mae"])
+    model.save(tmp_path / "short.h5")
+    with h5py.File(tmp_path / "short.h5") as file:  # Keras cannot read short names there
+        told = json.loads(file.attrs["training_config"])
+    assert (told["loss"], told["metrics"]) == (["mean_squared_error"], ["mean_absolute_error"])
+
+
+def test_files_of_weights_are_no_models(tmp_path):
+    model = small()
+    model.save_weights(tmp_path / "m.h5")
+    with pytest.raises(InvalidArgument, match=r"holds weights without the model .* model.load_weights"):
+        nn.models.load_model(tmp_path / "m.h5")
+    for name in ("m.weights.h5", "m.npz"):
+        with pytest.raises(InvalidArgument, match=r"ends with .keras or .h5; such a file holds weights"):
+            nn.models.load_model(tmp_path / name)
+        with pytest.raises(InvalidArgument, match=r"ends with .keras or .h5"):
+            model.save(tmp_path / name)
+
+
+def test_checkpoints_hold_what_was_asked_for(tmp_path):
+    model = trained()
+    for name, weights_only in (("a.h5", False), ("b.h5", None), ("c.h5", True), ("d.keras", None), ("e.keras", False)):
+        checkpoint = nn.callbacks.ModelCheckpoint(tmp_path / name, save_weights_only=weights_only)
+        model.fit(*data(), verbose=0, callbacks=[checkpoint])
+        if name[0] in "ade":
+            assert nn.models.load_model(tmp_path / name).count_params() == model.count_params()
+        else:
+            with pytest.raises(InvalidArgument, match="holds weights"):
+                nn.models.load_model(tmp_path / name)
+    for name, weights_only in (("f.keras", True), ("g.weights.h5", False), ("h.npz", False)):
+        with pytest.raises(InvalidArgument, match="end the name with"):
+            nn.callbacks.ModelCheckpoint(tmp_path / name, save_weights_only=weights_only)
+
+
+class Scaling(nn.Model):
+    """A model with weights of its own beside those of its layers."""
+
+    def __init__(self, **keywords):
+        super().__init__(**keywords)
+        self.dense = L.Dense(2)
+        self.kept = self.add_weight(name="kept", shape=(2,), initializer="ones", trainable=False)
+        self.scale = self.add_weight(name="scale", shape=(2,), initializer="ones")
+
+    def call(self, x):
+        return self.dense(x) * self.scale + self.kept
+
+
+def test_a_models_own_weights_are_in_its_files(tmp_path):
+    x, model = np.ones((1, 3), np.float32), Scaling()
+    model(x)
+    model.set_weights([w + 0.5 * i for i, w in enumerate(model.get_weights())])
+    model.save_weights(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        names = file["top_level_model_weights"].attrs["weight_names"]
+    assert list(names) == [b"scale:0", b"kept:0"]  # those that are trained first
+    other = Scaling()
+    other(x)
+    other.load_weights(tmp_path / "a.h5")
+    np.testing.assert_array_equal(other(x).numpy(), model(x).numpy())
+    model.save(tmp_path / "m.h5")
+    again = nn.models.load_model(tmp_path / "m.h5", custom_objects={"Scaling": Scaling})
+    np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+
+
+def of_keras_2():
+    """A configuration as Keras 2 wrote it: a shared layer, a model inside whose calls count from 1, lists for calls."""
+
+    def layer(kind, name, *calls, **config):
+        described = {"class_name": kind, "config": {"name": name, **config}}
+        return described if calls == ("in a stack",) else {**described, "name": name, "inbound_nodes": list(calls)}
+
+    zeros = {"class_name": "Zeros", "config": {}}
+    dense = {"units": 3, "activation": "linear", "bias_initializer": zeros, "dtype": "float32", "trainable": True}
+    inputs = {"batch_input_shape": [None, 3], "dtype": "float32", "sparse": False, "ragged": False}
+    inside = {
+        "name": "inside",
+        "layers": [
+            layer("InputLayer", "in", **inputs),
+            layer("Dense", "within", [["in", 0, 0, {}]], **dense),
+        ],
+        "input_layers": [["in", 0, 0]],
+        "output_layers": [["within", 0, 0]],
+    }
+    stack = [layer("InputLayer", "first", "in a stack", **inputs), layer("Dense", "last", "in a stack", **dense)]
+    graph = [
+        layer("InputLayer", "x", **inputs),
+        layer("Dense", "shared", [["x", 0, 0, {}]], [["x", 0, 0, {"training": None}]], **dense),
+        layer("Add", "sum", [["shared", 0, 0, {}], ["shared", 1, 0, {}]]),
+        {"class_name": "Functional", "config": inside, "name": "inside", "inbound_nodes": [[["sum", 0, 0, {}]]]},
+        layer("BatchNormalization", "norm", [["inside", 1, 0, {}]], axis=[1], momentum=0.9),
+        {**layer("Sequential", "stack", [["norm", 0, 0, {}]], layers=stack)},
+    ]
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["stack", 1, 0]]}
+    model = {"class_name": "Model", "config": {"name": "old", "layers": graph, **ends}}
+    wrapper = {"class_name": "MeanMetricWrapper", "config": {"name": "mae", "fn": "mean_absolute_error"}}
+    training = {
+        "loss": {"class_name": "MeanSquaredError", "config": {"reduction": "auto", "name": "mean_squared_error"}},
+        "metrics": [[wrapper]],
+        "weighted_metrics": None,
+        "loss_weights": None,
+        "optimizer_config": {
+            "class_name": "SGD",
+            "config": {"name": "SGD", "learning_rate": 0.5, "jit_compile": True, "is_legacy_optimizer": False},
+        },
+    }
+    return model, training
+
+
+def test_files_of_keras_2(tmp_path):
+    inputs, shared, within = nn.Input((3,)), L.Dense(3, name="shared"), L.Dense(3, name="within")
+    middle = nn.Input((3,))
+    inside = nn.Model(middle, within(middle), name="inside")
+    normed = L.BatchNormalization(name="norm", momentum=0.9)(inside(L.Add()([shared(inputs), shared(inputs)])))
+    model = nn.Model(inputs, nn.Sequential([L.Input((3,)), L.Dense(3, name="last")], name="stack")(normed))
+    model.set_weights([w + 0.1 * i for i, w in enumerate(model.get_weights())])
+    model.save(tmp_path / "m.h5")
+    config, training = of_keras_2()
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        file.attrs["model_config"], file.attrs["training_config"] = map(json.dumps, (config, training))
+    read = nn.models.load_model(tmp_path / "m.h5")
+    x = np.random.default_rng(0).random((4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(read.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert [layer.name for layer in read.layers] == ["x", "shared", "sum", "inside", "norm", "stack"]
+    assert read.optimizer.learning_rate == 0.5 and type(read.loss).__name__ == "MeanSquaredError"
+    assert set(read.fit(x, x, verbose=0).history) == {"loss", "mean_absolute_error"}
 
 
 def constructed():
@@ -292,11 +442,11 @@ def test_layers_are_described_without_how_they_are_trained(tmp_path):
     )
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5", ".hdf5"])
 def test_damaged_files_are_one_error_and_change_nothing(tmp_path, suffix):
-    model = small()
+    model, holds_model = small(), suffix in (".keras", ".hdf5")
     path = tmp_path / f"m{suffix}"
-    (model.save if suffix == ".keras" else model.save_weights)(path)
+    (model.save if holds_model else model.save_weights)(path)
     whole = path.read_bytes()
     before = model.get_weights()
     rng = np.random.default_rng(0)
@@ -311,7 +461,7 @@ def test_damaged_files_are_one_error_and_change_nothing(tmp_path, suffix):
         try:
             model.load_weights(path)
             model.set_weights(before)  # only numbers were hit
-            if suffix == ".keras":
+            if holds_model:
                 nn.models.load_model(path)
         except (DataUnavailable, InvalidArgument) as error:
             assert "\n" not in str(error)
@@ -363,8 +513,6 @@ def test_configurations_that_are_not_sound_are_told(tmp_path):
     for text in ("", "[]", '{"class_name": "Functional", "config": {"input_layers": 3}}', "[" * 5000):
         with pytest.raises(InvalidArgument):
             nn.models.model_from_json(text)
-    with pytest.raises(InvalidArgument, match="build the model, and model.load_weights takes them"):
-        nn.models.load_model(tmp_path / "m.h5")
 
 
 def test_what_keras_says_and_fastconv_cannot_do_is_told():
@@ -438,13 +586,13 @@ def predictions_of(model, x):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape, layers", every_layer())
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5", ".hdf5"])
 def test_keras_reads_our_files(keras, tmp_path, shape, layers, suffix):
     model = nn.Sequential([L.Input(shape), *layers(L)])
     model.set_weights(randomized(model.get_weights()))
     x = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
     path = str(tmp_path / f"m{suffix}")
-    if suffix == ".keras":
+    if suffix in (".keras", ".hdf5"):
         model.save(path)
         theirs = keras.models.load_model(path)
     else:
@@ -456,14 +604,14 @@ def test_keras_reads_our_files(keras, tmp_path, shape, layers, suffix):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape, layers", every_layer())
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5", ".hdf5"])
 def test_we_read_keras_files(keras, tmp_path, shape, layers, suffix):
     theirs = keras.Sequential([keras.layers.Input(shape), *layers(keras.layers)])
     theirs.set_weights(randomized(theirs.get_weights()))
     x = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
     path = str(tmp_path / f"m{suffix}")
     (theirs.save_weights if suffix == ".weights.h5" else theirs.save)(path)
-    if suffix == ".keras":
+    if suffix in (".keras", ".hdf5"):
         model = nn.models.load_model(path)
     else:
         model = nn.Sequential([L.Input(shape), *layers(L)])
@@ -472,13 +620,13 @@ def test_we_read_keras_files(keras, tmp_path, shape, layers, suffix):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5", ".hdf5"])
 def test_graphs_go_both_ways(keras, tmp_path, suffix):
     x = np.random.default_rng(0).random((3, 8, 8, 3)).astype(np.float32)
     one, other = str(tmp_path / f"a{suffix}"), str(tmp_path / f"b{suffix}")
     ours, theirs = branched(nn), branched(keras)
     ours.set_weights(randomized(ours.get_weights()))
-    if suffix == ".keras":
+    if suffix in (".keras", ".hdf5"):
         ours.save(one)
         read = keras.models.load_model(one)
         read.save(other)
@@ -511,6 +659,37 @@ def test_a_training_goes_on_in_the_other(keras, tmp_path, optimizer):
         np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
         for a, b in zip(other.get_weights(), ours.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "RMSprop"])
+def test_a_training_goes_on_from_keras_older_layout(keras, tmp_path, optimizer):
+    """There Keras leaves behind what its optimizer kept, when it reads the file; here nothing is lost."""
+    given = {"SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.5}}.get(optimizer, {})
+    KL = keras.layers
+    image = keras.Input((4, 4, 1))
+    shared = KL.Conv2D(1, 3, padding="same", name="shared")
+    x = KL.Concatenate()([image, shared(shared(image))])
+    inside = keras.Sequential(
+        [keras.Input((4, 4, 2)), KL.Conv2D(2, 2, use_bias=False), KL.BatchNormalization()], name="inside"
+    )
+    theirs = keras.Model(image, KL.Dense(2, activation="softmax")(KL.Flatten()(inside(x))))
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    theirs.compile(getattr(keras.optimizers, optimizer)(0.01, **given), loss, metrics=["accuracy"])
+    options = {"batch_size": 3, "epochs": 2, "verbose": 0, "shuffle": False}
+    theirs.fit(*data(), **options)
+    theirs.save(tmp_path / "a.h5")
+    ours = nn.models.load_model(tmp_path / "a.h5")
+    ours.save(tmp_path / "b.h5")
+    again, read = nn.models.load_model(tmp_path / "b.h5"), keras.models.load_model(tmp_path / "b.h5")
+    np.testing.assert_allclose(predictions_of(read, data()[0]), predictions_of(theirs, data()[0]), rtol=1e-5)
+    assert read.optimizer.get_config()["learning_rate"] == pytest.approx(0.01)
+    expected = theirs.fit(*data(), **options).history
+    for other in (ours, again):
+        history = other.fit(*data(), **options).history
+        np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
+        for a, b in zip(other.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow

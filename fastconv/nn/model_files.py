@@ -40,7 +40,8 @@ class ModelFiles(Trainer):
         Parameters
         ----------
         filepath : path
-            Ends with .keras: the file is one that Keras 3 reads where it has the layers, and the other way round.
+            Ends with .keras: the file is one that Keras 3 reads where it has the layers, and the other way round. With
+            .h5 or .hdf5 it is written in the older layout, which Keras 3 reads as well.
         overwrite : bool
             Whether a file that is there may be replaced.
         include_optimizer : bool

@@ -22,7 +22,7 @@ from .configs import (
     serialize,
     without_compilation,
 )
-from .formats import archive, weights
+from .formats import archive, legacy, weights
 from .formats.named import Arrays
 
 serialize_keras_object, deserialize_keras_object = serialize, deserialize
@@ -51,8 +51,12 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
     is_whole = arguments.flag("save_model", "include_optimizer", include_optimizer)
     described = serialize(model) if is_whole else architecture(model)
     state = state_arrays(model) if is_whole and model.optimizer is not None else None
-    config, data = json.dumps(described), weights.packed(model, state)
-    write_file(path, lambda file: archive.write(file, config, data))
+    if path.suffix == weights.MODEL:
+        config, data = json.dumps(described), weights.packed(model, state)
+        write_file(path, lambda file: archive.write(file, config, data))
+    else:
+        data = weights.packed_model(model, described, state)
+        write_file(path, lambda file: file.write(data))
 
 
 def architecture(model: Any) -> dict[str, Any]:
@@ -68,7 +72,7 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     Parameters
     ----------
     filepath : path
-        Ends with .keras.
+        Ends with .keras, or with .h5 or .hdf5 for Keras's older layout, that of Keras 2 included.
     custom_objects : dict, optional
         Classes and functions of one's own, by their names; or register them with `register_keras_serializable`.
     compile : bool
@@ -100,7 +104,11 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     if not arguments.flag("load_model", "safe_mode", safe_mode):
         raise InvalidArgument("safe_mode is False, but code in a file is never run; pass functions as custom_objects")
     with weights.opened(path, "model") as file:
-        config, data = archive.read(file, source)
+        if path.suffix == weights.MODEL:
+            config, data = archive.read(file, source)
+        else:
+            data = file.read()
+            config = legacy.config(io.BytesIO(data), source)
     if not isinstance(config, Mapping):
         raise InvalidArgument(f"{source} holds no configuration of a model")
     model = _made(config if compile else {**config, "compile_config": None}, custom_objects, source)
@@ -201,8 +209,7 @@ def _checked_model(owner: str, model: Any) -> Any:
 
 def _checked_path(owner: str, filepath: Any) -> Path:
     path = arguments.path(owner, "filepath", filepath)
-    if path.suffix != weights.MODEL:
-        advice = "; a .h5 file holds weights here: build the model, and model.load_weights takes them from it"
-        known = "a name that ends with .keras" + (advice if path.suffix == weights.KERAS_2 else "")
-        raise arguments.wrong(owner, "filepath", str(path), known)
+    if not weights.can_hold_model(path):
+        advice = "; such a file holds weights: see model.load_weights" if path.name.endswith(weights.SUFFIXES) else ""
+        raise arguments.wrong(owner, "filepath", str(path), "a name that ends with .keras or .h5" + advice)
     return path

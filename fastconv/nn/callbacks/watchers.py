@@ -12,7 +12,7 @@ from ...errors import InvalidArgument, shown
 from ...files import display
 from ...streams import print_line
 from .. import arguments
-from ..formats.weights import MODEL, checked_path
+from ..formats.weights import MODEL, can_hold_model, checked_path
 from ..names import find
 from .base import Callback, Logs
 
@@ -122,7 +122,8 @@ class ModelCheckpoint(_Watcher):
     verbose : int
     save_best_only : bool
     save_weights_only : bool, optional
-        By default as the file's name says: a .keras file holds a whole model.
+        By default as the file's name says: a .keras file holds a whole model, one of another name weights. With False a
+        .h5 file holds a whole model, too.
     mode : {"auto", "min", "max"}
     """
 
@@ -140,11 +141,12 @@ class ModelCheckpoint(_Watcher):
         self.save_weights_only = path.suffix != MODEL
         if save_weights_only is not None:
             asked = arguments.flag(self, "save_weights_only", save_weights_only)
-            if asked is not self.save_weights_only:
+            if path.suffix == MODEL if asked else not can_hold_model(path):
                 ending = ".weights.h5, or another format of weights" if asked else f"{MODEL}, or leave it out"
                 raise InvalidArgument(
                     f"save_weights_only={asked}, but filepath is {shown(str(path))}; end the name with {ending}"
                 )
+            self.save_weights_only = asked
         self.filepath = str(path)
         self.verbose = arguments.verbosity(self, verbose)
         self.save_best_only = arguments.flag(self, "save_best_only", save_best_only)

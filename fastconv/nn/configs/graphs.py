@@ -15,10 +15,9 @@ from ..layers.symbols import Call, SymbolicTensor
 from ..network import Network
 from ..stack import Stack
 from ..structures import leaves, mapped
-from .objects import Config, deserialize, serialize
+from .objects import TENSOR, Config, deserialize, serialize
 
 Place = list[Any]
-TENSOR = "__keras_tensor__"
 
 
 def config_of(graph: Graph) -> Config:

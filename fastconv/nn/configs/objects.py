@@ -21,6 +21,8 @@ from . import registry
 Config = dict[str, Any]
 PLAIN = (str, int, float, bool, type(None))
 DEPTH = 200  # of configurations in configurations
+TENSOR = "__keras_tensor__"
+"""The class, in configurations, of what a layer of a graph takes."""
 _OWN = "fastconv.nn."
 _SLICE = ("start", "stop", "step")
 
@@ -190,7 +192,7 @@ def _made(config: Any, family: str | None = None) -> Any:
         return config
     name, inner = config.get("class_name"), config.get("config")
     if not isinstance(name, str) or "config" not in config:
-        return {key: _made(value) for key, value in config.items()}
+        return {key: _made(value, family) for key, value in config.items()}
     if name in _SPECIAL:
         return _SPECIAL[name](inner)
     if name in ("function", "__class__"):
@@ -246,7 +248,7 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "FloatDTypePolicy": _policy,
     "__tuple__": tuple,
 }
-_LATER = ("__keras_tensor__",)  # what a graph's configuration reads by itself
+_LATER = (TENSOR,)  # what a graph's configuration reads by itself
 
 
 def _missing(config: Any, family: str | None, depth: int) -> dict[str, str]:

@@ -21,12 +21,20 @@ OF_OPTIMIZER = "optimizer/"
 
 def write(root: Any, model: Any, names: Mapping[int, str], state: Arrays) -> None:
     """Write a training state: the arrays of ``optimizer/...`` and ``generators``."""
-    group = root.create_group(KERAS)
+    group, arrays = root.create_group(KERAS), in_order(model, names, state)
     group.attrs["name"] = model.optimizer.name
-    written = set()
-    for number, (key, first) in enumerate(_order(model, names)):
-        written.add(key)
-        group.create_dataset(str(number), data=_as_keras(key, state.get(key, first)))
+    for number, array in enumerate(arrays.values()):
+        group.create_dataset(str(number), data=array)
+    write_rest(root, state, arrays)
+
+
+def in_order(model: Any, names: Mapping[int, str], state: Arrays) -> Arrays:
+    """The arrays of a training state that Keras has, in its order and dtypes."""
+    return {key: _as_keras(key, state.get(key, first)) for key, first in _order(model, names)}
+
+
+def write_rest(root: Any, state: Arrays, written: Arrays) -> None:
+    """Write what is not among the arrays that Keras has, or not as exactly."""
     exact = {f"{OF_OPTIMIZER}iterations", f"{OF_OPTIMIZER}learning_rate"}
     for key, array in state.items():
         if key not in written or key in exact:
@@ -56,8 +64,24 @@ def _slots(model: Any, names: Mapping[int, str], slots: Sequence[str]) -> Iterat
             yield f"{OF_OPTIMIZER}{names[id(weight)]}/{slot}", first
 
 
-def read(found: Mapping[str, Any], model: Any, names: Mapping[int, str], source: str) -> Arrays:
-    """A training state from the arrays of a file; empty where there is none.
+def numbered(found: Mapping[str, Any], source: str) -> list[Any]:
+    """The arrays that Keras 3 has of an optimizer, in their order, from those of a file."""
+    theirs = {key.removeprefix(f"{KERAS}/"): item for key, item in found.items() if key.startswith(f"{KERAS}/")}
+    order = list(map(str, range(len(theirs))))
+    if set(theirs) != set(order):
+        raise hdf5.damaged(source, f"the arrays in {KERAS} are not numbered from 0 on")
+    return [theirs[number] for number in order]
+
+
+def read(found: Mapping[str, Any], theirs: Sequence[Any], model: Any, names: Mapping[int, str], source: str) -> Arrays:
+    """A training state; empty where there is none.
+
+    Parameters
+    ----------
+    found : dict
+        All arrays of the file.
+    theirs : list
+        Of these the optimizer's, in Keras's order.
 
     Raises
     ------
@@ -65,19 +89,18 @@ def read(found: Mapping[str, Any], model: Any, names: Mapping[int, str], source:
         The optimizer keeps other arrays than the file has.
     """
     own = {key.removeprefix(f"{OURS}/"): item for key, item in found.items() if key.startswith(f"{OURS}/")}
-    theirs = {key.removeprefix(f"{KERAS}/"): item for key, item in found.items() if key.startswith(f"{KERAS}/")}
     order = list(_order(model, names))
     short = 2 if model.optimizer.schedule is None else 1
     if len(theirs) == short < len(order):  # of an optimizer that has not begun
         order = order[:short]
-    if theirs and (len(theirs) != len(order) or set(theirs) != set(map(str, range(len(order))))):
+    if theirs and len(theirs) != len(order):
         raise InvalidArgument(
             f"{source} has {len(theirs)} arrays of an optimizer, but `{type(model.optimizer).__name__}` keeps "
             f"{len(order)} for the weights that are trained; load the model with compile=False, and compile it"
         )
     state: Arrays = {}
-    for number, (key, first) in enumerate(order if theirs else []):
-        state[key] = _checked(theirs[str(number)], first.shape, key, source)
+    for (key, first), item in zip(order if theirs else (), theirs, strict=True):
+        state[key] = _checked(item, first.shape, key, source)
     if len(order) > short and theirs:  # and what Keras keeps only where it is used
         state = {**dict(_slots(model, names, model.optimizer.all_slots)), **state}
     rate = f"{OF_OPTIMIZER}learning_rate"

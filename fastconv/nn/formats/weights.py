@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ from ...errors import DataUnavailable, FastconvError, InvalidArgument
 from ...files import brief, write_file
 from .. import arguments
 from ..unpacking import Check
-from . import archive, hdf5, keras2, keras3, named, variables
+from . import archive, hdf5, keras2, keras3, legacy, named, variables
 from .named import Arrays, load_arrays, save_arrays
 
-KERAS_3, KERAS_2, MODEL = ".weights.h5", ".h5", ".keras"
-SUFFIXES = (*named.SUFFIXES, KERAS_3, KERAS_2)
+KERAS_3, KERAS_2, MODEL = ".weights.h5", (".h5", ".hdf5"), ".keras"
+SUFFIXES = (*named.SUFFIXES, KERAS_3, *KERAS_2)
 
 
 def checked_path(path: Any, more: tuple[str, ...] = ()) -> Path:
@@ -28,14 +28,17 @@ def checked_path(path: Any, more: tuple[str, ...] = ()) -> Path:
     return path
 
 
+def can_hold_model(path: Path) -> bool:
+    """Whether a file of this name may hold a whole model."""
+    return path.name.endswith((MODEL, *KERAS_2)) and not path.name.endswith(KERAS_3)
+
+
 def save(path: Path, model: Any, state: Arrays | None = None) -> None:
     """Write a model's weights, and in Keras 3's layout the state of its training as well, if that is given."""
     if path.suffix in named.SUFFIXES:
         save_arrays(path, {name: w.numpy() for name, (_, w) in model.named_weights().items()})
         return
-    data = (
-        packed(model, state) if path.name.endswith(KERAS_3) else hdf5.packed(partial(keras2.write, layers=model.layers))
-    )
+    data = packed(model, state) if path.name.endswith(KERAS_3) else hdf5.packed(partial(keras2.write, model=model))
     write_file(path, lambda file: file.write(data))
 
 
@@ -48,6 +51,11 @@ def packed(model: Any, state: Arrays | None) -> bytes:
             variables.write(root, model, _names(model), state)
 
     return hdf5.packed(fill)
+
+
+def packed_model(model: Any, described: Mapping[str, Any], state: Arrays | None) -> bytes:
+    """A whole model as a file of Keras's older layout."""
+    return hdf5.packed(lambda root: legacy.write(root, model, described, _names(model), state))
 
 
 def load(path: Path, model: Any, check: Check) -> Arrays:
@@ -68,11 +76,11 @@ def unpacked(file: IO[bytes], model: Any, check: Check, source: str, with_state:
     with hdf5.reading(file, source) as root:
         found = hdf5.datasets(root, source)
         if "layers" in root or keras3.VARS in root:
-            weights = keras3.find(found, model, names, source)
+            weights, listed = keras3.find(found, model, names, source), variables.numbered
         else:
-            weights = keras2.find(root, found, model.layers, names, source)
+            weights, listed = keras2.find(root, found, model, names, source), partial(legacy.of_optimizer, root)
         arrays = hdf5.arrays(weights, check)
-        return arrays, variables.read(found, model, names, source) if with_state else {}
+        return arrays, variables.read(found, listed(found, source), model, names, source) if with_state else {}
 
 
 @contextmanager
