@@ -26,7 +26,7 @@ def write(root: Any, layers: list[Any]) -> None:
         group, weights = root.create_group(layer.name), _ordered(layer)
         hdf5.put_texts(group, WEIGHTS, list(weights))
         for name, weight in weights.items():
-            group.create_dataset(name, data=weight.numpy())
+            hdf5.put_array(group, name, weight.numpy())
     hdf5.put_texts(root.create_group(TOP), WEIGHTS, [])
 
 

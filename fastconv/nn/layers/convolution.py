@@ -105,7 +105,8 @@ class Conv(Spatial):
     def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
         plan = None
-        if isinstance(x.values, np.ndarray) and x.dtype == self.kernel.dtype:  # plans are the CPU's, and of one dtype
+        used = self.weights_are_used_as() or self.kernel.dtype
+        if isinstance(x.values, np.ndarray) and x.dtype == used:  # plans are the CPU's, and of one dtype
             plan = plan_for((self, x.shape, activation), lambda: self._plan(x.shape, activation))
         if plan is not None:
             return Tensor(plan(x.values))
@@ -113,7 +114,7 @@ class Conv(Spatial):
 
     def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan:
         plan = getattr(ops, f"plan_conv{self.rank}d")
-        w, b = self._weights().values, self.bias.data if self.use_bias else None
+        w, b = self._weights().values, next((b.values for b in self.biases()), None)
         return plan(w, x_shape, b, activation=activation, method=self.method, **self.options)
 
     def _apply(self, operation: Any, x: Tensor, activation: str | None, bias_grad: bool) -> Tensor:

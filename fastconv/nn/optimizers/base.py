@@ -10,6 +10,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...errors import InvalidArgument
 from ...ops import updates
+from ...ops.halves import rounded, widened
 from .. import arguments
 from ..configs import resolved
 from ..parts import current as part_of_batch
@@ -248,7 +249,7 @@ class Optimizer(Averaging):
     def _change(self, changed: list[tuple[Tensor, State, Any]], rate: float) -> None:
         """A step of weights that all have had the same number of steps."""
         kept = len(self.slots)
-        changes = [(w.data, state.arrays[:kept], g) for w, state, g in changed]
+        changes = [(widened(w.data), tuple(map(widened, s.arrays[:kept])), widened(g)) for w, s, g in changed]
         if self._is_fused():
             groups = [(w, *(state or (w,)), self._clipped(g)) for w, state, g in changes]
             name, numbers = self.rule(rate)
@@ -256,7 +257,10 @@ class Optimizer(Averaging):
         else:
             for w, state, g in changes:
                 self.step(w, self._clipped(g), rate, *state)
-        for tensor, _, _ in changed:
+        for (tensor, own, _), (new, news, _) in zip(changed, changes, strict=True):
+            if new is not tensor.data:  # of 16 bits
+                for array, wide in zip((tensor.data, *own.arrays), (new, *news), strict=False):
+                    array[...] = rounded(wide, array.dtype)
             tensor.version += 1
 
     def _is_undecayed(self, w: Tensor) -> bool:
