@@ -1,7 +1,7 @@
 """Arrays of other libraries, by what they say of themselves: which live on a GPU, on which device and stream.
 
 PyTorch and CuPy are known by name, for their streams; any other library by ``__cuda_array_interface__`` or DLPack. No
-library is imported here: that of an array at hand is there already.
+library is imported here, that of an array at hand is there already, but for the one that NumPy has bfloat16 from.
 """
 
 from __future__ import annotations
@@ -12,8 +12,27 @@ from typing import Any
 
 import numpy as np
 
+from .errors import MissingExtra
+
 LEGACY_STREAM = 1  # what interfaces call the default stream; they may not say 0
 DLPACK_CUDA = 2, 13  # kDLCUDA, kDLCUDAManaged
+
+
+def dtype_named(name: str) -> np.dtype:
+    """NumPy's dtype of a name; bfloat16 is another package's.
+
+    Examples
+    --------
+    >>> dtype_named("float16")
+    dtype('float16')
+    """
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError:
+        raise MissingExtra("arrays of bfloat16 need ml_dtypes: pip install 'fastconv[bfloat16]'") from None
+    return np.dtype(bfloat16)
 
 
 def library_of(obj: Any) -> str:

@@ -285,7 +285,7 @@ def test_inputs_of_any_layout_and_dtype(rng):
     x = rng.standard_normal((6, 8))
     x.setflags(write=False)
     np.testing.assert_array_equal(F.relu(x[::2, ::-1]).numpy(), np.maximum(x[::2, ::-1], 0))
-    assert F.relu(x.astype(np.float16)).dtype == np.float32
+    assert F.relu(x.astype(np.float16)).dtype == np.float16
     with pytest.raises(InvalidArgument, match="complex"):
         F.relu(x.astype(complex))
     with pytest.raises(InvalidArgument, match="slope"):

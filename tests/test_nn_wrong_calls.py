@@ -155,6 +155,8 @@ EXAMPLES = {
     "n_train": 10,
     "n_test": 10,
     "build.input_shape": (None, 4),
+    "set_dtype_policy.policy": None,
+    "set_floatx.value": "float32",
     "add_weight.name": "w",
     "add_weight.shape": (2, 2),
     "initializers.shape": (3, 2),
@@ -198,7 +200,7 @@ INNER_METHODS = {
     "live",
     "biases",
 }
-INNER_METHODS |= {"check_number", "shape_of_result", "compute_output_shape", "call"}
+INNER_METHODS |= {"converted", "weights_are_used_as", "check_number", "shape_of_result", "compute_output_shape", "call"}
 METHODS = {"__call__", "update_state", "apply", "set_state", "set_weights", "add_weight"}
 
 

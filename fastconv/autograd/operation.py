@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from .halves import as_weights, weights_dtype
 from .tape import DEPTH, PLAIN, PRIMITIVES, VJPS, Node, apart, arrays_in, is_recording, is_undisturbed, node_of
 from .tensor import Tensor
 
@@ -47,6 +48,8 @@ class Primitive:
             inputs, options = self._sorted(inputs, options)
         if self._most == math.inf and len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
             inputs = tuple(inputs[0])
+        if weights_dtype() is not None:
+            inputs = as_weights(inputs)
         if options.get("out") is not None:
             raise InvalidArgument(
                 f"{self.name} of tensors makes an array of its own, which must stay what it is: leave out= away"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..ops.halves import added, cast, is_half
 from ..within import Block, Within
 
 VJPS: dict[str, Callable[..., tuple[Any, ...]]] = {}
@@ -165,7 +166,7 @@ def propagate(root: Node, dy: Any, retain: bool) -> None:
             if parent is None:
                 continue
             if parent.id in gradients:
-                gradients[parent.id] = gradients[parent.id] + dx
+                gradients[parent.id] = added(gradients[parent.id], dx)
                 borrowed.discard(parent.id)
                 continue
             gradients[parent.id] = dx
@@ -212,8 +213,10 @@ def _refuse_changed(node: Node, leaf: Any, i: int) -> None:
 
 def _give(leaf: Any, dy: Any, is_borrowed: bool) -> None:
     """Add a gradient to a leaf's; it is an array of the leaf's own, which may be written to."""
+    if is_half(leaf.values.dtype):
+        dy = cast(dy, leaf.values.dtype)
     if leaf.grad is not None:
-        dy = leaf.grad + dy
+        dy = added(leaf.grad, dy)
     elif is_borrowed or (isinstance(dy, np.ndarray) and not dy.flags.writeable):  # one number in all places
         dy = dy.copy()
     leaf.grad = np.asarray(dy) if isinstance(dy, np.generic) else dy

@@ -13,6 +13,7 @@ from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..ops._reading import read_array
 from ..ops.devices import as_device
+from ..ops.halves import is_floating
 from ..spec import parse_flag
 from . import numpy_protocols
 from .axes import axes_of
@@ -80,7 +81,7 @@ class Tensor(Methods):
         value = parse_flag(value, "requires_grad")
         if self._node is not None and not value:
             raise InvalidArgument("the tensor is a result of what requires a gradient; detach() gives it without one")
-        if value and self.values.dtype.kind != "f":
+        if value and not is_floating(self.values.dtype):
             raise InvalidArgument(
                 f"requires_grad needs floating-point data but the dtype is {self.values.dtype}; convert it"
             )

@@ -12,9 +12,14 @@ import numpy as np
 
 from ..borders import counting
 from ..kept import kept
+from ..memory import scratch
+from ..simd.host import host
 from . import activation as activations
+from .halves import narrow, widen
 from .lowering import ONE_TAP, Lowered, Strides, WeightStrides
 from .panels import panel_engine
+
+BITS, SINGLE = np.dtype(np.uint16), np.dtype(np.float32)
 
 
 def matmul(
@@ -27,7 +32,13 @@ def matmul(
     transpose_b: bool,
     activation: Any,
 ) -> None:
-    """Write a @ b + bias (either factor transposed first) through the activation to y."""
+    """Write a @ b + bias (either factor transposed first) through the activation to y.
+
+    Factors of bfloat16 are multiplied in pairs where the host does that; y is then of float32, or bfloat16 as its bits.
+    """
+    if a.dtype.name == "bfloat16":
+        _of_halves(a, b, bias, y, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
+        return
     rows, columns = y.shape
     depth = a.shape[0] if transpose_a else a.shape[1]
     if depth == 0:
@@ -38,6 +49,24 @@ def matmul(
         engine.run(a.reshape(-1), engine.panels(b, at), bias, y.reshape(-1), activation == "relu")
     if activation != "relu" or depth == 0:
         activations.apply(y, activation)
+
+
+def _of_halves(a: np.ndarray, b: np.ndarray, bias: Any, y: np.ndarray, **options: Any) -> None:
+    """`matmul` of bfloat16: sums are of float32 and are rounded once."""
+    pairs = host().pairs and a.size > 0
+    a, b = (v.view(BITS) if pairs else _widened(v) for v in (a, b))
+    if pairs and options["activation"] in (None, "relu"):
+        matmul(a, b, bias, y.view(BITS), **options)
+        return
+    sums = scratch(y.shape, SINGLE)
+    matmul(a, b, bias, sums, **options)
+    narrow(sums, y)
+
+
+def _widened(a: np.ndarray) -> np.ndarray:
+    single = scratch(a.shape, SINGLE)
+    widen(a, single)
+    return single
 
 
 @kept

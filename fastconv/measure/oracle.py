@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..errors import InvalidArgument, MissingExtra, shown
+from ..errors import InvalidArgument, shown
+from ..foreign import dtype_named
 from ..problem import ConvProblem, PoolProblem
 from ..spec import parse_count
 from .problems import POOLS, Problem, check_problem, parse_seed
@@ -33,22 +34,11 @@ def make_arrays(problem: Problem, seed: int = 0) -> Arrays:
         shapes["w"] = spec.w_shape
     if isinstance(spec, ConvProblem) or problem.op in POOLS[2:]:
         shapes["dy"] = spec.y_shape
-    dtype = numpy_dtype(spec.dtype)
+    dtype = dtype_named(spec.dtype)
     needed = sum(map(math.prod, shapes.values())) * dtype.itemsize
     memory.check_room(needed, f"{problem} with its arrays")
     draw = np.float64 if spec.dtype == "float64" else np.float32
     return {name: rng.standard_normal(shape, draw).astype(dtype, copy=False) for name, shape in shapes.items()}
-
-
-def numpy_dtype(name: str) -> np.dtype:
-    """NumPy's dtype of a name; bfloat16 is another package's."""
-    if name != "bfloat16":
-        return np.dtype(name)
-    try:
-        from ml_dtypes import bfloat16
-    except ImportError:
-        raise MissingExtra("arrays of bfloat16 need ml_dtypes: pip install 'fastconv[bench]'") from None
-    return np.dtype(bfloat16)
 
 
 def check_arrays(problem: Problem, arrays: Any) -> None:

@@ -8,12 +8,14 @@ from . import (
     applications,
     backend,
     callbacks,
+    config,
     constraints,
     distribution,
     initializers,
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     optimizers,
     regularizers,
@@ -24,8 +26,10 @@ from . import (
 from .layers import Input
 from .layers.symbols import SymbolicTensor as KerasTensor
 from .models import Model, Sequential
+from .policies import DTypePolicy
 
 __all__ = [
+    "DTypePolicy",
     "Input",
     "KerasTensor",
     "Model",
@@ -34,6 +38,7 @@ __all__ = [
     "applications",
     "backend",
     "callbacks",
+    "config",
     "constraints",
     "datasets",
     "distribution",
@@ -41,6 +46,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "optimizers",
     "regularizers",

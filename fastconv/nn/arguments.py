@@ -282,9 +282,9 @@ def interval(owner: Any, name: str, value: Any, least: float, most: float) -> tu
 
 
 def dtype(owner: Any, name: str, value: Any, kinds: str = REAL) -> np.dtype:
-    """A dtype of real numbers."""
+    """A dtype of real numbers, or what a policy computes in."""
     try:
-        found = np.dtype(value)
+        found = np.dtype(getattr(value, "compute_dtype", value))
     except Exception:  # NumPy raises what its parts raise
         found = None
     if value is None or found is None or found.kind not in kinds:

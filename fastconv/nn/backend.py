@@ -9,8 +9,20 @@ import numpy as np
 
 from ..autograd import Tensor
 from . import arguments
+from .policies import dtype_policy, floatx, set_dtype_policy, set_floatx
 
-__all__ = ["backend", "clear_session", "epsilon", "floatx", "get_value", "image_data_format", "set_value"]
+__all__ = [
+    "backend",
+    "clear_session",
+    "dtype_policy",
+    "epsilon",
+    "floatx",
+    "get_value",
+    "image_data_format",
+    "set_dtype_policy",
+    "set_floatx",
+    "set_value",
+]
 
 
 def backend() -> str:
@@ -24,11 +36,6 @@ def backend() -> str:
     return "fastconv"
 
 
-def floatx() -> str:
-    """The dtype of layers that are given none."""
-    return "float32"
-
-
 def epsilon() -> float:
     """How far losses keep probabilities from 0."""
     return 1e-7
@@ -40,12 +47,15 @@ def image_data_format() -> str:
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Give back what models keep that nobody refers to any more; names of layers begin anew in every model anyhow.
+    """Give back what models keep that nobody refers to any more, and forget `set_dtype_policy`.
+
+    Names of layers begin anew in every model anyhow.
 
     Examples
     --------
     >>> clear_session()
     """
+    set_dtype_policy(None)
     if arguments.flag("clear_session", "free_memory", free_memory):
         gc.collect()
 

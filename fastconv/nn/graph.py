@@ -82,7 +82,8 @@ def chain(layers: Sequence[Layer], beginning: SymbolicTensor) -> Graph:
     """The graph of built layers one upon the other; it is not noted down in the layers."""
     x = beginning
     for layer in layers:
-        x = Call(layer, (x,), {}, layer.output_shape, layer.dtype).outputs
+        dtype = layer._result_dtype(leaves(x)[0].dtype)
+        x = Call(layer, (x,), {}, layer.output_shape, dtype).outputs
     return Graph(beginning, x)
 
 

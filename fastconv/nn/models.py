@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, no_grad
-from ..errors import InvalidArgument, nearest, shown
+from ..errors import InvalidArgument, Unsupported, nearest, shown
+from ..ops.halves import is_half
 from . import arguments
 from .configs import custom_object_scope, deserialize, serialize
 from .configs.graphs import config_of, made_of
@@ -22,6 +23,7 @@ from .saving import clone_model, load_model, model_from_json, save_model
 from .stack import Stack
 from .structures import mapped
 from .summary import summary_lines
+from .tracking import walk
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -118,7 +120,7 @@ class Model(ModelFiles):
             if cls.__init__ is not Model.__init__ or not isinstance(config, dict) or "input_layers" not in config:
                 return super().from_config(config)
             inputs, outputs = made_of(config)
-        made = cls(inputs, outputs, name=config.get("name"), seed=config.get("seed"))
+        made = cls(inputs, outputs, **_arguments_in(config))
         made._trainable = config.get("trainable") is not False
         return made
 
@@ -172,6 +174,12 @@ class Model(ModelFiles):
         >>> model.to("cpu").device
         'cpu'
         """
+        for _, layer in walk(self) if isinstance(device, str) and device == "cuda" else ():
+            if isinstance(layer, Layer) and is_half(layer.dtype_policy.compute):
+                raise Unsupported(
+                    f"layer {shown(layer.name)} computes in {layer.compute_dtype}, which models do on the CPU only: "
+                    "give the layers of one for a GPU the policy 'float32'"
+                )
         device = check_device(device)
         state = None if self.optimizer is None else self.optimizer.carried(carrier(device))
         place([self], device)
@@ -304,13 +312,18 @@ class Sequential(Stack, Model):
         with custom_object_scope(custom_objects):
             if cls.__init__ is not Sequential.__init__ or not isinstance(config, dict):
                 return super().from_config(config)  # type: ignore[return-value]
-            made = cls(name=config.get("name"), seed=config.get("seed"))
+            made = cls(**_arguments_in(config))
             for described in arguments.items("from_config", "layers", config.get("layers"), "a list of layers"):
                 made.add(deserialize(described, family="layers"))
             if made.layers and not made.built and config.get("build_input_shape") is not None:
                 made.build(config["build_input_shape"])
         made._trainable = config.get("trainable") is not False
         return made
+
+
+def _arguments_in(config: dict[str, Any]) -> dict[str, Any]:
+    """What a model's configuration says beside its layers."""
+    return {"name": config.get("name"), "seed": config.get("seed"), "dtype": deserialize(config.get("dtype"))}
 
 
 def _only(value: Any) -> Any:

@@ -133,6 +133,14 @@ class Network(Layer):
     def _prepare(self) -> None:
         """Bring names and shapes up to date, before passes are made."""
 
+    def converted(self, x: Any) -> Any:
+        """The layers convert what they take; a `call` of the user's gets what a layer of the model's policy would."""
+        return x if self.is_builtin else super().converted(x)
+
+    def _result_dtype(self, given: np.dtype) -> np.dtype:
+        graph = self.graph
+        return super()._result_dtype(given) if graph is None else leaves(graph.outputs)[0].dtype
+
     def call(self, x: Any, training: bool = False) -> Any:
         """The model's result, by its graph; a model of your own may define it."""
         passes = self.passes

@@ -26,11 +26,14 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..autograd.halves import weights_as
+from ..ops.halves import is_half
 from . import activations, seeding
 from .graph import Applied, Graph, Program, Slot
 from .layers import Activation, BatchNormalization, Dense, Layer
 from .layers.convolution import Conv
 from .layers.custom import collecting, invoke, is_collecting, training_as
+from .layers.operations import Operation
 from .layers.pooling import Pooling
 from .structures import leaves, mapped
 
@@ -96,7 +99,7 @@ class Passes:
         without = {slot for slot, n in self._numbers.items() if n in without_last}
         self.penalties = []
         collects = collecting(self.penalties) if self._penalizes and not is_collecting() else nullcontext()
-        with seeding.drawing(self._generator()), training_as(training), collects:
+        with seeding.drawing(self._generator()), training_as(training), weights_as(None), collects:
             for part in self.chains:
                 part.run(values, training, part.result in without if without else False)
         return mapped(values.__getitem__, self._outputs)
@@ -107,7 +110,9 @@ class Passes:
             now = network.members
             if len(now) != len(members) or any(a is not b for a, b in zip(now, members, strict=True)):
                 return False
-        for (known, kind, activation, call, shape, regularizer), layer in zip(self._made_of, self.layers, strict=True):
+        for (known, kind, activation, call, shape, regularizer, policy), layer in zip(
+            self._made_of, self.layers, strict=True
+        ):
             own = vars(layer)
             if (
                 layer is not known
@@ -116,6 +121,7 @@ class Passes:
                 or own.get("call") is not call
                 or own.get("input_shape") is not shape
                 or own.get("activity_regularizer") is not regularizer
+                or own.get("_policy") is not policy
             ):
                 return False
         return True
@@ -237,10 +243,17 @@ class _Linear:
         self.layer = layer
 
 
+class _Conversion:
+    """What a layer that is not called as one takes, in the dtype that it computes in."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+
 def _outlines(layer: Layer) -> tuple[Any, ...]:
     """All of a layer that its passes and shapes depend on, to be compared by identity."""
     own = vars(layer)
-    watched = ("activation", "call", "input_shape", "activity_regularizer")
+    watched = ("activation", "call", "input_shape", "activity_regularizer", "_policy")
     return layer, type(layer), *map(own.get, watched)
 
 
@@ -252,9 +265,17 @@ def _is_plain(layer: Any, *kinds: type[Layer]) -> bool:
 
 
 def _parts(layers: Sequence[Any]) -> list[Any]:
-    """Layers, with those that hold an activation of their own split in two; activations as functions."""
+    """Layers, with those that hold an activation of their own split in two; activations as functions.
+
+    Where one that computes in 16 bits and one that does not follow one another, what is between them is converted.
+    """
     parts: list[Any] = []
+    halves, given = any(is_half(layer.dtype_policy.compute) for layer in layers), None
     for layer in layers:
+        computes = layer.dtype_policy.compute
+        if halves and computes != given and _is_plain(layer, Conv, Dense, Activation, BatchNormalization, Pooling):
+            parts.append(_Conversion(layer))
+        given = computes if layer.is_builtin and not isinstance(layer, Operation) else None
         if _is_plain(layer, Conv, Dense):
             parts.append(_Linear(layer))
             if layer.activation is not activations.linear:
@@ -277,6 +298,8 @@ def _name(part: Any) -> str | None:
 def _single(part: Any) -> Step:
     if isinstance(part, _Linear):
         return _linear(part.layer, None)
+    if isinstance(part, _Conversion):
+        return lambda x, training: part.layer.converted(x)
     if isinstance(part, Layer):
         return partial(invoke, part)
     return lambda x, training: activations.apply(part, x)

@@ -11,6 +11,7 @@ import numpy as np
 from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
+from ..ops.halves import cast, is_floating, is_half
 from .formats.named import Arrays
 from .placing import carrier, device_of
 
@@ -121,7 +122,7 @@ def parsed(arrays: Mapping[str, np.ndarray], slots: Sequence[str], kind: str) ->
             raise InvalidArgument(f"the saved state is not one of {kind}: {what} for weight {shown(name)}")
         steps = _number(held, "steps", kind) if "steps" in held else iterations
         kept = tuple(np.array(held[slot]) for slot in slots)  # copies
-        if any(a.shape != kept[0].shape or a.dtype.kind != "f" for a in kept):
+        if any(a.shape != kept[0].shape or not is_floating(a.dtype) for a in kept):
             raise InvalidArgument(f"the saved state of weight {shown(name)} is damaged: its arrays differ in shape")
         states[name] = State(None, kept, int(steps))
     if any(key not in ("iterations", "learning_rate") and "/" not in key for key in arrays):
@@ -149,6 +150,8 @@ def fitting(states: Mapping[str, State], names: Mapping[str, Tensor], trainable:
     for state in pairs:
         weight = state.weight
         assert weight is not None
+        if is_half(weight.dtype):  # files may hold them in float32
+            state.arrays = tuple(cast(a, weight.dtype) for a in state.arrays)
         for array in state.arrays:
             if array.shape != weight.shape or array.dtype != weight.dtype:
                 raise InvalidArgument(

@@ -12,6 +12,7 @@ from typing import Any
 from ..autograd import Tensor, no_grad, undisturbed
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
+from ..ops.halves import cast
 from . import activations, arguments, constraints, losses, parts, regularizers
 from .bundles import holds_arrays, structure_of
 from .callbacks.base import Logs
@@ -22,6 +23,7 @@ from .metrics import Mean, Metric
 from .network import Network
 from .outputs import Combined
 from .passes import Passes, is_ours
+from .policies import of_arrays
 from .structures import filled, leaves, mapped
 
 
@@ -196,7 +198,7 @@ class Steps(Network):
         if not (self._metrics or self._weighted):
             return
         losses = self.loss.losses if isinstance(self.loss, Combined) else [self.loss]
-        made = [Tensor(output.values) for output in leaves(result)]
+        made = [Tensor(cast(output.values, of_arrays(output.dtype))) for output in leaves(result)]
         if folded and not meter.by_order:
             with no_grad():
                 for i in folded:

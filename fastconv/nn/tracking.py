@@ -13,6 +13,7 @@ import numpy as np
 from .. import ops
 from ..autograd import Tensor
 from ..errors import InvalidArgument, shown
+from ..ops.halves import is_floating
 from . import arguments
 from .configs import Configured
 
@@ -22,10 +23,16 @@ Way = tuple[str, ...]
 class Parameter(Tensor):
     """A layer's array: a tensor with a name, and what is done to it beside the gradient step."""
 
-    __slots__ = ("constraint", "name", "regularizer")
+    __slots__ = ("autocast", "constraint", "name", "regularizer")
 
     def __init__(
-        self, name: str, data: np.ndarray, trainable: bool = True, regularizer: Any = None, constraint: Any = None
+        self,
+        name: str,
+        data: np.ndarray,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        autocast: bool = True,
     ) -> None:
         super().__init__(
             arguments.tensor("Parameter", "data", data),
@@ -33,6 +40,7 @@ class Parameter(Tensor):
         )
         self.name = arguments.text("Parameter", "name", name)
         self.regularizer, self.constraint = regularizer, constraint
+        self.autocast = autocast  # whether layers of mixed precision convert it before they compute with it
 
     @property
     def value(self) -> Parameter:
@@ -194,7 +202,7 @@ def named_weights(model: Holder) -> dict[str, tuple[Holder, Parameter]]:
 
 def check_weight(layer: Holder, weight: Parameter, array: np.ndarray, verb: str) -> None:
     """`array` must be able to replace `weight`."""
-    if array.shape != weight.shape or array.dtype.kind not in "fiub":
+    if array.shape != weight.shape or not (array.dtype.kind in "iub" or is_floating(array.dtype)):
         raise InvalidArgument(
             f"weight {shown(weight.name)} of layer {shown(layer.name)} has shape {weight.shape} but {verb} "
             f"{array.shape} ({array.dtype}); the model must be built as it was when the weights were made"

@@ -59,6 +59,7 @@ class Trainer(Evaluator):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say how the model is trained.
 
@@ -78,6 +79,8 @@ class Trainer(Evaluator):
         run_eagerly, steps_per_execution, jit_compile
             Of Keras, where they change nothing but how fast it runs: here steps always run one by one, at once, and
             kernels are always compiled.
+        auto_scale_loss : bool
+            Whether the optimizer of a model whose policy is "mixed_float16" is put behind a `LossScaleOptimizer`.
 
         Raises
         ------
@@ -89,6 +92,8 @@ class Trainer(Evaluator):
         given = loss, metrics, weighted_metrics, loss_weights
         optimizer, (loss, scores, weighted) = optimizers.get(optimizer), judged(self, given, _made)
         arguments.whole("compile", "steps_per_execution", steps_per_execution, 1)
+        if arguments.flag("compile", "auto_scale_loss", auto_scale_loss) and self.dtype_policy.name == "mixed_float16":
+            optimizer = optimizers.scaling.scaled(optimizer)
         optimizer.claim(self)
         self.optimizer, self.loss, self._metrics, self._weighted = optimizer, loss, scores, weighted
         self._loss_tracker, self._judged = Mean("loss"), (given, self.output_names)

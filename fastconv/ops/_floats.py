@@ -10,23 +10,35 @@ import numpy as np
 from ..errors import InvalidArgument
 from ._arrays import NATIVE, Operands
 from ._reading import as_array
+from .halves import SINGLE, is_half, rounded, widened
 
 
 class Floats(Operands):
-    """`Operands` that are real floating-point numbers; half precision is computed, and on the CPU returned, in float32.
+    """`Operands` that are real floating-point numbers; half precision is computed in float32, and rounded once.
 
-    Results are of the kind of the first array.
+    Results are of the kind of the first array. With `whole`, so many of the first arrays say what dtype they have, for
+    the others are few numbers, which may be kept in float32.
     """
 
-    def __init__(self, names: str, *values: Any) -> None:
+    def __init__(self, names: str, *values: Any, whole: int | None = None) -> None:
         super().__init__(names, *values)
         self._named = names
         if self.compute not in NATIVE:
             raise InvalidArgument(f"{names} have dtype {self.compute}; expected real floating-point numbers")
+        if whole is not None and self.compute == SINGLE:
+            first = {getattr(v, "dtype", SINGLE) for v in values[:whole]}
+            if len(first) == 1 and is_half(min(first)):
+                (self.result,) = first
 
     def finish(self, y: Any, out: Any = None) -> Any:
-        """A result as the caller gets it: on the CPU as it is, sums in double precision too."""
-        return y if self.device == "cpu" else super().finish(y, out)
+        """A result as the caller gets it: on the CPU as it is, sums in double precision too, but for 16 bits."""
+        if self.device != "cpu":
+            return super().finish(y, out)
+        return rounded(y, self.result) if is_half(self.result) else y
+
+    def sums(self, y: Any) -> Any:
+        """Sums over many elements as the caller gets them: on the CPU as they are, in float32 at least."""
+        return y if self.device == "cpu" else self.finish(y)
 
     def alike(self, first: int = 0, stop: int | None = None) -> None:
         """Some of the arrays must have one shape."""
@@ -39,7 +51,7 @@ class Floats(Operands):
 def with_channels(names: str, whole: int, axis: int, *values: Any) -> tuple[Floats, int, list[Any]]:
     """Arrays with a channel axis, the first `whole`, and others with a number per channel; the axis, counted from 0.
 
-    On the CPU the numbers keep their own dtype: statistics are of double precision.
+    On the CPU the numbers keep their own dtype, statistics are of double precision; those of 16 bits come in float32.
     """
     wholes, singles = _names(names, whole)
     call = Floats(wholes, *values[:whole])
@@ -47,7 +59,7 @@ def with_channels(names: str, whole: int, axis: int, *values: Any) -> tuple[Floa
         call = Floats(names, *values)
         others = list(call.arrays[whole:])
     else:
-        others = [as_array(v, n) for n, v in zip(singles, values[whole:], strict=True)]
+        others = [widened(as_array(v, n)) for n, v in zip(singles, values[whole:], strict=True)]
     if whole > 1:
         call.alike(0, whole)
     x = call.arrays[0]

@@ -1,7 +1,7 @@
 """Element-wise operations that training needs: activations, dropout, channel sums, softmax and cross-entropy.
 
-They take arrays of one floating dtype and return new ones; half precision is computed in float32. The same bits come
-out for any number of threads.
+They take arrays of one floating dtype and return new ones; half precision is computed in float32 and rounded once, and
+sums of it stay in float32. The same bits come out for any number of threads.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def activation_grad(
     if dz is not None or db is not None:
         run = operator("activation_grad", call.device)
         run(given, y, dz, db, kind=activation, axis=axis, slope=slope)
-    unchanged = given if call.device == "cpu" else dy
-    return unchanged if dz is None else call.finish(dz), None if db is None else call.finish(db)
+    unchanged = given if call.device == "cpu" and given.dtype == call.result else dy
+    return unchanged if dz is None else call.finish(dz), None if db is None else call.sums(db)
 
 
 def channel_sum(x: Any, axis: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def layer_norm(
     """
     order = _order(np.ndim(x), axes)
     rows, shape = _rows(x, order, len(axes))
-    call = Floats("x gamma beta", rows, *(_flat(a) for a in (gamma, beta)))
+    call = Floats("x gamma beta", rows, *(_flat(a) for a in (gamma, beta)), whole=1)
     y, statistics = _results(call, rows.shape, rows.shape[:1])
     if math.prod(rows.shape):
         operator("layer_norm", call.device)(
@@ -62,7 +62,7 @@ def layer_norm_grad(
     """Gradients (dx, dgamma, dbeta) of `layer_norm`; sums over rows are taken in a fixed order."""
     order, sizes = _order(np.ndim(x), axes), np.shape(gamma)
     (dy, _), (x, shape) = (_rows(a, order, len(axes)) for a in (dy, x))
-    call = Floats("dy x gamma", dy, x, _flat(gamma))
+    call = Floats("dy x gamma", dy, x, _flat(gamma), whole=2)
     found = _gradients(call, "layer_norm_grad", statistics, centred=centred)
     return _as_it_was(found[0], shape, order), *(g.reshape(sizes) for g in found[1:])  # type: ignore[return-value]
 
@@ -87,7 +87,7 @@ def group_norm(x: Any, gamma: Any, beta: Any, epsilon: float, groups: int, axis:
     array([0.   , 1.414])
     """
     images, shape, order, last = _images(x, axis)
-    call = Floats("x gamma beta", images, gamma, beta)
+    call = Floats("x gamma beta", images, gamma, beta, whole=1)
     y, statistics = _results(call, images.shape, (images.shape[0], groups))
     if math.prod(images.shape):
         run = operator("group_norm", call.device)
@@ -98,7 +98,7 @@ def group_norm(x: Any, gamma: Any, beta: Any, epsilon: float, groups: int, axis:
 def group_norm_grad(dy: Any, x: Any, statistics: Statistics, gamma: Any, axis: int) -> tuple[Any, Any, Any]:
     """Gradients (dx, dgamma, dbeta) of `group_norm`."""
     (dy, *_), (x, shape, order, last) = (_images(a, axis) for a in (dy, x))
-    call = Floats("dy x gamma", dy, x, gamma)
+    call = Floats("dy x gamma", dy, x, gamma, whole=2)
     dx, dgamma, dbeta = _gradients(call, "group_norm_grad", statistics, channels_last=last)
     return _as_it_was(dx, shape, order), dgamma, dbeta
 
@@ -115,8 +115,8 @@ def _gradients(call: Floats, name: str, statistics: Statistics, **options: bool)
     numbers = [Floats("statistics", s).arrays[0] for s in statistics]
     if math.prod(x.shape):
         operator(name, call.device)(dy, x, *numbers, gamma, dx, *sums, **options)
-        return [call.finish(a) for a in (dx, *sums)]
-    dx, *sums = (call.finish(a) for a in (dx, *sums))
+        return [call.finish(dx), *map(call.sums, sums)]
+    dx, *sums = call.finish(dx), *map(call.sums, sums)
     for total in sums:
         total.fill(0)
     return [dx, *sums]

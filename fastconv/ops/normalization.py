@@ -12,6 +12,7 @@ import numpy as np
 from ..dispatch import operator
 from ..errors import InvalidArgument
 from ._floats import Floats, exact, with_channels
+from .halves import is_half, widened
 
 
 class Part(Protocol):
@@ -90,7 +91,7 @@ def batch_norm_training(
     if part is not None:
         mean, var = part.moments(*channel_statistics(x, axis, relu))
         for kept, new in zip(running or (), (mean, var), strict=False):
-            kept += (1 - momentum) * (new - kept)
+            kept[...] = kept + (1 - momentum) * (new - kept)
         return batch_norm(x if maxima is None else maxima, mean, var, gamma, beta, epsilon, axis, relu), mean, var
     names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
     call, axis, (gamma, beta, *moving) = with_channels(names, 1, axis, x, gamma, beta, *(running or ()))
@@ -101,8 +102,11 @@ def batch_norm_training(
     run = operator("batch_norm_training", call.device)
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "share": 1 - momentum}
     if maxima is not None:
-        numbers["maxima"] = maxima
+        numbers["maxima"] = widened(maxima)
     run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
+    for given, moved in zip(running or (), moving, strict=True):
+        if call.device == "cpu" and is_half(given.dtype):
+            given[...] = moved
     return call.finish(y), call.finish(mean), call.finish(var)
 
 
@@ -132,17 +136,17 @@ def batch_norm_grad(
     """
     given = x if maxima is None else maxima[0]
     call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, given, mean, var, gamma)
-    dy, x = call.arrays[0], call.arrays[1] if maxima is None else x
+    dy, x = call.arrays[0], call.arrays[1] if maxima is None else widened(x)
     _check_elements(call, x)
     dx = call.empty(x.shape) if input_grad or bias_grad else None
     sums = [call.empty((x.shape[axis],)) for _ in range(3 if bias_grad else 2)]
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "training": training}
     if maxima is not None:
-        numbers["maxima"] = maxima
+        numbers["maxima"] = call.arrays[1], maxima[1]
     if part is not None:
         numbers["part"] = part
     operator("batch_norm_grad", call.device)(dy, x, mean, var, gamma, dx, *sums, **numbers)
-    return None if dx is None else call.finish(dx), *map(call.finish, sums)
+    return None if dx is None else call.finish(dx), *map(call.sums, sums)
 
 
 def _check_elements(call: Floats, x: Any) -> None:

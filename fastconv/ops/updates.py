@@ -12,6 +12,7 @@ from ..dispatch import operator
 from ..errors import InvalidArgument
 from ..foreign import is_device_array
 from ._floats import Floats
+from .halves import rounded, widened
 
 
 def together(
@@ -26,7 +27,7 @@ def together(
 ) -> None:
     """One step of many weights at once, by a rule of `fastconv.cpu.update_rules`.
 
-    Arrays are changed in place: they must be what kernels take as they are.
+    Arrays are changed in place: they must be what kernels take as they are. Those of 16 bits take the step in float32.
 
     Parameters
     ----------
@@ -52,12 +53,17 @@ def together(
     if device == "cuda" and length < math.inf:
         groups, scale, limit = [(*a, clipped(g, scale, limit, length)) for *a, g in groups], 1.0, math.inf
     groups = [_in_place(rule, group, device) for group in groups]
-    lists = tuple(zip(*groups, strict=True))
+    wide = [tuple(map(widened, group)) for group in groups]
+    lists = tuple(zip(*wide, strict=True))
     if length < math.inf and device == "cpu":
         found = operator("lengths", device)(lists[-1], scale=scale, limit=limit)
         factors = [_factor(each, length) for each in found.tolist()]
     rest = {"keeps": keeps, "factors": factors, "scale": scale, "limit": limit}
     operator("update", device)(*lists, rule=rule, numbers=numbers, **rest)
+    for group, changed in zip(groups, wide, strict=True):
+        for array, new in zip(group[:-1], changed[:-1], strict=True):
+            if new is not array:
+                array[...] = rounded(new, array.dtype)
 
 
 def length_of(gradients: Sequence[Any], scale: float = 1.0) -> float:
@@ -70,6 +76,7 @@ def length_of(gradients: Sequence[Any], scale: float = 1.0) -> float:
     """
     if not gradients:
         return 0.0
+    gradients = list(map(widened, gradients))
     if _device(gradients[0]) == "cuda":
         return abs(scale) * math.sqrt(sum(float(np.square(g).sum(dtype=np.float64)) for g in gradients))
     return math.sqrt(sum(np.square(operator("lengths", "cpu")(gradients, scale=scale, limit=math.inf)).tolist()))

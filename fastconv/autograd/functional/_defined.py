@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..halves import from_float32, in_float32
 from ..operation import Primitive
 from ._checked import checked
 
@@ -16,10 +17,29 @@ def operation(forward: Callable[..., Any]) -> Primitive:
     return Primitive(checked(forward))
 
 
-def defined(name: str, doc: str, forward: Callable[..., Any], vjp: Callable[..., tuple[Any, ...]]) -> Primitive:
+class Single(Primitive):
+    """An operation of NumPy's functions, for which operands of 16 bits are widened to float32."""
+
+    def vjp(self, function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+        super().vjp(from_float32(function))
+        return function
+
+
+def single(forward: Callable[..., Any]) -> Single:
+    """`operation`, where operands of 16 bits are to be computed with in float32, and results rounded."""
+    return Single(checked(in_float32(forward)))
+
+
+def defined(
+    name: str,
+    doc: str,
+    forward: Callable[..., Any],
+    vjp: Callable[..., tuple[Any, ...]],
+    kind: type[Primitive] = Primitive,
+) -> Primitive:
     """The operation of this name and docstring."""
     forward.__doc__ = doc
-    made = Primitive(checked(forward), name)
+    made = kind(checked(in_float32(forward) if kind is Single else forward), name)
     made.vjp(vjp)
     return made
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidArgument, shown
+from ...ops.halves import cast, is_floating
 from ...spec import parse_real
 from ..operation import Saved
 from ..tensor import as_data
-from ._defined import operation
+from ._defined import operation, single
 from .shape import unbroadcast
 
 
@@ -23,7 +24,7 @@ def _back(dy: Any, kind: tuple[tuple[int, ...], Any]) -> Any:
     return unbroadcast(dy, kind[0]).astype(kind[1], copy=False)
 
 
-@operation
+@single
 def add(a: Any, b: Any) -> Saved:
     """a + b."""
     return np.add(a, b), (_kind(a), _kind(b))
@@ -34,7 +35,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return tuple(_back(dy, k) if need else None for k, need in zip((a, b), needs, strict=True))
 
 
-@operation
+@single
 def subtract(a: Any, b: Any) -> Saved:
     """a - b."""
     return np.subtract(a, b), (_kind(a), _kind(b))
@@ -45,7 +46,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return _back(dy, a) if needs[0] else None, _back(-dy, b) if needs[1] else None
 
 
-@operation
+@single
 def multiply(a: Any, b: Any) -> Saved:
     """a * b."""
     return np.multiply(a, b), (a, b)
@@ -56,7 +57,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return _back(dy * b, _kind(a)) if needs[0] else None, _back(dy * a, _kind(b)) if needs[1] else None
 
 
-@operation
+@single
 def divide(a: Any, b: Any) -> Saved:
     """a / b."""
     y = np.divide(a, b)
@@ -69,7 +70,7 @@ def _(dy: Any, needs: Any, y: Any, b: Any, a: Any) -> tuple[Any, ...]:
     return _back(da, a) if needs[0] else None, _back(-da * y, _kind(b)) if needs[1] else None
 
 
-@operation
+@single
 def power(x: Any, exponent: Any) -> Saved:
     """x**exponent, for numbers or arrays; the gradient to x is 0 for exponent 0, that to the exponent 0 for x = 0."""
     if np.ndim(exponent) == 0 and isinstance(exponent, (int, float, np.generic)):
@@ -92,13 +93,13 @@ def _(dy: Any, needs: Any, x: Any, exponent: Any, y: Any) -> tuple[Any, ...]:
     return dx, dexponent
 
 
-@operation
+@single
 def maximum(a: Any, b: Any) -> Saved:
     """The larger one of a and b, NaN where either is; where they are equal each gets half of the gradient."""
     return np.maximum(a, b), (a, b)
 
 
-@operation
+@single
 def minimum(a: Any, b: Any) -> Saved:
     """The smaller one of a and b, NaN where either is; where they are equal each gets half of the gradient."""
     return np.minimum(a, b), (a, b)
@@ -122,7 +123,7 @@ def _(dy: Any, needs: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return _chosen(dy, needs, ~np.greater(a, b), ~np.greater(b, a), a, b)
 
 
-@operation
+@single
 def clip(x: Any, *, low: float | None = None, high: float | None = None) -> Saved:
     """x brought into [low, high]; None is no bound. No gradient flows where x lies outside."""
     low, high = (None if v is None else parse_real(v, n, "a number") for v, n in ((low, "low"), (high, "high")))
@@ -140,7 +141,7 @@ def _(dy: Any, needs: Any, x: Any, low: float | None, high: float | None) -> tup
     return (dy,)
 
 
-@operation
+@single
 def where(condition: Any, a: Any, b: Any) -> Saved:
     """a where the condition holds, b elsewhere; `condition` is boolean, and all three are broadcast."""
     if getattr(condition, "dtype", np.dtype(type(condition))).kind != "b":
@@ -155,7 +156,7 @@ def _(dy: Any, needs: Any, condition: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return None, da, _back(np.where(condition, none, dy), b) if needs[2] else None
 
 
-@operation
+@single
 def exp(x: Any) -> Saved:
     """Exponential function."""
     y = np.exp(x)
@@ -167,7 +168,7 @@ def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
     return (dy * y,)
 
 
-@operation
+@single
 def log(x: Any) -> Saved:
     """Natural logarithm."""
     return np.log(x), (x,)
@@ -178,7 +179,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
     return (dy / x,)
 
 
-@operation
+@single
 def sqrt(x: Any) -> Saved:
     """Square root; the gradient at 0 is infinite."""
     y = np.sqrt(x)
@@ -190,7 +191,7 @@ def _(dy: Any, needs: Any, y: Any) -> tuple[Any, ...]:
     return (dy / (y + y),)
 
 
-@operation
+@single
 def sin(x: Any) -> Saved:
     """Sine."""
     return np.sin(x), (x,)
@@ -201,7 +202,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
     return (dy * np.cos(x),)
 
 
-@operation
+@single
 def cos(x: Any) -> Saved:
     """Cosine."""
     return np.cos(x), (x,)
@@ -212,7 +213,7 @@ def _(dy: Any, needs: Any, x: Any) -> tuple[Any, ...]:
     return (dy * -np.sin(x),)
 
 
-@operation
+@single
 def absolute(x: Any) -> Saved:
     """Absolute value; the gradient at 0 is 0."""
     return np.abs(x), (x,)
@@ -230,18 +231,18 @@ def astype(x: Any, *, dtype: Any) -> Saved:
         wanted = np.dtype(dtype)
     except TypeError:
         raise InvalidArgument(f"dtype is {shown(dtype)}; expected a dtype, such as 'float32'") from None
-    if wanted.kind not in "biuf" and wanted.name != "bfloat16":
+    if wanted.kind not in "biu" and not is_floating(wanted):
         raise InvalidArgument(f"dtype is {shown(dtype)}; expected one of real numbers")
     x = as_data(x)
-    return x.astype(wanted), (x.dtype,)
+    return cast(x, wanted), (x.dtype,)
 
 
 @astype.vjp
 def _(dy: Any, needs: Any, dtype: Any) -> tuple[Any, ...]:
-    return (dy.astype(dtype),)
+    return (cast(dy, dtype),)
 
 
-@operation
+@single
 def penalty(w: Any, *, l1: float = 0.0, l2: float = 0.0) -> Saved:
     """l1 * sum(abs(w)) + l2 * sum(w*w): what a regularizer adds to the loss."""
     l1, l2 = parse_real(l1, "l1", "a number"), parse_real(l2, "l2", "a number")

@@ -13,7 +13,7 @@ from ... import ops
 from ...errors import InvalidArgument, shown
 from ..operation import Saved
 from ..tensor import Tensor, as_data
-from ._defined import defined
+from ._defined import Single, defined
 
 TINY = 64  # multiplications of a pair of matrices, up to which a stack is multiplied element by element
 
@@ -76,7 +76,7 @@ def _vjp(
     return tuple(gradients)
 
 
-_einsum = defined("einsum", "The sum of products that `subscripts` name.", _forward, _vjp)
+_einsum = defined("einsum", "The sum of products that `subscripts` name.", _forward, _vjp, Single)
 
 
 def _parsed(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:

@@ -11,7 +11,7 @@ from ...errors import InvalidArgument
 from ...ops import elementwise
 from ...spec import parse_flag
 from ..operation import Saved
-from ._defined import operation
+from ._defined import operation, single
 from .shape import unbroadcast
 
 
@@ -80,7 +80,7 @@ def _(dy: Any, needs: Any, rows: Any, w: Any, y: Any, activation: Any, shape: tu
     return (dx, dw, db)[: len(needs)]
 
 
-@operation
+@single
 def bias_add(x: Any, b: Any, *, axis: int = -1) -> Saved:
     """x plus one number per channel along `axis`."""
     if tuple(np.shape(b)) != (x.shape[axis],):

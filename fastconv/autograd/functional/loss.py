@@ -13,7 +13,7 @@ from ...spec import parse_flag
 from ..operation import Saved
 from ..tensor import Tensor, as_data
 from ._checked import checked
-from ._defined import operation
+from ._defined import operation, single
 from .arithmetic import absolute, multiply, subtract
 from .reduction import mean
 
@@ -36,7 +36,7 @@ def _(dy: Any, needs: Any, p: Any, target: Any) -> tuple[Any, ...]:
     return (elementwise.mean_cross_entropy_grad(dy, p, target),)
 
 
-@operation
+@single
 def categorical_cross_entropy(p: Any, *, target: Any) -> Saved:
     """Mean over the rows of -sum(target * log(p)), for probabilities p that are scaled to sum to 1 first."""
     _must_fit(target, p)
@@ -55,7 +55,7 @@ def _(dy: Any, needs: Any, q: Any, inside: Any, total: Any, target: Any, rows: i
     return (((dq - (dq * q).sum(axis=-1, keepdims=True)) / total).astype(q.dtype, copy=False),)
 
 
-@operation
+@single
 def binary_cross_entropy(x: Any, *, target: Any, from_logits: bool = False) -> Saved:
     """Mean of -target*log(p) - (1 - target)*log(1 - p), for p = x, or p = sigmoid(x) with `from_logits`."""
     _must_fit(target, x)

@@ -13,7 +13,7 @@ from ..axes import axes_of
 from ..operation import Saved
 from ..tensor import Tensor, as_data
 from ._checked import checked
-from ._defined import operation
+from ._defined import single
 
 
 def _kept(y: Any, ndim: int, axis: Any, keepdims: bool) -> Any:
@@ -26,7 +26,7 @@ def _repeat(dy: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
     return np.broadcast_to(_kept(dy, len(shape), axis, keepdims), shape)
 
 
-@operation
+@single
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Sum over `axis`, or over everything."""
     keepdims = parse_flag(keepdims, "keepdims")
@@ -38,7 +38,7 @@ def _(dy: Any, needs: Any, shape: Any, axis: Any, keepdims: bool) -> tuple[Any, 
     return (_repeat(dy, shape, axis, keepdims),)
 
 
-@operation
+@single
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Mean over `axis`, or over everything."""
     keepdims = parse_flag(keepdims, "keepdims")
@@ -65,7 +65,7 @@ def _spread(x: Any, axis: Any, ddof: Any, keepdims: Any) -> tuple[Any, ...]:
     return np.sum(np.square(centred), axis=axes, keepdims=keepdims) / count, centred, count, keepdims
 
 
-@operation
+@single
 def var(x: Any, *, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Saved:
     """Mean of the squared distances from the mean; with `ddof`, their sum over n - ddof (1: the unbiased estimate)."""
     y, centred, count, keepdims = _spread(x, axis, ddof, keepdims)
@@ -77,7 +77,7 @@ def _(dy: Any, needs: Any, centred: Any, count: Any, axis: Any, keepdims: bool) 
     return (_kept(dy + dy, centred.ndim, axis, keepdims) / count * centred,)
 
 
-@operation
+@single
 def std(x: Any, *, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Saved:
     """Square root of `var`; where that is 0 the gradient is 0."""
     y, centred, count, keepdims = _spread(x, axis, ddof, keepdims)
@@ -91,7 +91,7 @@ def _(dy: Any, needs: Any, y: Any, centred: Any, count: Any, axis: Any, keepdims
     return (_kept(as_data(share, like=dy), centred.ndim, axis, keepdims) / count * centred,)
 
 
-@operation
+@single
 def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Largest element along `axis`, or of all, NaN where there is one; several largest share the gradient evenly."""
     keepdims = parse_flag(keepdims, "keepdims")
@@ -99,7 +99,7 @@ def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     return y, (x, y, axis, keepdims)
 
 
-@operation
+@single
 def min(x: Any, *, axis: Any = None, keepdims: bool = False) -> Saved:
     """Smallest element along `axis`, or of all, NaN where there is one; several smallest share the gradient evenly."""
     keepdims = parse_flag(keepdims, "keepdims")

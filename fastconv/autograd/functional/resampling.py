@@ -13,7 +13,7 @@ from ...ops.affine import FILL_MODES
 from ...ops.resampling import INTERPOLATIONS, Table
 from ...spec import parse_axes, parse_flag, parse_layout, parse_real, parse_word
 from ..operation import Saved
-from ._defined import operation
+from ._defined import operation, single
 
 
 def _along(x: Any, tables: tuple[tuple[int, Table], ...]) -> Any:
@@ -26,7 +26,7 @@ def _back(dy: Any, needs: Any, tables: tuple[tuple[int, Table], ...]) -> tuple[A
     return (_along(dy, tuple((axis, table.transposed) for axis, table in reversed(tables))),)
 
 
-@operation
+@single
 def repeat(x: Any, *, counts: tuple[int, ...]) -> Saved:
     """Every element so many times along each axis, beside itself; the gradient is the sum over the copies."""
     numbers = parse_axes(counts, "counts", x.ndim)
@@ -37,7 +37,7 @@ def repeat(x: Any, *, counts: tuple[int, ...]) -> Saved:
 repeat.vjp(_back)
 
 
-@operation
+@single
 def resize(
     x: Any, *, size: Any, layout: str | None = None, interpolation: str = "bilinear", antialias: bool = False
 ) -> Saved:
@@ -88,7 +88,7 @@ def _(dy: Any, needs: Any, rows: np.ndarray, size: int, x: Any) -> tuple[Any, ..
     return dx, resampling.rows_added(dy, rows, size) if needs[1] else None
 
 
-@operation
+@single
 def affine_transform(
     x: Any,
     *,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import InvalidArgument, shown
 from ...memory import empty
+from ...ops.halves import is_half, rounded, widened
 from ..axes import axes_of
 from ..operation import Saved
 from ..tensor import Tensor, as_data
@@ -22,7 +23,8 @@ def unbroadcast(dy: Any, shape: tuple[int, ...]) -> Any:
     if dy.shape == shape:
         return dy
     new = dy.ndim - len(shape)
-    return dy.sum(axis=(*range(new), *(new + a for a, n in enumerate(shape) if n == 1))).reshape(shape)
+    total = widened(dy).sum(axis=(*range(new), *(new + a for a, n in enumerate(shape) if n == 1))).reshape(shape)
+    return rounded(total, dy.dtype) if is_half(dy.dtype) else total
 
 
 @operation

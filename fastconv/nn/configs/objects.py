@@ -234,18 +234,11 @@ def _array(inner: Any) -> np.ndarray:
         raise InvalidArgument(f"the configuration holds an array that cannot be read: {error!s:.100}") from error
 
 
-def _policy(inner: Any) -> Any:
-    """A dtype policy by its name."""
-    return inner.get("name", "float32") if isinstance(inner, Mapping) else inner
-
-
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "__numpy__": _array,
     "__tensor__": lambda inner: Tensor(_array(inner)),
     "__slice__": lambda inner: slice(*(inner.get(name) for name in _SLICE)),
     "__ellipsis__": lambda _: ...,
-    "DTypePolicy": _policy,
-    "FloatDTypePolicy": _policy,
     "__tuple__": tuple,
 }
 _LATER = (TENSOR,)  # what a graph's configuration reads by itself

@@ -30,8 +30,8 @@ class _Scope(Within):
 _scope = _Scope()
 
 
-MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
-"""Where Keras has classes of models."""
+MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras", "DTypePolicy": "keras"}
+"""Where Keras has classes that no module named as their family has."""
 
 
 def enter(family: str, kind: type) -> None:
@@ -147,8 +147,8 @@ def class_of(name: str, module: Any = None, registered_name: Any = None, family:
     if isinstance(module, str) and not module.startswith("keras"):  # one's own, perhaps registered under another name
         short = [thing for full, thing in REGISTERED.items() if full.rpartition(">")[2] == name]
         return short[-1] if short else None
-    named = "models" if name in MODULES else str(module or "").removeprefix("keras.")
-    families = [f for f in (named, family) if f in BUILT_IN] or list(BUILT_IN)
+    families = [f for f in (str(module or "").removeprefix("keras."), family) if f in BUILT_IN and name not in MODULES]
+    families = families or list(BUILT_IN)
     return next((BUILT_IN[f][name] for f in families if name in BUILT_IN[f]), None)
 
 

@@ -11,10 +11,12 @@ from typing import IO, Any
 import numpy as np
 
 from ...errors import DataUnavailable, FastconvError, MissingExtra, quoted, shown
+from ...foreign import dtype_named
 from ..unpacking import Header
 
 MOST_OBJECTS = 1_000_000  # of a file
 DEEPEST = 100  # groups in groups
+BFLOAT16 = "bfloat16"
 
 
 def package() -> ModuleType:
@@ -80,14 +82,26 @@ def _checked(item: Any, name: str, source: str) -> Any:
     return item
 
 
+def put_array(group: Any, name: str, array: Any) -> None:
+    """Write an array; HDF5 has no bfloat16, of which Keras keeps the bytes, and says so beside them."""
+    dataset = group.create_dataset(name, data=array)
+    if np.asarray(array).dtype.name == BFLOAT16:
+        dataset.attrs["dtype"] = BFLOAT16
+
+
 def header(dataset: Any) -> Header:
     """What the file says of an array, before it is read."""
-    return Header(tuple(map(int, dataset.shape)), np.dtype(dataset.dtype))
+    return Header(tuple(map(int, dataset.shape)), _dtype(dataset))
 
 
 def array(dataset: Any) -> np.ndarray:
     """An array, read."""
-    return np.asarray(dataset[()])
+    return np.asarray(dataset[()]).view(_dtype(dataset))
+
+
+def _dtype(dataset: Any) -> np.dtype:
+    is_bfloat16 = dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == BFLOAT16
+    return dtype_named(BFLOAT16) if is_bfloat16 else np.dtype(dataset.dtype)
 
 
 def texts(group: Any, name: str) -> list[str]:

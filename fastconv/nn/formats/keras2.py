@@ -38,7 +38,7 @@ def put(group: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays, and the list of their names, which gives the order."""
     hdf5.put_texts(group, WEIGHTS, list(arrays))
     for name, array in arrays.items():
-        group.create_dataset(name, data=array)
+        hdf5.put_array(group, name, array)
 
 
 def find(root: Any, held: Mapping[str, Any], model: Any, names: Mapping[int, str], source: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def write(root: Any, model: Holder) -> None:
         group = root.create_group(_joined(path, VARS))
         group.attrs["name"] = holder.name
         for number, weight in enumerate(weights):
-            group.create_dataset(str(number), data=weight.numpy())
+            hdf5.put_array(group, str(number), weight.numpy())
 
 
 def find(found: Mapping[str, Any], model: Holder, names: Mapping[int, str], source: str) -> dict[str, Any]:

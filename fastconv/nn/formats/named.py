@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import DataUnavailable, FastconvError, InvalidArgument, MissingExtra
 from ...files import brief, write_file
+from ...ops.halves import widened
 from .. import arguments
 from ..unpacking import Header, Lie, read_npz, read_safetensors
 
@@ -19,8 +20,9 @@ SUFFIXES = (".npz", ".safetensors")
 
 
 def save_arrays(path: Any, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write `arrays` to `path`, in the format its suffix names."""
+    """Write `arrays` to `path`, in the format its suffix names; those of bfloat16, which NumPy lacks, as float32."""
     path = checked_path(path)
+    arrays = {name: widened(array) if array.dtype.kind == "V" else array for name, array in arrays.items()}
     if path.suffix == ".npz":
         write_file(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     else:

@@ -16,15 +16,23 @@ from . import hdf5, keras3
 from .named import Arrays
 
 KERAS, OURS = f"{keras3.OPTIMIZER}/{keras3.VARS}", "fastconv"
+INNER = f"{keras3.OPTIMIZER}/inner_optimizer/{keras3.VARS}"
+"""Where Keras has the arrays of an optimizer behind a loss scale, a second time."""
 OF_OPTIMIZER = "optimizer/"
+UNUSED_RATE = "rate_of_the_scale"  # which Keras's loss scale has as any optimizer, and does not use
+KINDS = {
+    "iterations": np.int64, "learning_rate": np.float32, UNUSED_RATE: np.float32, "step_counter": np.int32,
+    "dynamic_scale": np.float32,
+}  # fmt: skip
 
 
 def write(root: Any, model: Any, names: Mapping[int, str], state: Arrays) -> None:
     """Write a training state: the arrays of ``optimizer/...`` and ``generators``."""
-    group, arrays = root.create_group(KERAS), in_order(model, names, state)
-    group.attrs["name"] = model.optimizer.name
-    for number, array in enumerate(arrays.values()):
-        group.create_dataset(str(number), data=array)
+    arrays, inside = in_order(model, names, state), list(_order_of(_inner(model.optimizer), model, names))
+    _write(root.create_group(KERAS), model.optimizer.name, arrays)
+    if len(inside) < len(arrays):
+        inner = {key: arrays[key] for key, _ in inside}
+        _write(root.create_group(INNER), _inner(model.optimizer).name, inner)
     write_rest(root, state, arrays)
 
 
@@ -38,17 +46,37 @@ def write_rest(root: Any, state: Arrays, written: Arrays) -> None:
     exact = {f"{OF_OPTIMIZER}iterations", f"{OF_OPTIMIZER}learning_rate"}
     for key, array in state.items():
         if key not in written or key in exact:
-            root.create_dataset(f"{OURS}/{key}", data=array)
+            hdf5.put_array(root, f"{OURS}/{key}", array)
+
+
+def _write(group: Any, name: str, arrays: Arrays) -> None:
+    group.attrs["name"] = name
+    for number, array in enumerate(arrays.values()):
+        hdf5.put_array(group, str(number), array)
 
 
 def _as_keras(key: str, array: np.ndarray) -> np.ndarray:
-    kinds = {f"{OF_OPTIMIZER}iterations": np.int64, f"{OF_OPTIMIZER}learning_rate": np.float32}
-    return np.asarray(array, kinds.get(key))
+    return np.asarray(array, KINDS.get(key.removeprefix(OF_OPTIMIZER)))
+
+
+def _inner(optimizer: Any) -> Any:
+    """The optimizer that keeps arrays for weights: the one itself, or that behind a loss scale."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _order(model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
     """The names of the state's arrays in Keras's order, each with what it is before the first step."""
     optimizer = model.optimizer
+    inner = _inner(optimizer)
+    if inner is not optimizer:
+        yield f"{OF_OPTIMIZER}iterations", np.array(0)
+        yield f"{OF_OPTIMIZER}{UNUSED_RATE}", np.array(0.0)
+        yield f"{OF_OPTIMIZER}step_counter", np.array(0)
+        yield f"{OF_OPTIMIZER}dynamic_scale", np.array(optimizer.initial_scale)
+    yield from _order_of(inner, model, names)
+
+
+def _order_of(optimizer: Any, model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
     yield f"{OF_OPTIMIZER}iterations", np.array(0)
     if optimizer.schedule is None:
         yield f"{OF_OPTIMIZER}learning_rate", np.array(optimizer.learning_rate)
@@ -60,7 +88,7 @@ def _order(model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarr
 def _slots(model: Any, names: Mapping[int, str], slots: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     for weight in model.trainable_weights:
         for slot in slots:
-            first = np.full(weight.shape, model.optimizer.fills.get(slot, 0), weight.dtype)
+            first = np.full(weight.shape, _inner(model.optimizer).fills.get(slot, 0), weight.dtype)
             yield f"{OF_OPTIMIZER}{names[id(weight)]}/{slot}", first
 
 
@@ -90,7 +118,7 @@ def read(found: Mapping[str, Any], theirs: Sequence[Any], model: Any, names: Map
     """
     own = {key.removeprefix(f"{OURS}/"): item for key, item in found.items() if key.startswith(f"{OURS}/")}
     order = list(_order(model, names))
-    short = 2 if model.optimizer.schedule is None else 1
+    short = sum(1 for key, _ in order if key.count("/") == 1)
     if len(theirs) == short < len(order):  # of an optimizer that has not begun
         order = order[:short]
     if theirs and len(theirs) != len(order):
@@ -102,10 +130,11 @@ def read(found: Mapping[str, Any], theirs: Sequence[Any], model: Any, names: Map
     for (key, first), item in zip(order if theirs else (), theirs, strict=True):
         state[key] = _checked(item, first.shape, key, source)
     if len(order) > short and theirs:  # and what Keras keeps only where it is used
-        state = {**dict(_slots(model, names, model.optimizer.all_slots)), **state}
+        state = {**dict(_slots(model, names, _inner(model.optimizer).all_slots)), **state}
     rate = f"{OF_OPTIMIZER}learning_rate"
     if rate in state and np.float32(model.optimizer.learning_rate) == np.float32(state[rate]):
         state[rate] = np.array(model.optimizer.learning_rate)  # which is not rounded
+    state.pop(f"{OF_OPTIMIZER}{UNUSED_RATE}", None)
     weights = sum(w.data.nbytes for w in model.weights)
     for key, item in own.items():
         if hdf5.header(item).nbytes > weights + (1 << 20):

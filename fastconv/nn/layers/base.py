@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ...autograd import Tensor
+from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import arguments, constraints, initializers, regularizers, seeding
+from ...ops.halves import cast, is_floating
+from .. import arguments, constraints, initializers, policies, regularizers, seeding
 from ..configs import refuse_others
 from ..names import snake_case
 from ..structures import is_shape, mapped_shapes
@@ -38,8 +40,11 @@ class Layer(Calling):
         Shape of one image, for the first layer of a model.
     trainable : bool
         Whether training changes the weights.
-    dtype : str
-        Of weights and results.
+    dtype : str or DTypePolicy, optional
+        Of weights and results, or a policy of mixed precision; see `fastconv.nn.mixed_precision`. By default the one
+        that is set.
+    autocast : bool
+        Whether results of 16 bits, and what a layer of 16 bits takes, are converted to what the layer computes in.
     activity_regularizer : str or callable, optional
         What of each result, divided by the number of samples, is added to the loss; see `fastconv.nn.regularizers`.
 
@@ -55,9 +60,8 @@ class Layer(Calling):
     """
 
     family = "layers"
-    aliases: ClassVar[tuple[str, ...]] = ("input_shape", "batch_input_shape")
+    aliases: ClassVar[tuple[str, ...]] = ("input_shape", "batch_input_shape", "autocast")
     extensions: ClassVar[tuple[str, ...]] = ("activity_regularizer",)
-    fixed: ClassVar[Mapping[str, Any]] = {"autocast": True}
     builds_once = True
     """Whether the class's own `build` makes weights, once; that of a model may be called again."""
     graph: Any = None
@@ -79,7 +83,8 @@ class Layer(Calling):
         input_shape: Any = None,
         batch_input_shape: Any = None,
         trainable: bool = True,
-        dtype: str = "float32",
+        dtype: Any = None,
+        autocast: bool = True,
         activity_regularizer: Any = None,
         **others: Any,
     ) -> None:
@@ -89,7 +94,8 @@ class Layer(Calling):
         self.number = next(_numbers)
         self._own: list[Parameter] = vars(self).get("_own", [])
         self._trainable = arguments.flag(self, "trainable", trainable)
-        self.dtype = arguments.dtype(self, "dtype", dtype)
+        self._policy = policies.get(dtype, self)
+        self.autocast = arguments.flag(self, "autocast", autocast)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if batch_input_shape is not None and input_shape is None:
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
@@ -111,6 +117,51 @@ class Layer(Calling):
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is in no model, and in no graph."""
         return {**vars(self), "_in_model": False, "_calls": (), "_homes": ()}
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {**config, "dtype": policies.described(self._policy)} if "dtype" in config else config
+
+    @property
+    def dtype_policy(self) -> policies.DTypePolicy:
+        """What dtypes weights have and the layer computes in; may be set, but for the dtype of weights that are there.
+
+        Examples
+        --------
+        >>> layer = Layer(dtype="mixed_float16")
+        >>> layer.dtype_policy, layer.dtype, layer.compute_dtype
+        (<DTypePolicy "mixed_float16">, dtype('float32'), 'float16')
+        """
+        return self._policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        policy = policies.get(policy, self)
+        if self._own and policy.variable != self.dtype:
+            raise InvalidArgument(
+                f"layer {shown(self.name)} has weights of {self.dtype}, so that its policy cannot become "
+                f"{shown(policy.name)}; make another layer"
+            )
+        self._policy = policy
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of weights; NumPy's, which equals its name. It is set as `dtype_policy` is."""
+        return self._policy.variable
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        self.dtype_policy = value
+
+    @property
+    def variable_dtype(self) -> str:
+        """The name of the dtype of weights."""
+        return self._policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the dtype that the layer computes in, and makes."""
+        return self._policy.compute_dtype
 
     @property
     def built(self) -> bool:
@@ -204,6 +255,7 @@ class Layer(Calling):
         constraint: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         fans: tuple[float, float] | None = None,
     ) -> Parameter:
         """Make a weight and keep it in `weights`.
@@ -220,6 +272,8 @@ class Layer(Calling):
         trainable : bool
         dtype : dtype, optional
             By default the layer's.
+        autocast : bool
+            Whether a layer of mixed precision converts it before it computes with it.
 
         Examples
         --------
@@ -231,22 +285,25 @@ class Layer(Calling):
         """
         name, shape, initializer = described(self, places, {"name": name, "shape": shape, "initializer": initializer})
         initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
-        dtype = self.dtype if dtype is None else arguments.dtype("add_weight", "dtype", dtype)
-        trainable = arguments.flag("add_weight", "trainable", trainable)
-        if dtype.kind != "f":
+        dtype = self.dtype if dtype is None else policies.get(dtype, "add_weight").variable
+        trainable, autocast = (
+            arguments.flag("add_weight", n, v) for n, v in (("trainable", trainable), ("autocast", autocast))
+        )
+        if not is_floating(dtype):
             raise InvalidArgument(f"layer {shown(self.name)} has dtype {dtype}; weights need one such as 'float32'")
         if isinstance(initializer, initializers.Initializer):
-            data = initializer(shape, dtype, rng=self.rng(), fans=fans)
+            data = initializer(shape, policies.of_arrays(dtype), rng=self.rng(), fans=fans)
         else:
             made = arguments.result_of(self, "initializer", initializer, shape)
-            data = arguments.host_array(self, f"what the initializer of {shown(name)} made", made).astype(dtype)
+            data = arguments.host_array(self, f"what the initializer of {shown(name)} made", made)
         if data.shape != shape:
             raise InvalidArgument(f"the initializer of {self.name}/{name} made shape {data.shape}; expected {shape}")
         taken = {w.name for w in self.own_weights}
         name = next(n for n in (name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
         weight = Parameter(
-            name, np.asarray(data, order="C"), trainable, regularizers.get(regularizer), constraints.get(constraint)
-        )
+            name, np.asarray(cast(data, dtype), order="C"), trainable, regularizers.get(regularizer),
+            constraints.get(constraint), autocast,
+        )  # fmt: skip
         self._own = [*self._own, weight]
         return weight
 
@@ -268,15 +325,26 @@ class Layer(Calling):
         return {name: value for name, value in vars(self).items() if name not in ("_own", "_given")}
 
     def live(self, weight: Tensor) -> Tensor:
-        """The weight as `call` shall use it: without a gradient while the layer is not trainable."""
-        return weight if self.trainable else weight.detach()
+        """The weight as `call` shall use it: in the dtype that it computes in, and without a gradient while frozen."""
+        used = weight if self.trainable else weight.detach()
+        dtype = self.weights_are_used_as()
+        return F.astype(used, dtype=dtype) if dtype is not None and getattr(weight, "autocast", False) else used
+
+    def weights_are_used_as(self) -> np.dtype | None:
+        """The dtype that operations in `call` take weights in which they are given as they are; None: their own."""
+        return self._policy.compute if self._policy.is_mixed and self.autocast else None
+
+    def _result_dtype(self, given: np.dtype) -> np.dtype:
+        """The dtype of results, for inputs of one."""
+        computes = self._policy.compute
+        return computes if self.weights or policies.converts(given, computes) else given
 
     def biases(self, grad: bool = True) -> tuple[Tensor, ...]:
         """The bias, if the layer has one, as an operand; without `grad` as a constant."""
         bias: Tensor | None = vars(self).get("bias")
         if bias is None:
             return ()
-        return (self.live(bias) if grad else bias.detach(),)
+        return (self.live(bias) if grad else self.live(bias).detach(),)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.input_shape} -> {self.output_shape}>"

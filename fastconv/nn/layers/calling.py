@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Tensor, no_grad
+from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import arguments
+from .. import arguments, policies
 from ..placing import carrier, device_of, place
 from ..structures import is_shape, leaves, mapped, mapped_shapes
 from ..tracking import Holder
@@ -27,6 +28,8 @@ class Calling(Holder):
     """Whether a layer of this package takes a list of tensors; those of your own may take what they like."""
 
     dtype: np.dtype
+    autocast: bool
+    _policy: policies.DTypePolicy
     built: Any
     input_shape: Any
     output_shape: Any
@@ -68,7 +71,7 @@ class Calling(Holder):
         self.ensure_built(shapes, result_shape if more or options else None)
         is_known = shapes == self.input_shape and not (more or options)
         made = self.output_shape if is_known else result_shape()
-        dtype = self.dtype if self.weights else dtype_of(symbols_in((x, more, options)))
+        dtype = self._result_dtype(dtype_of(symbols_in((x, more, options))))
         return recorded(self, (x, *more), options, made, dtype, training)
 
     def operands(self, x: Any) -> Any:
@@ -82,10 +85,22 @@ class Calling(Holder):
         return mapped(self._operand, x) if several else self._operand(x)
 
     def _operand(self, x: Any) -> Tensor:
-        x = x if isinstance(x, Tensor) else Tensor(arguments.host_array(self, "x", x).astype(self.dtype, copy=False))
+        if not isinstance(x, Tensor):
+            x = Tensor(arguments.host_array(self, "x", x).astype(policies.of_arrays(self.dtype), copy=False))
         if x.ndim == 0:
             raise arguments.wrong(self, "x", x, "a batch: an array with an axis for the images")
         return x
+
+    def converted(self, x: Any) -> Any:
+        """What `call` gets in place of x: tensors of the dtype that the layer computes in, where 16 bits take part."""
+        computes = self._policy.compute
+        if not self.autocast or (type(x) is Tensor and x.values.dtype is computes):
+            return x
+        return mapped(lambda t: F.astype(t, dtype=computes) if _is_converted(t, computes) else t, x)
+
+    def _result_dtype(self, given: np.dtype) -> np.dtype:
+        """The dtype of results, for inputs of one."""
+        raise NotImplementedError
 
     @property
     def input(self) -> Any:
@@ -122,3 +137,7 @@ class Calling(Holder):
         with no_grad():
             y = invoke(self, x, False, *more, **options)
         return mapped(lambda item: (None, *item.shape[1:]), y)
+
+
+def _is_converted(value: Any, computes: np.dtype) -> bool:
+    return isinstance(value, Tensor) and policies.converts(value.dtype, computes)

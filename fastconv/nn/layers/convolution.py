@@ -104,7 +104,8 @@ class Conv(Spatial):
 
     def linear(self, x: Tensor, activation: str | None = None, bias_grad: bool = True) -> Tensor:
         """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
-        if isinstance(x.values, np.ndarray) and x.dtype == self.kernel.dtype:  # plans are the CPU's, and of one dtype
+        used = self.weights_are_used_as() or self.kernel.dtype
+        if isinstance(x.values, np.ndarray) and x.dtype == used:  # plans are the CPU's, and of one dtype
             plan = self._plan(x.shape, activation)
             if plan is not None:
                 return Tensor(plan(x.values))
@@ -113,7 +114,7 @@ class Conv(Spatial):
     def _plan(self, x_shape: tuple[int, ...], activation: str | None) -> ConvPlan | None:
         if not is_inference():
             return None
-        w, b, options = self._weights().values, self.bias.values if self.use_bias else None, self.options
+        w, b, options = self._weights().values, next((b.values for b in self.biases()), None), self.options
 
         def make() -> ConvPlan:
             plan = getattr(ops, f"plan_conv{self.rank}d")

@@ -13,7 +13,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan, plan_conv1d
-from .. import activations, arguments
+from .. import activations, arguments, policies
 from .. import arguments as checks  # where that is the name of a parameter
 from ..inference import changing_weights, is_inference, plan_for
 from .base import Elementwise, Layer, Shape, image_shape, weight_options
@@ -44,7 +44,7 @@ class InputLayer(Elementwise):
         shape = input_shape if shape is None else shape
         if shape is None:
             raise InvalidArgument("Input needs shape, the shape of one image, such as (28, 28, 1)")
-        super().__init__(name=name, input_shape=shape, dtype="float32" if dtype is None else dtype)
+        super().__init__(name=name, input_shape=shape, dtype=policies.floatx() if dtype is None else dtype)
         self.input_shape = self.output_shape = (None, *(self.declared_shape or ()))
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
@@ -77,7 +77,7 @@ def Input(
     batch_size : int, optional
         Taken as in Keras; batches may have any size all the same.
     dtype : str, optional
-        "float32" by default.
+        By default `fastconv.nn.backend.floatx`, "float32".
     name : str, optional
         What the input is called in dicts of inputs.
     batch_shape : tuple, optional
@@ -237,6 +237,10 @@ class Embedding(Layer):
 
     def build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight("embeddings", (self.input_dim, self.output_dim), **self.embeddings_options)
+
+    def converted(self, x: Any) -> Any:
+        """Numbers of rows stay what they are: 16 bits do not hold them."""
+        return x
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return F.embedding(x, self.live(self.embeddings))

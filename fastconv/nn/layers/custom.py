@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache, wraps
 from typing import Any
 
+import numpy as np
+
 from ...autograd import Tensor
 from ...autograd import functional as F
+from ...autograd.halves import weights_as, weights_dtype
 from ...errors import InvalidArgument, shown
+from ...ops.halves import is_half
 from ...within import Block, Within
 from .. import arguments, regularizers
 from ..inference import changing_weights
@@ -51,6 +56,7 @@ def _penalized(layer: Any, y: Any) -> Any:
     """A layer's result, when its regularizer has seen it: by sample, as in Keras."""
     if _mode.penalties is not None:
         for result in leaves(y):
+            result = F.astype(result, dtype=np.float32) if is_half(result.dtype) else result
             penalty = regularizers.penalty(layer.activity_regularizer, result)
             _mode.penalties.append(F.multiply(penalty, 1 / len(result.values)))
     return y
@@ -58,11 +64,13 @@ def _penalized(layer: Any, y: Any) -> Any:
 
 def invoke(layer: Any, x: Any, training: bool, *more: Any, **options: Any) -> Any:
     """``layer.call``, with `training` if it takes that; arguments behind the first are for layers of one's own."""
-    if training is is_training():
-        y = _call(layer, x, training, more, options)
-    else:
-        with training_as(training):
+    x, wanted = layer.converted(x), layer.weights_are_used_as()
+    with nullcontext() if training is is_training() else training_as(training):
+        if wanted is weights_dtype():
             y = _call(layer, x, training, more, options)
+        else:
+            with weights_as(wanted):
+                y = _call(layer, x, training, more, options)
     return y if layer.activity_regularizer is None else _penalized(layer, y)
 
 

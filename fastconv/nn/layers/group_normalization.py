@@ -9,6 +9,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
+from ...ops.halves import is_half
 from .. import arguments
 from .base import Elementwise, Shape, weight_options
 
@@ -51,10 +52,10 @@ class Scaled(Elementwise):
         """gamma and beta; a constant where Keras has no weight."""
         self.gamma: Tensor = Tensor(np.ones(shape, self.dtype))
         if self.scale:
-            self.gamma = self.add_weight("gamma", shape, **self.gamma_options)
+            self.gamma = self.add_weight("gamma", shape, autocast=False, **self.gamma_options)
         self.beta: Tensor = Tensor(np.zeros(shape, self.dtype))
         if self.center:
-            self.beta = self.add_weight("beta", shape, **self.beta_options)
+            self.beta = self.add_weight("beta", shape, autocast=False, **self.beta_options)
 
 
 def own_axes(layer: Elementwise, axis: Any, input_shape: Shape) -> tuple[int, ...]:
@@ -224,7 +225,7 @@ class RMSNormalization(Elementwise):
 
     def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] or 1 for a in own_axes(self, self.axis, input_shape))
-        self.scale = self.add_weight("scale", shape, "ones")
+        self.scale = self.add_weight("scale", shape, "ones", autocast=False)
         self.shift = Tensor(np.zeros(shape, self.dtype))
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
@@ -254,5 +255,7 @@ class UnitNormalization(Elementwise):
         own_axes(self, self.axis, input_shape)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        squares = F.sum(x * x, axis=self.axis, keepdims=True)
-        return x / F.sqrt(F.maximum(squares, 1e-12))
+        half = is_half(x.dtype)
+        wide = F.astype(x, dtype=np.float32) if half else x
+        y = wide / F.sqrt(F.maximum(F.sum(wide * wide, axis=self.axis, keepdims=True), 1e-12))
+        return F.astype(y, dtype=x.dtype) if half else y

@@ -85,13 +85,15 @@ class BatchNormalization(Elementwise):
         # Keras has no weight where there is no gamma or beta; here it then is a constant
         self.gamma: Tensor = Tensor(np.ones(channels, self.dtype))
         if self.scale:
-            self.gamma = self.add_weight("gamma", (channels,), **self.gamma_options)
+            self.gamma = self.add_weight("gamma", (channels,), autocast=False, **self.gamma_options)
         self.beta: Tensor = Tensor(np.zeros(channels, self.dtype))
         if self.center:
-            self.beta = self.add_weight("beta", (channels,), **self.beta_options)
+            self.beta = self.add_weight("beta", (channels,), autocast=False, **self.beta_options)
         mean, variance = self.moving_initializers
-        self.moving_mean = self.add_weight("moving_mean", (channels,), mean, trainable=False)
-        self.moving_variance = self.add_weight("moving_variance", (channels,), variance, trainable=False)
+        self.moving_mean = self.add_weight("moving_mean", (channels,), mean, trainable=False, autocast=False)
+        self.moving_variance = self.add_weight(
+            "moving_variance", (channels,), variance, trainable=False, autocast=False
+        )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.normalize(x, training)

@@ -22,6 +22,10 @@ class Operation(Layer):
         self.is_named = "name" in keywords
         self.operation, self.options = operation, dict(options)
 
+    def converted(self, x: Any) -> Any:
+        """An operator computes in what it is given."""
+        return x
+
     def call(self, x: Any, training: bool = False) -> Tensor:
         return self.operation(*x, **self.options)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
+from ...ops.halves import is_half
 from ...ops.resampling import INTERPOLATIONS
 from .. import arguments
 from ..placing import carrier, device_of
@@ -280,4 +281,5 @@ class Normalization(Elementwise):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         mean, deviation = self.moments()
-        return x * deviation + mean if self.invert else (x - mean) / deviation
+        y = x * deviation + mean if self.invert else (x - mean) / deviation
+        return F.astype(y, dtype=x.dtype) if is_half(x.dtype) else y

@@ -11,6 +11,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
+from ...ops.halves import is_half
 from .. import arguments, parts, seeding
 from ..placing import carrier, device_of
 from .base import Elementwise, Shape
@@ -226,4 +227,5 @@ class AlphaDropout(Dropout):
         keep, low = 1 - self.rate, -LOWEST_OF_SELU
         scale = (keep * (1 + self.rate * low**2)) ** -0.5
         kept = self.kept(x, self._mask_shape(x.shape), self.rate) * keep
-        return x * (kept * scale) + (1 - kept) * (low * scale) - scale * low * self.rate
+        y = x * (kept * scale) + (1 - kept) * (low * scale) - scale * low * self.rate
+        return F.astype(y, dtype=x.dtype) if is_half(x.dtype) else y

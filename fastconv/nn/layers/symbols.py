@@ -14,6 +14,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd.methods import Methods
 from ...errors import InvalidArgument, shown
+from ...ops.halves import is_half
 from ..structures import leaves, mapped, mapped_shapes
 
 if TYPE_CHECKING:
@@ -140,7 +141,11 @@ def symbols_in(value: Any) -> list[SymbolicTensor]:
 
 def dtype_of(symbols: Sequence[SymbolicTensor]) -> np.dtype:
     """The dtype that values of these dtypes are computed in together."""
-    return np.result_type(*(s.dtype for s in symbols))
+    dtypes = {s.dtype for s in symbols}
+    if sum(map(is_half, dtypes)) > 1:  # for float16 and bfloat16 NumPy knows none
+        dtypes.add(np.dtype(np.float32))
+        dtypes = {dtype for dtype in dtypes if not is_half(dtype)}
+    return np.result_type(*dtypes)
 
 
 def recorded(

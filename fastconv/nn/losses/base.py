@@ -16,6 +16,7 @@ from .. import arguments
 from ..arrays import Sizes, as_numbers, one_rank, same_length
 from ..configs import Configured
 from ..names import snake_case
+from ..policies import of_arrays
 from ..utils import refuse_bad
 from ..weighting import beside
 
@@ -37,7 +38,7 @@ class Loss(Configured):
         How the values of a batch become one: the first two are the mean, of the values times their weights; the third
         divides by the sum of the weights. With "none", or None, a call gives all values; training takes their sum.
     dtype : dtype, optional
-        What is computed in, by default the dtype of the outputs.
+        What is computed in, by default the dtype of the outputs, of outputs of 16 bits float32.
 
     Examples
     --------
@@ -120,8 +121,9 @@ class Loss(Configured):
         return y.dtype
 
     def _reduced(self, y_pred: Tensor, y_true: Any, weights: Any) -> Tensor:
-        if self.dtype is not None and y_pred.dtype != self.dtype:
-            y_pred = F.astype(y_pred, dtype=self.dtype)
+        wanted = of_arrays(y_pred.dtype) if self.dtype is None else self.dtype
+        if y_pred.dtype != wanted:
+            y_pred = F.astype(y_pred, dtype=wanted)
         if weights is None and self.reduction != "none":
             return self.values(y_pred, y_true).sum() if self.reduction == "sum" else self.mean(y_pred, y_true)
         return weighted(self.values(y_pred, y_true), weights, self.reduction, self.name)

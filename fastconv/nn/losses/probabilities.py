@@ -13,6 +13,7 @@ from ...errors import InvalidArgument
 from ...ops import devices
 from .. import arguments
 from ..arrays import as_numbers
+from ..policies import of_arrays
 from ..utils import class_numbers, to_categorical
 from ..weighting import beside
 from .base import MEAN, MEANS, Loss, OfNumbers, refuse_outside, same_shape
@@ -55,6 +56,7 @@ class _Crossentropy(OfNumbers):
         """Outputs whose last axis is that of the classes."""
         if self.axis in (-1, y_pred.ndim - 1):
             return y_pred
+        arguments.check_axes(self, "axis", self.axis, y_pred.shape)
         axis = self.axis % y_pred.ndim
         return F.transpose(y_pred, axes=(*(a for a in range(y_pred.ndim) if a != axis), axis))
 
@@ -177,7 +179,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
     def _reduced(self, y_pred: Tensor, y_true: Any, weights: Any) -> Tensor:
         if self.ignore_class is not None:
-            counted = (y_true != self.ignore_class).astype(y_pred.dtype)
+            counted = (y_true != self.ignore_class).astype(of_arrays(y_pred.dtype))
             weights = counted if weights is None else beside(weights, counted.shape, counted) * counted
             if self.reduction in MEANS:
                 weights = weights * (counted.size / max(1, int(counted.sum())))

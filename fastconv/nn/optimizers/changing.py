@@ -10,6 +10,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...ops import updates
+from ...ops.halves import rounded, widened
 from ..states import State
 from .averaging import Averaging
 
@@ -91,7 +92,12 @@ class Changing(Averaging):
             for (w, state, g), keep in zip(changed, keeps, strict=True):
                 if keep != 1:
                     w.values[...] = w.values * w.dtype.type(keep)
-                self.step(w.data, updates.clipped(g, *bounds), rate, *state.arrays[:kept])
+                places = w.data, *state.arrays[:kept]
+                weights, *arrays = wide = tuple(map(widened, places))
+                self.step(weights, updates.clipped(widened(g), *bounds), rate, *arrays)
+                for place, new in zip(places, wide, strict=True):
+                    if new is not place:  # of 16 bits
+                        place[...] = rounded(new, place.dtype)
         for tensor, _, _ in changed:
             tensor.version += 1
 

@@ -142,3 +142,10 @@ class LossScaleOptimizer(Optimizer):
 
     def finalize_variable_values(self, weights: Sequence[Tensor]) -> None:
         self.inner_optimizer.finalize_variable_values(weights)
+
+
+def scaled(optimizer: Optimizer) -> Optimizer:
+    """An optimizer behind a loss scale, if it is not, and has no scale of its own."""
+    if isinstance(optimizer, LossScaleOptimizer) or optimizer.loss_scale_factor is not None:
+        return optimizer
+    return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
