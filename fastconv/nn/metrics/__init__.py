@@ -55,14 +55,14 @@ NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": argu
 
 
 def _averaged(class_name: str, function: Callable[..., Any], named: str | None = None) -> type[MeanMetricWrapper]:
-    """The class of the running mean of a function; its numbers come first, as in Keras, or in a loss's case last."""
+    """The class of the running mean of a function; as in Keras `k` comes first, other numbers last."""
     own = {p.name: p for p in list(inspect.signature(function).parameters.values())[2:]}
     called = snake_case(class_name) if named is None else named
     name = inspect.Parameter("name", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=called)
     dtype = inspect.Parameter("dtype", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
     of_self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     numbers = list(own.values())
-    order = [*numbers, name, dtype] if set(own) & set(NUMBERS) else [name, dtype, *numbers]
+    order = [*numbers, name, dtype] if "k" in own else [name, dtype, *numbers]
     signature = inspect.Signature(order)
 
     def __init__(self: Any, *values: Any, **keywords: Any) -> None:
