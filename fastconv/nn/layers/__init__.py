@@ -15,7 +15,7 @@ from .augmentation import (
 )
 from .base import Layer, Parameter
 from .convolution import Conv1D, Conv2D, Conv3D
-from .core import Dense, Embedding, Identity, Input, InputLayer, Lambda
+from .core import ActivityRegularization, Dense, Embedding, Identity, Input, InputLayer, Lambda
 from .group_normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from .merging import (
     Add,
@@ -90,6 +90,7 @@ Convolution3DTranspose = Conv3DTranspose
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
