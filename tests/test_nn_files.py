@@ -196,7 +196,7 @@ def test_checkpoints(tmp_path, capsys):
     assert capsys.readouterr().out.count("saved") == 2
     assert best.best == 1
     model.load_weights(tmp_path / "best.npz")
-    with pytest.raises(InvalidArgument, match="the logs hold loss, accuracy"):
+    with pytest.raises(InvalidArgument, match="known are epoch, loss, accuracy"):
         fit(C.ModelCheckpoint(tmp_path / "{val_loss}.npz"))
     with pytest.raises(InvalidArgument, match="save_weights_only=False, but .* end the name with .keras"):
         C.ModelCheckpoint("w.npz", save_weights_only=False)
@@ -204,6 +204,39 @@ def test_checkpoints(tmp_path, capsys):
         C.ModelCheckpoint("w.keras", save_weights_only=True)
     with pytest.raises(InvalidArgument, match="end the name"):
         C.ModelCheckpoint("w.hdf")
+
+
+def test_checkpoints_between_epochs(tmp_path):
+    """Counted through the epochs, as Keras does: two of 5 batches each, a file after every third."""
+    model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse")
+    kept = C.ModelCheckpoint(tmp_path / "{epoch}-{batch}.npz", save_freq=3)
+    model.fit(np.ones((10, 2)), np.ones(10), batch_size=2, epochs=2, verbose=0, callbacks=kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-3.npz", "2-1.npz", "2-4.npz"]
+    for wrong in ("batch", 0, 1.5):
+        with pytest.raises(InvalidArgument, match="save_freq"):
+            C.ModelCheckpoint("w.npz", save_freq=wrong)
+
+
+def test_a_checkpoint_has_to_beat_the_threshold(tmp_path):
+    for threshold, saved in ((2, 1), (0.5, 0)):
+        best = C.ModelCheckpoint(
+            tmp_path / f"{threshold}.npz", "q", save_best_only=True, initial_value_threshold=threshold
+        )
+        fit(Scripted(q=[3, 1, 2]), best, epochs=3)
+        assert (tmp_path / f"{threshold}.npz").exists() == saved
+        assert best.best == (1 if saved else threshold)
+    with pytest.raises(InvalidArgument, match="initial_value_threshold"):
+        C.ModelCheckpoint("w.npz", initial_value_threshold="low")
+
+
+def test_losses_that_are_no_number_can_raise():
+    model = keras.Sequential([keras.layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse")
+    x = np.full((4, 1), np.nan)
+    assert model.fit(x, np.ones(4), epochs=2, verbose=0, callbacks=C.TerminateOnNaN()).epoch == [0]
+    with pytest.raises(RuntimeError, match="batch 0: the loss is not finite"):
+        model.fit(x, np.ones(4), verbose=0, callbacks=C.TerminateOnNaN(raise_error=True))
 
 
 def test_csv_log(tmp_path):

@@ -460,7 +460,6 @@ ERRORS = [
     (lambda m, x, y: m.compile("sdg", "mse"), "unknown optimizer 'sdg'; did you mean 'sgd'"),
     (lambda m, x, y: m.compile("sgd", "crossentropy"), "Known: bce, binary_crossentropy"),
     (lambda m, x, y: m.compile("sgd", "mse", ["accurcy"]), "unknown metric 'accurcy'; did you mean 'accuracy'"),
-    (lambda m, x, y: m.compile("sgd"), "compile needs loss="),
     (lambda m, x, y: m.add("Dense"), "expected a layer"),
     (lambda m, x, y: m.add(L.Input((3,))), "must be the first"),
     (lambda m, x, y: m.add(m.layers[0]), "in this model already"),

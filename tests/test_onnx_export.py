@@ -100,7 +100,8 @@ STACKS = {
     "vectors": ((5,), lambda: [L.Dense(4), L.RepeatVector(3), L.Conv1D(2, 2)]),
     "nothing of images": ((6, 5, 2), lambda: [
         L.RandomFlip(), L.RandomRotation(0.1), L.RandomTranslation(0.1, 0.1), L.RandomZoom(0.1), L.RandomContrast(0.1),
-        L.RandomBrightness(0.1), L.SpatialDropout2D(0.5), L.GaussianNoise(1.0), L.Identity()]),
+        L.RandomBrightness(0.1), L.SpatialDropout2D(0.5), L.GaussianNoise(1.0), L.Identity(),
+        L.ActivityRegularization(0.1)]),
     "nothing of rows": ((6, 4), lambda: [
         L.GaussianDropout(0.5), L.AlphaDropout(0.5), L.SpatialDropout1D(0.5), L.Reshape((2, 2, 3, 2)),
         L.SpatialDropout3D(0.1)]),

@@ -24,7 +24,7 @@ from .inference import fixed_weights
 from .layers.base import Shape
 from .loaders import LoadedFeed, is_loader
 from .meters import check_class_numbers
-from .outputs import leaves_of_shapes
+from .outputs import NoLoss, leaves_of_shapes
 from .results import Results
 from .steps import Steps
 from .structures import is_shape, mapped, mapped_shapes
@@ -136,7 +136,7 @@ class Evaluator(Steps):
 
     def _labels(self, y: Any) -> Any:
         """Labels of the dtype that the device takes."""
-        return y if self.device == "cpu" else y.astype(self._label_dtype(y), copy=False)
+        return y if self.device == "cpu" or y is None else y.astype(self._label_dtype(y), copy=False)
 
     def _label_dtype(self, y: np.ndarray) -> np.dtype:
         check_class_numbers(self._metrics, y, self.output_shape or ())
@@ -158,10 +158,12 @@ class Evaluator(Steps):
     def _samples(
         self, x: Any, y: Any, sample_weight: Any = None, of_classes: Weights = None, owner: str = "fit",
         x_name: str = "x", y_name: str = "y",
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:  # fmt: skip
-        """Samples, labels and weights, checked."""
+    ) -> tuple[np.ndarray, Any, np.ndarray | None]:  # fmt: skip
+        """Samples, labels and weights, checked; no labels for a model that has no loss."""
         x = self._read_x(x, x_name)
         shape = self._ensure_built(x)
+        if y is None and isinstance(self.loss, NoLoss) and sample_weight is None and of_classes is None:
+            return x, None, None
         if y is None:
             raise InvalidArgument(f"{y_name} is missing: pass the labels")
         if getattr(self.loss, "compares_numbers", False):

@@ -6,15 +6,31 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments, parts
-from .bundles import Bundle
+from .arrays import as_numbers
+from .bundles import Bundle, holds_arrays
 from .losses import Loss
 from .losses import get as get_loss
 from .metrics import Mean, Metric
-from .structures import leaves, mapped_shapes
+from .structures import leaves, mapped, mapped_shapes
+
+
+class NoLoss(Loss):
+    """What a model is trained by that was compiled without a loss: 0, to which layers and regularizers add."""
+
+    name = "none"
+
+    def prepare(self, y: Any, shape: Any, name: str = "y") -> Any:
+        several = isinstance(y, (list, tuple, dict)) and holds_arrays(y)
+        return Bundle(mapped(lambda one: as_numbers(one, name), y), name) if several else as_numbers(y, name)
+
+    def tensor(self, y_pred: Any, y_true: Any, weights: Any = None) -> Tensor:
+        return Tensor(np.zeros((), leaves(y_pred)[0].dtype))
 
 
 class Combined(Loss):
@@ -150,12 +166,13 @@ def judged(model: Any, given: tuple[Any, ...], make: Callable[[str, Any], list[M
     names = model.output_names
     if names is None and (isinstance(loss, (list, tuple, Mapping)) or loss_weights is not None):
         names = list(loss) if isinstance(loss, Mapping) else ["output"]
-    if names is None:
-        return get_loss(loss), make("metrics", metrics), make("weighted_metrics", weighted)
-    found = combined(names, loss, loss_weights)
-    of_losses = [LossOf(n, found.latest, i) for i, n in enumerate(names) if found.losses[i]] if len(names) > 1 else []
-    if len(names) == 1:
+    if loss is None:
+        found: Any = NoLoss()
+    else:
+        found = get_loss(loss) if names is None else combined(names, loss, loss_weights)
+    if names is None or len(names) == 1:
         return found, make("metrics", metrics), make("weighted_metrics", weighted)
+    of_losses = [] if loss is None else [LossOf(n, found.latest, i) for i, n in enumerate(names) if found.losses[i]]
     scores, counted = (
         metrics_of(names, w, make, what) for what, w in (("metrics", metrics), ("weighted_metrics", weighted))
     )

@@ -21,7 +21,7 @@ from .loaders import unpack
 from .meters import Meter, meter_of
 from .metrics import Mean, Metric
 from .network import Network
-from .outputs import Combined
+from .outputs import Combined, NoLoss
 from .passes import Passes, is_ours
 from .policies import of_arrays
 from .structures import filled, leaves, mapped
@@ -92,7 +92,8 @@ class Steps(Network):
 
         A model of your own may override it, as in Keras: the steps above then take what it returns.
         """
-        y_pred, y = (_tensors("compute_loss", *pair) for pair in (("y_pred", y_pred), ("y", y)))
+        y_pred = _tensors("compute_loss", "y_pred", y_pred)
+        y = None if y is None and isinstance(self.loss, NoLoss) else _tensors("compute_loss", "y", y)
         for output, label in zip(leaves(y_pred), leaves(y), strict=isinstance(self.loss, Combined)):
             if label is not None and (output.ndim == 0 or output.shape[:1] != label.shape[:1]):
                 raise InvalidArgument(
@@ -105,10 +106,11 @@ class Steps(Network):
 
     def _read(self, data: Any) -> tuple[Any, Any, Any]:
         """Samples, labels and weights, which are no tensor, of one batch."""
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        least = 1 if isinstance(self.loss, NoLoss) else 2
+        if not isinstance(data, (tuple, list)) or not least <= len(data) <= 3:
             raise InvalidArgument("a step's data must be a pair (x, y) of samples and labels, or (x, y, sample_weight)")
         given, labels, weights = unpack(data)
-        x, y = self._batch(given), _tensors(None, "y", labels)
+        x, y = self._batch(given), None if labels is None else _tensors(None, "y", labels)
         first = leaves(x)[0]
         for label in leaves(y):
             if label is not None and first.shape[:1] != label.shape[:1]:
@@ -155,6 +157,7 @@ class Steps(Network):
             if self._is_overridden("compute_loss"):
                 loss = self._own_loss(x, y, sample_weight, result, True)
             else:
+                self._needs_loss(weights, passes.penalties)
                 loss = _regularized(_mean_loss(loss_function, result, y, sample_weight), weights, passes.penalties)
             self._score(meter, y, sample_weight, result, folded)
             if weights:
@@ -164,6 +167,13 @@ class Steps(Network):
             w.grad = None
         self._constrain(weights)
         return loss.values
+
+    def _needs_loss(self, weights: Sequence[Parameter], penalties: Sequence[Tensor]) -> None:
+        if isinstance(self.loss, NoLoss) and not penalties and not any(w.regularizer is not None for w in weights):
+            raise InvalidArgument(
+                "there is nothing to minimise: the model was compiled without a loss, and no layer adds one; "
+                "pass loss= to compile, call self.add_loss(...) in a layer, or define train_step"
+            )
 
     def _constrain(self, weights: list[Parameter]) -> None:
         for w in weights:
@@ -233,8 +243,9 @@ class Steps(Network):
 
     def _logs_of(self, step: str, x: Any, y: Any, weights: Any = None) -> Logs:
         """What `train_step` or `test_step` says of a batch, as numbers."""
-        given = (x, y) if weights is None else (x, y, weights)
-        logs = getattr(self, step)(tuple(structure_of(Tensor, value) for value in given))
+        given = (x,) if y is None else (x, y) if weights is None else (x, y, weights)
+        data = tuple(structure_of(Tensor, value) for value in given)
+        logs = getattr(self, step)(data[0] if y is None and self._is_overridden(step) else data)
         if not self._is_overridden(step):
             return logs
         if not isinstance(logs, Mapping):

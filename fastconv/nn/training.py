@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..interrupts import deferred_interrupt
 from ..memory import Pool, recycled
-from . import arguments, losses, optimizers, parts
+from . import arguments, optimizers, parts
 from .batches import check_batch_size, split_off
 from .callbacks import Callback, CallbackList, History
 from .checkpoints import put_state, state_arrays
@@ -68,7 +68,8 @@ class Trainer(Evaluator):
         optimizer : str or Optimizer
         loss : str, function or Loss
             See `fastconv.nn.losses`; your own function (y_true, y_pred) of tensors will do. A model with several
-            outputs takes a list of them, or a dict by the outputs' names; None leaves an output out.
+            outputs takes a list of them, or a dict by the outputs' names; None leaves an output out. Without any
+            what layers add (`add_loss`, regularizers) is minimised, or what a `train_step` of your own says.
         metrics : list, optional
             Names ("accuracy", ...), functions (y_true, y_pred) or objects; see `fastconv.nn.metrics`. With several
             outputs a list, or a dict, of such lists.
@@ -85,10 +86,8 @@ class Trainer(Evaluator):
         Raises
         ------
         InvalidArgument
-            A name is not known (the message lists those that are), or there is no loss.
+            A name is not known; the message lists those that are.
         """
-        if loss is None:
-            raise InvalidArgument(f"compile needs loss=; known: {', '.join(sorted(losses.KNOWN))}, or a function")
         given = loss, metrics, weighted_metrics, loss_weights
         optimizer, (loss, scores, weighted) = optimizers.get(optimizer), judged(self, given, _made)
         arguments.whole("compile", "steps_per_execution", steps_per_execution, 1)
@@ -176,7 +175,8 @@ class Trainer(Evaluator):
         Raises
         ------
         InvalidArgument
-            The model was not compiled; shapes or lengths disagree; labels are NaN, negative, too large or fractional.
+            The model was not compiled, or there is nothing to minimise; shapes or lengths disagree; labels are NaN,
+            negative, too large or fractional.
         KeyboardInterrupt
             Ctrl-C: the weights are those of the last finished step.
 

@@ -147,10 +147,29 @@ class LambdaCallback(Callback):
                 setattr(self, name, partial(arguments.result_of, self, name, function))
 
 
+def batches_between(owner: Callback, save_freq: Any) -> int | None:
+    """The argument `save_freq`: so many batches, or None for "epoch"."""
+    if isinstance(save_freq, str):
+        arguments.choice(owner, "save_freq", save_freq, ("epoch",))
+        return None
+    return arguments.whole(owner, "save_freq", save_freq, 1)
+
+
 class TerminateOnNaN(Callback):
-    """Stop when the loss is no longer a finite number."""
+    """Stop when the loss is no longer a finite number.
+
+    Parameters
+    ----------
+    raise_error : bool
+        Whether to raise a `RuntimeError` then, so that nothing that comes after the training goes on.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = arguments.flag(self, "raise_error", raise_error)
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
+            if self.raise_error:
+                raise RuntimeError(f"batch {batch}: the loss is not finite")
             print_line(f"Batch {batch}: the loss is not finite, training stops")
             self.model.stop_training = True

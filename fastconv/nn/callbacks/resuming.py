@@ -11,7 +11,7 @@ from ...streams import print_line
 from .. import arguments
 from ..checkpoints import generators_array, put_generators, put_state, state_arrays
 from ..formats.named import load_arrays, save_arrays
-from .base import Callback, Logs
+from .base import Callback, Logs, batches_between
 
 FILE = "backup.npz"
 
@@ -45,9 +45,7 @@ class BackupAndRestore(Callback):
         delete_checkpoint: bool = True,
     ) -> None:
         self.backup_dir = arguments.path(self, "backup_dir", backup_dir)
-        self.save_freq = save_freq
-        if not (isinstance(save_freq, str) and save_freq == "epoch"):
-            self.save_freq = arguments.whole(self, "save_freq", save_freq, 1)
+        self.save_freq = batches_between(self, save_freq)
         arguments.flag(self, "double_checkpoint", double_checkpoint)
         self.delete_checkpoint = arguments.flag(self, "delete_checkpoint", delete_checkpoint)
 
@@ -81,12 +79,12 @@ class BackupAndRestore(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
-        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
+        if self.save_freq is not None and self._batches % self.save_freq == 0:
             is_last = batch + 1 == self.params["steps"]
             self._save(*((self._epoch + 1, 0) if is_last else (self._epoch, batch + 1)))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self.save_freq == "epoch":
+        if self.save_freq is None:
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: Logs | None = None) -> None:

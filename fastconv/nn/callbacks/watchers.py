@@ -14,7 +14,7 @@ from ...streams import print_line
 from .. import arguments
 from ..formats.weights import MODEL, can_hold_model, checked_path
 from ..names import find
-from .base import Callback, Logs
+from .base import Callback, Logs, batches_between
 
 
 class _Watcher(Callback):
@@ -111,13 +111,13 @@ class EarlyStopping(_Watcher):
 
 
 class ModelCheckpoint(_Watcher):
-    """Save weights or models after each epoch, or whenever a value has improved. Files are replaced in one step.
+    """Save weights or models now and then, or whenever a value has improved. Files are replaced in one step.
 
     Parameters
     ----------
     filepath : path
-        May hold ``{epoch:02d}`` and any key of the logs, such as ``{val_loss:.2f}``; ends with .keras for whole
-        models, else as in `Sequential.save_weights`.
+        May hold ``{epoch:02d}`` and any key of the logs, such as ``{val_loss:.2f}``, with a `save_freq` also
+        ``{batch}``; ends with .keras for whole models, else as in `Sequential.save_weights`.
     monitor : str
     verbose : int
     save_best_only : bool
@@ -125,6 +125,10 @@ class ModelCheckpoint(_Watcher):
         By default as the file's name says: a .keras file holds a whole model, one of another name weights. With False a
         .h5 file holds a whole model, too.
     mode : {"auto", "min", "max"}
+    save_freq : "epoch" or int
+        After every epoch, or after so many batches, counted through the epochs; the logs are then those of the batch.
+    initial_value_threshold : float, optional
+        What the first saved value must improve on, with `save_best_only`: the best of a training that is continued.
     """
 
     def __init__(
@@ -135,8 +139,13 @@ class ModelCheckpoint(_Watcher):
         save_best_only: bool = False,
         save_weights_only: bool | None = None,
         mode: str = "auto",
+        save_freq: Any = "epoch",
+        initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode)
+        if initial_value_threshold is not None:
+            self.best = arguments.real(self, "initial_value_threshold", initial_value_threshold, finite=False)
+        self.save_freq = batches_between(self, save_freq)
         path = checked_path(filepath, (MODEL,))
         self.save_weights_only = path.suffix != MODEL
         if save_weights_only is not None:
@@ -150,18 +159,33 @@ class ModelCheckpoint(_Watcher):
         self.filepath = str(path)
         self.verbose = arguments.verbosity(self, verbose)
         self.save_best_only = arguments.flag(self, "save_best_only", save_best_only)
+        self._epoch = self._batches = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self.save_freq is None:
+            return
+        self._batches += 1
+        if self._batches % self.save_freq == 0:
+            self._save(self._epoch, logs, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq is None:
+            self._save(epoch, logs)
+
+    def _save(self, epoch: int, logs: Logs | None, **more: int) -> None:
         if self.save_best_only:
             value = self.current(logs)
             if not self.improves(value):
                 return
             self.best = value
         try:
-            path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+            path = self.filepath.format(epoch=epoch + 1, **more, **(logs or {}))
         except (KeyError, IndexError) as error:
             raise InvalidArgument(
-                f"filepath {shown(self.filepath)} names {error}; the logs hold {', '.join(logs or {})}"
+                f"filepath {shown(self.filepath)} names {error}; known are {', '.join(['epoch', *more, *(logs or {})])}"
             ) from None
         except (ValueError, AttributeError, TypeError) as error:  # of the format after the name
             raise InvalidArgument(f"filepath {shown(self.filepath)} cannot be filled in: {error}") from None

@@ -116,7 +116,7 @@ class Layer(Calling):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is in no model, and in no graph."""
-        return {**vars(self), "_in_model": False, "_calls": (), "_homes": ()}
+        return {**vars(self), "_in_model": False, "_calls": (), "_homes": (), "_added": ()}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

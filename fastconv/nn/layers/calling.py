@@ -10,11 +10,11 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import arguments, policies
+from .. import arguments, policies, regularizers
 from ..placing import carrier, device_of, place
 from ..structures import is_shape, leaves, mapped, mapped_shapes
-from ..tracking import Holder
-from .custom import invoke, is_training
+from ..tracking import Holder, walk
+from .custom import add, checked_losses, invoke, is_training
 from .symbols import Call, dtype_of, is_symbolic, only_call, recorded, symbols_in, zeros_for
 
 
@@ -35,6 +35,8 @@ class Calling(Holder):
     output_shape: Any
     _calls: tuple[Call, ...] = ()
     """Where the layer was called on symbolic tensors."""
+    _added: tuple[Tensor, ...] = ()
+    """What the last call added to the loss."""
     _homes: tuple[Any, ...] = ()
     """Weak references to the `Sequential` models that the layer is in."""
 
@@ -73,6 +75,41 @@ class Calling(Holder):
         made = self.output_shape if is_known else result_shape()
         dtype = self._result_dtype(dtype_of(symbols_in((x, more, options))))
         return recorded(self, (x, *more), options, made, dtype, training)
+
+    def add_loss(self, loss: Any) -> None:
+        """Let training minimise `loss` too: a tensor, or several, that `call` has computed; of each the sum.
+
+        Examples
+        --------
+        >>> from fastconv import nn as keras
+        >>> class Near(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(0.1 * (x * x).mean())
+        ...         return x
+        >>> model = keras.Sequential([keras.Input((2,)), Near()])
+        >>> model.compile(loss="mse")
+        >>> round(model.test_on_batch(np.ones((1, 2)), np.ones((1, 2))), 3)
+        0.1
+        """
+        add(self, checked_losses(self, loss))
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What is added to a model's loss: regularizers of weights, and what layers added when they were last called.
+
+        A training loop of one's own adds their sum to its loss.
+
+        Examples
+        --------
+        >>> from fastconv import nn as keras
+        >>> layer = keras.layers.Dense(2, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(0.5))
+        >>> _ = layer(np.ones((1, 3)))
+        >>> [float(loss) for loss in layer.losses]
+        [3.0]
+        """
+        regular = [w for w in self.trainable_weights if w.regularizer is not None]
+        added = (loss for _, holder in walk(self) for loss in getattr(holder, "_added", ()))
+        return [*(regularizers.penalty(w.regularizer, w) for w in regular), *added]
 
     def operands(self, x: Any) -> Any:
         """What the layer is called on, as tensors."""

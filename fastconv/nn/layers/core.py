@@ -13,7 +13,7 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan, plan_conv1d
-from .. import activations, arguments, policies
+from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
 from ..inference import changing_weights, is_inference, plan_for
 from .base import Elementwise, Layer, Shape, image_shape, weight_options
@@ -194,6 +194,29 @@ class Identity(Elementwise):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x
+
+
+class ActivityRegularization(Identity):
+    """The input itself; what a penalty says of it, divided by the number of samples, is added to the loss.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Of the sums of absolute values and of squares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn as keras
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.ActivityRegularization(l2=0.5)])
+    >>> model.compile()
+    >>> model.test_on_batch(np.ones((4, 2)))
+    1.0
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **keywords: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **keywords)
+        self.l1, self.l2 = self.activity_regularizer.l1, self.activity_regularizer.l2
 
 
 class Embedding(Layer):

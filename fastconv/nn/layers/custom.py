@@ -55,15 +55,36 @@ def is_collecting() -> bool:
 def _penalized(layer: Any, y: Any) -> Any:
     """A layer's result, when its regularizer has seen it: by sample, as in Keras."""
     if _mode.penalties is not None:
-        for result in leaves(y):
-            result = F.astype(result, dtype=np.float32) if is_half(result.dtype) else result
-            penalty = regularizers.penalty(layer.activity_regularizer, result)
-            _mode.penalties.append(F.multiply(penalty, 1 / len(result.values)))
+        results = [F.astype(r, dtype=np.float32) if is_half(r.dtype) else r for r in leaves(y)]
+        penalties = ((regularizers.penalty(layer.activity_regularizer, r), len(r.values)) for r in results)
+        add(layer, [F.multiply(penalty, 1 / samples) for penalty, samples in penalties])
     return y
+
+
+def add(layer: Any, losses: list[Tensor]) -> None:
+    """Keep what a layer adds to the loss for its `losses`, and for the model that runs it."""
+    layer._added = (*layer._added, *losses)
+    if _mode.penalties is not None:
+        _mode.penalties.extend(losses)
+
+
+def checked_losses(layer: Any, loss: Any) -> list[Tensor]:
+    """What `add_loss` was given, as tensors of one element."""
+    found = []
+    for one in leaves(loss):
+        tensor = arguments.tensor("add_loss", "loss", one)
+        if is_half(tensor.dtype):
+            tensor = F.astype(tensor, dtype=np.float32)
+        if tensor.values.dtype.kind != "f":
+            tensor = Tensor(tensor.values.astype(layer.dtype))
+        found.append(tensor.sum() if tensor.ndim else tensor)
+    return found
 
 
 def invoke(layer: Any, x: Any, training: bool, *more: Any, **options: Any) -> Any:
     """``layer.call``, with `training` if it takes that; arguments behind the first are for layers of one's own."""
+    if layer._added:
+        layer._added = ()
     x, wanted = layer.converted(x), layer.weights_are_used_as()
     with nullcontext() if training is is_training() else training_as(training):
         if wanted is weights_dtype():

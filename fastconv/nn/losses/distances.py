@@ -158,7 +158,7 @@ class _Overlap(OfNumbers):
     """What the losses of overlapping regions share: one value for a batch, or for each place of other axes."""
 
     def __init__(
-        self, axis: Any = None, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None
+        self, reduction: str | None = MEAN, name: str | None = None, axis: Any = None, dtype: Any = None
     ) -> None:
         super().__init__(reduction, name, dtype)
         self.axis = arguments.axes(self, "axis", axis)
@@ -201,12 +201,12 @@ class Tversky(_Overlap):
         self,
         alpha: float = 0.5,
         beta: float = 0.5,
-        axis: Any = None,
         reduction: str | None = MEAN,
         name: str | None = None,
+        axis: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(axis, reduction, name, dtype)
+        super().__init__(reduction, name, axis, dtype)
         self.alpha, self.beta = (arguments.real(self, n, v, 0) for n, v in (("alpha", alpha), ("beta", beta)))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -136,8 +136,8 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         self,
         from_logits: bool = False,
         ignore_class: int | None = None,
-        axis: int = -1,
         reduction: str | None = MEAN,
+        axis: int = -1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:

@@ -13,6 +13,24 @@ from typing import Any
 from ...errors import InvalidArgument, shown
 from .. import arguments, losses
 from ..configs import resolved
+from ..losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from ..names import by_snake_case, find, snake_case
 from .accuracies import (
     absolute_error,
@@ -55,14 +73,14 @@ NUMBERS: dict[str, Callable[..., Any]] = {"k": arguments.size, "threshold": argu
 
 
 def _averaged(class_name: str, function: Callable[..., Any], named: str | None = None) -> type[MeanMetricWrapper]:
-    """The class of the running mean of a function; its numbers come first, as in Keras, or in a loss's case last."""
+    """The class of the running mean of a function; as in Keras `k` comes first, other numbers last."""
     own = {p.name: p for p in list(inspect.signature(function).parameters.values())[2:]}
     called = snake_case(class_name) if named is None else named
     name = inspect.Parameter("name", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=called)
     dtype = inspect.Parameter("dtype", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
     of_self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     numbers = list(own.values())
-    order = [*numbers, name, dtype] if set(own) & set(NUMBERS) else [name, dtype, *numbers]
+    order = [*numbers, name, dtype] if "k" in own else [name, dtype, *numbers]
     signature = inspect.Signature(order)
 
     def __init__(self: Any, *values: Any, **keywords: Any) -> None:
@@ -187,14 +205,30 @@ __all__ = [
     "accuracy",
     "accuracy_for",
     "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
     "confusion_matrix",
     "cosine_similarity",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
     "pearson_correlation",
+    "poisson",
     "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy",
     "squared_error",
+    "squared_hinge",
     "top_k_accuracy_for",
     "top_k_categorical_accuracy",
 ]
