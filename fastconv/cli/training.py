@@ -53,9 +53,10 @@ class Training:
         self.name, self.epochs, size = title(arguments), arguments["epochs"], arguments["batch_size"]
         self.data = ranks.first_then_others(lambda: inputs.load(arguments))
         images, batches = len(self.data.train[0]), -(-len(self.data.train[0]) // size)
-        self.model = recipes.network(arguments, self.data.shape, len(self.data.names), batches)
+        self.model = recipes.network(arguments, self.data.shape, len(self.data.names))
+        self.trainer = ranks.all_or_none(lambda: recipes.trainer(self.model, arguments, self.data.train[0], batches))
         nothing: tuple[Any, Any] = {}, []
-        taken = ranks.all_or_none(lambda: earlier.take_up(self.model, images, batches) if earlier else nothing)
+        taken = ranks.all_or_none(lambda: earlier.take_up(self.trainer, images, batches) if earlier else nothing)
         (history, speeds), self.is_resumed = ranks.of_first((taken, earlier is not None))
         self.done = len(speeds)
         self.early_stop = EarlyStop(arguments["early_stop"])
@@ -153,12 +154,12 @@ class Training:
     def _fit(self, interruption: Interruption) -> None:
         if self.early_stop.is_due(self.progress.history):
             return
-        keeper = Keeper(self.output, self.progress, self.record, self.arguments["best"])
+        keeper = Keeper(self.output, self.progress, self.record, self.model if self.arguments["best"] else None)
         callbacks = [self.progress, self.early_stop, keeper, interruption]
         options: dict[str, Any] = {"epochs": self.epochs, "initial_epoch": self.done, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
-                self.model.fit(
+                self.trainer.fit(
                     *self.data.train, batch_size=self.arguments["batch_size"], validation_data=self.data.test,
                     callbacks=callbacks, **options,
                 )  # fmt: skip
@@ -226,7 +227,7 @@ class Training:
             return error
         state = self.output.path / STATE
         if state.exists():
-            self.model.load_state(state)
+            self.trainer.load_state(state)
         self._save("diverged", weights=state.exists())
         return _no_number(str(error), self.output)
 
