@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import click
@@ -74,21 +75,38 @@ class Keeper(Callback):
     record : Record
     network : Network, optional
         Whose weights of the best epoch are kept.
+
+    Attributes
+    ----------
+    unsaved : Network or None
+        The network of the best epoch while its weights could not be written. No later state is written before them: one
+        that is gone on from would take older weights for the best.
     """
+
+    unsaved: Any = None
 
     def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record, network: Any) -> None:
         super().__init__()
         self._output, self._progress, self._record, self._network = output, progress, record, network
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._network is not None and best_epoch(self._progress.history) == epoch:
+            self.unsaved = self._network
         try:
             self._output.json(RECORD, self._record.now("running"))
             self._output.history(self._progress.history)
-            if self._network is not None and best_epoch(self._progress.history) == epoch:
-                self._output.best(self._network)
+            self.save_best()
             self._output.state(self.model)
         except DataUnavailable as error:
+            if self.unsaved is self._network:
+                self.unsaved = deepcopy(self._network)  # which the next epoch changes
             say(f"Epoch {epoch + 1} is not kept: {error}; training goes on")
+
+    def save_best(self) -> None:
+        """Write the weights of the best epoch, if they are not written yet."""
+        if self.unsaved is not None:
+            self._output.best(self.unsaved)
+            self.unsaved = None
 
 
 class Earlier:

@@ -79,6 +79,7 @@ class Training:
         if arguments["baseline"]:
             facts["baseline"] = self._baseline()
         self.record = Record(facts, self.progress, earlier.seconds if earlier is not None else 0.0)
+        self.keeper = Keeper(output, self.progress, self.record, self.model if arguments["best"] else None)
         self._subject: Subject | None = None
         self._announce(device)
 
@@ -154,8 +155,7 @@ class Training:
     def _fit(self, interruption: Interruption) -> None:
         if self.early_stop.is_due(self.progress.history):
             return
-        keeper = Keeper(self.output, self.progress, self.record, self.model if self.arguments["best"] else None)
-        callbacks = [self.progress, self.early_stop, keeper, interruption]
+        callbacks = [self.progress, self.early_stop, self.keeper, interruption]
         options: dict[str, Any] = {"epochs": self.epochs, "initial_epoch": self.done, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
@@ -171,24 +171,25 @@ class Training:
         record = self.record.now(status)
         self._all(
             lambda: self.output.json(RECORD, record),
+            self.keeper.save_best,
             *([lambda: self.output.weights(self.model)] if weights else []),
             lambda: self.output.history(self.progress.history),
             *([lambda: self._draw(record)] if pictures else []),
         )
 
     def _finish(self) -> None:
-        """Save what the training made, then judge it; only then is it finished, and its state of no use."""
+        """Save what the training made, then judge and show it; only then is it finished, and its state of no use."""
         self._save("running", pictures=False)
         counts = self.subject.counts
         test = {"classes": self.data.names, "confusion_matrix": counts.tolist()}
         finished = self.record.now("finished", test)
         try:
             self._all(
-                lambda: self.output.json(RECORD, finished),
-                self.output.drop_state,
                 lambda: self.output.model(self.model),
                 lambda: self.output.classes(class_table(counts, self.data.names)),
                 lambda: self._draw(finished, is_tested=True),
+                lambda: self.output.json(RECORD, finished),
+                self.output.drop_state,
             )
         finally:
             best = [best_in_words(self.progress.history)] if self.arguments["best"] else []
