@@ -1,5 +1,7 @@
 """A convolutional autoencoder that takes noise away: strided convolutions down, transposed ones up.
 
+The network, written out, is `keras.applications.autoencoder((16, 16, 1))` of fastconv's zoo.
+
 python examples/autoencoder.py
 """
 

@@ -1,5 +1,7 @@
 """A small U-Net (Ronneberger et al. 2015, arXiv:1505.04597) marks the discs of an image, pixel by pixel.
 
+The network, written out, is `keras.applications.unet((24, 24, 1), filters=8, depth=2)` of fastconv's zoo.
+
 python examples/segmentation_unet.py
 """
 
@@ -39,7 +41,7 @@ middle = pair(keras.layers.MaxPooling2D()(fine), 16)
 coarse = pair(keras.layers.MaxPooling2D()(middle), 32)
 x = keras.layers.Conv2DTranspose(16, 2, strides=2)(coarse)
 x = pair(keras.layers.Concatenate()([x, middle]), 16)
-x = keras.layers.UpSampling2D()(x)
+x = keras.layers.Conv2DTranspose(8, 2, strides=2)(x)
 x = pair(keras.layers.Concatenate()([x, fine]), 8)
 outputs = keras.layers.Conv2D(1, 1, activation="sigmoid")(x)
 model = keras.Model(inputs, outputs)

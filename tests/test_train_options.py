@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from small_training import made_small
 
-from fastconv.cli import main, recipes, stopping
+from fastconv import nn
+from fastconv.cli import augmentation, images, inputs, main, recipes, stopping
 from fastconv.nn import zoo
 
 
@@ -31,7 +32,7 @@ def read(folder, name="run.json"):
     return json.loads((folder / name).read_text())
 
 
-GIVEN = dict.fromkeys(("model", "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "folder"))
+GIVEN = dict.fromkeys(("model", "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "augment", "folder"))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_it_shows_what_it_will_train(tmp_path):
     assert done.exit_code == 0, done.output
     before = done.stderr.partition("epoch 1/1")[0]
     assert "fashion-sketch: 120 training and 40 test images; " in before and "conv2d" in before
-    assert "adam: learning rate 0.001, falling to 0 along a cosine; 1 epochs in batches of 20; seed 3" in before
+    assert "adam: learning rate 0.001, falling to 0 along a cosine; 1 epoch in batches of 20; seed 3" in before
     assert "least squares: accuracy 1.0000 in training, 0." in before
     record = read(tmp_path / "out")
     assert record["network"]["name"] == "lecture-cnn" and record["network"]["input_shape"] == [28, 28, 1]
@@ -93,6 +94,15 @@ def test_it_shows_what_it_will_train(tmp_path):
         (["fashion-sketch", "--model", "video-cnn"], "--model video-cnn takes videos, but fashion-sketch holds images"),
         (["cylinder-bell-funnel", "--model", "lenet-5"], "takes images, but cylinder-bell-funnel holds series"),
         (["fashion-sketch", "--early-stop", "0"], "--early-stop"),
+        (["fashion-sketch", "--augment", "shift,rotatoin"], "did you mean 'rotation'"),
+        (["--augment", "fashion-sketch"], "'fashion-sketch' is not one of flip, "),
+        (["fashion-sketch", "--augment", "flip=0.5"], "flip has no strength"),
+        (["fashion-sketch", "--augment", "shift=1.5"], "above 0, at most 1, such as shift=0.1"),
+        (["fashion-sketch", "--augment", "noise=nan"], "the strength of noise is 'nan'"),
+        (["fashion-sketch", "--augment", "flip, shift, flip"], "flip is named 2 times"),
+        (["fashion-sketch", "--augment", ""], "'' is not one of flip, "),
+        (["cylinder-bell-funnel", "--augment", "shift"], "--augment shift is for images, but these are series"),
+        (["motion-sketch", "--augment", "noise,flip"], "--augment flip is for images, but these are videos"),
         (["fashion-sketch", "--folder", "."], "two sources of images"),
         (["--folder", "/absent"], "does not exist"),
         (["--resume", "{}/nothing"], "there is no run in"),
@@ -152,6 +162,7 @@ OPTIONS = [
     pytest.param(["--optimizer", "adam", "--schedule", "cosine"], marks=pytest.mark.slow),
     ["--optimizer", "rmsprop", "--schedule", "steps", "--best"],
     ["--early-stop", "2", "--best", "--schedule", "constant"],
+    ["--augment", "--best"],
 ]
 
 
@@ -168,6 +179,87 @@ def test_resume_by_the_folder_alone(options, tmp_path, monkeypatch):
     for name in ("weights.npz", "history.json", "history.csv", *(["best.npz"] if "--best" in options else [])):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert read(tmp_path / "out")["test"] == read(tmp_path / "whole")["test"]
+
+
+# Images changed at random
+
+
+def test_what_suits_a_data_set():
+    """Each is in the one spelling that run.json holds, and known to the kinds of samples that the data set has."""
+    ranks = {name: zoo.by_name(network).rank for name, network in recipes.NETWORKS.items()}
+    assert set(augmentation.SUITED) == set(ranks)
+    for name, text in augmentation.SUITED.items():
+        assert augmentation.Augmentations().convert(text, None, None) == text
+        augmentation.check(text, inputs.KINDS[ranks[name]])
+        assert augmentation.suited("usual", name) == text and augmentation.suited("zoom", name) == "zoom"
+    assert "flip" not in augmentation.SUITED["mnist"] and "flip" in augmentation.SUITED["car-truck"]
+    assert augmentation.Augmentations().convert("shift, rotation=5.0,flip", None, None) == "shift=0.1,rotation=5,flip"
+
+
+def test_kinds_are_what_their_words_say():
+    x = np.zeros((400, 20, 20, 1), np.float32)
+    x[:, 8, 5] = 1.0  # one bright spot on an even ground
+
+    def changed(text):
+        made = x
+        for layer in augmentation.layers(text, x):
+            made = layer(made, training=True).numpy()
+            assert np.array_equal(layer(x).numpy(), x)
+        return made
+
+    def spots(text):
+        """Rows and columns of the middle of what is bright."""
+        made = changed(text)[..., 0]
+        return [(made.sum(axis=axis) * np.arange(20)).sum(axis=1) / made.sum(axis=(1, 2)) for axis in (2, 1)]
+
+    rows, columns = spots("flip")
+    assert set(rows) == {8} and set(columns) == {5, 14}
+    rows, columns = spots("vertical-flip")
+    assert set(rows) == {8, 11} and set(columns) == {5}
+    rows, columns = spots("shift=0.2")
+    for places, middle in ((rows, 8), (columns, 5)):
+        assert 3.5 < np.abs(places - middle).max() <= 4.01  # a fifth of 20
+    rows, columns = spots("rotation=90")
+    turned = np.degrees(np.arctan2(rows - 9.5, columns - 9.5) - np.arctan2(8 - 9.5, 5 - 9.5))
+    turned = (turned + 180) % 360 - 180
+    assert 80 < turned.max() <= 93 and -93 <= turned.min() < -80
+    assert abs(changed("noise=0.05")[:, 0].std() - 0.05) < 0.002
+    assert 0.15 < changed("brightness=0.2")[:, 0].max() <= 0.2
+    assert all(getattr(nn.layers, kind.make(kind.usual, {})[0]) for kind in augmentation.KINDS.values())
+
+
+def test_what_moves_in_is_the_background():
+    rng = np.random.default_rng(0)
+    drawn, photographs = np.zeros((50, 8, 8, 1), np.float32), rng.random((50, 8, 8, 3), np.float32)
+    drawn[:, 2:6, 2:6] = 1.0
+    assert images.ground(drawn) == 0.0 and images.ground(1 - drawn) == 1.0 and images.ground(photographs) is None
+    (layer,) = augmentation.layers("shift", 1 - drawn)
+    assert (layer.fill_mode, layer.fill_value) == ("constant", 1.0)
+    assert augmentation.layers("shift", photographs)[0].fill_mode == "reflect"
+
+
+def test_the_test_and_the_saved_network_know_nothing_of_augmentation(tmp_path):
+    words = ["fashion-sketch", *RUN, "--epochs", 2, "--best"]
+    assert train(*words, "--out", tmp_path / "plain").exit_code == 0
+    done = train(*words, "--augment", "flip,rotation", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "changed at random: mirrored left to right, turned by up to 10 degrees" in done.stderr
+    record, history = read(tmp_path / "out"), read(tmp_path / "out", "history.json")
+    assert record["arguments"]["augment"] == "flip,rotation=10"
+    assert read(tmp_path / "plain")["arguments"]["augment"] is None
+    assert history["loss"] != read(tmp_path / "plain", "history.json")["loss"]
+    assert (tmp_path / "out" / "model.json").read_bytes() == (tmp_path / "plain" / "model.json").read_bytes()
+    with np.load(tmp_path / "out" / "weights.npz") as mine, np.load(tmp_path / "plain" / "weights.npz") as other:
+        assert mine.files == other.files
+    counts = np.array(record["test"]["confusion_matrix"])
+    assert counts.trace() / counts.sum() == pytest.approx(history["val_accuracy"][-1], abs=1e-6)
+    assert "flip,rotation=10" in (tmp_path / "out" / "report.html").read_text()
+    for words, text in (
+        (["--augment", "flip"], "augment flip,rotation=10, not flip"),
+        (["--augment"], "not flip,shift"),
+    ):
+        refused = train("--resume", tmp_path / "out", *words)
+        assert refused.exit_code == 2 and text in refused.stderr
 
 
 def test_early_stop(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ def test_the_zoo_is_where_it_is_looked_for():
     assert models.zoo is zoo is nn.zoo
     for name in applications.__all__:
         assert getattr(applications, name) is getattr(zoo, name)
-    made = {architecture.make for architecture in zoo.ARCHITECTURES.values()}
+    made = {architecture.make for architecture in (zoo.ARCHITECTURES | zoo.PIXELWISE).values()}
     assert made == {getattr(zoo, name) for name in applications.__all__}
 
 
@@ -46,6 +46,14 @@ def test_sizes():
         assert shape[1:] == expected
     dense = (9216 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
     assert sum(sizes(alexnet)[:5]) + dense == 60_965_224
+
+
+@pytest.mark.parametrize("make", [zoo.resnet20, zoo.unet, zoo.lenet5])
+def test_a_seed_says_all_weights(make):
+    first, same, other = (make(seed=seed).get_weights() for seed in (1, 1, 2))
+    drawn = [w.std() > 0 for w in first]
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True)) and any(drawn)
+    assert not any(np.array_equal(a, b) for a, b, d in zip(first, other, drawn, strict=True) if d)
 
 
 @pytest.mark.parametrize(

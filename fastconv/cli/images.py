@@ -13,6 +13,8 @@ BRIGHT = 0.5  # grey above which a background is bright
 PLAIN = 0.12  # least contrast of a drawing to its paper
 SHADOW = 0.15  # of the contrast, by which paper is uneven
 INK = 0.3  # of the contrast, from which it is the drawing
+EVEN = 0.05  # largest difference of values of an even background
+MOSTLY = 0.6  # share of the outermost pixels from which on they are background
 MARGIN = 0.2  # of the content's longer side, left free around it on each side
 
 
@@ -28,8 +30,19 @@ def grey(image: np.ndarray) -> np.ndarray:
 
 def background(images: np.ndarray) -> float:
     """The median of the outermost pixels of images (N, H, W, C): how bright their background is."""
+    return float(np.median(_border(images)))
+
+
+def ground(images: np.ndarray) -> float | None:
+    """The value of the background that images (N, H, W, C) lie on; None where they reach over their borders."""
+    border = _border(images)
+    value = float(np.median(border))
+    return value if np.mean(np.abs(border - value) < EVEN) > MOSTLY else None
+
+
+def _border(images: np.ndarray) -> np.ndarray:
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
-    return float(np.median(np.concatenate([edge.ravel() for edge in edges])))
+    return np.concatenate([edge.ravel() for edge in edges])
 
 
 def fit_image(

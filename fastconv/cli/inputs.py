@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..nn import datasets, zoo
 from ..nn.utils import image_dataset_from_directory, to_categorical
+from . import augmentation
 from .recipes import NETWORKS
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -38,6 +39,7 @@ def load(arguments: dict[str, Any]) -> Inputs:
     if rank != taken:
         found = f"{arguments['dataset'] or 'a folder'} holds {KINDS[rank]}"
         raise InvalidArgument(f"--model {arguments['model']} takes {KINDS[taken]}, but {found}; choose another model")
+    augmentation.check(arguments.get("augment"), KINDS[rank])
     if arguments["folder"] is None:
         module = datasets.by_name(arguments["dataset"])
         train, test = module.load_data(data_dir=arguments["data_dir"])

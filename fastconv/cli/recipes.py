@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidArgument
-from ..nn import layers, optimizers, zoo
+from ..nn import Input, Sequential, layers, optimizers, zoo
 from ..nn.optimizers.schedules import CosineDecay, PiecewiseConstantDecay, PolynomialDecay
+from . import augmentation
 
 #: The network that a data set's lecture, or paper, is about.
 NETWORKS = {
@@ -44,21 +45,33 @@ def complete(arguments: dict[str, Any]) -> dict[str, Any]:
         "schedule": recipe.schedule,
     }
     filled = {key: value if arguments[key] is None else arguments[key] for key, value in defaults.items()}
-    return {**arguments, **filled, "model": name, "optimizer": optimizer}
+    augment = augmentation.suited(arguments["augment"], arguments["dataset"])
+    return {**arguments, **filled, "model": name, "optimizer": optimizer, "augment": augment}
 
 
-def network(arguments: dict[str, Any], shape: tuple[int, ...], classes: int, batches: int) -> Any:
-    """The network, compiled, on its device; `shape` is that of a sample, `batches` are those of an epoch."""
+def network(arguments: dict[str, Any], shape: tuple[int, ...], classes: int) -> Any:
+    """The network, on its device; `shape` is that of a sample."""
     model = zoo.by_name(arguments["model"]).make(shape, classes, seed=arguments["seed"])
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9  # the statistics settle in tens of steps, as in PyTorch; with 0.99 it takes hundreds
-    model.to(arguments["device"])
+    return model.to(arguments["device"])
+
+
+def trainer(network: Any, arguments: dict[str, Any], images: Any, batches: int) -> Any:
+    """What is trained, compiled: the network, behind layers that change its images where that is asked for.
+
+    `images` are those of the training, `batches` those of an epoch.
+    """
+    if arguments["augment"] is not None:
+        changes = augmentation.layers(arguments["augment"], images)
+        own = int(network.generator().integers(2**63))  # other numbers than those that drew the initial weights
+        network = Sequential([Input(network.input_shape[1:]), *changes, network], seed=own).to(arguments["device"])
     rate = schedule(arguments["schedule"], arguments["lr"], arguments["epochs"] * batches)
     options = {} if arguments["momentum"] is None else {"momentum": arguments["momentum"]}
     optimizer = optimizers.KNOWN[arguments["optimizer"]](rate, **options)
-    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
+    network.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    return network
 
 
 def in_words(arguments: dict[str, Any]) -> str:
@@ -70,9 +83,11 @@ def in_words(arguments: dict[str, Any]) -> str:
         "steps": ", a tenth from half of the steps on, a hundredth from three quarters on",
     }[arguments["schedule"]]
     momentum = "" if arguments["momentum"] is None else f", momentum {arguments['momentum']:g}"
+    epochs = f"{arguments['epochs']} epoch{'s' * (arguments['epochs'] != 1)}"
+    changed = "" if arguments["augment"] is None else f"\n{augmentation.in_words(arguments['augment'])}"
     return (
-        f"{arguments['optimizer']}: learning rate {arguments['lr']:g}{rate}{momentum}; {arguments['epochs']} epochs in "
-        f"batches of {arguments['batch_size']}; seed {arguments['seed']}"
+        f"{arguments['optimizer']}: learning rate {arguments['lr']:g}{rate}{momentum}; {epochs} in batches of "
+        f"{arguments['batch_size']}; seed {arguments['seed']}{changed}"
     )
 
 

@@ -14,7 +14,7 @@ from ..show.learning_curve import RUNNING_MEAN
 #: Arguments of the run that the page names.
 SETTINGS = (
     *("dataset", "folder", "model", "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "limit"),
-    *("early_stop", "best", "seed"),
+    *("augment", "early_stop", "best", "seed"),
 )
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from ..errors import DataUnavailable, InvalidArgument, shown
 from ..files import brief
 from ..nn.callbacks import Callback
 from .artifacts import BEST, FIGURES, HISTORY, RECORD, STATE, NoFolder, OutputFolder
+from .augmentation import suited
 from .console import say
 from .progress import Progress
 from .stopping import best_epoch
@@ -26,7 +28,7 @@ from .stopping import best_epoch
 #: They determine every bit.
 DECISIVE = (
     *("dataset", "folder", "image_size", "limit", "model", "epochs", "batch_size", "optimizer", "lr", "momentum"),
-    *("schedule", "early_stop", "best", "seed"),
+    *("schedule", "augment", "early_stop", "best", "seed"),
 )
 STATUSES = ("running", "finished", "interrupted", "diverged")
 START_ANEW = "start anew with --overwrite"
@@ -64,21 +66,47 @@ class Record:
 
 
 class Keeper(Callback):
-    """Writes everything down at the end of each epoch; a disk that is full does not end the training."""
+    """Writes everything down at the end of each epoch; a disk that is full does not end the training.
 
-    def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record, best: bool) -> None:
+    Parameters
+    ----------
+    output : OutputFolder or NoFolder
+    progress : Progress
+    record : Record
+    network : Network, optional
+        Whose weights of the best epoch are kept.
+
+    Attributes
+    ----------
+    unsaved : Network or None
+        The network of the best epoch while its weights could not be written. No later state is written before them: one
+        that is gone on from would take older weights for the best.
+    """
+
+    unsaved: Any = None
+
+    def __init__(self, output: OutputFolder | NoFolder, progress: Progress, record: Record, network: Any) -> None:
         super().__init__()
-        self._output, self._progress, self._record, self._best = output, progress, record, best
+        self._output, self._progress, self._record, self._network = output, progress, record, network
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._network is not None and best_epoch(self._progress.history) == epoch:
+            self.unsaved = self._network
         try:
             self._output.json(RECORD, self._record.now("running"))
             self._output.history(self._progress.history)
-            if self._best and best_epoch(self._progress.history) == epoch:
-                self._output.best(self.model)
+            self.save_best()
             self._output.state(self.model)
         except DataUnavailable as error:
+            if self.unsaved is self._network:
+                self.unsaved = deepcopy(self._network)  # which the next epoch changes
             say(f"Epoch {epoch + 1} is not kept: {error}; training goes on")
+
+    def save_best(self) -> None:
+        """Write the weights of the best epoch, if they are not written yet."""
+        if self.unsaved is not None:
+            self._output.best(self.unsaved)
+            self.unsaved = None
 
 
 class Earlier:
@@ -115,11 +143,12 @@ class Earlier:
                 arguments[name] = parameter.type_cast_value(context, old[name])
             except (click.UsageError, TypeError, ValueError):
                 raise self._damaged(RECORD, f"its {name} is {shown(old[name])}") from None
+            wanted = suited(given[name], arguments["dataset"]) if name == "augment" else given[name]
             named = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-            if named and given[name] != arguments[name]:
+            if named and wanted != arguments[name]:
                 raise InvalidArgument(
                     f"the run in {brief(self._output.path)} was begun with {name} {arguments[name]}, not "
-                    f"{given[name]}; leave that out to go on with it, or {START_ANEW}"
+                    f"{wanted}; leave that out to go on with it, or {START_ANEW}"
                 )
         return arguments
 

@@ -11,6 +11,7 @@ import click
 from ..errors import InvalidArgument
 from ..files import brief
 from . import use_threads
+from .augmentation import KINDS, USUAL, Augmentations
 from .choices import Choice
 from .console import say, tell
 
@@ -51,6 +52,14 @@ MODELS = (
     "--schedule",
     type=Choice(["constant", "linear", "cosine", "steps"]),
     help="How the learning rate goes: it stays, falls to 0, or falls to a hundredth.  [default: the network's]",
+)
+@click.option(
+    "--augment",
+    type=Augmentations(),
+    metavar="[KIND[=STRENGTH],...]",
+    is_flag=False,
+    flag_value=USUAL,
+    help=f"Change the training images at random: {', '.join(KINDS)}. Without a value: what suits the data set.",
 )
 @click.option(
     "--early-stop",
@@ -99,6 +108,7 @@ def train(
     lr: float | None,
     momentum: float | None,
     schedule: str | None,
+    augment: str | None,
     early_stop: int | None,
     best: bool,
     baseline: bool,
@@ -115,6 +125,10 @@ def train(
 
     What is not said is as the lecture or paper of the data set has it: the network, its optimizer, epochs and learning
     rate; all of it is shown before the training begins.
+
+    --augment shift=0.1,rotation draws anew for each image of each batch how far it is moved (up to a tenth of its size)
+    and turned (up to 10 degrees, where no strength is given). The test's images stay as they are, and so does the
+    network that is saved.
 
     fashion-sketch, cylinder-bell-funnel (time series) and motion-sketch (videos) are drawn on the spot; the other data
     sets are looked for, then downloaded. Writes weights.npz, model.json, history.json, history.csv, run.json,

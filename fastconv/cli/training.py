@@ -53,9 +53,10 @@ class Training:
         self.name, self.epochs, size = title(arguments), arguments["epochs"], arguments["batch_size"]
         self.data = ranks.first_then_others(lambda: inputs.load(arguments))
         images, batches = len(self.data.train[0]), -(-len(self.data.train[0]) // size)
-        self.model = recipes.network(arguments, self.data.shape, len(self.data.names), batches)
+        self.model = recipes.network(arguments, self.data.shape, len(self.data.names))
+        self.trainer = ranks.all_or_none(lambda: recipes.trainer(self.model, arguments, self.data.train[0], batches))
         nothing: tuple[Any, Any] = {}, []
-        taken = ranks.all_or_none(lambda: earlier.take_up(self.model, images, batches) if earlier else nothing)
+        taken = ranks.all_or_none(lambda: earlier.take_up(self.trainer, images, batches) if earlier else nothing)
         (history, speeds), self.is_resumed = ranks.of_first((taken, earlier is not None))
         self.done = len(speeds)
         self.early_stop = EarlyStop(arguments["early_stop"])
@@ -78,6 +79,7 @@ class Training:
         if arguments["baseline"]:
             facts["baseline"] = self._baseline()
         self.record = Record(facts, self.progress, earlier.seconds if earlier is not None else 0.0)
+        self.keeper = Keeper(output, self.progress, self.record, self.model if arguments["best"] else None)
         self._subject: Subject | None = None
         self._announce(device)
 
@@ -153,12 +155,11 @@ class Training:
     def _fit(self, interruption: Interruption) -> None:
         if self.early_stop.is_due(self.progress.history):
             return
-        keeper = Keeper(self.output, self.progress, self.record, self.arguments["best"])
-        callbacks = [self.progress, self.early_stop, keeper, interruption]
+        callbacks = [self.progress, self.early_stop, self.keeper, interruption]
         options: dict[str, Any] = {"epochs": self.epochs, "initial_epoch": self.done, "verbose": 0}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # Progress tells of a loss that is no number
-                self.model.fit(
+                self.trainer.fit(
                     *self.data.train, batch_size=self.arguments["batch_size"], validation_data=self.data.test,
                     callbacks=callbacks, **options,
                 )  # fmt: skip
@@ -170,24 +171,25 @@ class Training:
         record = self.record.now(status)
         self._all(
             lambda: self.output.json(RECORD, record),
+            self.keeper.save_best,
             *([lambda: self.output.weights(self.model)] if weights else []),
             lambda: self.output.history(self.progress.history),
             *([lambda: self._draw(record)] if pictures else []),
         )
 
     def _finish(self) -> None:
-        """Save what the training made, then judge it; only then is it finished, and its state of no use."""
+        """Save what the training made, then judge and show it; only then is it finished, and its state of no use."""
         self._save("running", pictures=False)
         counts = self.subject.counts
         test = {"classes": self.data.names, "confusion_matrix": counts.tolist()}
         finished = self.record.now("finished", test)
         try:
             self._all(
-                lambda: self.output.json(RECORD, finished),
-                self.output.drop_state,
                 lambda: self.output.model(self.model),
                 lambda: self.output.classes(class_table(counts, self.data.names)),
                 lambda: self._draw(finished, is_tested=True),
+                lambda: self.output.json(RECORD, finished),
+                self.output.drop_state,
             )
         finally:
             best = [best_in_words(self.progress.history)] if self.arguments["best"] else []
@@ -226,7 +228,7 @@ class Training:
             return error
         state = self.output.path / STATE
         if state.exists():
-            self.model.load_state(state)
+            self.trainer.load_state(state)
         self._save("diverged", weights=state.exists())
         return _no_number(str(error), self.output)
 

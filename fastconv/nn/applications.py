@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .zoo import (
     alexnet,
+    autoencoder,
     car_truck_cnn,
     fashion_cnn,
     lecture_cnn,
@@ -12,11 +13,13 @@ from .zoo import (
     mobilenet,
     resnet20,
     series_cnn,
+    unet,
     video_cnn,
 )
 
 __all__ = [
     "alexnet",
+    "autoencoder",
     "car_truck_cnn",
     "fashion_cnn",
     "lecture_cnn",
@@ -25,5 +28,6 @@ __all__ = [
     "mobilenet",
     "resnet20",
     "series_cnn",
+    "unet",
     "video_cnn",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ def generator() -> np.random.Generator:
 def drawing(source: np.random.Generator) -> Block:
     """Let everything in this block, in this thread, draw from one generator, however deep in layers it lies."""
     return _drawing.set(source=source)
+
+
+def seeded(seed: Any, owner: Any) -> AbstractContextManager[Any]:
+    """Let what is made in this block draw its weights by a seed that `owner` was given; None changes nothing.
+
+    Layers that are called on symbolic tensors have their weights before there is a model with a generator.
+    """
+    return nullcontext() if seed is None else drawing(make_generator(seed, owner))
 
 
 def set_random_seed(seed: int) -> None:

@@ -11,6 +11,7 @@ from .classics import alexnet, lenet5
 from .compact import mobilenet
 from .in_time import series_cnn, video_cnn
 from .lectures import car_truck_cnn, fashion_cnn, lecture_cnn, mnist_cnn
+from .pixelwise import autoencoder, unet
 from .residual import resnet20
 
 
@@ -46,7 +47,7 @@ class Architecture:
     Attributes
     ----------
     make : callable
-        ``make(input_shape, classes, seed=...)`` gives the model.
+        ``make(input_shape, classes, seed=...)`` gives the model; of `PIXELWISE` ``make(input_shape, seed=...)``.
     rank : int
         Axes of a sample: 2 steps and channels, 3 an image's, 4 a video's.
     recipe : Recipe
@@ -105,6 +106,22 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
 }
 
+#: Networks whose result is an image.
+PIXELWISE: dict[str, Architecture] = {
+    "u-net": Architecture(
+        unet,
+        3,
+        Recipe(8, 10, "adam", 0.01, None, "constant"),
+        "0.9203 intersection over union of PhC-U373 (Ronneberger and others 2015)",
+    ),
+    "autoencoder": Architecture(
+        autoencoder,
+        3,
+        Recipe(10, 20, "adam", 0.02, None, "constant"),
+        "no figure of its own (Masci and others 2011)",
+    ),
+}
+
 
 def by_name(name: str) -> Architecture:
     """A network of the zoo by the name that the command line uses.
@@ -116,7 +133,7 @@ def by_name(name: str) -> Architecture:
     >>> by_name("lenet5")
     Traceback (most recent call last):
         ...
-    fastconv.errors.InvalidArgument: unknown network 'lenet5'; did you mean 'lenet-5'? Known: alexnet, car-truck-cnn,
-    fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, resnet-20, series-cnn, video-cnn
+    fastconv.errors.InvalidArgument: unknown network 'lenet5'; did you mean 'lenet-5'? Known: alexnet, autoencoder,
+    car-truck-cnn, fashion-cnn, lecture-cnn, lenet-5, mnist-cnn, mobilenet, resnet-20, series-cnn, u-net, video-cnn
     """
-    return find("network", name, ARCHITECTURES)
+    return find("network", name, ARCHITECTURES | PIXELWISE)

@@ -7,6 +7,7 @@ from typing import Any
 from .. import arguments
 from ..layers import Activation, Add, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Input
 from ..models import Model
+from ..seeding import seeded
 
 STAGES = (16, 32, 64)  # filters
 BLOCKS = 3  # of two convolutions, in each stage
@@ -42,12 +43,13 @@ def resnet20(input_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10,
     """
     classes = arguments.size("resnet20", "classes", classes)
     inputs = Input(input_shape)
-    x = _convolved(inputs, 16, 3, 1)
-    for stage, filters in enumerate(STAGES):
-        for block in range(BLOCKS):
-            x = _block(x, filters, 2 if stage and not block else 1)
-    x = GlobalAveragePooling2D()(x)
-    outputs = Dense(classes, activation="softmax")(x)
+    with seeded(seed, "resnet20"):
+        x = _convolved(inputs, 16, 3, 1)
+        for stage, filters in enumerate(STAGES):
+            for block in range(BLOCKS):
+                x = _block(x, filters, 2 if stage and not block else 1)
+        x = GlobalAveragePooling2D()(x)
+        outputs = Dense(classes, activation="softmax")(x)
     return Model(inputs, outputs, name="resnet20", seed=seed)
 
 
