@@ -80,6 +80,7 @@ LAYERS = [
     (lambda: L.RMSNormalization(), (4, 6)),
     (lambda: L.UnitNormalization(axis=1), (4, 6)),
     (lambda: L.Identity(), (4,)),
+    (lambda: L.ActivityRegularization(0.1), (4,)),
     (lambda: L.Lambda(lambda x: x[:, 1:] * 2.0), (4, 3)),
     (lambda: L.RepeatVector(3), (4,)),
     (lambda: L.Cropping1D((1, 2)), (5, 2)),
@@ -284,7 +285,7 @@ def test_errors_name_what_was_given(make, message):
 def test_unknown_layers_are_named():
     with pytest.raises(AttributeError, match="did you mean 'Conv2D'"):
         L.Conv2d  # noqa: B018
-    with pytest.raises(AttributeError, match="no layer 'Conv2d'.*Known: Activation, Add, Alpha"):
+    with pytest.raises(AttributeError, match="no layer 'Conv2d'.*Known: Activation, ActivityRegularization, Add"):
         L.Conv2d  # noqa: B018
     assert not hasattr(keras, "nothing")
 

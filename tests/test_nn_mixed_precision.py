@@ -239,7 +239,7 @@ def test_layers_and_models_of_ones_own(rng, policy):
     x, y = rng.standard_normal((16, 5)), rng.standard_normal((16, 1))
     model = Own()
     model.compile("sgd", "mse")
-    losses = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    losses = model.fit(x, y, epochs=12, verbose=0).history["loss"]  # the first ones until the loss's scale fits
     assert losses[-1] < losses[0]
     assert model.product.seen == (half, half, "float32", "float32")
     assert {w.dtype.name for w in model.weights} == {"float32"}

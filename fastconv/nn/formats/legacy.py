@@ -28,14 +28,15 @@ def write(root: Any, model: Any, described: Mapping[str, Any], names: Mapping[in
         root.attrs[TRAINING] = json.dumps(legacy.training_config(described["compile_config"])).encode()
     if state is None:
         return
-    arrays = variables.in_order(model, names, state)
-    paths = [_path(model.optimizer.name, key.removeprefix(variables.OF_OPTIMIZER)) for key in arrays]
-    keras2.put(root.create_group(OPTIMIZER), dict(zip(paths, arrays.values(), strict=True)))
-    variables.write_rest(root, state, arrays)
+    outer, inner = variables.in_order(model, names, state)
+    titled = [(model.optimizer, outer), (variables.inner_of(model.optimizer), inner)]
+    keras2.put(root.create_group(OPTIMIZER), {_path(o.name, key): array for o, part in titled for key, array in part})
+    variables.write_rest(root, state, outer + inner)
 
 
-def _path(title: str, name: str) -> str:
+def _path(title: str, key: str) -> str:
     """Where an optimizer's array lies: those of weights by themselves, for a layer may be called anything."""
+    name = key.removeprefix(variables.OF_OPTIMIZER)
     return f"{title}/{'weights/' if '/' in name else ''}{name}"
 
 

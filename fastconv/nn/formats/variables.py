@@ -15,6 +15,7 @@ from ...errors import InvalidArgument
 from . import hdf5, keras3
 from .named import Arrays
 
+Named = list[tuple[str, np.ndarray]]
 KERAS, OURS = f"{keras3.OPTIMIZER}/{keras3.VARS}", "fastconv"
 INNER = f"{keras3.OPTIMIZER}/inner_optimizer/{keras3.VARS}"
 """Where Keras has the arrays of an optimizer behind a loss scale, a second time."""
@@ -28,30 +29,32 @@ KINDS = {
 
 def write(root: Any, model: Any, names: Mapping[int, str], state: Arrays) -> None:
     """Write a training state: the arrays of ``optimizer/...`` and ``generators``."""
-    arrays, inside = in_order(model, names, state), list(_order_of(_inner(model.optimizer), model, names))
-    _write(root.create_group(KERAS), model.optimizer.name, arrays)
-    if len(inside) < len(arrays):
-        inner = {key: arrays[key] for key, _ in inside}
-        _write(root.create_group(INNER), _inner(model.optimizer).name, inner)
-    write_rest(root, state, arrays)
+    outer, inner = in_order(model, names, state)
+    _write(root.create_group(KERAS), model.optimizer.name, outer + inner)
+    if outer:
+        _write(root.create_group(INNER), inner_of(model.optimizer).name, inner)
+    write_rest(root, state, outer + inner)
 
 
-def in_order(model: Any, names: Mapping[int, str], state: Arrays) -> Arrays:
-    """The arrays of a training state that Keras has, in its order and dtypes."""
-    return {key: _as_keras(key, state.get(key, first)) for key, first in _order(model, names)}
+def in_order(model: Any, names: Mapping[int, str], state: Arrays) -> tuple[Named, Named]:
+    """The arrays of a training state that Keras has, in its order and dtypes: those of a loss scale, and the others."""
+    parts = _of_scale(model.optimizer), _of_weights(inner_of(model.optimizer), model, names)
+    outer, inner = ([(key, _as_keras(key, state.get(key, first))) for key, first in part] for part in parts)
+    return outer, inner
 
 
-def write_rest(root: Any, state: Arrays, written: Arrays) -> None:
+def write_rest(root: Any, state: Arrays, named: Named) -> None:
     """Write what is not among the arrays that Keras has, or not as exactly."""
+    written = dict(named)
     exact = {f"{OF_OPTIMIZER}iterations", f"{OF_OPTIMIZER}learning_rate"}
     for key, array in state.items():
         if key not in written or key in exact:
             hdf5.put_array(root, f"{OURS}/{key}", array)
 
 
-def _write(group: Any, name: str, arrays: Arrays) -> None:
+def _write(group: Any, name: str, named: Named) -> None:
     group.attrs["name"] = name
-    for number, array in enumerate(arrays.values()):
+    for number, (_, array) in enumerate(named):
         hdf5.put_array(group, str(number), array)
 
 
@@ -59,24 +62,26 @@ def _as_keras(key: str, array: np.ndarray) -> np.ndarray:
     return np.asarray(array, KINDS.get(key.removeprefix(OF_OPTIMIZER)))
 
 
-def _inner(optimizer: Any) -> Any:
+def inner_of(optimizer: Any) -> Any:
     """The optimizer that keeps arrays for weights: the one itself, or that behind a loss scale."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _order(model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
     """The names of the state's arrays in Keras's order, each with what it is before the first step."""
-    optimizer = model.optimizer
-    inner = _inner(optimizer)
-    if inner is not optimizer:
+    yield from _of_scale(model.optimizer)
+    yield from _of_weights(inner_of(model.optimizer), model, names)
+
+
+def _of_scale(optimizer: Any) -> Iterator[tuple[str, np.ndarray]]:
+    if inner_of(optimizer) is not optimizer:
         yield f"{OF_OPTIMIZER}iterations", np.array(0)
         yield f"{OF_OPTIMIZER}{UNUSED_RATE}", np.array(0.0)
         yield f"{OF_OPTIMIZER}step_counter", np.array(0)
         yield f"{OF_OPTIMIZER}dynamic_scale", np.array(optimizer.initial_scale)
-    yield from _order_of(inner, model, names)
 
 
-def _order_of(optimizer: Any, model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
+def _of_weights(optimizer: Any, model: Any, names: Mapping[int, str]) -> Iterator[tuple[str, np.ndarray]]:
     yield f"{OF_OPTIMIZER}iterations", np.array(0)
     if optimizer.schedule is None:
         yield f"{OF_OPTIMIZER}learning_rate", np.array(optimizer.learning_rate)
@@ -88,7 +93,7 @@ def _order_of(optimizer: Any, model: Any, names: Mapping[int, str]) -> Iterator[
 def _slots(model: Any, names: Mapping[int, str], slots: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     for weight in model.trainable_weights:
         for slot in slots:
-            first = np.full(weight.shape, _inner(model.optimizer).fills.get(slot, 0), weight.dtype)
+            first = np.full(weight.shape, inner_of(model.optimizer).fills.get(slot, 0), weight.dtype)
             yield f"{OF_OPTIMIZER}{names[id(weight)]}/{slot}", first
 
 
@@ -130,7 +135,7 @@ def read(found: Mapping[str, Any], theirs: Sequence[Any], model: Any, names: Map
     for (key, first), item in zip(order if theirs else (), theirs, strict=True):
         state[key] = _checked(item, first.shape, key, source)
     if len(order) > short and theirs:  # and what Keras keeps only where it is used
-        state = {**dict(_slots(model, names, _inner(model.optimizer).all_slots)), **state}
+        state = {**dict(_slots(model, names, inner_of(model.optimizer).all_slots)), **state}
     rate = f"{OF_OPTIMIZER}learning_rate"
     if rate in state and np.float32(model.optimizer.learning_rate) == np.float32(state[rate]):
         state[rate] = np.array(model.optimizer.learning_rate)  # which is not rounded

@@ -214,6 +214,8 @@ class ActivityRegularization(Identity):
     1.0
     """
 
+    aliases = ("activity_regularizer",)
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **keywords: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **keywords)
         self.l1, self.l2 = self.activity_regularizer.l1, self.activity_regularizer.l2
