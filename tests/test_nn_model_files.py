@@ -261,11 +261,11 @@ def of_keras_2():
     """A configuration as Keras 2 wrote it: a shared layer, a model inside whose calls count from 1, lists for calls."""
 
     def layer(kind, name, *calls, **config):
-        described = {"class_name": kind, "config": {"name": name, **config}}
+        described = {"class_name": kind, "config": {"name": name, "trainable": True, **config}}
         return described if calls == ("in a stack",) else {**described, "name": name, "inbound_nodes": list(calls)}
 
     zeros = {"class_name": "Zeros", "config": {}}
-    dense = {"units": 3, "activation": "linear", "bias_initializer": zeros, "dtype": "float32", "trainable": True}
+    dense = {"units": 3, "activation": "linear", "bias_initializer": zeros, "dtype": "float32"}
     inputs = {"batch_input_shape": [None, 3], "dtype": "float32", "sparse": False, "ragged": False}
     inside = {
         "name": "inside",

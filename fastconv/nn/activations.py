@@ -24,7 +24,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     slope = arguments.real("relu", "negative_slope", negative_slope, 0)
     start = arguments.real("relu", "threshold", threshold, 0)
     most = None if max_value is None else arguments.real("relu", "max_value", max_value, 0)
-    y = F.where(x.detach() > start, x, 0.0) if start else F.relu(x)
+    y = F.where(x > start, x, 0.0) if start else F.relu(x)
     y = y if most is None else F.clip(y, high=most)
     return y - slope * F.relu(start - x) if slope else y
 
@@ -122,7 +122,7 @@ def tanh_shrink(x: Any) -> Tensor:
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """x where abs(x) > `threshold`, else 0."""
     x = arguments.tensor("hard_shrink", "x", x)
-    return F.where(abs(x.detach()) > arguments.real("hard_shrink", "threshold", threshold, 0), x, 0.0)
+    return F.where(abs(x) > arguments.real("hard_shrink", "threshold", threshold, 0), x, 0.0)
 
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
@@ -135,7 +135,7 @@ def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     """x where x > `threshold`, else `default_value`."""
     x = arguments.tensor("threshold", "x", x)
     other = arguments.real("threshold", "default_value", default_value)
-    return F.where(x.detach() > arguments.real("threshold", "threshold", threshold), x, other)
+    return F.where(x > arguments.real("threshold", "threshold", threshold), x, other)
 
 
 def squareplus(x: Any, b: float = 4) -> Tensor:

@@ -294,7 +294,7 @@ def dtype(owner: Any, name: str, value: Any, kinds: str = REAL) -> np.dtype:
 
 def tensor(owner: Any, name: str, value: Any) -> Tensor:
     """A tensor of real numbers, of anything that is an array, a number or a list of these, on whatever device."""
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) or hasattr(type(value), "__fastconv_operation__"):  # a symbolic one
         return value
     refuse_mask(value, name)
     try:

@@ -35,6 +35,15 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def camel_case(name: str) -> str:
+    """Keras's name for the class of what a function does.
+
+    >>> camel_case("log_softmax"), camel_case("relu6")
+    ('LogSoftmax', 'Relu6')
+    """
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
 def by_snake_case(*kinds: Any) -> dict[str, Any]:
     """Classes by their names in snake case, functions by their own."""
     return {snake_case(kind.__name__): kind for kind in kinds}

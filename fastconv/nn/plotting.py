@@ -86,7 +86,7 @@ def plot_model(
     ends = set(leaves(program.outputs))
 
     def described(layer: Any, slots: list[Slot]) -> tuple[str, ...]:
-        kind = type(layer).__name__
+        kind = layer.kind
         facts = [str(program.shapes[slots[0]])] * bool(show_shapes) + [str(layer.dtype)] * bool(show_dtype)
         activation = vars(layer).get("activation")
         if show_layer_activations and activation is not None:

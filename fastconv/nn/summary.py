@@ -26,7 +26,7 @@ def summary_lines(model: Any, width: int | None = None, expand_nested: bool = Fa
         if connected is not None and id(layer) in connected:
             shape, origins = connected[id(layer)]
         count = f"{layer.count_params():,}" if layer.built else "? (not built)"
-        cells = [f"{'| ' * depth}{layer.name} ({type(layer).__name__})", shape, count, *origins[:1]]
+        cells = [f"{'| ' * depth}{layer.name} ({layer.kind})", shape, count, *origins[:1]]
         lines.append(_row(cells[: len(header)], columns))
         lines += [_row(["", "", "", origin], columns) for origin in origins[1:]]
     total = model.count_params()

@@ -6,15 +6,18 @@ A value of a graph is ``[name of the layer, number of its call, number of the ou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from ...errors import InvalidArgument, shown
 from ..graph import Graph
 from ..layers import InputLayer, Layer
+from ..layers.operations import Operation
 from ..layers.symbols import Call, SymbolicTensor
 from ..network import Network
 from ..stack import Stack
 from ..structures import leaves, mapped
+from . import operations
 from .objects import TENSOR, Config, deserialize, serialize
 
 Place = list[Any]
@@ -39,7 +42,7 @@ def config_of(graph: Graph) -> Config:
         nodes[call.layer].append(_node(call, places))
         for index, symbol in enumerate(leaves(call.outputs)):
             places[id(symbol)] = [call.layer.name, number, index]
-    described = [{**serialize(layer), "name": layer.name, "inbound_nodes": calls} for layer, calls in nodes.items()]
+    described = [{**_described(layer), "name": layer.name, "inbound_nodes": calls} for layer, calls in nodes.items()]
     first = {layer.name: _first_number(layer) for layer in nodes}
 
     def end(symbol: SymbolicTensor) -> Place:
@@ -47,6 +50,10 @@ def config_of(graph: Graph) -> Config:
         return [name, number + first[name], index]
 
     return {"layers": described, "input_layers": mapped(end, graph.inputs), "output_layers": mapped(end, graph.outputs)}
+
+
+def _described(layer: Layer) -> Config:
+    return operations.described(layer) if isinstance(layer, Operation) else serialize(layer)
 
 
 def _beginning(symbol: SymbolicTensor) -> InputLayer:
@@ -71,7 +78,9 @@ def _node(call: Call, places: Mapping[int, Place]) -> Config:
         return {"class_name": TENSOR, "config": config}
 
     options = dict(call.options) if call.training is None else {**call.options, "training": call.training}
-    return {"args": mapped(described, list(call.args)), "kwargs": mapped(described, options)}
+    is_operation = isinstance(call.layer, Operation)
+    args = operations.operands_of(call.layer, call.args[0]) if is_operation else list(call.args)
+    return {"args": mapped(described, args), "kwargs": mapped(described, options)}
 
 
 def made_of(config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -84,36 +93,49 @@ def made_of(config: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     known: dict[tuple[Any, ...], SymbolicTensor] = {}
     waiting = list(_calls(config, known))
-    first = {layer.name: _first_number(layer) for layer, _, _ in waiting}
+    first = {call.name: _first_number(call.layer) for call in waiting}
     while waiting:
-        left = [(layer, number, node) for layer, number, node in waiting if not _called(layer, number, node, known)]
+        left = [call for call in waiting if not _called(call, known)]
         if len(left) == len(waiting):
-            names = ", ".join(dict.fromkeys(layer.name for layer, _, _ in left))
+            names = ", ".join(dict.fromkeys(call.name for call in left))
             raise InvalidArgument(f"the configuration of a graph is not sound: nothing makes what {shown(names)} take")
         waiting = left
     return _ends(config.get("input_layers"), known, first), _ends(config.get("output_layers"), known, first)
 
 
-def _calls(config: Mapping[str, Any], known: dict[tuple[Any, ...], SymbolicTensor]) -> Iterator[tuple[Layer, int, Any]]:
-    """Make the layers; their calls, each with its number."""
+class _Described(NamedTuple):
+    """A call in a configuration: the name and number by which others know it, and what is called."""
+
+    name: str
+    number: int
+    layer: Any
+    node: Any
+
+
+def _calls(config: Mapping[str, Any], known: dict[tuple[Any, ...], SymbolicTensor]) -> Iterator[_Described]:
+    """Make the layers; their calls."""
     for described in config["layers"]:
-        layer = deserialize(described, family="layers")
-        if not isinstance(layer, Layer):
+        layer = operations.function_of(described) or deserialize(described, family="layers")
+        name = described.get("name", getattr(layer, "name", ""))
+        if not isinstance(layer, (Layer, partial)):
             raise InvalidArgument(f"the configuration of a graph holds {shown(layer)}, which is no layer")
         if isinstance(layer, InputLayer):
-            known[described.get("name", layer.name), 0, 0] = layer.symbol
+            known[name, 0, 0] = layer.symbol
             continue
         for number, node in enumerate(described.get("inbound_nodes", ())):
-            yield layer, number, node
+            yield _Described(name, number, layer, node)
 
 
-def _called(layer: Layer, number: int, node: Any, known: dict[tuple[Any, ...], SymbolicTensor]) -> bool:
+def _called(call: _Described, known: dict[tuple[Any, ...], SymbolicTensor]) -> bool:
     """Call a layer, if what it takes is there."""
-    if any(place not in known for place in _taken(node)):
+    if any(place not in known for place in _taken(call.node)):
         return False
-    args, options = (_filled(node[part], known) for part in ("args", "kwargs"))
-    made = layer(*args, **{name: value for name, value in options.items() if value is not None})
-    known.update({(layer.name, number, index): symbol for index, symbol in enumerate(leaves(made))})
+    args, options = (_filled(call.node[part], known) for part in ("args", "kwargs"))
+    args = [tuple(args)] if isinstance(call.layer, Operation) else args
+    made = call.layer(*args, **{name: value for name, value in options.items() if value is not None})
+    if isinstance(call.layer, partial):
+        made.made_by.layer.name = call.name
+    known.update({(call.name, call.number, index): symbol for index, symbol in enumerate(leaves(made))})
     return True
 
 

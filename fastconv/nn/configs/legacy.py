@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .objects import TENSOR, Config
+from .registry import OF_OPERATIONS, OPERATIONS
 
 RENAMED = {"Model": "Functional"}
 IN_FULL = {
@@ -76,6 +77,9 @@ def _renewed(value: Any) -> Any:
     inner = made.get("config")
     if not isinstance(made.get("class_name"), str) or not isinstance(inner, dict):
         return made
+    is_layer = bool({"module", "trainable"} & {*made, *inner})
+    if "inbound_nodes" in made and not is_layer and made["class_name"] in OPERATIONS:
+        made["module"] = OF_OPERATIONS  # a function of tensors, which may have a layer's name
     name = made["class_name"] = RENAMED.get(made["class_name"], made["class_name"])
     if name == "InputLayer" and "batch_input_shape" in inner:
         inner["batch_shape"] = inner.pop("batch_input_shape")

@@ -261,8 +261,10 @@ def _missing(config: Any, family: str | None, depth: int) -> dict[str, str]:
         return {"a lambda, which is code in a file and is not run": "function"}
     if name in ("function", "__class__"):
         return _missing_function(config, inner)
-    known = registry.class_of(name, config.get("module"), config.get("registered_name"), family) is not None
-    found = {} if known else {name: "class"}
+    known = registry.operation_of(config) or registry.class_of(
+        name, config.get("module"), config.get("registered_name"), family
+    )
+    found = {} if known is not None else {name: "class"}
     return found | _missing([inner, config.get("compile_config")], None, depth + 1)
 
 

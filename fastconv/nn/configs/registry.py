@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ...errors import InvalidArgument, nearest, shown
 from ...within import Block, Within
 from .. import arguments
+from ..names import camel_case
 
 Named = TypeVar("Named", bound=Callable[..., Any])
 Known = dict[str, dict[str, type]]
@@ -37,6 +38,23 @@ MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras", "
 def enter(family: str, kind: type) -> None:
     """Make a class of fastconv known."""
     BUILT_IN.setdefault(family, {})[name_of(kind)] = kind
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {}
+"""Keras's functions of tensors by the names that their classes have in files."""
+OF_OPERATIONS = "keras.src.ops"
+"""The modules of these classes, as files name them."""
+
+
+def enter_operations(functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Make functions of tensors known, by their names."""
+    OPERATIONS.update((camel_case(name), function) for name, function in functions.items())
+
+
+def operation_of(config: Any) -> Callable[..., Any] | None:
+    """The function that a configuration means, if it is one of a function."""
+    is_one = isinstance(config, Mapping) and str(config.get("module") or "").startswith(OF_OPERATIONS)
+    return OPERATIONS.get(config.get("class_name")) if is_one else None
 
 
 def name_of(kind: type) -> str:
@@ -144,6 +162,8 @@ def class_of(name: str, module: Any = None, registered_name: Any = None, family:
         found = get_registered_object(each)
         if found is not None:
             return found
+    if str(module or "").startswith(OF_OPERATIONS):
+        return None
     if isinstance(module, str) and not module.startswith("keras"):  # one's own, perhaps registered under another name
         short = [thing for full, thing in REGISTERED.items() if full.rpartition(">")[2] == name]
         return short[-1] if short else None

@@ -12,11 +12,11 @@ from ...errors import Unsupported, shown
 from ...onnx.writing import Writer
 from ..graph import Program, Slot
 from ..structures import leaves, mapped
-from . import convolutions, merging, normalizations, shapes
+from . import convolutions, merging, normalizations, operations, shapes
 from .values import Value, plain, rule_of, written
 
 __all__ = ["export"]
-_FAMILIES = (convolutions, merging, normalizations, shapes)  # which register their rules
+_FAMILIES = (convolutions, merging, normalizations, operations, shapes)  # which register their rules
 
 
 def export(model: Any, path: Any) -> None:

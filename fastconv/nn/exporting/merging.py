@@ -1,10 +1,9 @@
-"""Layers that take several tensors, and operators, as nodes of an ONNX file."""
+"""Layers that take several tensors as nodes of an ONNX file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
@@ -12,27 +11,17 @@ from ...errors import Unsupported
 from ...onnx.writing import Writer
 from ..layers import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from ..layers.merging import Merging
-from ..layers.operations import Operation
 from .activations import Sketch
 from .values import Value, axis_in_file, plain, rule
 
-ELEMENTWISE: dict[Any, str] = {
-    **{Add: "Add", Average: "Add", Subtract: "Sub", Multiply: "Mul", Maximum: "Max", Minimum: "Min"},
-    **{"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"},
-    **{"maximum": "Max", "minimum": "Min"},
-}
-OF_ONE = {
-    **{"exp": "Exp", "log": "Log", "sqrt": "Sqrt", "absolute": "Abs", "sin": "Sin", "cos": "Cos"},
-    **{"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"},
-}
-REDUCTIONS = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin"}  # which take axes as an attribute
+ELEMENTWISE = {Add: "Add", Average: "Add", Subtract: "Sub", Multiply: "Mul", Maximum: "Max", Minimum: "Min"}
 
 
 @rule(Add, Average, Subtract, Multiply, Maximum, Minimum)
 def _elementwise(writer: Writer, layer: Merging, x: Sequence[Value]) -> Value:
     add = Sketch(writer, layer.name, layer.dtype)
     names, moved = _aligned(writer, layer.name, x)
-    op = next(op for kind, op in ELEMENTWISE.items() if isinstance(kind, type) and isinstance(layer, kind))
+    op = next(op for kind, op in ELEMENTWISE.items() if isinstance(layer, kind))
     name = reduce(lambda a, b: add(op, a, b), names)
     return Value(add("Div", name, len(names)) if isinstance(layer, Average) else name, x[0].shape, moved)
 
@@ -68,25 +57,6 @@ def _product(writer: Writer, layer: Dot, x: Sequence[Value]) -> Value:
     if alone:
         name = add("Squeeze", name, add.constant(alone, np.int64))
     return Value(name, x[0].shape)
-
-
-@rule(Operation)
-def _operation(writer: Writer, layer: Operation, x: Sequence[Any]) -> Value:
-    add = Sketch(writer, layer.name, layer.dtype)
-    names = [plain(writer, value) if isinstance(value, Value) else add.constant(value) for value in x]
-    kind, options = layer.operation.name, layer.options
-    if kind in ELEMENTWISE:
-        return Value(add(ELEMENTWISE[kind], *names), ())
-    if kind in OF_ONE:
-        return Value(add(OF_ONE[kind], *names), ())
-    axes = np.atleast_1d(options.get("axis", ())).tolist()
-    keepdims = int(options.get("keepdims", False))
-    if kind == "sum":
-        return Value(add("ReduceSum", *names, add.constant(axes, np.int64), keepdims=keepdims), ())
-    if kind in REDUCTIONS:
-        return Value(add(REDUCTIONS[kind], *names, axes=axes, keepdims=keepdims), ())
-    known = ", ".join(sorted(str(k) for k in (*ELEMENTWISE, *OF_ONE, *REDUCTIONS, "sum") if isinstance(k, str)))
-    raise Unsupported(f"the operation {kind!r} on a symbolic tensor is not written to ONNX files; these are: {known}")
 
 
 def _aligned(writer: Writer, title: str, x: Sequence[Value]) -> tuple[list[str], bool]:

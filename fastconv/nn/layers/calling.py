@@ -40,6 +40,11 @@ class Calling(Holder):
     _homes: tuple[Any, ...] = ()
     """Weak references to the `Sequential` models that the layer is in."""
 
+    @property
+    def kind(self) -> str:
+        """What summaries and pictures call what the layer is."""
+        return type(self).__name__
+
     def ensure_built(self, input_shape: Any, result_shape: Any = None) -> None:
         """Make the weights, once."""
         raise NotImplementedError

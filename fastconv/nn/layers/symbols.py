@@ -72,6 +72,32 @@ class SymbolicTensor(Methods):
     def __fastconv_operation__(self, operation: Any, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         return type(self).on_operation(operation, inputs, options)
 
+    comparisons: ClassVar[Mapping[str, Callable[..., Any]]]
+    """What compares, and joins what was compared, by name: those of `fastconv.nn.layers.operations`."""
+
+    def __gt__(self, other: Any) -> Any:
+        return self.comparisons["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.comparisons["greater_equal"](self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.comparisons["less"](self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.comparisons["less_equal"](self, other)
+
+    def __and__(self, other: Any) -> Any:
+        return self.comparisons["logical_and"](self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return self.comparisons["logical_or"](self, other)
+
+    def __invert__(self) -> Any:
+        return self.comparisons["logical_not"](self)
+
+    __rand__, __ror__ = __and__, __or__
+
     __fastconv_function__ = Tensor.__fastconv_function__  # fc.conv2d(symbol, w) is the operation of that name
 
     def __array__(self, *given: Any, **options: Any) -> NoReturn:
@@ -79,6 +105,15 @@ class SymbolicTensor(Methods):
             f"a symbolic tensor of shape {self.shape} has no numbers: make a model, keras.Model(inputs, outputs), and "
             "call that on an array"
         )
+
+    def numpy(self) -> NoReturn:
+        """Refused: there are no numbers yet."""
+        self.__array__()
+
+    @property
+    def data(self) -> NoReturn:
+        """Refused: there are no numbers yet."""
+        self.__array__()
 
     def __bool__(self) -> NoReturn:
         self.__array__()
@@ -179,12 +214,12 @@ def only_call(layer: Calling) -> Call:
     )
 
 
-def zeros_for(value: Any, samples: int = 1) -> Any:
+def zeros_for(value: Any, samples: int = 1, unknown: int = 1) -> Any:
     """Arguments with tensors of zeros in place of symbolic ones and tensors: what shapes are found out with."""
 
     def zeros(item: Any) -> Any:
         if not isinstance(item, (SymbolicTensor, Tensor)):
             return item
-        return Tensor(np.zeros((samples, *(n or 1 for n in item.shape[1:])), item.dtype))
+        return Tensor(np.zeros((samples, *(n or unknown for n in item.shape[1:])), item.dtype))
 
     return mapped(zeros, value)
