@@ -103,6 +103,52 @@ def test_receptive_fields_are_what_units_depend_on(name):
         assert field.centre == seen(model, layer.name), layer.name
 
 
+RESIZED = {
+    "cropping": lambda: L.Cropping2D(((2, 1), (0, 3))),
+    "upsampling": lambda: L.UpSampling2D((2, 3)),
+    "upsampling, bilinear": lambda: L.UpSampling2D(2, interpolation="bilinear"),
+    "resizing, up": lambda: L.Resizing(31, 40),
+    "resizing, down": lambda: L.Resizing(9, 13),
+    "resizing, by 3": lambda: L.Resizing(7, 10),
+    "resizing, nearest": lambda: L.Resizing(10, 11, interpolation="nearest"),
+    "resizing, bicubic": lambda: L.Resizing(9, 35, interpolation="bicubic"),
+    "resizing, lanczos": lambda: L.Resizing(18, 16, interpolation="lanczos3"),
+    "resizing, antialiased": lambda: L.Resizing(8, 40, antialias=True),
+    "resizing, cropped": lambda: L.Resizing(10, 20, crop_to_aspect_ratio=True),
+    "resizing, padded": lambda: L.Resizing(10, 20, pad_to_aspect_ratio=True),
+    "centre": lambda: L.CenterCrop(10, 11),
+    "centre of larger": lambda: L.CenterCrop(40, 20),
+}
+
+
+@pytest.mark.parametrize("name", RESIZED)
+def test_receptive_fields_through_what_resizes(name):
+    model = nn.Sequential([L.Input(shape=(21, 30, 1)), L.Conv2D(1, 3, use_bias=False), RESIZED[name]()])
+    model.add(L.Conv2D(1, (2, 1), use_bias=False))
+    model.build()
+    model.set_weights([np.ones_like(w) for w in model.get_weights()])
+    for field, layer in zip(receptive_fields(model), model.layers, strict=True):
+        assert field.output == tuple(layer.output_shape[1:3])
+        assert field.centre == seen(model, layer.name), layer.name
+
+
+def test_receptive_fields_through_what_merges():
+    """Squeeze and excitation: each unit sees all of the image through the gate; an image joined to a column of it."""
+    x = inputs = L.Input((12, 10, 2))
+    x = L.Conv2D(4, 3)(x)
+    gate = L.Reshape((1, 1, 4))(L.Dense(4)(L.GlobalAveragePooling2D()(x)))
+    gated = nn.Model(inputs, L.Multiply()([x, gate]))
+    assert receptive_fields(gated)[-1].size == (12, 10) and receptive_fields(gated)[-1].output == (10, 8)
+    column = L.Conv2D(4, (1, 8))(x)
+    joined = receptive_fields(nn.Model(inputs, L.Add()([x, column])))[-1]
+    assert joined.output == (10, 8) and joined.size == (3, 10) and joined.centre == ((5, 7), (0, 9))
+    flat = L.Flatten()(x)
+    angle = receptive_fields(nn.Model(inputs, L.Dot(1)([L.Dense(3)(flat), L.Dense(3)(flat)])))[-1]
+    assert angle.share == 1.0
+    with pytest.raises(Unsupported, match="layer 'dot"):
+        receptive_fields(nn.Model(inputs, L.Dot(3)([x, x])))
+
+
 def test_receptive_fields_follow_the_rule():
     steps = [(3, 1, 1), (2, 2, 1), (5, 3, 2), (3, 1, 4)]
     model = nn.Sequential([L.Input(shape=(200, 200, 1))])

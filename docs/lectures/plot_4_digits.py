@@ -8,6 +8,7 @@ The small network of many a first lecture on MNIST: three convolutions, two pool
 import numpy as np
 
 from fastconv import nn as keras
+from fastconv import show
 
 model = keras.models.Sequential()
 model.add(keras.layers.Conv2D(32, (3, 3), activation="relu", input_shape=(28, 28, 1)))
@@ -42,3 +43,8 @@ model.compile(optimizer="rmsprop", loss="sparse_categorical_crossentropy", metri
 model.fit(x, y, epochs=3, batch_size=64, verbose=2)
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f"test accuracy {accuracy:.3f}")
+
+# %%
+# What its layers make of one of them, fewer and fewer numbers a side:
+
+figure = show.draw("feature-maps", show.Subject(model, given_image=x_test[0]))

@@ -42,6 +42,7 @@ class Folder:
     ) -> None:
         self.saved: list[str] = []
         self._replace = replace
+        self._above = [folder for folder in path.parents if not folder.exists()]  # the innermost first
         self.path, self._made = _make(path, numbered)
         try:
             self._lock = lock_folder(self.path)
@@ -67,7 +68,8 @@ class Folder:
     def __exit__(self, *exc_info: object) -> None:
         if self._made and not self.saved:
             with suppress(OSError):  # what another process put there stays
-                self.path.rmdir()
+                for folder in (self.path, *self._above):
+                    folder.rmdir()
         if self._lock is not None:
             os.close(self._lock)
 
@@ -101,4 +103,5 @@ def _make(path: Path, numbered: bool) -> tuple[Path, bool]:
 
 
 def _not_usable(path: Path, error: OSError) -> InvalidArgument:
-    return InvalidArgument(f"--out {brief(path)} cannot be made or opened: {error.strerror}; choose another folder")
+    reason = "a file of that name is there" if isinstance(error, FileExistsError) else error.strerror
+    return InvalidArgument(f"the folder {brief(path)} cannot be made or opened: {reason}; choose another one")

@@ -54,7 +54,7 @@ class Progress(History):
         self._moves = on_terminal(sys.stderr)
         self._left = TimeRemainingColumn()
         text, figures = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
-        self._bar = progress_bar(text, BarColumn(24), TaskProgressColumn(), figures, self._left)
+        self._bar = progress_bar(text, BarColumn(24), TaskProgressColumn(), figures, self._left, TextColumn("left"))
         self._bar.add_task(f"epoch 1/{epochs}", total=epochs * self._batches, text="first step")
 
     def on_train_begin(self, logs: Any = None) -> None:

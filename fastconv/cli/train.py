@@ -187,6 +187,7 @@ def _train(ranks: Ranks, folder: Path, resume: bool) -> None:
     output, earlier, arguments = ranks.all_or_none(begin)
     arguments, finished = ranks.of_first((arguments, earlier is not None and earlier.status == "finished"))
     if finished:
+        output.drop_state()  # where the process ended between its last two steps
         tell(f"the run in {brief(folder)} is finished: {arguments['epochs']} epochs are done")
     else:
         Training(output, arguments, earlier, ranks).run()

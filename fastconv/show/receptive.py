@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,18 +18,23 @@ from ..nn.layers.convolution import Conv
 from ..nn.layers.merging import Broadcasting
 from ..nn.layers.operations import Operation
 from ..nn.layers.pooling import GlobalPooling, Pooling
+from ..nn.layers.preprocessing import of_ratio
+from ..nn.layers.reshaping import Cropping, Resized
 from ..nn.layers.spatial import Spatial
 from ..nn.layers.transposed import ConvTranspose
 from ..nn.structures import leaves
 
 Interval = tuple[np.ndarray, np.ndarray]  # first and last element that each unit of an axis sees
 Reach = Callable[[np.ndarray, np.ndarray], Interval]
-Step = tuple[Applied, list[Reach]]
+Step = tuple[Applied, list[Reach], list["Map"]]
 
 FAR = 1024  # units over which a jump is taken: what upsampling rounds is then a thousandth
 PADDING = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
 OPERATIONS = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "negative", "abs", "exp", "log", "sqrt"}
 OPERATIONS |= {"relu", "leaky_relu", "sigmoid", "tanh", "power", "clip", "where", "cast"}
+
+#: How far from a place, in elements, those lie that an interpolation weighs.
+SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
 
 
 class Map(NamedTuple):
@@ -114,7 +120,7 @@ def receptive_fields(model: Any) -> list[ReceptiveField]:
         if not before:
             continue
         reaches, maps[step.results] = _walked(step.layer, before, channels_last)
-        ways.append((step, reaches))
+        ways.append((step, reaches, before))
         fields.append(_field(ways, maps[step.results].size, program.inputs, size))
     return fields
 
@@ -148,7 +154,7 @@ def _field(ways: Sequence[Step], units: tuple[int, ...], start: int, size: tuple
     spans, jumps, centres = [], [], []
     for axis, count in enumerate(units):
         low, high = _seen(ways, axis, np.arange(max(count, FAR + 1)), start)
-        spans.append(int((high - low).max()) + 1)
+        spans.append(int((high - low)[:count].max()) + 1)
         jumps.append(float(low[FAR] - low[0]) / FAR)
         centres.append((int(low[count // 2]), int(high[count // 2])))
     seen = math.prod(min(span, n) for span, n in zip(spans, size, strict=True))
@@ -159,11 +165,13 @@ def _field(ways: Sequence[Step], units: tuple[int, ...], start: int, size: tuple
 def _seen(ways: Sequence[Step], axis: int, units: np.ndarray, start: int) -> Interval:
     """First and last element of the model's input that units of the last step see on an axis."""
     bounds: dict[int, Interval] = {ways[-1][0].results: (units, units)}
-    for step, reaches in reversed(ways):
+    for step, reaches, before in reversed(ways):
         if step.results not in bounds:
             continue
-        low, high = reaches[axis](*bounds[step.results])
-        for slot in leaves(step.args):
+        seen = reaches[axis](*bounds[step.results])
+        for slot, taken in zip(leaves(step.args), before, strict=True):
+            is_repeated = len(before) > 1 and taken.size[axis] == 1
+            low, high = (np.zeros_like(seen[0]),) * 2 if is_repeated else seen
             there = bounds.get(slot, (low, high))
             bounds[slot] = np.minimum(there[0], low), np.maximum(there[1], high)
     return bounds[start]
@@ -172,26 +180,34 @@ def _seen(ways: Sequence[Step], axis: int, units: np.ndarray, start: int) -> Int
 def _walked(layer: Any, before: Sequence[Map], channels_last: bool) -> tuple[list[Reach], Map]:
     """How each output unit of a layer sees its input, on each axis, and what the layer makes."""
     (size, is_flat), merges = before[0], len(before) > 1
-    if merges and len(set(before)) == 1 and _merges_units(layer, len(size) + 1 if channels_last else 1):
-        return [_same] * len(size), before[0]
+    if merges and _merges_units(layer, before, len(size) + 1 if channels_last else 1):
+        largest = tuple(max(sizes) for sizes in zip(*(taken.size for taken in before), strict=True))
+        return [_same] * len(size), Map(largest, is_flat)
+    if isinstance(layer, L.Reshape) and set(size) == {1} and len(layer.output_shape) == len(size) + 2:
+        return [_same] * len(size), Map(size, False)  # a unit that sees all, beside which there is none
     if isinstance(layer, L.Flatten):
         return [_same] * len(size), Map(size, True)
-    if isinstance(layer, GlobalPooling) or (isinstance(layer, L.Dense) and is_flat):
+    if isinstance(layer, GlobalPooling) or (isinstance(layer, (L.Dense, L.Dot)) and is_flat):
         is_flat = not getattr(layer, "keepdims", False)
         return [_whole(n) for n in size], Map((1,) * len(size), is_flat)
     if isinstance(layer, (ConvTranspose, Conv, Pooling, *PADDING)):
         return _windows(layer, size)
+    if isinstance(layer, Resized):
+        return _resized(layer, size), Map(tuple(layer.new_size(size)), False)
     pointwise = isinstance(layer, Elementwise) or (isinstance(layer, L.Dense) and channels_last)
     if not merges and (pointwise or (isinstance(layer, Operation) and layer.operation.name in OPERATIONS)):
         return [_same] * len(size), before[0]
     raise Unsupported(
         f"what a unit of layer {shown(layer.name)} (a {type(layer).__name__}) sees of its input is not known; "
-        "receptive fields are those of convolutions, pools, zero padding, dense layers and what acts on each element"
+        "receptive fields are those of convolutions, pools, dense layers, of what pads, crops, resizes and merges, and "
+        "of what acts on each element"
     )
 
 
-def _merges_units(layer: Any, channel_axis: int) -> bool:
-    """Whether a layer makes each unit of those at the same place in several maps."""
+def _merges_units(layer: Any, before: Sequence[Map], channel_axis: int) -> bool:
+    """Whether a layer makes each unit of those at the same place in several maps; of an axis of size 1 of its one."""
+    if len({taken.is_flat for taken in before}) > 1:
+        return False
     if isinstance(layer, L.Concatenate):
         return layer.axis in (channel_axis, channel_axis - len(layer.output_shape))
     return isinstance(layer, Broadcasting) or (isinstance(layer, Operation) and layer.operation.name in OPERATIONS)
@@ -209,6 +225,45 @@ def _windows(layer: Any, size: tuple[int, ...]) -> tuple[list[Reach], Map]:
     if isinstance(layer, Conv):
         return [_window(axis.before, axis.extent, axis.stride) for axis in axes], made
     return [_window(-axis.start, axis.extent, axis.stride) for axis in axes], made
+
+
+def _resized(layer: Any, size: tuple[int, ...]) -> list[Reach]:
+    """Of a layer that crops or resizes."""
+    if isinstance(layer, Cropping):
+        return [_window(-before, 1, 1) for before, _ in layer.cropping]
+    method = getattr(layer, "interpolation", "bilinear" if isinstance(layer, L.CenterCrop) else "nearest")
+    wanted, taken = tuple(layer.new_size(size)), size
+    if isinstance(layer, L.CenterCrop):
+        fits = all(n >= m for n, m in zip(size, wanted, strict=True))
+        taken = wanted if fits else of_ratio(size, wanted, larger=False)
+    elif getattr(layer, "crop_to_aspect_ratio", False) or getattr(layer, "pad_to_aspect_ratio", False):
+        taken = of_ratio(size, wanted, larger=layer.pad_to_aspect_ratio)
+    starts = [(n - m) // 2 if n >= m else -((m - n) // 2) for n, m in zip(size, taken, strict=True)]
+    smooth = getattr(layer, "antialias", False)
+    return [
+        _interpolated(start, Fraction(n, m), None if method == "nearest" else SUPPORT[method], smooth)
+        for start, n, m in zip(starts, taken, wanted, strict=True)
+    ]
+
+
+def _interpolated(start: int, ratio: Fraction, support: int | None, smooth: bool) -> Reach:
+    """Unit i lies at start + (i + 1/2) ratio - 1/2: it sees the element there, or those within the support."""
+    n, m = ratio.numerator, ratio.denominator
+
+    def reach(low: np.ndarray, high: np.ndarray) -> Interval:
+        if support is None:
+            return start + (2 * low + 1) * n // (2 * m), start + (2 * high + 1) * n // (2 * m)
+        # places and distances in units of 1/(2 m)
+        far = 2 * support * (max(n, m) if smooth else m)
+        ends = []
+        for units, sign in ((low, -1), (high, 1)):
+            place = (2 * units + 1) * n - m
+            alone = (place % (2 * m) == 0) & (not smooth or n <= m)  # the others' weights are 0
+            edge = -((-place - far) // (2 * m)) - 1 if sign > 0 else (place - far) // (2 * m) + 1
+            ends.append(start + np.where(alone, place // (2 * m), edge))
+        return ends[0], ends[1]
+
+    return reach
 
 
 def _same(low: np.ndarray, high: np.ndarray) -> Interval:

@@ -18,8 +18,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import arguments
-from .sketch import Field, Random
+from .sketch import Field, Random, shuffled_labels, train_and_test
 
 CLASS_NAMES = ("cylinder", "bell", "funnel")
 STEPS = 128
@@ -59,18 +58,12 @@ def load_data(
     >>> x_train.shape, y_test.shape
     ((30, 128, 1), (6,))
     """
-    if data_dir is not None:
-        arguments.path("load_data", "data_dir", data_dir)
-    n_train = arguments.whole("load_data", "n_train", n_train, 0, MOST)
-    n_test = arguments.whole("load_data", "n_test", n_test, 0, MOST)
-    seed = arguments.whole("load_data", "seed", seed, 0)
-    return _drawn(n_train, (seed, 0)), _drawn(n_test, (seed, 1))
+    return train_and_test(_drawn, MOST, data_dir, n_train=n_train, n_test=n_test, seed=seed)
 
 
 def _drawn(n: int, seed: tuple[int, ...]) -> Series:
     random = Random(*seed)
-    labels = (np.arange(n) % len(CLASS_NAMES)).astype(np.uint8)
-    labels = labels[np.argsort(random.words(n), kind="stable")]
+    labels = shuffled_labels(random, n, len(CLASS_NAMES))
     start = np.floor(random.uniform(n, 16.0, 33.0))[:, :, 0]
     end = start + np.floor(random.uniform(n, 32.0, 97.0))[:, :, 0]
     height = np.float32(6.0) + random.noise((n, 1))

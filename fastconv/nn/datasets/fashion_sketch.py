@@ -6,12 +6,12 @@ Made for trying things out: a linear classifier gets about 76 % of it right, a s
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from .. import arguments
 from .fashion_mnist import CLASS_NAMES
 from .files import Split
 from .garments import DRAWINGS
-from .sketch import picture_set
+from .sketch import picture_set, train_and_test
 
 __all__ = ["CLASS_NAMES", "load_data"]
 
@@ -49,9 +49,4 @@ def load_data(
     >>> x_train.shape, y_test.shape
     ((100, 28, 28), (20,))
     """
-    if data_dir is not None:
-        arguments.path("load_data", "data_dir", data_dir)
-    n_train = arguments.whole("load_data", "n_train", n_train, 0, MOST)
-    n_test = arguments.whole("load_data", "n_test", n_test, 0, MOST)
-    seed = arguments.whole("load_data", "seed", seed, 0)
-    return picture_set(DRAWINGS, n_train, (seed, 0)), picture_set(DRAWINGS, n_test, (seed, 1))
+    return train_and_test(partial(picture_set, DRAWINGS), MOST, data_dir, n_train=n_train, n_test=n_test, seed=seed)

@@ -11,8 +11,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import arguments
-from .sketch import Field, Random, coverage
+from .sketch import Field, Random, coverage, shuffled_labels, train_and_test
 
 CLASS_NAMES = ("left", "right", "up", "down", "grows", "shrinks")
 #: Pixels to the right and down, and growth of the radius, in a frame of middling speed.
@@ -55,18 +54,12 @@ def load_data(
     >>> x_train.shape, y_test.shape
     ((12, 8, 20, 20, 1), (6,))
     """
-    if data_dir is not None:
-        arguments.path("load_data", "data_dir", data_dir)
-    n_train = arguments.whole("load_data", "n_train", n_train, 0, MOST)
-    n_test = arguments.whole("load_data", "n_test", n_test, 0, MOST)
-    seed = arguments.whole("load_data", "seed", seed, 0)
-    return _drawn(n_train, (seed, 0)), _drawn(n_test, (seed, 1))
+    return train_and_test(_drawn, MOST, data_dir, n_train=n_train, n_test=n_test, seed=seed)
 
 
 def _drawn(n: int, seed: tuple[int, ...]) -> Videos:
     random = Random(*seed)
-    labels = (np.arange(n) % len(CLASS_NAMES)).astype(np.uint8)
-    labels = labels[np.argsort(random.words(n), kind="stable")]
+    labels = shuffled_labels(random, n, len(CLASS_NAMES))
     videos = np.empty((n, FRAMES, SIZE, SIZE, 1), np.uint8)
     for start in range(0, n, BATCH):
         videos[start : start + BATCH, ..., 0] = _filmed(random, labels[start : start + BATCH])

@@ -9,10 +9,12 @@ words of PCG64 (the streams of `numpy.random.Generator` may change) and all arit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .. import arguments
 
 SIZE = 28
 BATCH = 250  # images drawn at once: their arrays (0.8 MB each) stay in a core's cache
@@ -20,6 +22,7 @@ BATCH = 250  # images drawn at once: their arrays (0.8 MB each) stay in a core's
 Field = NDArray[Any]  # float32; NumPy's stubs say float64 for an array of it times a Python number
 Number = float | Field
 Point = tuple[Number, Number]
+Drawn = TypeVar("Drawn")  # samples and labels
 
 
 class Random:
@@ -43,6 +46,31 @@ class Random:
         octets = self.words((count + 1) // 2).astype("<u8").view(np.uint8)[: 4 * count].reshape(count, 4)
         total = octets[:, 0].astype(np.int16) + octets[:, 1] + octets[:, 2] + octets[:, 3]
         return ((total.astype(np.float32) - np.float32(510.0)) * np.float32(1.0 / 147.8)).reshape(shape)
+
+
+def shuffled_labels(random: Random, n: int, classes: int) -> NDArray[np.uint8]:
+    """`n` numbers of classes, one as often as the next (±1), in random order."""
+    labels = (np.arange(n) % classes).astype(np.uint8)
+    return labels[np.argsort(random.words(n), kind="stable")]
+
+
+def train_and_test(
+    draw: Callable[[int, tuple[int, ...]], Drawn], most: int, data_dir: Any, **numbers: Any
+) -> tuple[Drawn, Drawn]:
+    """What `load_data` of a drawn data set returns; its arguments n_train, n_test and seed are checked.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(n, seed)`` gives samples and labels.
+    most : int
+        Samples of a set.
+    """
+    if data_dir is not None:
+        arguments.path("load_data", "data_dir", data_dir)
+    sizes = [arguments.whole("load_data", name, numbers[name], 0, most) for name in ("n_train", "n_test")]
+    seed = arguments.whole("load_data", "seed", numbers["seed"], 0)
+    return draw(sizes[0], (seed, 0)), draw(sizes[1], (seed, 1))
 
 
 def wave(t: Field) -> Field:
@@ -173,8 +201,7 @@ def picture_set(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """`n` pictures, one drawing as often as the next (±1), in random order, with the drawing's number as the label."""
     random = Random(*seed)
-    labels = (np.arange(n) % len(drawings)).astype(np.uint8)
-    labels = labels[np.argsort(random.words(n), kind="stable")]
+    labels = shuffled_labels(random, n, len(drawings))
     images = np.empty((n, SIZE, SIZE), np.uint8)
     for label, drawing in enumerate(drawings):
         places = np.flatnonzero(labels == label)
