@@ -96,6 +96,14 @@ def test_a_sequence_with_workers():
     assert history == arrays.fit(X, Y, 6, 2, 0, shuffle=False).history and batches.ended == 2
 
 
+def test_batches_of_other_dtypes_are_converted():
+    """Of samples alone, too: whole numbers stayed what they were in predict, and Rescaling made zeros of them."""
+    images = np.arange(0, 240, dtype=np.uint8).reshape(10, 4, 6, 1)
+    model = keras.Sequential([keras.Input((4, 6, 1)), keras.layers.Rescaling(1 / 255)])
+    batches = (images[cut] for cut in (slice(0, 6), slice(6, 10)))
+    assert np.array_equal(model.predict(batches, verbose=0), model.predict(images, verbose=0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_pytorchs_loader(workers):

@@ -85,9 +85,9 @@ class Evaluator(Steps):
         size, steps = self._size("predict", batch_size), check_steps("predict", "steps", steps)
         if is_loader(x):
             refuse_beside_loader("predict", batch_size=batch_size)
-            samples: Feed = LoadedFeed(x, self._inputs, self.device)
+            samples: Feed = LoadedFeed(x, self._read_inputs, self.device)
         else:
-            samples = self._feed(*self._inputs(x))
+            samples = self._feed(self._inputs(x), None)
         listeners = self._listeners("predict", callbacks, samples, size, steps, verbose)
         rows = Results(samples.samples if steps is None else None)
 
@@ -143,11 +143,15 @@ class Evaluator(Steps):
         dtype = self.loss.label_dtype(y)
         return self.input_dtype if dtype == np.float32 else dtype
 
-    def _inputs(self, x: Any, y: Any = None, weights: Any = None) -> Batch:
-        """Samples to predict, checked; what stands beside them in a loader's batch does not matter."""
+    def _inputs(self, x: Any) -> Any:
+        """Samples to predict, checked."""
         x = self._read_x(x)
         self._ensure_built(x)
-        return x.astype(self.input_dtype, copy=False) if y is not None else x, None, None
+        return x
+
+    def _read_inputs(self, x: Any, y: Any = None, weights: Any = None) -> Batch:
+        """The samples of a loader's batch, checked; what stands beside them does not matter."""
+        return self._inputs(x).astype(self.input_dtype, copy=False), None, None
 
     def _feed(self, x: np.ndarray, y: np.ndarray | None, weights: np.ndarray | None = None) -> Feed:
         """The samples as the model's device takes them."""
