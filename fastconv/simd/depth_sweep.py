@@ -4,7 +4,7 @@
 
 for a block of rows r and columns q and all channels c. The tile of `filter_tile` takes any filter, as a table; here the
 filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
-follow each other along a row, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps
+follow each other along rows, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps
 come and go, each for all columns of the tile. Where rows, columns or channels are no whole number of tiles, the last
 tile begins earlier and computes some outputs again: nothing is masked.
 
@@ -63,7 +63,7 @@ RUN = 4  # pixels that share a base, with larger filters: more would need more r
 
 SWEEPS = Family(
     "depth",
-    "x x_row x_pixel w w_tap y y_row y_pixel columns bias biased relu",
+    "x x_row x_pixel w w_tap y y_row y_pixel rows columns bias biased relu",
     elements="x w y bias",
     shape=range(len(SHAPES)),
     stream=(0, 1),
@@ -73,21 +73,20 @@ depth_address = SWEEPS.address
 
 @SWEEPS.caller
 def depth_sweep(
-    address, shape, stride, height, width, rows, columns, channels, x, x0, x_row, x_pixel, w, w0, w_tap,
-    y, y0, y_row, y_pixel, bias, bias0, biased, relu, stream,
+    address, shape, rows, columns, channels, x, x0, x_row, x_pixel, w, w0, w_tap, y, y0, y_row, y_pixel, bias, bias0,
+    biased, relu, stream,
 ):  # fmt: skip
     """Filter a block with the function at `address` (see `depth_address`); the module's docstring has the sum.
 
-    `shape` counts in `SHAPES`, whose stride and tile follow; `rows` and `columns` are at least the tile's,
-    `channels` one vector. The places x, w, y and bias are addresses with offsets; channels are neighbours, taps `w_tap`
+    `shape` counts in `SHAPES`; `rows` and `columns` are at least the tile's, `channels` one vector. The places x, w, y and bias are addresses with offsets; channels are neighbours, taps `w_tap`
     apart. `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches;
     vectors of y must then be aligned.
     """
 
 
 @SWEEPS.member
-def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
-    """One vector of channels of one row of tiles, the last of which may begin within the one before."""
+def _sweep_vector(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
+    """One vector of channels: rows of tiles, the last of which may begin within the one before, as may their tiles."""
     b, tile = emit.builder, SHAPES[shape]
     taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
     (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
@@ -96,12 +95,11 @@ def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
     store = emit.stream if stream else emit.store
     run = tile.wide if tile.taps <= HELD else RUN
     pixel, column = emit.steps(arg.y_pixel, tile.cols), emit.steps(arg.x_pixel, run)
-    last = b.sub(arg.columns, I64(tile.cols))
 
-    def one(q: Any) -> tuple[Any, list[Any]]:
+    def add_tile(x: Any, y: Any, q: Any) -> None:
         first = value(len(taps))
         sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
-        line, y = column(arg.x, b.mul(q, I64(tile.stride))), pixel(arg.y, q)
+        line, y = column(x, b.mul(q, I64(tile.stride))), pixel(y, q)
         for m in range((tile.rows - 1) * tile.stride + tile.taps):
             bases = [line]
             for _ in range(run, tile.wide, run):
@@ -113,8 +111,24 @@ def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
             for j in range(tile.cols):
                 store(emit.clip(sums[r, j], floor), pixel(y, j))
             y = emit.opaque(emit.at(y, arg.y_row))
-        following = b.add(q, I64(tile.cols))
-        return b.icmp_signed("<", q, last), [b.select(b.icmp_signed("<", following, last), following, last)]
+
+    def row(r: Any) -> None:
+        x = emit.opaque(emit.at(arg.x, (b.mul(r, I64(tile.stride)), arg.x_row)))
+        y = emit.opaque(emit.at(arg.y, (r, arg.y_row)))
+        _cover(emit, arg.columns, tile.cols, lambda q: add_tile(x, y, q))
+
+    _cover(emit, arg.rows, tile.rows, row)
+
+
+def _cover(emit: Emitter, count: Any, size: int, body: Callable[[Any], None]) -> None:
+    """A loop over 0, size, ... below `count`, which is at least `size`; the last begins at count - size."""
+    b = emit.builder
+    last = b.sub(count, I64(size))
+
+    def one(i: Any) -> tuple[Any, list[Any]]:
+        body(i)
+        following = b.add(i, I64(size))
+        return b.icmp_signed("<", i, last), [b.select(b.icmp_signed("<", following, last), following, last)]
 
     emit.loop([I64(0)], one, end_first=True)
 
@@ -144,22 +158,16 @@ def _by_tap(emit: Emitter, tile: DepthTile, sums: Sums, m: int, places: list[Any
                 sums[r, j] = emit.multiply_add(factor, pixels[j * tile.stride + v], sums[r, j])
 
 
-_sweep_row = SWEEPS.switch()
+_sweep_member = SWEEPS.switch()
 
 
 @SWEEPS.entry
-def _sweep(
-    shape, stride, height, width, rows, columns, channels, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased,
-    relu, stream,
-):  # fmt: skip
+def _sweep(shape, rows, columns, channels, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased, relu, stream):
     lanes = lanes_of(x)
-    for i in range(0, rows, height):
-        r = min(i, rows - height)
-        for j in range(0, channels, lanes):
-            c = min(j, channels - lanes)
-            _sweep_row(
-                shape, stream, x, r * stride * x_row + c, x_row, x_pixel, w, c, w_tap, y, r * y_row + c, y_row, y_pixel,
-                columns, bias, c, biased, relu,
-            )  # fmt: skip
+    for i in range(0, channels, lanes):
+        c = min(i, channels - lanes)
+        _sweep_member(
+            shape, stream, x, c, x_row, x_pixel, w, c, w_tap, y, c, y_row, y_pixel, rows, columns, bias, c, biased, relu
+        )
     if stream:
         settle()

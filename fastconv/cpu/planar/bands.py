@@ -26,7 +26,7 @@ from ..blocking import WANTED_TASKS
 from ..lowering import Axes, Integers, Lowered, Strides, WeightStrides
 from .lanes import Lanes, even_part, known_shape, round_up
 
-LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
+LEAST_TILES = 4  # below each other in a block: fewer would read too many rows of the input twice
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 
 
@@ -126,7 +126,8 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
     phases = min(width.number, sw // common)
     apart = 1 if lanes.together else height.step // math.gcd(sh, height.step)
     shift = 0 if lanes.together else sh * apart // height.step
-    rows, cols = _block(low, lanes, apart, itemsize)
+    known = _known(low, lanes, vector)
+    rows, cols = _block(low, lanes, known.rows or FILTER_ROWS * apart, itemsize)
     # The band's columns: in runs of one phase each, or with the channels of a pixel together.
     reads = round_up(cols, lanes.unit)
     run = _spread(reads + span.w // sw + 1 if flat else ((reads - 1) * sw + span.w + 1) * pixel, itemsize)
@@ -157,7 +158,7 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=_known(low, lanes, vector),
+        known=known,
     )
     return Banding(
         lanes=lanes,
@@ -232,22 +233,21 @@ def _spread(length: int, itemsize: int) -> int:
     return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
 
 
-def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, int]:
-    """Output rows and columns of a task."""
+def _block(low: Lowered, lanes: Lanes, least: int, itemsize: int) -> tuple[int, int]:
+    """Output rows and columns of a task; rows come in whole tiles, of `least` rows."""
     (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
     channels = min(low.C, 8) if lanes.kind == BROADCAST else lanes.pixel
     budget = settings.tile_bytes // itemsize // channels // (spanD + 1)
     whole = lanes.unit * filter_vectors()
     planes = low.N * lanes.blocks * OD_
     wanted = min(WANTED_TASKS, low.work // settings.serial_flops)
-    least = FILTER_ROWS * apart
     rows, cols = OH_, OW_
     if (sh * least + spanH) * (sw * OW_ + spanW) > budget:
         cols = max(whole, (budget // (sh * least + spanH) - spanW) // sw // whole * whole)
         cols = min(OW_, cols)
     while rows > least and (sh * rows + spanH) * (sw * cols + spanW) > budget:
         rows = -(-rows // 2)
-    while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
+    while rows > LEAST_TILES * least and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
         rows = -(-rows // 2)
     while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
         cols = round_up(-(-cols // 2), whole)

@@ -102,9 +102,8 @@ def _parts(n, x, x0, index, here, count, mine, w, w0, c, c0, c_strides, start, b
             _rows(n, 1, part, w, w0, address(mine), c, at, c_strides, start, bias, bias0, relu, tile)
         else:
             depth_sweep(
-                known, n.known.number, n.low.stride.w, n.known.rows, n.known.cols, part.rows, part.cols, n.lanes.pixel,
-                band, band0, band_h, n.lanes.pixel, w, w0, n.tile.w_step, c, at, c_strides.h, c_strides.w,
-                bias, bias0, start == BIAS, relu, stream,
+                known, n.known.number, part.rows, part.cols, n.lanes.pixel, band, band0, band_h, n.lanes.pixel,
+                w, w0, n.tile.w_step, c, at, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
             )  # fmt: skip
 
 

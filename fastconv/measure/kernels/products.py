@@ -114,9 +114,8 @@ def _depth_sweep(address: int, shape: int, x: np.ndarray, w: np.ndarray, y: np.n
 
     def run(times: int) -> None:
         repeated.repeat_depth(
-            times, address, shape, tile.stride, tile.rows, tile.cols, rows, columns, x.reshape(-1), x.shape[1] * lanes,
-            w.reshape(-1), lanes, y.reshape(-1),
-        )  # fmt: skip
+            times, address, shape, rows, columns, x.reshape(-1), x.shape[1] * lanes, w.reshape(-1), lanes, y.reshape(-1)
+        )
 
     def error() -> float:
         run(1)
