@@ -18,7 +18,7 @@ import numpy as np
 from ...borders import frozen
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, DepthTile
+from ...simd.depth_sweep import SHAPES, DepthTile, Span, tile_table
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
@@ -58,32 +58,22 @@ class Pitch(NamedTuple):
     w: int
 
 
-class Range(NamedTuple):
-    """From `first` to before `end`."""
-
-    first: int = 0
-    end: int = 0
-
-
-class Inside(NamedTuple):
-    """The outputs whose inputs are neighbours in x, on each axis."""
-
-    d: Range = Range()
-    h: Range = Range()
-    w: Range = Range()
-
-
 class Known(NamedTuple):
-    """A filter that is in the code: its number in `SHAPES`, or -1; its tile; where it may read x in place."""
+    """A filter that is in the code: its number in `SHAPES`, or -1, and where blocks find their tiles.
+
+    It reads a packed band, or x in place: `origin` is then where the first row and column, which may be padding, lie.
+    """
 
     number: int = -1
-    rows: int = 0
-    cols: int = 0
-    inside: Inside = Inside()
+    in_place: int = 0
+    origin: int = 0
 
 
 class Bands(NamedTuple):
-    """What kernels know of the cut; behind it lie where the tables of tiles of 1, 2, ... rows begin, and the tables."""
+    """What kernels know of the cut.
+
+    Behind it lie where the tables of tiles of 1, 2, ... rows begin, or of the blocks of a known filter, and the tables.
+    """
 
     low: Integers
     lanes: Lanes
@@ -126,8 +116,8 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
     phases = min(width.number, sw // common)
     apart = 1 if lanes.together else height.step // math.gcd(sh, height.step)
     shift = 0 if lanes.together else sh * apart // height.step
-    known = _known(low, lanes, vector)
-    rows, cols = _block(low, lanes, known.rows or FILTER_ROWS * apart, itemsize)
+    number = known_shape(low, vector) if not flat and lanes.unit == 1 else -1
+    rows, cols = _block(low, lanes, SHAPES[number] if number >= 0 else None, apart, itemsize)
     # The band's columns: in runs of one phase each, or with the channels of a pixel together.
     reads = round_up(cols, lanes.unit)
     run = _spread(reads + span.w // sw + 1 if flat else ((reads - 1) * sw + span.w + 1) * pixel, itemsize)
@@ -158,13 +148,16 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=known,
+        known=_known(low, lanes, number),
+    )
+    tables = (
+        _tables(low, lanes, shift, channels, pitch, phases, wide) if number < 0 else _sweep_tables(low, lanes, bands)
     )
     return Banding(
         lanes=lanes,
         wide=wide,
         bands=bands,
-        numbers=packed(bands, *_tables(low, lanes, shift, channels, pitch, phases, wide)),
+        numbers=packed(bands, *tables),
         own=round_up(band_size + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         tasks=low.N * lanes.blocks * OD * row_blocks * col_blocks,
     )
@@ -207,24 +200,44 @@ def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: in
     )
 
 
-def _known(low: Lowered, lanes: Lanes, vector: int) -> Known:
-    """The filter of `SHAPES` that serves a problem, and the outputs that it may compute from x in place."""
-    number = known_shape(low, vector)
-    if number < 0 or lanes.kind != LANES or lanes.unit > 1:
-        return Known()
-    tile = SHAPES[number]
-    in_place = tile.stride > 1 and low.x_strides.c == lanes.repeat == 1 and not lanes.staged
-    return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else Inside())
+def _known(low: Lowered, lanes: Lanes, number: int) -> Known:
+    """How the filter of that number in `SHAPES` reads x."""
+    if number < 0 or lanes.staged or lanes.repeat > 1 or low.x_strides.c != 1 or min(low.tables[0]) < 0:
+        return Known(number)
+    origin = 0
+    for axis, distance in ((1, low.x_strides.h), (2, low.x_strides.w)):
+        (first, end), table = low.runs[axis], low.tables[axis]
+        outside = np.concatenate([table[:first], table[end:]])
+        if first == end or max(first, len(table) - end) > SHAPES[number].border or (outside >= 0).any():
+            return Known(number)
+        origin += (int(table[first]) - first) * distance
+    return Known(number, 1, origin)
 
 
-def _inside(low: Lowered, tile: DepthTile) -> Inside:
-    """What is left at either side is nothing or at least a tile."""
-    ranges = []
-    for axis, least in enumerate((1, tile.rows, tile.cols)):
-        (first, end), out, stride = low.runs[axis], low.out[axis], low.stride[axis]
-        begin, past = -(-first // stride), min(out, (end - 1 - low.span[axis]) // stride + 1)
-        ranges.append(Range(max(begin, least) if begin > 0 else 0, min(past, out - least) if past < out else out))
-    return Inside(*ranges)
+def _sweep_tables(low: Lowered, lanes: Lanes, bands: Bands) -> tuple[np.ndarray, np.ndarray]:
+    """Where the tiles of each block begin behind this table, and the tiles of blocks that differ."""
+    tile, y, x = SHAPES[bands.known.number], bands.staging if lanes.staged else low.y_strides, bands.band
+    rows = _spans(low, 1, bands.rows, low.x_strides.h if bands.known.in_place else x.h, y.h, bands.known)
+    cols = _spans(low, 2, bands.cols, low.x_strides.w if bands.known.in_place else lanes.pixel, y.w, bands.known)
+    tables: dict[tuple[Span, Span], tuple[int, np.ndarray]] = {}
+    starts, length = [], len(rows) * len(cols)
+    for key in itertools.product(rows, cols):
+        if key not in tables:
+            tables[key] = length, tile_table(tile, *key)
+            length += len(tables[key][1])
+        starts.append(tables[key][0])
+    return np.array(starts, np.int64), np.concatenate([table for _, table in tables.values()])
+
+
+def _spans(low: Lowered, axis: int, size: int, x: int, y: int, known: Known) -> list[Span]:
+    """The blocks of an axis, of `size` outputs each."""
+    out, stride, spans = low.out[axis], low.stride[axis], []
+    for begin in range(0, out, size):
+        outputs = min(size, out - begin)
+        met = (outputs - 1) * stride + low.span[axis] + 1
+        first, end = low.runs[axis] if known.in_place else (0, begin * stride + met)
+        spans.append(Span(outputs, max(0, first - begin * stride), min(met, end - begin * stride), x, y))
+    return spans
 
 
 def _spread(length: int, itemsize: int) -> int:
@@ -233,8 +246,9 @@ def _spread(length: int, itemsize: int) -> int:
     return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
 
 
-def _block(low: Lowered, lanes: Lanes, least: int, itemsize: int) -> tuple[int, int]:
-    """Output rows and columns of a task; rows come in whole tiles, of `least` rows."""
+def _block(low: Lowered, lanes: Lanes, tile: DepthTile | None, apart: int, itemsize: int) -> tuple[int, int]:
+    """Output rows and columns of a task; rows come in whole tiles."""
+    least = tile.rows if tile else FILTER_ROWS * apart
     (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
     channels = min(low.C, 8) if lanes.kind == BROADCAST else lanes.pixel
     budget = settings.tile_bytes // itemsize // channels // (spanD + 1)
@@ -251,7 +265,12 @@ def _block(low: Lowered, lanes: Lanes, least: int, itemsize: int) -> tuple[int, 
         rows = -(-rows // 2)
     while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
         cols = round_up(-(-cols // 2), whole)
-    return min(OH_, round_up(rows, least)) if rows < OH_ else rows, cols
+    rows = round_up(rows, least)
+    while tile and 0 < OH_ % rows < tile.rows:  # the last block has a tile, too
+        rows += tile.rows
+    while tile and 0 < OW_ % cols < tile.cols:
+        cols += 1
+    return min(OH_, rows), min(OW_, cols)
 
 
 def _tables(
