@@ -140,7 +140,7 @@ def _sweep_vector(emit: Emitter, arg: Any, shape: int) -> None:
     b, tile = emit.builder, SHAPES[shape]
     taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
     (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
-    sweep = _Sweep(emit, tile, arg, [*taps, start, emit.floor(arg.relu)])
+    sweep = _Sweep(emit, tile, arg, taps, start, emit.floor(arg.relu))
 
     def one(entry: Any) -> tuple[Any, list[Any]]:
         x, missing = emit.at(arg.x, b.load(entry)), b.load(emit.at(entry, 2))
@@ -154,27 +154,22 @@ def _sweep_vector(emit: Emitter, arg: Any, shape: int) -> None:
 
 
 class _Sweep:
-    """Emits a tile; `known` are its taps, what sums start from, and what they are not to be below."""
+    """Emits a tile: what its sums start from and are not to be below, and more than a few taps, lie in memory."""
 
-    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any, known: list[Any]) -> None:
+    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any, taps: list[Any], start: Any, floor: Any) -> None:
         self.emit, self.builder, self.tile, self.arg = emit, emit.builder, tile, arg
-        self.held = tile.taps <= HELD
-        self.known, self.number = known if self.held else emit.apart(*known), len(known)
-        self.zeros = emit.apart(emit.zero)
+        self.taps = taps if tile.taps <= HELD else emit.apart(*taps)
+        self.start, self.floor, self.zeros = emit.apart(start), emit.apart(floor), emit.apart(emit.zero)
         self.column, self.pixel = emit.steps(arg.x_pixel, RUN), emit.steps(arg.y_pixel, tile.cols)
-
-    def _values(self) -> Value:
-        """What is known, by number: from registers or, each time anew, from memory."""
-        return self.known.__getitem__ if self.held else self.emit.reader(self.known)
 
     def sums(self, x: Any, missing: Any = None) -> list[Any]:
         """The sums of a tile, row by row; `missing` has a bit for what is padding."""
-        emit, tile, value = self.emit, self.tile, self._values()
-        first = value(self.number - 2)
+        emit, tile, first = self.emit, self.tile, self.emit.load(self.start)
+        held = isinstance(self.taps, list)
+        tap, add_row = (self.taps.__getitem__, _by_pixel) if held else (emit.reader(self.taps), _by_tap)
         sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
         for m in range(tile.high):
-            places = list(self._places(x, m, missing))
-            (_by_pixel if self.held else _by_tap)(emit, tile, sums, m, places, value)
+            add_row(emit, tile, sums, m, list(self._places(x, m, missing)), tap)
             x = emit.opaque(emit.at(x, self.arg.x_row))
         return list(sums.values())
 
@@ -194,7 +189,7 @@ class _Sweep:
 
     def store(self, sums: list[Any], y: Any) -> None:
         """The sums, clipped, to the caches or past them."""
-        emit, floor = self.emit, self._values()(self.number - 1)
+        emit, floor = self.emit, self.emit.load(self.floor)
         clipped = [emit.clip(value, floor) for value in sums]
         with self.builder.if_else(emit.is_set(self.arg.stream)) as (past, usual):
             for branch, store in ((past, emit.stream), (usual, emit.store)):
