@@ -174,10 +174,10 @@ class Emitter:
         """What the other operand is, the same for all lanes."""
         return self.broadcast(pointer)
 
-    def prefetch(self, pointer: Any, write: bool = False, level: int = 1) -> None:
-        """Ask for the cache line at an address, which need not be mapped, to be read or written soon, from a `level`."""
+    def prefetch(self, pointer: Any, write: bool = False) -> None:
+        """Ask for the cache line at an address, which need not be mapped, to be read or written soon."""
         place = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
-        self.call("llvm.prefetch.p0", VOID, place, I32(int(write)), I32(4 - level), I32(1))
+        self.call("llvm.prefetch.p0", VOID, place, I32(int(write)), I32(3), I32(1))
 
     def _place(self, pointer: Any) -> Any:
         return self.builder.bitcast(pointer, self.vector.as_pointer())

@@ -13,8 +13,6 @@ from .emit import I64, INTP, Emitter, copy_row, element
 from .halves import stored
 from .host import host
 
-LINE = 64  # bytes of a cache line
-
 
 @intrinsic
 def copy(typingctx, dst, d, src, s, count):
@@ -32,23 +30,6 @@ def clear(typingctx, dst, d, count):
         return context.get_dummy_value()
 
     return types.void(dst, INTP, INTP), codegen
-
-
-@intrinsic
-def ask(typingctx, src, s, count):
-    """Ask for src[s : s+count], of a flat array or from an address on, to come to this core's cache; it need not exist.
-
-    In order, so that memory is read as a copy reads it, whatever the order of those who use it then.
-    """
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(context, builder, src)
-        first = element(context, builder, signature.args[0], args[0], args[1])
-        with cgutils.for_range_slice(builder, I64(0), args[2], I64(LINE // emit.itemsize)) as (at, _):
-            emit.prefetch(emit.at(first, at), level=2)
-        return context.get_dummy_value()
-
-    return types.void(src, INTP, INTP), codegen
 
 
 @intrinsic

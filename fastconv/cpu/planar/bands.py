@@ -18,6 +18,7 @@ import numpy as np
 from ...borders import frozen
 from ...config import settings
 from ...kept import kept
+from ...processors import last_cache
 from ...simd.depth_sweep import SHAPES, DepthTile, Span, tile_table
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
@@ -27,6 +28,7 @@ from ..lowering import Axes, Integers, Lowered, Strides, WeightStrides
 from .lanes import Lanes, even_part, known_shape, round_up
 
 LEAST_TILES = 4  # below each other in a block: fewer would read too many rows of the input twice
+CACHED_BYTES = (last_cache() or 32 << 20) // 2  # of x and y; what the last cache, which others share, does not keep
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 
 
@@ -148,7 +150,7 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=_known(low, lanes, number),
+        known=_known(low, lanes, number, itemsize),
     )
     tables = (
         _tables(low, lanes, shift, channels, pitch, phases, wide) if number < 0 else _sweep_tables(low, lanes, bands)
@@ -200,9 +202,16 @@ def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: in
     )
 
 
-def _known(low: Lowered, lanes: Lanes, number: int) -> Known:
-    """How the filter of that number in `SHAPES` reads x."""
+def _known(low: Lowered, lanes: Lanes, number: int, itemsize: int) -> Known:
+    """How the filter of that number in `SHAPES` reads x.
+
+    In place it takes one vector of channels after the other, which memory gives more slowly than whole pixels to copy;
+    of stride 2, a copy would do more than the filter.
+    """
     if number < 0 or lanes.staged or lanes.repeat > 1 or low.x_strides.c != 1 or min(low.tables[0]) < 0:
+        return Known(number)
+    size = low.N * (low.x_strides.n + low.groups * low.O * math.prod(low.out)) * itemsize
+    if SHAPES[number].stride == 1 and size >= CACHED_BYTES:
         return Known(number)
     origin = 0
     for axis, distance in ((1, low.x_strides.h), (2, low.x_strides.w)):

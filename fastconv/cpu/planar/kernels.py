@@ -16,7 +16,7 @@ from ...simd.jit import kernel
 from ...simd.lanes import address, peek, poke
 from ...simd.microkernel import ACCUMULATE, BIAS, ZERO
 from ...simd.parallel import parallel_kernel
-from ...simd.vector import ask, clear, copy
+from ...simd.vector import clear, copy
 from ..items import Block
 from ..lowering import Axes
 from ..pack import pack_strip, unpack_rows
@@ -74,9 +74,6 @@ def _by_channels(
         band, band_h = address(x), n.low.x.h
         band0 = x0 + n.known.origin + index[0][here.plane * n.low.stride.d] * n.low.x.d
         band0 += row * band_h + column * n.low.x.w
-        width = (here.cols - 1) * n.low.stride.w + n.low.span.w + 1
-        for r in range((here.rows - 1) * n.low.stride.h + n.low.span.h + 1):
-            ask(band, band0 + r * band_h, width * n.low.x.w)
     else:
         pack_pixels(n, x, x0, index, here, count, mine)
     if n.known.number < 0:
