@@ -6,7 +6,7 @@ for a block of rows r and columns q and all channels c. The tile of `filter_tile
 filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
 follow each other, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps come and
 go, each for all columns of the tile. What is in a table are the places of the tiles (`tile_table`), and which of their
-rows and pixels of x are padding: those rows are passed over, those pixels are zero, so that x is read where it lies.
+pixels of x are padding: these are read from zeros elsewhere, so that x is read where it lies, border and all.
 Where rows, columns or channels are no whole number of tiles, the last tile begins earlier and computes some outputs
 again: nothing is masked.
 

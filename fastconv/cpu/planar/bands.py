@@ -18,17 +18,16 @@ import numpy as np
 from ...borders import frozen
 from ...config import settings
 from ...kept import kept
-from ...processors import last_cache
-from ...simd.depth_sweep import SHAPES, DepthTile, Span, tile_table
+from ...simd.depth_sweep import SHAPES, DepthTile
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
 from ..blocking import WANTED_TASKS
 from ..lowering import Axes, Integers, Lowered, Strides, WeightStrides
 from .lanes import Lanes, even_part, known_shape, round_up
+from .sweeps import Known, known_filter, sweep_tables
 
 LEAST_TILES = 4  # below each other in a block: fewer would read too many rows of the input twice
-CACHED_BYTES = (last_cache() or 32 << 20) // 2  # of x and y; what the last cache, which others share, does not keep
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 
 
@@ -58,17 +57,6 @@ class Pitch(NamedTuple):
     h: int
     phase: int
     w: int
-
-
-class Known(NamedTuple):
-    """A filter that is in the code: its number in `SHAPES`, or -1, and where blocks find their tiles.
-
-    It reads a packed band, or x in place: `origin` is then where the first row and column, which may be padding, lie.
-    """
-
-    number: int = -1
-    in_place: int = 0
-    origin: int = 0
 
 
 class Bands(NamedTuple):
@@ -150,11 +138,13 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=_known(low, lanes, number, itemsize),
+        known=known_filter(low, lanes, number, itemsize),
     )
-    tables = (
-        _tables(low, lanes, shift, channels, pitch, phases, wide) if number < 0 else _sweep_tables(low, lanes, bands)
-    )
+    if number < 0:
+        tables = _tables(low, lanes, shift, channels, pitch, phases, wide)
+    else:
+        results = bands.staging if lanes.staged else low.y_strides
+        tables = sweep_tables(low, bands.known, (rows, cols), (pitch.h, lanes.pixel), results)
     return Banding(
         lanes=lanes,
         wide=wide,
@@ -200,53 +190,6 @@ def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: in
         per_vector=lanes.unit * pixel if several else 0,
         lanes_inner=vector,
     )
-
-
-def _known(low: Lowered, lanes: Lanes, number: int, itemsize: int) -> Known:
-    """How the filter of that number in `SHAPES` reads x.
-
-    In place it takes one vector of channels after the other, which memory gives more slowly than whole pixels to copy;
-    of stride 2, a copy would do more than the filter.
-    """
-    if number < 0 or lanes.staged or lanes.repeat > 1 or low.x_strides.c != 1 or min(low.tables[0]) < 0:
-        return Known(number)
-    size = low.N * (low.x_strides.n + low.groups * low.O * math.prod(low.out)) * itemsize
-    if SHAPES[number].stride == 1 and size >= CACHED_BYTES:
-        return Known(number)
-    origin = 0
-    for axis, distance in ((1, low.x_strides.h), (2, low.x_strides.w)):
-        (first, end), table = low.runs[axis], low.tables[axis]
-        outside = np.concatenate([table[:first], table[end:]])
-        if first == end or max(first, len(table) - end) > SHAPES[number].border or (outside >= 0).any():
-            return Known(number)
-        origin += (int(table[first]) - first) * distance
-    return Known(number, 1, origin)
-
-
-def _sweep_tables(low: Lowered, lanes: Lanes, bands: Bands) -> tuple[np.ndarray, np.ndarray]:
-    """Where the tiles of each block begin behind this table, and the tiles of blocks that differ."""
-    tile, y, x = SHAPES[bands.known.number], bands.staging if lanes.staged else low.y_strides, bands.band
-    rows = _spans(low, 1, bands.rows, low.x_strides.h if bands.known.in_place else x.h, y.h, bands.known)
-    cols = _spans(low, 2, bands.cols, low.x_strides.w if bands.known.in_place else lanes.pixel, y.w, bands.known)
-    tables: dict[tuple[Span, Span], tuple[int, np.ndarray]] = {}
-    starts, length = [], len(rows) * len(cols)
-    for key in itertools.product(rows, cols):
-        if key not in tables:
-            tables[key] = length, tile_table(tile, *key)
-            length += len(tables[key][1])
-        starts.append(tables[key][0])
-    return np.array(starts, np.int64), np.concatenate([table for _, table in tables.values()])
-
-
-def _spans(low: Lowered, axis: int, size: int, x: int, y: int, known: Known) -> list[Span]:
-    """The blocks of an axis, of `size` outputs each."""
-    out, stride, spans = low.out[axis], low.stride[axis], []
-    for begin in range(0, out, size):
-        outputs = min(size, out - begin)
-        met = (outputs - 1) * stride + low.span[axis] + 1
-        first, end = low.runs[axis] if known.in_place else (0, begin * stride + met)
-        spans.append(Span(outputs, max(0, first - begin * stride), min(met, end - begin * stride), x, y))
-    return spans
 
 
 def _spread(length: int, itemsize: int) -> int:

@@ -27,9 +27,10 @@ from ...simd.host import host
 from ...threads import team
 from ..lowering import Lowered, WeightStrides
 from ..pack import gathered
-from .bands import CACHED_BYTES, Banding, bias_order, choose_banding, weight_order
+from .bands import Banding, bias_order, choose_banding, weight_order
 from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
+from .sweeps import CACHED_BYTES
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
 STREAM_BYTES = CACHED_BYTES  # of x and y, from which on y is written past the caches
