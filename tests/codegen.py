@@ -259,7 +259,7 @@ def depth_faults(loop: Loop, unit: Host) -> Iterator[str]:
 
     tile = SHAPES[loop.member[0]]
     expected = tile.taps**2 * tile.rows * tile.cols
-    if not 2 * expected - tile.cols <= loop.products <= 2 * expected:
+    if not 2 * (expected - tile.cols) <= loop.products <= 2 * expected:
         yield f"{loop.products} products, expected {expected} for either kind of tile"
 
 
