@@ -106,6 +106,16 @@ CHANNELS = [
     Problem("stride 2, all in place", (1, 21, 25), (1, 3, 3), groups=2 * LANES, options={"stride": (1, 2, 2)}),
     Problem("stride 2, wrapped, 3-D", (4, 21, 25), (1, 3, 3), groups=LANES,
             options={"stride": (1, 2, 2), "padding": ((1, 1), (1, 1), (1, 1)), "mode": "wrap"}),
+    *(
+        Problem(f"{k}x{k} of stride {s}, several blocks, padded {before} and {after}", (1, 67, 53), (1, k, k),
+                groups=2 * LANES + 1,
+                options={"stride": (1, s, s), "padding": ((0, 0), (before, after), (after, before))})
+        for k, s, before, after in ((3, 1, 1, 0), (5, 1, 2, 1), (5, 2, 1, 2), (7, 1, 3, 3))
+    ),
+    Problem("padding beyond half of a known filter", (1, 9, 12), (1, 3, 3), groups=LANES,
+            options={"padding": ((0, 0), (2, 1), (1, 2))}),
+    Problem("a known filter, reflected", (1, 9, 12), (1, 3, 3), groups=LANES,
+            options={"padding": _same(1, 3, 3), "mode": "reflect"}),
     Problem("1-D", (1, 1, 90), (1, 1, 4), groups=5),
     Problem("3-D", (5, 6, 7), (3, 2, 3), groups=9, options={"padding": _same(3, 1, 3)}),
 ]  # fmt: skip

@@ -127,6 +127,25 @@ def test_numbers_that_compare_equal_are_told_apart():
         fc.conv2d(x[None, None], x[None, None, :3, :3].copy(), stride=2.0)
 
 
+def test_lists_are_remembered_as_tuples(monkeypatch):
+    """Not parsed again; what is wrong is shown as it was given."""
+    x, w = numbers((1, 1, 8, 8)), numbers((1, 1, 3, 3))
+    calls = [
+        lambda kind: fc.conv2d(x, w, stride=kind((2, 1)), padding=kind((kind((1, 1)), kind((0, 1))))),
+        lambda kind: fc.avg_pool2d(x, kind((2, 3)), stride=kind((1, 2))),
+    ]
+    expected = [call(tuple) for call in calls]
+    for parse in ("spec.conv._parse", "spec.pool.pool_problem", "ops._pools.pool_problem"):
+        monkeypatch.setattr(f"fastconv.{parse}", None)
+    for call, y in zip(calls, expected, strict=True):
+        np.testing.assert_array_equal(call(list), y)
+    monkeypatch.undo()
+    with pytest.raises(fc.errors.InvalidArgument, match=r"stride is \[0, 1\]"):
+        fc.conv2d(x, w, stride=[0, 1])
+    with pytest.raises(fc.errors.InvalidArgument, match=r"size is \[2, 0\]"):
+        fc.avg_pool2d(x, [2, 0])
+
+
 def test_results_are_new_arrays_and_outputs_are_written():
     x, w = numbers((8, 8)), numbers((3, 3))
     results = [ndimage.correlate(x, w) for _ in range(TWICE)]

@@ -41,12 +41,12 @@ def repeat_filter(
 
 
 @callable_kernel
-def repeat_depth(times, address, shape, stride, height, width, rows, columns, x, x_row, w, lanes, y):
+def repeat_depth(times, address, shape, table, columns, x, x_row, w, lanes, y):
     """A depthwise sweep over one vector of channels."""
     for _ in range(times):
         depth_sweep(
-            address, shape, stride, height, width, rows, columns, lanes, x, 0, x_row, lanes, w, 0, lanes,
-            y, 0, columns * lanes, lanes, y, 0, False, False, 0,
+            address, shape, lanes, table, 0, x, 0, x_row, lanes, w, 0, lanes, y, 0, columns * lanes, lanes,
+            y, 0, False, False, 0,
         )  # fmt: skip
 
 

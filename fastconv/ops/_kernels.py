@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from types import FunctionType
@@ -13,7 +14,7 @@ import numpy as np
 from .. import dispatch, memory
 from ..errors import InvalidArgument, shown
 from ..problem import ConvProblem
-from ..spec import is_plain, known_problem
+from ..spec import is_plain, known_problem, without_lists
 from ._arrays import Operands, converted
 from ._complex import by_parts, is_complex
 from ._exactness import suits
@@ -138,8 +139,13 @@ def known(
 
     `options` are stride, padding, dilation, groups, layout, padding_mode, activation and method.
     """
-    ask = _known if is_plain(options) else _find
-    return ask(op, rank, x_shape, w_shape, b_shape, dtype, options)
+    if is_plain(options):
+        return _known(op, rank, x_shape, w_shape, b_shape, dtype, options)
+    tuples = without_lists(options)
+    if tuples is not None:
+        with suppress(InvalidArgument):  # which shows what was given below
+            return _known(op, rank, x_shape, w_shape, b_shape, dtype, tuples)
+    return _find(op, rank, x_shape, w_shape, b_shape, dtype, options)
 
 
 def _find(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from ..errors import InvalidArgument, shown
 from ..foreign import is_device_array
 from ..kept import kept
 from ..problem import PoolProblem
-from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem
+from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem, without_lists
 from ..spec.shapes import missing_axes
 from ._arrays import Operands, as_array, contiguous
 from ._repeated import Repeated
@@ -90,11 +91,15 @@ def known_call(
     layout: Any, include: bool = False, divisor: float | None = None,
 ) -> PoolCall | None:  # fmt: skip
     """What serves a call like an earlier one on such an array, in one look; None where it takes more than that."""
-    flags = type(ceil_mode) is bool and type(include) is bool
-    if flags and is_plain((size, stride, padding, dilation, layout)):
-        return _known_call(
-            op, rank, x.shape, x.dtype, size, stride, padding, dilation, layout, ceil_mode, include, divisor
-        )
+    if type(ceil_mode) is not bool or type(include) is not bool:
+        return None
+    window = size, stride, padding, dilation, layout
+    if is_plain(window):
+        return _known_call(op, rank, x.shape, x.dtype, *window, ceil_mode, include, divisor)
+    tuples = without_lists(window)
+    if tuples is not None:
+        with suppress(InvalidArgument):  # which the longer way raises, with what was given
+            return _known_call(op, rank, x.shape, x.dtype, *tuples, ceil_mode, include, divisor)
     return None
 
 

@@ -4,9 +4,11 @@
 
 for a block of rows r and columns q and all channels c. The tile of `filter_tile` takes any filter, as a table; here the
 filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
-follow each other along a row, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps
-come and go, each for all columns of the tile. Where rows, columns or channels are no whole number of tiles, the last
-tile begins earlier and computes some outputs again: nothing is masked.
+follow each other, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps come and
+go, each for all columns of the tile. What is in a table are the places of the tiles (`tile_table`), and which of their
+pixels of x are padding: these are read from zeros elsewhere, so that x is read where it lies, border and all.
+Where rows, columns or channels are no whole number of tiles, the last tile begins earlier and computes some outputs
+again: nothing is masked.
 
 Cost: one multiply-add per lane and tap. As there, one C function per dtype, called by address.
 """
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from .emit import I64, Emitter
 from .family import Family
@@ -34,6 +38,16 @@ class DepthTile(NamedTuple):
     def wide(self) -> int:
         """Pixels of x that a row of the tile meets."""
         return (self.cols - 1) * self.stride + self.taps
+
+    @property
+    def high(self) -> int:
+        """Rows of x that the tile meets."""
+        return (self.rows - 1) * self.stride + self.taps
+
+    @property
+    def border(self) -> int:
+        """Rows and pixels at either end of these that may be padding."""
+        return self.taps // 2
 
     def met(self, m: int) -> Iterator[tuple[int, int]]:
         """Rows of the tile that row m of x adds to, each with its row of taps."""
@@ -59,64 +73,135 @@ else:
         DepthTile(7, 1, 2, 2),
     )
 HELD = 3  # taps of a row up to which all stay in registers
-RUN = 4  # pixels that share a base, with larger filters: more would need more registers for their distances
+RUN = 5  # pixels that share a base: more would need more registers for their distances
+
+ENTRY = 3  # integers of a tile in a table: where it reads and writes, and what is padding,
+ROW = 16  # a bit for each pixel of its rows of x, then for each row;
+LAST = -(1 << 63)  # and whether it is the last
 
 SWEEPS = Family(
     "depth",
-    "x x_row x_pixel w w_tap y y_row y_pixel columns bias biased relu",
+    "table x x_row x_pixel w w_tap y y_row y_pixel bias biased relu stream",
     elements="x w y bias",
+    integers="table",
     shape=range(len(SHAPES)),
-    stream=(0, 1),
 )
 depth_address = SWEEPS.address
 
 
+class Span(NamedTuple):
+    """A block's outputs along one axis, and which of the elements of x that they meet are there: first to before end.
+
+    The elements, of x and of y, are so far apart.
+    """
+
+    outputs: int
+    first: int
+    end: int
+    x: int
+    y: int
+
+
+def tile_table(tile: DepthTile, rows: Span, columns: Span) -> np.ndarray:
+    """The tiles of a block, as `depth_sweep` takes them; at most `tile.border` elements at an end are not there."""
+    x_row, y_row, rows_missing = _along(tile.rows, tile.high, tile.stride, rows)
+    x_column, y_column, pixels_missing = _along(tile.cols, tile.wide, tile.stride, columns)
+    missing = rows_missing[:, None] << ROW | pixels_missing
+    missing[-1, -1] |= LAST
+    return np.stack([x_row[:, None] + x_column, y_row[:, None] + y_column, missing], axis=-1).reshape(-1)
+
+
+def _along(size: int, met: int, stride: int, span: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where tiles of `size` outputs lie along an axis, in x and in y, and bits for what they meet that is not there."""
+    last = span.outputs - size
+    at = np.array([*range(0, last, size), last], np.int64)
+    places = at[:, None] * stride + np.arange(met)
+    missing = ((places < span.first) | (places >= span.end)) << np.arange(met)
+    return at * stride * span.x, at * span.y, missing.sum(axis=1)
+
+
 @SWEEPS.caller
 def depth_sweep(
-    address, shape, stride, height, width, rows, columns, channels, x, x0, x_row, x_pixel, w, w0, w_tap,
-    y, y0, y_row, y_pixel, bias, bias0, biased, relu, stream,
+    address, shape, channels, table, table0, x, x0, x_row, x_pixel, w, w0, w_tap, y, y0, y_row, y_pixel, bias, bias0,
+    biased, relu, stream,
 ):  # fmt: skip
     """Filter a block with the function at `address` (see `depth_address`); the module's docstring has the sum.
 
-    `shape` counts in `SHAPES`, whose stride and tile follow; `rows` and `columns` are at least the tile's,
-    `channels` one vector. The places x, w, y and bias are addresses with offsets; channels are neighbours, taps `w_tap`
-    apart. `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches;
-    vectors of y must then be aligned.
+    `shape` counts in `SHAPES`; `channels` are at least one vector. The places table (of `tile_table`), x, w, y and bias
+    are addresses with offsets; what is missing of x is not read. Channels are neighbours, taps `w_tap` apart. `relu`
+    replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches; vectors of y must
+    then be aligned.
     """
 
 
 @SWEEPS.member
-def _row(emit: Emitter, arg: Any, shape: int, stream: int) -> None:
-    """One vector of channels of one row of tiles, the last of which may begin within the one before."""
+def _sweep_vector(emit: Emitter, arg: Any, shape: int) -> None:
+    """One vector of channels, tile by tile."""
     b, tile = emit.builder, SHAPES[shape]
     taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
     (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
-    known = [*taps, start, emit.floor(arg.relu)]
-    value, add_row = (known.__getitem__, _by_pixel) if tile.taps <= HELD else (emit.aside(known), _by_tap)
-    store = emit.stream if stream else emit.store
-    run = tile.wide if tile.taps <= HELD else RUN
-    pixel, column = emit.steps(arg.y_pixel, tile.cols), emit.steps(arg.x_pixel, run)
-    last = b.sub(arg.columns, I64(tile.cols))
+    sweep = _Sweep(emit, tile, arg, taps, start, emit.floor(arg.relu))
 
-    def one(q: Any) -> tuple[Any, list[Any]]:
-        first = value(len(taps))
+    def one(entry: Any) -> tuple[Any, list[Any]]:
+        x, missing = emit.at(arg.x, b.load(entry)), b.load(emit.at(entry, 2))
+        part = b.icmp_signed("!=", b.shl(missing, I64(1)), I64(0))
+        cases = {0: lambda: sweep.sums(x), 1: lambda: sweep.sums(x, missing)}
+        sums = emit.choose(part, cases, [emit.zero] * (tile.rows * tile.cols))
+        sweep.store(sums, emit.at(arg.y, b.load(emit.at(entry, 1))))
+        return b.icmp_signed(">=", missing, I64(0)), [emit.at(entry, ENTRY)]
+
+    emit.loop([arg.table], one, end_first=True)
+
+
+class _Sweep:
+    """Emits a tile: what its sums start from and are not to be below, and more than a few taps, lie in memory."""
+
+    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any, taps: list[Any], start: Any, floor: Any) -> None:
+        self.emit, self.builder, self.tile, self.arg = emit, emit.builder, tile, arg
+        self.taps = taps if tile.taps <= HELD else emit.apart(*taps)
+        self.start, self.floor, self.zeros = emit.apart(start), emit.apart(floor), emit.apart(emit.zero)
+        self.column, self.pixel = emit.steps(arg.x_pixel, RUN), emit.steps(arg.y_pixel, tile.cols)
+
+    def sums(self, x: Any, missing: Any = None) -> list[Any]:
+        """The sums of a tile, row by row; `missing` has a bit for what is padding."""
+        emit, tile, first = self.emit, self.tile, self.emit.load(self.start)
+        held = isinstance(self.taps, list)
+        tap, add_row = (self.taps.__getitem__, _by_pixel) if held else (emit.reader(self.taps), _by_tap)
         sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
-        line, y = column(arg.x, b.mul(q, I64(tile.stride))), pixel(arg.y, q)
-        for m in range((tile.rows - 1) * tile.stride + tile.taps):
-            bases = [line]
-            for _ in range(run, tile.wide, run):
-                bases.append(emit.opaque(column(bases[-1], run)))
-            add_row(emit, tile, sums, m, [column(bases[k // run], k % run) for k in range(tile.wide)], value)
-            line = emit.opaque(emit.at(line, arg.x_row))
-        floor = value(len(taps) + 1)
+        for m in range(tile.high):
+            add_row(emit, tile, sums, m, list(self._places(x, m, missing)), tap)
+            x = emit.opaque(emit.at(x, self.arg.x_row))
+        return list(sums.values())
+
+    def _places(self, line: Any, m: int, missing: Any) -> Iterator[Any]:
+        """Where the pixels of row m lie that begins at `line`, or zeros."""
+        b, tile = self.builder, self.tile
+        outer = not tile.border <= m < tile.high - tile.border
+        for k in range(tile.wide):
+            if k and k % (RUN - 1) == 0:
+                line = self.emit.opaque(self.column(line, RUN - 1))
+            place, bits = self.column(line, k % (RUN - 1)), 1 << ROW + m if outer else 0
+            if not tile.border <= k < tile.wide - tile.border:
+                bits |= 1 << k
+            if missing is not None and bits:
+                place = b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), self.zeros, place)
+            yield place
+
+    def store(self, sums: list[Any], y: Any) -> None:
+        """The sums, clipped, to the caches or past them."""
+        emit, floor = self.emit, self.emit.load(self.floor)
+        clipped = [emit.clip(value, floor) for value in sums]
+        with self.builder.if_else(emit.is_set(self.arg.stream)) as (past, usual):
+            for branch, store in ((past, emit.stream), (usual, emit.store)):
+                with branch:
+                    self._store(clipped, y, store)
+
+    def _store(self, sums: list[Any], y: Any, store: Callable[[Any, Any], None]) -> None:
+        tile = self.tile
         for r in range(tile.rows):
             for j in range(tile.cols):
-                store(emit.clip(sums[r, j], floor), pixel(y, j))
-            y = emit.opaque(emit.at(y, arg.y_row))
-        following = b.add(q, I64(tile.cols))
-        return b.icmp_signed("<", q, last), [b.select(b.icmp_signed("<", following, last), following, last)]
-
-    emit.loop([I64(0)], one, end_first=True)
+                store(sums[r * tile.cols + j], self.pixel(y, j))
+            y = self.emit.opaque(self.emit.at(y, self.arg.y_row))
 
 
 Sums = dict[tuple[int, int], Any]
@@ -144,22 +229,16 @@ def _by_tap(emit: Emitter, tile: DepthTile, sums: Sums, m: int, places: list[Any
                 sums[r, j] = emit.multiply_add(factor, pixels[j * tile.stride + v], sums[r, j])
 
 
-_sweep_row = SWEEPS.switch()
+_sweep_member = SWEEPS.switch()
 
 
 @SWEEPS.entry
-def _sweep(
-    shape, stride, height, width, rows, columns, channels, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased,
-    relu, stream,
-):  # fmt: skip
+def _sweep(shape, channels, table, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased, relu, stream):
     lanes = lanes_of(x)
-    for i in range(0, rows, height):
-        r = min(i, rows - height)
-        for j in range(0, channels, lanes):
-            c = min(j, channels - lanes)
-            _sweep_row(
-                shape, stream, x, r * stride * x_row + c, x_row, x_pixel, w, c, w_tap, y, r * y_row + c, y_row, y_pixel,
-                columns, bias, c, biased, relu,
-            )  # fmt: skip
+    for i in range(0, channels, lanes):
+        c = min(i, channels - lanes)
+        _sweep_member(
+            shape, table, 0, x, c, x_row, x_pixel, w, c, w_tap, y, c, y_row, y_pixel, bias, c, biased, relu, stream
+        )
     if stream:
         settle()

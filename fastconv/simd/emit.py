@@ -141,15 +141,19 @@ class Emitter:
         store = self.builder.store(value, self._place(pointer), align=self.itemsize * self.lanes)
         store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
 
-    def aside(self, values: Sequence[Any]) -> Callable[[int], Any]:
-        """A function that reads one of these vectors, by number, from the function's own memory, each time anew.
-
-        For values that are too many for the registers: LLVM would choose itself which ones to keep there.
-        """
+    def apart(self, *values: Any) -> Any:
+        """Where these vectors lie, one after the other, in the function's own memory."""
         place = cgutils.alloca_once(self.builder, ir.ArrayType(self.element, len(values) * self.lanes))
         first = self.builder.bitcast(place, self.element.as_pointer())
         for number, value in enumerate(values):
             self.store(value, self.at(first, number * self.lanes))
+        return self.opaque(first)
+
+    def reader(self, first: Any) -> Callable[[int], Any]:
+        """A function that reads one of the vectors from `first` on, by number, each time anew.
+
+        For values that are too many for the registers: LLVM would choose itself which ones to keep there.
+        """
 
         def read(number: int) -> Any:
             nonlocal first

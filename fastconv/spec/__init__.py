@@ -17,6 +17,7 @@ from .arguments import (
     parse_real,
     parse_shape,
     parse_word,
+    without_lists,
 )
 from .conv import conv_problem, known_problem, transposed_problem
 from .pool import adaptive_problem, pool_problem
@@ -46,4 +47,5 @@ __all__ = [
     "parse_word",
     "pool_problem",
     "transposed_problem",
+    "without_lists",
 ]

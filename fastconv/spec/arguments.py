@@ -48,6 +48,20 @@ def _is_plain_tuple(value: tuple[Any, ...]) -> bool:
     return plain
 
 
+def without_lists(values: Any, depth: int = 3) -> tuple[Any, ...] | None:
+    """The values with tuples for lists, which mean the same, where that makes them plain; else None."""
+    found: list[Any] = []
+    for value in values:
+        if type(value) in (list, tuple):
+            value = without_lists(value, depth - 1) if depth and len(value) <= MOST_ITEMS else None
+            if value is None:
+                return None
+        elif type(value) not in _PLAIN:
+            return None
+        found.append(value)
+    return tuple(found)
+
+
 def parse_layout(layout: str | None, rank: int) -> bool:
     """True for channels-last; None means channels-first."""
     first, last = LAYOUTS[rank]

@@ -25,8 +25,9 @@ from ...simd.host import host
 from ..blocking import WANTED_TASKS
 from ..lowering import Axes, Integers, Lowered, Strides, WeightStrides
 from .lanes import Lanes, even_part, known_shape, round_up
+from .sweeps import Known, known_filter, sweep_tables
 
-LEAST_ROWS = 4 * FILTER_ROWS  # of a block: fewer would read too many rows of the input twice
+LEAST_TILES = 4  # below each other in a block: fewer would read too many rows of the input twice
 MOST_ENTRIES = 512  # of a tile's table: more input channels are summed in rounds
 
 
@@ -58,32 +59,11 @@ class Pitch(NamedTuple):
     w: int
 
 
-class Range(NamedTuple):
-    """From `first` to before `end`."""
-
-    first: int = 0
-    end: int = 0
-
-
-class Inside(NamedTuple):
-    """The outputs whose inputs are neighbours in x, on each axis."""
-
-    d: Range = Range()
-    h: Range = Range()
-    w: Range = Range()
-
-
-class Known(NamedTuple):
-    """A filter that is in the code: its number in `SHAPES`, or -1; its tile; where it may read x in place."""
-
-    number: int = -1
-    rows: int = 0
-    cols: int = 0
-    inside: Inside = Inside()
-
-
 class Bands(NamedTuple):
-    """What kernels know of the cut; behind it lie where the tables of tiles of 1, 2, ... rows begin, and the tables."""
+    """What kernels know of the cut.
+
+    Behind it lie where the tables of tiles of 1, 2, ... rows begin, or of the blocks of a known filter, and the tables.
+    """
 
     low: Integers
     lanes: Lanes
@@ -126,7 +106,8 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
     phases = min(width.number, sw // common)
     apart = 1 if lanes.together else height.step // math.gcd(sh, height.step)
     shift = 0 if lanes.together else sh * apart // height.step
-    rows, cols = _block(low, lanes, apart, itemsize)
+    number = known_shape(low, vector) if not flat and lanes.unit == 1 else -1
+    rows, cols = _block(low, lanes, SHAPES[number] if number >= 0 else None, apart, itemsize)
     # The band's columns: in runs of one phase each, or with the channels of a pixel together.
     reads = round_up(cols, lanes.unit)
     run = _spread(reads + span.w // sw + 1 if flat else ((reads - 1) * sw + span.w + 1) * pixel, itemsize)
@@ -157,13 +138,18 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=_known(low, lanes, vector),
+        known=known_filter(low, lanes, number, itemsize),
     )
+    if number < 0:
+        tables = _tables(low, lanes, shift, channels, pitch, phases, wide)
+    else:
+        results = bands.staging if lanes.staged else low.y_strides
+        tables = sweep_tables(low, bands.known, (rows, cols), (pitch.h, lanes.pixel), results)
     return Banding(
         lanes=lanes,
         wide=wide,
         bands=bands,
-        numbers=packed(bands, *_tables(low, lanes, shift, channels, pitch, phases, wide)),
+        numbers=packed(bands, *tables),
         own=round_up(band_size + (rows * cols * (low.O if flat else pixel) if lanes.staged else 0), 64),
         tasks=low.N * lanes.blocks * OD * row_blocks * col_blocks,
     )
@@ -206,52 +192,37 @@ def _channel_tile(low: Lowered, lanes: Lanes, vector: int, apart: int, shift: in
     )
 
 
-def _known(low: Lowered, lanes: Lanes, vector: int) -> Known:
-    """The filter of `SHAPES` that serves a problem, and the outputs that it may compute from x in place."""
-    number = known_shape(low, vector)
-    if number < 0 or lanes.kind != LANES or lanes.unit > 1:
-        return Known()
-    tile = SHAPES[number]
-    in_place = tile.stride > 1 and low.x_strides.c == lanes.repeat == 1 and not lanes.staged
-    return Known(number, tile.rows, tile.cols, _inside(low, tile) if in_place else Inside())
-
-
-def _inside(low: Lowered, tile: DepthTile) -> Inside:
-    """What is left at either side is nothing or at least a tile."""
-    ranges = []
-    for axis, least in enumerate((1, tile.rows, tile.cols)):
-        (first, end), out, stride = low.runs[axis], low.out[axis], low.stride[axis]
-        begin, past = -(-first // stride), min(out, (end - 1 - low.span[axis]) // stride + 1)
-        ranges.append(Range(max(begin, least) if begin > 0 else 0, min(past, out - least) if past < out else out))
-    return Inside(*ranges)
-
-
 def _spread(length: int, itemsize: int) -> int:
     """A pitch of rows: a tile's rows would share a few sets of the first cache if nearly a multiple of 4 KiB apart."""
     beyond = length * itemsize % 4096
     return length + (256 - beyond) // itemsize if beyond < 256 <= length * itemsize else length
 
 
-def _block(low: Lowered, lanes: Lanes, apart: int, itemsize: int) -> tuple[int, int]:
-    """Output rows and columns of a task."""
+def _block(low: Lowered, lanes: Lanes, tile: DepthTile | None, apart: int, itemsize: int) -> tuple[int, int]:
+    """Output rows and columns of a task; rows come in whole tiles."""
+    least = tile.rows if tile else FILTER_ROWS * apart
     (_, sh, sw), (OD_, OH_, OW_), (spanD, spanH, spanW) = low.stride, low.out, low.span
     channels = min(low.C, 8) if lanes.kind == BROADCAST else lanes.pixel
     budget = settings.tile_bytes // itemsize // channels // (spanD + 1)
     whole = lanes.unit * filter_vectors()
     planes = low.N * lanes.blocks * OD_
     wanted = min(WANTED_TASKS, low.work // settings.serial_flops)
-    least = FILTER_ROWS * apart
     rows, cols = OH_, OW_
     if (sh * least + spanH) * (sw * OW_ + spanW) > budget:
         cols = max(whole, (budget // (sh * least + spanH) - spanW) // sw // whole * whole)
         cols = min(OW_, cols)
     while rows > least and (sh * rows + spanH) * (sw * cols + spanW) > budget:
         rows = -(-rows // 2)
-    while rows > LEAST_ROWS * apart and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
+    while rows > LEAST_TILES * least and planes * -(-OH_ // rows) * -(-OW_ // cols) < wanted:
         rows = -(-rows // 2)
     while OH_ == 1 and cols > 2 * whole and planes * -(-OW_ // cols) < wanted:
         cols = round_up(-(-cols // 2), whole)
-    return min(OH_, round_up(rows, least)) if rows < OH_ else rows, cols
+    rows = round_up(rows, least)
+    while tile and 0 < OH_ % rows < tile.rows:  # the last block has a tile, too
+        rows += tile.rows
+    while tile and 0 < OW_ % cols < tile.cols:
+        cols += 1
+    return min(OH_, rows), min(OW_, cols)
 
 
 def _tables(

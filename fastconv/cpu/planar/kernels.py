@@ -55,7 +55,7 @@ def filter_blocks(
                     ACCUMULATE if c_in else start, address(bias), bias0, relu and c_in + depth == n.low.C, tile,
                 )  # fmt: skip
         else:
-            _parts(
+            _by_channels(
                 n, x, x0, index, here, count, mine, address(w), w0, c, c0, c_strides, start, address(bias), bias0,
                 relu, stream, tile, known,
             )  # fmt: skip
@@ -64,55 +64,26 @@ def filter_blocks(
 
 
 @kernel
-def _parts(n, x, x0, index, here, count, mine, w, w0, c, c0, c_strides, start, bias, bias0, relu, stream, tile, known):
-    """A block whose lanes are channels: packed, but for outputs whose input can be read in place.
-
-    Those are in the middle; above, below, left and right of them are parts that need the padding.
-    """
-    inside, top, bottom, left, right = (
-        n.known.inside,
-        here.row0,
-        here.row0 + here.rows,
-        here.col0,
-        here.col0 + here.cols,
-    )
-    row1, row2 = _within(top, bottom, inside.h, n.known.rows)
-    col1, col2 = _within(left, right, inside.w, n.known.cols)
-    if row1 == row2 or col1 == col2 or not inside.d.first <= here.plane < inside.d.end:
-        row1 = row2 = bottom
-    for r0, r1, q0, q1 in (
-        (top, row1, left, right),
-        (row2, bottom, left, right),
-        (row1, row2, left, col1),
-        (row1, row2, col2, right),
-        (row1, row2, col1, col2),
-    ):
-        if r0 == r1 or q0 == q1:
-            continue
-        part = Block(here.image, here.plane, r0, r1 - r0, q0, q1 - q0)
-        at = c0 + (r0 - top) * c_strides.h + (q0 - left) * c_strides.w
-        band, band0, band_h = address(mine), 0, n.band.h
-        if row1 < row2 and r0 == row1 and q0 == col1 and q1 == col2:
-            band, band_h = address(x), n.low.x.h
-            band0 = x0 + index[0][here.plane * n.low.stride.d] * n.low.x.d
-            band0 += index[1][r0 * n.low.stride.h] * band_h + index[2][q0 * n.low.stride.w] * n.low.x.w
-        else:
-            pack_pixels(n, x, x0, index, part, count, mine)
-        if n.known.number < 0 or part.rows < n.known.rows or part.cols < n.known.cols:
-            _rows(n, 1, part, w, w0, address(mine), c, at, c_strides, start, bias, bias0, relu, tile)
-        else:
-            depth_sweep(
-                known, n.known.number, n.low.stride.w, n.known.rows, n.known.cols, part.rows, part.cols, n.lanes.pixel,
-                band, band0, band_h, n.lanes.pixel, w, w0, n.tile.w_step, c, at, c_strides.h, c_strides.w,
-                bias, bias0, start == BIAS, relu, stream,
-            )  # fmt: skip
-
-
-@kernel
-def _within(first, end, inside, least):
-    """The part of first..end-1 that lies inside, or none if that is less than `least`."""
-    begin, stop = max(first, inside.first), min(end, inside.end)
-    return (begin, stop) if stop - begin >= least else (end, end)
+def _by_channels(
+    n, x, x0, index, here, count, mine, w, w0, c, c0, c_strides, start, bias, bias0, relu, stream, tile, known
+):
+    """A block whose lanes are channels: packed, or where a known filter can read x in place, in place."""
+    band, band0, band_h = address(mine), 0, n.band.h
+    if n.known.in_place:
+        row, column = here.row0 * n.low.stride.h, here.col0 * n.low.stride.w
+        band, band_h = address(x), n.low.x.h
+        band0 = x0 + n.known.origin + index[0][here.plane * n.low.stride.d] * n.low.x.d
+        band0 += row * band_h + column * n.low.x.w
+    else:
+        pack_pixels(n, x, x0, index, here, count, mine)
+    if n.known.number < 0:
+        _rows(n, 1, here, w, w0, address(mine), c, c0, c_strides, start, bias, bias0, relu, tile)
+        return
+    tables, block = behind(n), here.row0 // n.rows * n.col_blocks + here.col0 // n.cols
+    depth_sweep(
+        known, n.known.number, n.lanes.pixel, tables, peek(tables, block), band, band0, band_h, n.lanes.pixel,
+        w, w0, n.tile.w_step, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
+    )  # fmt: skip
 
 
 @kernel

@@ -109,13 +109,13 @@ def by_channels(low: Lowered, itemsize: int) -> Lanes:
 
 
 def known_shape(low: Lowered, vector: int) -> int:
-    """The number in `SHAPES` of a depthwise problem with at least a vector of channels, or -1."""
+    """The number in `SHAPES` of a depthwise problem with at least a vector of channels and a tile of pixels, or -1."""
     depth, *taps = low.reach
     if low.groups * low.O < vector or depth.number > 1:
         return -1
     for number, shape in enumerate(SHAPES):
         if low.stride[1:] == (shape.stride,) * 2 and all((t.number, t.step) == (shape.taps, 1) for t in taps):
-            return number
+            return number if low.out[1] >= shape.rows and low.out[2] >= shape.cols else -1
     return -1
 
 

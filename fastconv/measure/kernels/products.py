@@ -8,7 +8,7 @@ import numpy as np
 
 from ...config import settings
 from ...cpu import repeated
-from ...simd.depth_sweep import SHAPES, depth_address
+from ...simd.depth_sweep import SHAPES, Span, depth_address, tile_table
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES, filter_tile_address, filter_vectors, range_code
 from ...simd.host import TILE_VECTORS, host, tile_rows
 from ...simd.microkernel import tile_address
@@ -111,12 +111,23 @@ def depth_sweeps(dtype: str) -> Iterator[Subject]:
 
 def _depth_sweep(address: int, shape: int, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> Subject:
     tile, (rows, columns, lanes) = SHAPES[shape], y.shape
+    high, wide = x.shape[:2]
+    height = Span(rows, 0, high, wide * lanes, columns * lanes)
+    table = tile_table(tile, height, Span(columns, 0, wide, lanes, lanes))
 
     def run(times: int) -> None:
         repeated.repeat_depth(
-            times, address, shape, tile.stride, tile.rows, tile.cols, rows, columns, x.reshape(-1), x.shape[1] * lanes,
-            w.reshape(-1), lanes, y.reshape(-1),
-        )  # fmt: skip
+            times,
+            address,
+            shape,
+            table,
+            columns,
+            x.reshape(-1),
+            x.shape[1] * lanes,
+            w.reshape(-1),
+            lanes,
+            y.reshape(-1),
+        )
 
     def error() -> float:
         run(1)
