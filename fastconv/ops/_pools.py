@@ -98,8 +98,11 @@ def known_call(
         return _known_call(op, rank, x.shape, x.dtype, *window, ceil_mode, include, divisor)
     tuples = without_lists(window)
     if tuples is not None:
+        size, stride, padding, dilation, layout = tuples
         with suppress(InvalidArgument):  # which the longer way raises, with what was given
-            return _known_call(op, rank, x.shape, x.dtype, *tuples, ceil_mode, include, divisor)
+            return _known_call(
+                op, rank, x.shape, x.dtype, size, stride, padding, dilation, layout, ceil_mode, include, divisor
+            )
     return None
 
 
