@@ -14,7 +14,7 @@ from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from . import nonlinear
-from .runs import add_columns, bounds, cut_runs
+from .runs import add_columns, bounds, cut_runs, sums_of
 
 BLOCK = 8192
 
@@ -45,7 +45,7 @@ def activation_grad(
         return
     cut = cut_runs(dy.shape, dy.ndim - 1 if axis is None else axis)
     fold = 0 if sums is None else cut.fold
-    partial = np.zeros(cut.tasks * fold)
+    partial = np.zeros(0) if sums is None else sums_of(cut, dy.size, 1)[0]
     number = dy.dtype.type(0 if kind == "relu" else slope)
     arrays = (a.reshape(-1) for a in (dy, y, dz if masked else dy))
     members, tasks = team(cut.tasks, 2 * dy.size), cut.tasks if dy.size else 0

@@ -12,12 +12,13 @@ import math
 import numpy as np
 
 from ..kept import kept
+from ..memory import scratch
 from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from .normalization import grad_input, grad_sums, lowest, normalize, sum_moments
 from .row_normalization import group_rows, group_rows_grad
-from .runs import LENGTH, WIDTH, Runs, clear
+from .runs import DOUBLE, LENGTH, WIDTH, Runs, clear
 
 _sum_moments, _normalize = sum_moments.serial, normalize.serial
 _grad_sums, _grad_input = grad_sums.serial, grad_input.serial
@@ -36,8 +37,8 @@ def group_norm(
         return
     N, C = len(x), gamma.size
     cut, shift = _cut(x.shape), x[:, 0].reshape(-1)
-    sums = np.empty((2, cut.pieces * N, C))
-    spread = np.empty((4, N * cut.width), x.dtype)
+    sums = scratch((2, cut.pieces * N, C), DOUBLE)
+    spread = scratch((4, N * cut.width), x.dtype)
     spread[0] = shift[cut.order]
     flat = x.reshape(-1), y.reshape(-1), mean, inverse, gamma, beta, float(epsilon), shift
     numbers = lowest(x, False), N, C, cut.width, *cut.geometry
@@ -54,9 +55,9 @@ def group_norm_grad(
         return
     N, C = len(x), gamma.size
     cut = _cut(x.shape)
-    sums, totals = np.empty((2, cut.pieces * N, C)), np.empty((2, N, C))
+    sums, totals = scratch((2, cut.pieces * N, C), DOUBLE), scratch((2, N, C), DOUBLE)
     center = np.repeat(mean, C // mean.shape[1], axis=1).reshape(-1)[cut.order].astype(x.dtype)
-    factors = np.empty((3, N * cut.width), x.dtype)
+    factors = scratch((3, N * cut.width), x.dtype)
     flat = dy.reshape(-1), x.reshape(-1), dx.reshape(-1), inverse, gamma, center
     numbers = *(s.reshape(-1) for s in sums), *totals, *factors, np.zeros(0), lowest(x, False), N, C, cut.width
     _group_norm_grad(team(N, 12 * x.size), N, *flat, *numbers, *cut.geometry)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..problem import ConvProblem
-from ..simd.jit import kernel
+from ..simd.jit import callable_kernel, kernel
 from ..simd.parallel import parallel_kernel, recording
 from ..threads import team
 
@@ -123,9 +123,22 @@ def channel_gap(x: np.ndarray, N: int, channels: int, positions: int, channels_l
         tasks = N * channels
         peaks = np.zeros(tasks, mask.dtype)
         _row_peaks(team(tasks, bits.size), tasks, bits.reshape(tasks, positions), mask, peaks)
-    peaks = peaks.reshape(-1, channels).max(axis=0) >> SHIFT[x.itemsize]
-    peaks = peaks[peaks > 0]
-    return int(peaks.max() - peaks.min()) if peaks.size else 0
+    return int(_gap(peaks.reshape(-1), channels, SHIFT[x.itemsize]))
+
+
+@callable_kernel
+def _gap(peaks, channels, shift):
+    """Bits between the largest and the smallest of the channels' largest elements; those of zeros do not count."""
+    high, low = 0, -1
+    for c in range(channels):
+        most = peaks.dtype.type(0)
+        for i in range(c, peaks.size, channels):
+            most = max(most, peaks[i])
+        exponent = np.int64(most) >> shift
+        if exponent > 0:
+            high = max(high, exponent)
+            low = exponent if low < 0 else min(low, exponent)
+    return high - low if low >= 0 else 0
 
 
 class _Cut(NamedTuple):

@@ -17,7 +17,7 @@ from ..simd.jit import callable_kernel, kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from .pool.gradients import add_at
-from .runs import Runs, add_columns, bounds, clear, cut_runs, fold_columns
+from .runs import Runs, add_columns, bounds, clear, cut_runs, fold_columns, sums_of
 
 
 def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
@@ -29,7 +29,7 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
     cut, C = cut_runs(x.shape, axis), x.shape[axis]
     first = x[(0,) * axis + (slice(None),) + (0,) * (x.ndim - axis - 1)] if x.size else np.zeros(C, x.dtype)
     shift = np.maximum(first, 0) if relu else first
-    sums, squares = np.zeros((2, cut.tasks * cut.fold))
+    sums, squares = sums_of(cut, x.size, 2)
     numbers = cut.periods, cut.width, cut.fold, *cut.geometry
     sum_moments(
         *tasks_of(cut, 4 * x.size), x.reshape(-1), cut.spread(shift, x.dtype), lowest(x, relu), sums, squares, *numbers
@@ -78,7 +78,7 @@ def batch_norm_grad(
     """
     given = x if maxima is None else maxima[0]
     cut, floor, center = cut_runs(given.shape, axis), lowest(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
-    sums, products = np.zeros((2, cut.tasks * cut.fold))
+    sums, products = sums_of(cut, given.size, 2)
     flat, numbers = (given.reshape(-1), dy.reshape(-1)), (cut.periods, cut.width, cut.fold, *cut.geometry)
     grad_sums(*tasks_of(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
     count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
@@ -120,7 +120,7 @@ def _flow(
     """Write dx as the factors say (see `grad_input`); its sums per channel if `summed`, else 0."""
     cut = cut_runs(x.shape, axis)
     fold = cut.fold if summed else 0
-    partial = np.zeros(cut.tasks * fold)
+    partial = sums_of(cut, x.size, 1)[0] if summed else np.zeros(0)
     grad_input(
         *tasks_of(cut, 4 * x.size), x.reshape(-1), dy.reshape(-1), dx.reshape(-1), center, *factors, floor, partial,
         cut.periods, cut.width, fold, *cut.geometry,
@@ -189,8 +189,9 @@ def _reduce(partial, periods, pieces, fold, total):
     clear(total)
     for run in range(partial.size // fold):
         at = run // pieces % periods * fold
+        sums, own = total[at : at + fold], partial[run * fold : (run + 1) * fold]
         for j in range(fold):
-            total[at + j] += partial[run * fold + j]
+            sums[j] += own[j]
 
 
 @callable_kernel

@@ -9,10 +9,12 @@ import math
 
 import numpy as np
 
+from ..memory import scratch
 from ..simd.lane_math import add, doubles, multiply, subtract, sum_of
 from ..simd.lanes import first_lanes, inlined, lane_count, load, peek, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
 from ..threads import team
+from .runs import DOUBLE
 
 LEAST = 8192  # elements of a task
 MOST_TASKS = 64  # whose sums are kept apart
@@ -40,7 +42,8 @@ def layer_norm_grad(
     """The gradients of `layer_norm`: dx, and sums over the rows in a fixed order."""
     R, K = x.shape
     rows, tasks, members = _shared(R, K)
-    sums = np.zeros((2, tasks, K))
+    sums = scratch((2, tasks, K), DOUBLE)
+    sums.fill(0)
     arrays = dy.reshape(-1), x.reshape(-1), mean, inverse, gamma, dx.reshape(-1), *(s.reshape(-1) for s in sums)
     _layer_norm_grad(members, tasks, *arrays, centred, R, K, rows)
     dgamma[...], dbeta[...] = sums.sum(axis=1)
@@ -174,7 +177,7 @@ def group_rows_grad(
     """The gradients of `group_rows`."""
     (N, G), C = mean.shape, gamma.size
     S = x.size // (N * C)
-    sums = np.empty((2, N, C))
+    sums = scratch((2, N, C), DOUBLE)
     arrays = dy.reshape(-1), x.reshape(-1), mean.reshape(-1), inverse.reshape(-1), gamma, dx.reshape(-1)
     _group_rows_grad(team(N * G, 6 * x.size), N * G, *arrays, *(s.reshape(-1) for s in sums), G, C // G, S)
     dgamma[...], dbeta[...] = sums.sum(axis=1)

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kept import kept
+from ..memory import scratch
 from ..simd.jit import kernel
 
 LENGTH = 8192
 WIDTH = 64
+DOUBLE = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,14 @@ def cut_runs(shape: tuple[int, ...], axis: int) -> Runs:
         width = whole * -(-WIDTH // whole)
     length = width * max(1, LENGTH // width)
     return Runs(1, 1, total, length, max(1, -(-total // length)), width, C, np.arange(width) % C)
+
+
+def sums_of(cut: Runs, size: int, count: int) -> np.ndarray:
+    """Room for sums over the runs of an array of `size` elements, `count` times: each run writes its own."""
+    room = scratch((count, cut.tasks * cut.fold), DOUBLE)
+    if not size:
+        room.fill(0)
+    return room
 
 
 @kernel

@@ -17,7 +17,7 @@ from .layers import InputLayer, Layer
 from .layers.operations import Operation
 from .layers.symbols import Call, SymbolicTensor
 from .passes import Passes
-from .placing import carrier, is_on_host, place
+from .placing import carrier, place
 from .structures import is_shape, leaves, mapped, mapped_shapes
 from .tracking import Holder, Parameter, Way, found_in, named_weights
 
@@ -124,8 +124,8 @@ class Network(Layer):
             self._passes = Passes(self, self._graph if self.is_builtin else None)
         on_host = self.device == "cpu"
         for layer in self._passes.layers:
-            for w in layer.own_weights if layer.is_builtin else layer.weights:
-                if is_on_host(w.values) is not on_host:
+            for w in layer._own if layer.is_builtin else layer.weights:  # asked at every step, by C where it can be
+                if isinstance(w.values, np.ndarray) is not on_host:
                     place([layer], self.device)  # it came by itself, or is in another model too
                     break
         return self._passes

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from functools import partial
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Passes:
         """Whether the layers are those that these passes were made of, as they were then."""
         for network, members in self._members:
             now = network.members
-            if len(now) != len(members) or any(a is not b for a, b in zip(now, members, strict=True)):
+            if len(now) != len(members) or not all(map(is_, now, members)):
                 return False
         for (known, kind, activation, call, shape, regularizer, policy), layer in zip(
             self._made_of, self.layers, strict=True
