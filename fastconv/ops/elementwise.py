@@ -13,6 +13,7 @@ import numpy as np
 from ..dispatch import operator
 from ..errors import InvalidArgument, Unsupported, shown
 from ._floats import Floats, exact
+from .halves import SINGLE, is_half
 
 FROM_INPUT = ("elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign")
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh", *FROM_INPUT)
@@ -109,9 +110,11 @@ def activation_grad(
     if activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
         raise InvalidArgument(f"the gradient of activation {activation!r} is not known; known are {known}")
-    call = Floats("dy y", dy, dy if activation is None else y)
+    if activation is None and axis is None and is_half(getattr(dy, "dtype", SINGLE)):
+        return dy, None  # not widened for nothing
+    call = Floats("dy", dy) if activation is None else Floats("dy y", dy, y)
     call.alike()
-    given, y = call.arrays
+    given, y = call.arrays[0], call.arrays[-1]
     dz = None if activation is None else call.empty(given.shape)
     axis = None if axis is None else axis % given.ndim
     db = None if axis is None else call.empty((given.shape[axis],))
