@@ -68,7 +68,7 @@ def _zoo_of_models(name: str) -> Any:
     raise AttributeError(f"module {models.__name__!r} has no attribute {name!r}")
 
 
-models.__getattr__ = _zoo_of_models  # type: ignore[attr-defined]
+models.__getattr__ = _zoo_of_models  # type: ignore[method-assign]
 
 if TYPE_CHECKING:
     from . import applications as applications
