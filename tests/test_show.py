@@ -142,6 +142,8 @@ def test_receptive_fields_through_what_merges():
     column = L.Conv2D(4, (1, 8))(x)
     joined = receptive_fields(nn.Model(inputs, L.Add()([x, column])))[-1]
     assert joined.output == (10, 8) and joined.size == (3, 10) and joined.centre == ((5, 7), (0, 9))
+    assert receptive_fields(nn.Model(inputs, x * 2.0))[-1].size == (3, 3)
+    assert receptive_fields(nn.Model(inputs, L.Add()([x, x])))[-1].size == (3, 3)
     flat = L.Flatten()(x)
     angle = receptive_fields(nn.Model(inputs, L.Dot(1)([L.Dense(3)(flat), L.Dense(3)(flat)])))[-1]
     assert angle.share == 1.0

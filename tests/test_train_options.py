@@ -112,7 +112,7 @@ def test_it_shows_what_it_will_train(tmp_path):
 )
 def test_refused(words, text, tmp_path):
     words = [word.format(tmp_path) for word in words]
-    done = train(*words, *([] if "--out" in words or "--resume" in words else ["--out", tmp_path / "out"]))
+    done = train(*words, *([] if "--out" in words or "--resume" in words else ["--out", tmp_path / "runs" / "out"]))
     assert done.exit_code == 2 and text in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -26,7 +26,7 @@ from ..nn.structures import leaves
 
 Interval = tuple[np.ndarray, np.ndarray]  # first and last element that each unit of an axis sees
 Reach = Callable[[np.ndarray, np.ndarray], Interval]
-Step = tuple[Applied, list[Reach], list["Map"]]
+Step = tuple[Applied, list[Reach], dict[int, "Map"]]
 
 FAR = 1024  # units over which a jump is taken: what upsampling rounds is then a thousandth
 PADDING = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
@@ -116,11 +116,12 @@ def receptive_fields(model: Any) -> list[ReceptiveField]:
     ways: list[Step] = []
     fields = []
     for step in program.applied:
-        before = [maps[slot] for slot in leaves(step.args) if slot in maps]
-        if not before:
+        taken = [slot for slot in leaves(step.args) if slot in maps]  # not numbers beside them
+        if not taken:
             continue
-        reaches, maps[step.results] = _walked(step.layer, before, channels_last)
-        ways.append((step, reaches, before))
+        reaches, made = _walked(step.layer, [maps[slot] for slot in taken], channels_last)
+        ways.append((step, reaches, {slot: maps[slot] for slot in taken}))
+        maps[step.results] = made
         fields.append(_field(ways, maps[step.results].size, program.inputs, size))
     return fields
 
@@ -169,7 +170,7 @@ def _seen(ways: Sequence[Step], axis: int, units: np.ndarray, start: int) -> Int
         if step.results not in bounds:
             continue
         seen = reaches[axis](*bounds[step.results])
-        for slot, taken in zip(leaves(step.args), before, strict=True):
+        for slot, taken in before.items():
             is_repeated = len(before) > 1 and taken.size[axis] == 1
             low, high = (np.zeros_like(seen[0]),) * 2 if is_repeated else seen
             there = bounds.get(slot, (low, high))
