@@ -15,6 +15,7 @@ from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan, plan_conv1d
 from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
+from ..configs import refuse_others
 from ..inference import changing_weights, is_inference, plan_for
 from .base import Elementwise, Layer, Shape, image_shape, weight_options
 from .symbols import SymbolicTensor, recorded
@@ -217,6 +218,8 @@ class ActivityRegularization(Identity):
     aliases = ("activity_regularizer",)
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **keywords: Any) -> None:
+        if "activity_regularizer" in keywords:
+            refuse_others(ActivityRegularization, {"activity_regularizer": keywords["activity_regularizer"]})
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **keywords)
         self.l1, self.l2 = self.activity_regularizer.l1, self.activity_regularizer.l2
 
