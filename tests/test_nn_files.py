@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -490,3 +492,37 @@ def test_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(MissingExtra, match="pip install"):
         C.TensorBoard(tmp_path)
+
+
+class Cell:
+    """The output of a notebook's cell, and the module that puts things there."""
+
+    def __init__(self):
+        self.written, self.shown, self.updates = [], [], 0
+
+    def write(self, text):
+        self.written.append(text)
+
+    def flush(self):
+        pass
+
+    def display(self, data, raw, display_id):
+        assert raw and display_id
+        self.shown.append(data["text/plain"])
+        return self
+
+    def update(self, data, raw):
+        self.shown[-1], self.updates = data["text/plain"], self.updates + 1
+
+
+def test_a_notebook_shows_one_line_an_epoch(monkeypatch):
+    cell = Cell()
+    monkeypatch.setattr(Cell, "__module__", "ipykernel.iostream")
+    monkeypatch.setitem(sys.modules, "IPython.display", cell)
+    monkeypatch.setattr(sys, "stdout", cell)
+    monkeypatch.setattr("fastconv.nn.callbacks.progress.INTERVAL", 0)
+    tiny().fit(X, Y, epochs=2, verbose=1)
+    monkeypatch.undo()
+    assert "".join(cell.written) == "Epoch 1/2\nEpoch 2/2\n"
+    assert len(cell.shown) == 2 and cell.updates >= 2, "each line takes the place of those before it"
+    assert all(re.match(r"(\d+)/\1 .* - loss: \d", line) for line in cell.shown)

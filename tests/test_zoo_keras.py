@@ -19,12 +19,18 @@ def kerass(keras, model, name, dtype):
     """Keras's losses, from the same weights; those of `model` are not touched."""
     theirs = keras.models.model_from_json(model.to_json())
     theirs.set_weights(model.get_weights())
-    theirs.compile(keras.optimizers.SGD(z.rate_of(name, dtype), momentum=0.9), z.loss_of(name))
-    found = []
+    theirs.compile(keras.optimizers.SGD(z.rate_of(name, dtype), momentum=z.MOMENTUM), z.loss_of(name))
+    found, compute_loss = [], theirs.compute_loss
+
+    def noted(*batch, training=True):  # what train_on_batch returns went through float32
+        loss = compute_loss(*batch, training=training)
+        if training:  # and not before the first step, on symbols
+            found.append(float(loss.detach()))
+        return loss
+
+    theirs.compute_loss = noted
     for x, y in z.batches(name, dtype):
-        theirs.reset_metrics()  # or it returns the mean of all steps
-        with np.errstate(all="ignore"):
-            found.append(float(np.ravel(theirs.train_on_batch(x, y))[0]))
+        theirs.train_on_batch(x, y)
     return np.array(found)
 
 

@@ -7,18 +7,16 @@ import zoo_training as z
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # PyTorch's own warnings
 
 
-def torchs(model, name, dtype, change=0.0):
-    """PyTorch's losses, from the same weights, or these times 1 +- change; those of `model` are not touched."""
+def torchs(model, name, dtype):
+    """PyTorch's losses, from the same weights; those of `model` are not touched."""
     torch = pytest.importorskip("torch")
     import zoo_torch
 
     network = zoo_torch.NETWORKS[name](model.input_shape[-1], z.CLASSES, **z.options_of(name)).to(getattr(torch, dtype))
-    rng = np.random.default_rng(5)
     for parameter, weight in zip(network.parameters(), model.trainable_weights, strict=True):
-        w = weight.numpy() * (1 + change * rng.choice([-1, 1], weight.shape))
-        parameter.data = torch.tensor(zoo_torch.channels_first(w.astype(dtype), parameter.shape, weight.name))
+        parameter.data = torch.tensor(zoo_torch.channels_first(weight.numpy(), parameter.shape, weight.name))
     loss_of = zoo_torch.LOSSES[z.loss_of(name)]
-    optimizer = torch.optim.SGD(network.parameters(), z.rate_of(name, dtype), momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), z.rate_of(name, dtype), momentum=z.MOMENTUM)
     found = []
     for x, y in z.batches(name, dtype):
         x, y = (torch.tensor(np.moveaxis(a, -1, 1).copy() if a.ndim > 1 else a) for a in (x, y))

@@ -6,6 +6,7 @@ Channels first, the last softmax left to the loss. Where Keras's "same" pads one
 import numpy as np
 import torch
 from torch import nn
+from zoo_training import EPSILON
 
 
 class Flat(nn.Module):
@@ -21,8 +22,8 @@ class Mean(nn.Module):
 
 
 def normalised(channels, rank=2):
-    """Keras's batch normalisation: 0.001 below the root, and moving means that keep 0.99."""
-    return {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 0: nn.BatchNorm1d}[rank](channels, eps=1e-3, momentum=0.01)
+    """Keras's batch normalisation, whose moving means keep 0.99."""
+    return {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 0: nn.BatchNorm1d}[rank](channels, eps=EPSILON, momentum=0.01)
 
 
 def lecture_cnn(channels, classes, size=28):

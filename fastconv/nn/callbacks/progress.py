@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class ProgbarLogger(Callback):
         self.live = self.verbose == 1 and is_live()
         self.start = self.drawn = time.perf_counter()
         self.done = self.width = 0
+        self._output: Any = None
 
     def _advance(self, batch: int, logs: Logs | None) -> None:
         self.done = batch + 1
@@ -103,15 +105,41 @@ class ProgbarLogger(Callback):
         return f"{count} {bar(self.done, steps or self.done)} {times} {duration(each)}/step{values}"
 
     def _draw(self, line: str, end: str) -> None:
+        if self.live and in_notebook():
+            self._output = shown_in_notebook(line, self._output)
+            return
         if self.live and not end:  # a line that wraps could not be drawn over
-            line = line[: max(20, shutil.get_terminal_size().columns - 1)]
+            line = cut(line, max(20, shutil.get_terminal_size().columns - 1))
         print_line(("\r" if self.live else "") + line.ljust(self.width), end)
         self.width = len(line)
 
 
 def is_live() -> bool:
     """Whether standard output shows a line that is written over: a terminal, or a notebook."""
-    return Tolerant(sys.stdout).isatty() or type(sys.stdout).__module__.startswith("ipykernel")
+    return Tolerant(sys.stdout).isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether standard output is that of a notebook's cell."""
+    return type(sys.stdout).__module__.startswith("ipykernel")
+
+
+def shown_in_notebook(line: str, output: Any = None) -> Any:
+    """Put a line into a cell's output, or in place of what is there; the notebook is saved with the last one."""
+    data = {"text/plain": line}
+    if output is None:
+        return import_module("IPython.display").display(data, raw=True, display_id=True)
+    output.update(data, raw=True)
+    return output
+
+
+def cut(line: str, room: int) -> str:
+    """A line without the values for which there is no room.
+
+    >>> cut("5/9 bar - loss: 0.1234 - accuracy: 0.5678", 30)
+    '5/9 bar - loss: 0.1234'
+    """
+    return line if len(line) <= room else line[: room + 3].rpartition(" - ")[0] or line[:room]
 
 
 def bar(done: int, steps: int) -> str:
