@@ -17,7 +17,7 @@ from fastconv.cli import main
 from fastconv.config import settings
 from fastconv.cuda import backend, rows, samples
 from fastconv.errors import DeviceMissing, InvalidArgument
-from fastconv.nn import feeding, meters
+from fastconv.nn.fitting import feeding, meters
 from fastconv.show import figures
 
 __all__ = ["simulator"]

@@ -23,8 +23,9 @@ from fastconv import nn as keras
 from fastconv.autograd import Tensor
 from fastconv.autograd import functional as F
 from fastconv.errors import InvalidArgument, MissingExtra, PeerLost
-from fastconv.nn import distribution, ranks
+from fastconv.nn import distribution
 from fastconv.nn.distribution import DataParallel
+from fastconv.nn.fitting import ranks
 
 HERE = Path(__file__).parent
 

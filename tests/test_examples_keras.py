@@ -15,7 +15,7 @@ import pytest
 from test_examples import REACHED
 
 from fastconv import nn
-from fastconv.nn.folders import ImageFolder
+from fastconv.nn.pictures.folders import ImageFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Keras's own warnings
 

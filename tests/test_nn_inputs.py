@@ -5,8 +5,8 @@ import pytest
 
 from fastconv import nn as keras
 from fastconv.errors import InvalidArgument
-from fastconv.nn.loaders import is_loader
-from fastconv.nn.weighting import beside, by_class
+from fastconv.nn.fitting.loaders import is_loader
+from fastconv.nn.fitting.weighting import beside, by_class
 
 L = keras.layers
 RNG = np.random.default_rng(5)

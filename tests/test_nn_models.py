@@ -177,7 +177,7 @@ def test_what_a_prediction_prepared_is_compared_with_the_weights(rng, monkeypatc
 
 
 def test_callbacks_may_change_weights_between_batches():
-    from fastconv.nn.inference import fixed_weights
+    from fastconv.nn.modelling.inference import fixed_weights
 
     conv, x = L.Conv2D(1, 3, kernel_initializer="ones"), Tensor(np.ones((1, 5, 5, 1), np.float32))
     conv(x)

@@ -6,7 +6,7 @@ import pytest
 from fastconv import nn as keras
 from fastconv.autograd import Tensor, operation
 from fastconv.errors import InvalidArgument
-from fastconv.nn.arrays import one_rank
+from fastconv.nn.basics.arrays import one_rank
 
 L, M = keras.layers, keras.metrics
 

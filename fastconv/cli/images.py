@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.images import pillow, read_image
+from ..nn.pictures.images import pillow, read_image
 
 BRIGHT = 0.5  # grey above which a background is bright
 PLAIN = 0.12  # least contrast of a drawing to its paper

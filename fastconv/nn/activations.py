@@ -9,8 +9,8 @@ from ..autograd import Tensor
 from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .basics.names import by_snake_case, find
 from .configs import resolved
-from .names import by_snake_case, find
 
 
 def linear(x: Any) -> Any:

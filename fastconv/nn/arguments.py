@@ -20,7 +20,7 @@ from ..autograd import Tensor
 from ..errors import InvalidArgument, nearest, quoted, shown
 from ..ops._reading import refuse_mask
 from ..spec.arguments import MOST, MOST_AXES, index_of
-from .names import find
+from .basics.names import find
 
 REAL = "iuf"  # kinds of dtypes that are real numbers
 MANY = 1000  # bounds beyond are told only to who passed them

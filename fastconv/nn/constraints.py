@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from . import arguments
+from .basics.names import by_snake_case
 from .configs import Configured, resolved
-from .names import by_snake_case
 
 TINY = 1e-7
 

@@ -23,9 +23,9 @@ from ..streams import put
 from ..threads import set_num_threads
 from ..within import Block, Within
 from . import arguments
-from .bundles import arrays_of
-from .parts import Part
-from .ranks import Ranks
+from .fitting.bundles import arrays_of
+from .fitting.ranks import Ranks
+from .modelling.parts import Part
 
 SAMPLED = 256  # samples by which ranks notice that they do not have the same
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import InvalidArgument, shown
 from ..memory import check_room
-from . import arguments, seeding
+from . import arguments
+from .basics import seeding
+from .basics.names import by_snake_case, find
 from .configs import Configured, resolved
-from .names import by_snake_case, find
 
 Fans = tuple[float, float]
 FANS = {"fan_in": 0, "fan_out": 1, "fan_avg": 2}

@@ -11,19 +11,19 @@ from ..autograd import Tensor, no_grad
 from ..errors import InvalidArgument, Unsupported, nearest, shown
 from ..ops.halves import is_half
 from . import arguments
+from .basics.structures import mapped
+from .basics.tracking import walk
 from .configs import custom_object_scope, deserialize, serialize
 from .configs.graphs import config_of, made_of
-from .graph import Graph
 from .layers import InputLayer, Layer
-from .model_files import ModelFiles
-from .network import name_for
-from .passes import Passes
-from .placing import carrier, check_device, device_of, place
+from .modelling.graph import Graph
+from .modelling.model_files import ModelFiles
+from .modelling.network import name_for
+from .modelling.passes import Passes
+from .modelling.placing import carrier, check_device, device_of, place
+from .modelling.stack import Stack
+from .modelling.summary import summary_lines
 from .saving import clone_model, load_model, model_from_json, save_model
-from .stack import Stack
-from .structures import mapped
-from .summary import summary_lines
-from .tracking import walk
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 

@@ -11,7 +11,7 @@ from ..autograd import functional as F
 from ..errors import InvalidArgument, shown
 from . import arguments
 from .configs import Configured, resolved
-from .placing import carrier, device_of
+from .modelling.placing import carrier, device_of
 
 
 class Regularizer(Configured):

@@ -11,7 +11,6 @@ from typing import Any
 from ..errors import InvalidArgument, quoted
 from ..files import brief, write_file
 from . import arguments
-from .checkpoints import assign, check_fit, put_state, state_arrays
 from .configs import (
     custom_object_scope,
     deserialize,
@@ -22,6 +21,7 @@ from .configs import (
     serialize,
     without_compilation,
 )
+from .files.checkpoints import assign, check_fit, put_state, state_arrays
 from .formats import archive, legacy, weights
 from .formats.named import Arrays
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InvalidArgument
 from ..memory import check_room
 from . import arguments
+from .basics.seeding import set_random_seed
 from .configs import (
     custom_object_scope,
     get_custom_objects,
@@ -18,11 +19,10 @@ from .configs import (
 )
 from .configs import deserialize as deserialize_keras_object
 from .configs import serialize as serialize_keras_object
-from .folders import image_dataset_from_directory
-from .images import array_to_img, img_to_array, load_img, save_img
-from .loaders import PyDataset
-from .plotting import plot_model
-from .seeding import set_random_seed
+from .fitting.loaders import PyDataset
+from .modelling.plotting import plot_model
+from .pictures.folders import image_dataset_from_directory
+from .pictures.images import array_to_img, img_to_array, load_img, save_img
 
 CustomObjectScope = custom_object_scope
 Sequence = PyDataset

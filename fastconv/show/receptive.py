@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, Unsupported, shown
 from ..nn import layers as L
-from ..nn.graph import Applied, Program
+from ..nn.basics.structures import leaves
 from ..nn.layers.base import Elementwise
 from ..nn.layers.convolution import Conv
 from ..nn.layers.merging import Broadcasting
@@ -22,7 +22,7 @@ from ..nn.layers.preprocessing import of_ratio
 from ..nn.layers.reshaping import Cropping, Resized
 from ..nn.layers.spatial import Spatial
 from ..nn.layers.transposed import ConvTranspose
-from ..nn.structures import leaves
+from ..nn.modelling.graph import Applied, Program
 
 Interval = tuple[np.ndarray, np.ndarray]  # first and last element that each unit of an axis sees
 Reach = Callable[[np.ndarray, np.ndarray], Interval]

@@ -11,8 +11,8 @@ from typing import Any
 from ...errors import InvalidArgument, shown
 from ...streams import print_line
 from .. import arguments
-from ..inference import changing_weights
-from ..names import find
+from ..basics.names import find
+from ..modelling.inference import changing_weights
 
 Logs = MutableMapping[str, Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import InvalidArgument
 from ...streams import print_line
 from .. import arguments
-from ..checkpoints import generators_array, put_generators, put_state, state_arrays
+from ..files.checkpoints import generators_array, put_generators, put_state, state_arrays
 from ..formats.named import load_arrays, save_arrays
 from .base import Callback, Logs, batches_between
 

@@ -12,8 +12,8 @@ from ...errors import InvalidArgument, shown
 from ...files import display
 from ...streams import print_line
 from .. import arguments
+from ..basics.names import find
 from ..formats.weights import MODEL, can_hold_model, checked_path
-from ..names import find
 from .base import Callback, Logs, batches_between
 
 

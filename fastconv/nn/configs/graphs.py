@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...errors import InvalidArgument, shown
-from ..graph import Graph
+from ..basics.structures import leaves, mapped
 from ..layers import InputLayer, Layer
 from ..layers.operations import Operation
 from ..layers.symbols import Call, SymbolicTensor
-from ..network import Network
-from ..stack import Stack
-from ..structures import leaves, mapped
+from ..modelling.graph import Graph
+from ..modelling.network import Network
+from ..modelling.stack import Stack
 from . import operations
 from .objects import TENSOR, Config, deserialize, serialize
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ...errors import InvalidArgument, nearest, shown
 from ...within import Block, Within
 from .. import arguments
-from ..names import camel_case
+from ..basics.names import camel_case
 
 Named = TypeVar("Named", bound=Callable[..., Any])
 Known = dict[str, dict[str, type]]

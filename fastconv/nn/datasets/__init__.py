@@ -6,16 +6,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from ...errors import InvalidArgument, nearest, shown
-from . import (
-    car_truck,
-    cifar10,
-    cifar100,
-    cylinder_bell_funnel,
-    fashion_mnist,
-    fashion_sketch,
-    mnist,
-    motion_sketch,
-)
+from . import car_truck, cifar10, cifar100, cylinder_bell_funnel, fashion_mnist, fashion_sketch, mnist, motion_sketch
 
 __all__ = [
     "BY_NAME",

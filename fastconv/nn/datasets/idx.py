@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..unpacking import DEFLATE_RATIO
+from ..files.unpacking import DEFLATE_RATIO
 from . import locate
 from .files import Bytes, Split, check_labels, damaged, is_packed, opened, read_up_to
 from .npz import load_npz_set

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..unpacking import Header, Lie, read_npz
+from ..files.unpacking import Header, Lie, read_npz
 from .files import Split, check_labels, damaged
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")

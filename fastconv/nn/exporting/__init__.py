@@ -10,8 +10,8 @@ from typing import Any
 
 from ...errors import Unsupported, shown
 from ...onnx.writing import Writer
-from ..graph import Program, Slot
-from ..structures import leaves, mapped
+from ..basics.structures import leaves, mapped
+from ..modelling.graph import Program, Slot
 from . import convolutions, merging, normalizations, operations, shapes
 from .values import Value, plain, rule_of, written
 

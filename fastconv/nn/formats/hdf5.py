@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DataUnavailable, FastconvError, MissingExtra, quoted, shown
 from ...foreign import dtype_named
-from ..unpacking import Header
+from ..files.unpacking import Header
 
 MOST_OBJECTS = 1_000_000  # of a file
 DEEPEST = 100  # groups in groups

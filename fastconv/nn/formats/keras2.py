@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidArgument, shown
-from ..tracking import Holder, Parameter, owned_weights
+from ..basics.tracking import Holder, Parameter, owned_weights
 from . import hdf5
 
 LAYERS, WEIGHTS, TOP = "layer_names", "weight_names", "top_level_model_weights"

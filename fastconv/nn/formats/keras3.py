@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ...errors import InvalidArgument, shown
+from ..basics.names import snake_case
+from ..basics.tracking import Holder, Parameter, Way
 from ..configs.registry import name_of
-from ..names import snake_case
-from ..tracking import Holder, Parameter, Way
 from . import hdf5
 
 VARS = "vars"

@@ -13,7 +13,7 @@ from ...errors import DataUnavailable, FastconvError, InvalidArgument, MissingEx
 from ...files import brief, write_file
 from ...ops.halves import widened
 from .. import arguments
-from ..unpacking import Header, Lie, read_npz, read_safetensors
+from ..files.unpacking import Header, Lie, read_npz, read_safetensors
 
 Arrays = dict[str, np.ndarray]
 SUFFIXES = (".npz", ".safetensors")

@@ -12,7 +12,7 @@ from typing import IO, Any
 from ...errors import DataUnavailable, FastconvError, InvalidArgument
 from ...files import brief, write_file
 from .. import arguments
-from ..unpacking import Check
+from ..files.unpacking import Check
 from . import archive, hdf5, keras2, keras3, legacy, named, variables
 from .named import Arrays, load_arrays, save_arrays
 

@@ -10,7 +10,8 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...ops.affine import FILL_MODES
-from .. import arguments, seeding
+from .. import arguments
+from ..basics import seeding
 from .base import Shape
 from .preprocessing import CenterCrop, beside
 from .regularization import Random

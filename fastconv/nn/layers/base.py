@@ -13,11 +13,12 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops.halves import cast, is_floating
-from .. import arguments, constraints, initializers, policies, regularizers, seeding
+from .. import arguments, constraints, initializers, policies, regularizers
+from ..basics import seeding
+from ..basics.names import snake_case
+from ..basics.structures import is_shape, mapped_shapes
+from ..basics.tracking import Holder, Parameter, Way, found_in, walk
 from ..configs import refuse_others
-from ..names import snake_case
-from ..structures import is_shape, mapped_shapes
-from ..tracking import Holder, Parameter, Way, found_in, walk
 from .calling import Calling
 from .custom import described, once
 from .symbols import Shape

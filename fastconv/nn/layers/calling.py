@@ -11,9 +11,9 @@ from ...autograd import Tensor, no_grad
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from .. import arguments, policies, regularizers
-from ..placing import carrier, device_of, place
-from ..structures import is_shape, leaves, mapped, mapped_shapes
-from ..tracking import Holder, walk
+from ..basics.structures import is_shape, leaves, mapped, mapped_shapes
+from ..basics.tracking import Holder, walk
+from ..modelling.placing import carrier, device_of, place
 from .custom import add, checked_losses, invoke, is_training
 from .symbols import Call, dtype_of, is_symbolic, only_call, recorded, symbols_in, zeros_for
 

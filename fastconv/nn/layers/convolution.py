@@ -16,7 +16,7 @@ from ...ops import ConvPlan
 from ...problem import ConvProblem
 from ...spec import conv_problem
 from .. import activations, arguments
-from ..inference import is_inference, plan_for
+from ..modelling.inference import is_inference, plan_for
 from .base import Shape, weight_options
 from .spatial import Spatial, parse_border
 

@@ -16,7 +16,7 @@ from ...ops import ConvPlan, plan_conv1d
 from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
 from ..configs import refuse_others
-from ..inference import changing_weights, is_inference, plan_for
+from ..modelling.inference import changing_weights, is_inference, plan_for
 from .base import Elementwise, Layer, Shape, image_shape, weight_options
 from .symbols import SymbolicTensor, recorded
 

@@ -20,8 +20,8 @@ from ...errors import InvalidArgument, shown
 from ...ops.halves import is_half
 from ...within import Block, Within
 from .. import arguments, regularizers
-from ..inference import changing_weights
-from ..structures import leaves
+from ..basics.structures import leaves
+from ..modelling.inference import changing_weights
 
 
 class _Mode(Within):

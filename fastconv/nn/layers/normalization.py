@@ -9,7 +9,8 @@ import numpy as np
 from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
-from .. import arguments, initializers, parts
+from .. import arguments, initializers
+from ..modelling import parts
 from .base import Elementwise, Shape, weight_options
 
 

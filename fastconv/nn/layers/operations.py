@@ -11,8 +11,8 @@ import numpy as np
 from ...autograd import PRIMITIVES, Tensor, no_grad
 from ...autograd import functional as F
 from ...errors import InvalidArgument, quoted
-from ..names import camel_case, find
-from ..tracking import Parameter
+from ..basics.names import camel_case, find
+from ..basics.tracking import Parameter
 from .base import Layer, Shape
 from .symbols import SymbolicTensor, dtype_of, recorded, symbols_in, zeros_for
 

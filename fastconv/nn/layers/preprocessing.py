@@ -13,7 +13,7 @@ from ...errors import InvalidArgument, shown
 from ...ops.halves import is_half
 from ...ops.resampling import INTERPOLATIONS
 from .. import arguments
-from ..placing import carrier, device_of
+from ..modelling.placing import carrier, device_of
 from .base import Elementwise, Shape, elements
 from .reshaping import Resized
 

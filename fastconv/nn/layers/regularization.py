@@ -12,8 +12,10 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops import elementwise
 from ...ops.halves import is_half
-from .. import arguments, parts, seeding
-from ..placing import carrier, device_of
+from .. import arguments
+from ..basics import seeding
+from ..modelling import parts
+from ..modelling.placing import carrier, device_of
 from .base import Elementwise, Shape
 from .spatial import Spatial
 

@@ -1,7 +1,7 @@
 """Symbolic tensors: what layers are called on before there are numbers, and the record of these calls.
 
 ``keras.Input((28, 28, 1))`` is a symbolic tensor; a layer, or an operator, gives of symbolic tensors another one, which
-knows the `Call` that makes it. A model is what lies between some of them (`fastconv.nn.graph`).
+knows the `Call` that makes it. A model is what lies between some of them (`fastconv.nn.modelling.graph`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...autograd import Tensor
 from ...autograd.methods import Methods
 from ...errors import InvalidArgument, shown
 from ...ops.halves import is_half
-from ..structures import leaves, mapped, mapped_shapes
+from ..basics.structures import leaves, mapped, mapped_shapes
 
 if TYPE_CHECKING:
     from .calling import Calling

@@ -11,8 +11,8 @@ from types import FunctionType
 from typing import Any
 
 from .. import arguments
+from ..basics.names import find
 from ..configs import resolved
-from ..names import find
 from .base import Loss, function_of
 from .distances import (
     CategoricalHinge,

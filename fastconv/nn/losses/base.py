@@ -13,12 +13,12 @@ from ...autograd import Tensor, no_grad
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from .. import arguments
-from ..arrays import Sizes, as_numbers, one_rank, same_length
+from ..basics.arrays import Sizes, as_numbers, one_rank, same_length
+from ..basics.names import snake_case
 from ..configs import Configured
-from ..names import snake_case
+from ..fitting.weighting import beside
 from ..policies import of_arrays
 from ..utils import refuse_bad
-from ..weighting import beside
 
 MEAN = "sum_over_batch_size"
 MEANS = (MEAN, "mean")

@@ -12,10 +12,10 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument
 from ...ops import devices
 from .. import arguments
-from ..arrays import as_numbers
+from ..basics.arrays import as_numbers
+from ..fitting.weighting import beside
 from ..policies import of_arrays
 from ..utils import class_numbers, to_categorical
-from ..weighting import beside
 from .base import MEAN, MEANS, Loss, OfNumbers, refuse_outside, same_shape
 
 EPSILON = 1e-7  # how far probabilities are kept from 0 and 1

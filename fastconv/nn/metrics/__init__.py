@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import InvalidArgument, shown
 from .. import arguments, losses
+from ..basics.names import by_snake_case, find, snake_case
 from ..configs import resolved
 from ..losses import (
     binary_crossentropy,
@@ -31,7 +32,6 @@ from ..losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
-from ..names import by_snake_case, find, snake_case
 from .accuracies import (
     absolute_error,
     accuracy,

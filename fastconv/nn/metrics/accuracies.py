@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InvalidArgument
 from ...memory import check_room
 from .. import arguments
-from ..arrays import as_numbers, matched, same_length
+from ..basics.arrays import as_numbers, matched, same_length
 from ..utils import class_numbers
 
 

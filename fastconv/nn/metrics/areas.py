@@ -8,8 +8,8 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from .. import arguments
-from ..arrays import matched
-from ..weighting import beside
+from ..basics.arrays import matched
+from ..fitting.weighting import beside
 from .base import Metric
 from .confusion import counted, ratio
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from ...errors import InvalidArgument, shown
 from .. import arguments, initializers
-from ..arrays import aligned, host_pair
+from ..basics.arrays import aligned, host_pair
+from ..basics.names import snake_case
 from ..configs import Configured, deserialize, serialize
-from ..names import snake_case
-from ..weighting import beside
+from ..fitting.weighting import beside
 
 
 class Count(np.ndarray):

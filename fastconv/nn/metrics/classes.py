@@ -8,9 +8,9 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from .. import arguments
-from ..arrays import host_pair, matched
+from ..basics.arrays import host_pair, matched
+from ..fitting.weighting import beside
 from ..utils import class_numbers
-from ..weighting import beside
 from .base import Metric
 from .confusion import ratio
 

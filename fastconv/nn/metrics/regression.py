@@ -9,8 +9,8 @@ import numpy as np
 
 from ...errors import InvalidArgument
 from .. import arguments
-from ..arrays import as_numbers, matched
-from ..weighting import beside
+from ..basics.arrays import as_numbers, matched
+from ..fitting.weighting import beside
 from .base import MeanMetricWrapper, Metric, _Average
 
 

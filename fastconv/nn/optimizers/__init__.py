@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arguments
+from ..basics.names import find
 from ..configs import resolved
-from ..names import find
 from . import schedules
 from .base import Optimizer
 from .descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop

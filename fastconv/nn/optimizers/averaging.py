@@ -7,7 +7,7 @@ from typing import Any
 
 from ...autograd import Tensor
 from ...ops import updates
-from ..states import State
+from ..files.states import State
 from .keeping import Keeper
 
 

@@ -11,7 +11,7 @@ from ...autograd import Tensor
 from ...errors import InvalidArgument
 from .. import arguments
 from ..configs import resolved
-from ..parts import current as part_of_batch
+from ..modelling.parts import current as part_of_batch
 from .changing import Changing
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...ops import updates
 from ...ops.halves import rounded, widened
-from ..states import State
+from ..files.states import State
 from .averaging import Averaging
 
 Changed = tuple[Tensor, State, Any]  # a weight, what is kept for it, its gradient

@@ -12,7 +12,7 @@ from ...autograd import Tensor
 from ...errors import InvalidArgument
 from .. import arguments
 from ..configs import Configured, serialize
-from ..states import Restored, State, States, by_place, fitting, parsed
+from ..files.states import Restored, State, States, by_place, fitting, parsed
 
 
 class Keeper(Configured):

@@ -10,7 +10,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...errors import InvalidArgument
 from .. import arguments
-from ..states import Restored, State
+from ..files.states import Restored, State
 from .base import Optimizer
 
 

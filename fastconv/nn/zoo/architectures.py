@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..names import find
+from ..basics.names import find
 from .classics import alexnet, lenet5
 from .compact import mobilenet
 from .in_time import series_cnn, video_cnn

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import arguments
+from ..basics.seeding import seeded
 from ..layers import Concatenate, Conv2D, Conv2DTranspose, Input, MaxPooling2D
 from ..models import Model, Sequential
-from ..seeding import seeded
 
 
 def unet(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arguments
+from ..basics.seeding import seeded
 from ..layers import Activation, Add, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Input
 from ..models import Model
-from ..seeding import seeded
 
 STAGES = (16, 32, 64)  # filters
 BLOCKS = 3  # of two convolutions, in each stage

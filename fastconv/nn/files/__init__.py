@@ -1,0 +1,1 @@
+"""What goes into files and comes back: weights, states of trainings."""
