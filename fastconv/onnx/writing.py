@@ -72,5 +72,5 @@ class Writer:
 
     def _port(self, name: str, shape: tuple[Any, ...], dtype: np.dtype) -> Any:
         helper = self._onnx.helper
-        sizes = ["N" if n is None else n for n in shape]
+        sizes = [(f"{name}_{axis}" if axis else "N") if n is None else n for axis, n in enumerate(shape)]
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), sizes)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument
+from ..nn.basics.unknown import fits
 from .figures import add_title, new_figure, styled
 from .grids import show_image
 from .receptive import is_channels_last
@@ -34,7 +35,7 @@ def draw_feature_maps(model: Any, image: Any, layers: Sequence[str] | None = Non
     Figure
     """
     x = np.asarray(image, np.float32)
-    if model.input_shape is not None and x.shape != tuple(model.input_shape[1:]):
+    if model.input_shape is not None and not fits((1, *x.shape), model.input_shape):
         raise InvalidArgument(f"image has shape {x.shape}; the model takes {tuple(model.input_shape[1:])}")
     last = is_channels_last(model)
     maps = {name: _channels_last(y[0], last) for name, y in model.feature_maps(x[None]).items() if y.ndim == 4}

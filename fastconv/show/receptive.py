@@ -138,6 +138,10 @@ def input_size(model: Any) -> tuple[int, ...]:
     size = tuple(shape[:-1] if is_channels_last(model) else shape[1:])
     if not size:
         raise InvalidArgument(f"the model's input has shape {model.input_shape}: it has no spatial axes to look at")
+    if None in size:
+        raise InvalidArgument(
+            f"the model's input has shape {model.input_shape}: make it with the sizes of its images to see their shares"
+        )
     return size
 
 

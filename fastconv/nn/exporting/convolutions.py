@@ -5,29 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from ...onnx.writing import Writer
+from ..basics.unknown import sized
 from ..layers import Dense
 from ..layers.convolution import Conv
 from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.separable import SeparableConv
 from ..layers.transposed import ConvTranspose
 from .activations import Sketch, activated
-from .values import Value, array_of, images, plain, rule
+from .values import Value, array_of, border, images, plain, rule
 
 
 @rule(Conv)
 def _convolution(writer: Writer, layer: Conv, x: Value) -> Value:
-    return _linear(writer, layer, x, "Conv")
+    return _linear(writer, layer, x, "Conv", **border(layer, x))
 
 
 @rule(ConvTranspose)
 def _transposed(writer: Writer, layer: ConvTranspose, x: Value) -> Value:
-    axes = layer.problem(x.shape).axes[3 - layer.rank :]
+    axes = layer.problem(sized(x.shape)).axes[3 - layer.rank :]
     behind = [a.size - ((a.out - 1) * a.stride + a.extent - a.before - a.after) for a in axes]
-    return _linear(writer, layer, x, "ConvTranspose", output_padding=behind)
+    pads = [a.before for a in axes] + [a.after for a in axes]
+    return _linear(writer, layer, x, "ConvTranspose", pads=pads, output_padding=behind)
 
 
 def _linear(writer: Writer, layer: Conv, x: Value, op: str, **more: Any) -> Value:
-    axes = layer.problem(x.shape).axes[3 - layer.rank :]
     inputs = [images(writer, layer, x), writer.constant(f"{layer.name}/kernel", array_of(layer.kernel_first()))]
     if layer.use_bias:
         inputs.append(writer.constant(f"{layer.name}/bias", array_of(layer.bias)))
@@ -38,7 +39,6 @@ def _linear(writer: Writer, layer: Conv, x: Value, op: str, **more: Any) -> Valu
         strides=layer.strides,
         dilations=layer.dilation_rate,
         group=layer.groups,
-        pads=[a.before for a in axes] + [a.after for a in axes],
         **more,
     )
     return activated(writer, layer, Value(name, layer.output_shape or (), layer.channels_last))
@@ -46,8 +46,6 @@ def _linear(writer: Writer, layer: Conv, x: Value, op: str, **more: Any) -> Valu
 
 @rule(SeparableConv)
 def _separable(writer: Writer, layer: SeparableConv, x: Value) -> Value:
-    problem = layer.problem(x.shape)
-    axes = problem.axes[3 - layer.rank :]
     add, name = Sketch(writer, layer.name, layer.dtype), images(writer, layer, x)
     depthwise, pointwise = (array_of(w) for w in layer.kernels(first=True))
     name = add(
@@ -56,8 +54,8 @@ def _separable(writer: Writer, layer: SeparableConv, x: Value) -> Value:
         depthwise,
         strides=layer.strides,
         dilations=layer.dilation_rate,
-        group=problem.groups,
-        pads=[a.before for a in axes] + [a.after for a in axes],
+        group=layer.problem(sized(x.shape)).groups,
+        **border(layer, x),
     )
     name = add("Conv", name, pointwise, *([array_of(layer.bias)] if layer.use_bias else []))
     return activated(writer, layer, Value(name, layer.output_shape or (), layer.channels_last))
@@ -78,11 +76,10 @@ def _dense(writer: Writer, layer: Dense, x: Value) -> Value:
 
 @rule(Pooling)
 def _pool(writer: Writer, layer: Pooling, x: Value) -> Value:
-    pads = layer.problem(x.shape).padding[3 - layer.rank :]
     attributes = {
         "kernel_shape": layer.pool_size,
         "strides": layer.strides,
-        "pads": [before for before, _ in pads] + [behind for _, behind in pads],
+        **border(layer, x),
         **({"count_include_pad": 0} if layer.operation == "avg" else {}),
     }
     op = {"max": "MaxPool", "avg": "AveragePool"}[layer.operation]

@@ -14,6 +14,7 @@ from ..layers import (
     RMSNormalization,
     UnitNormalization,
 )
+from ..layers.base import known_axis
 from ..layers.group_normalization import own_axes
 from .activations import Sketch
 from .values import Value, array_of, channels_first, plain, rule
@@ -60,18 +61,19 @@ def _group_norm(writer: Writer, layer: GroupNormalization, x: Value) -> Value:
     """Each group as a channel of one signal, normalised by itself; then gamma and beta."""
     ndim, add = len(x.shape), Sketch(writer, layer.name, layer.dtype)
     axis = layer.axis % ndim
-    channels = x.shape[axis] or 1
+    channels = known_axis(layer, x.shape, axis)
     if axis == ndim - 1:
         name, moved = channels_first(writer, x), True
     else:
         order = [0, axis, *(a for a in range(1, ndim) if a != axis)]
         name = plain(writer, x)
         name, moved = (name if axis == 1 else add("Transpose", name, perm=order)), False
-    sizes = [channels, *(n or 1 for a, n in enumerate(x.shape) if a not in (0, axis))]
+    sizes = [0, channels, *(n for a, n in enumerate(x.shape) if a not in (0, axis))]
+    shape = add("Shape", name) if None in sizes else add.constant(sizes, np.int64)
     groups = channels if layer.groups == -1 else layer.groups
     name = add("Reshape", name, add.constant([0, groups, -1], np.int64))
     name = add("InstanceNormalization", name, np.ones(groups), np.zeros(groups), epsilon=float(layer.epsilon))
-    name = add("Reshape", name, add.constant([0, *sizes], np.int64))
+    name = add("Reshape", name, shape)
     form = (channels, *(1,) * (ndim - 2))
     name = add("Add", add("Mul", name, array_of(layer.gamma).reshape(form)), array_of(layer.beta).reshape(form))
     if not moved and axis != 1:
@@ -83,7 +85,9 @@ def _group_norm(writer: Writer, layer: GroupNormalization, x: Value) -> Value:
 def _rms_norm(writer: Writer, layer: RMSNormalization, x: Value) -> Value:
     axes, add, name = own_axes(layer, layer.axis, x.shape), Sketch(writer, layer.name, layer.dtype), plain(writer, x)
     squares = add("ReduceMean", add("Mul", name, name), axes=list(axes), keepdims=1)
-    scale = array_of(layer.scale).reshape([(x.shape[a] or 1) if a in axes else 1 for a in range(1, len(x.shape))])
+    scale = array_of(layer.scale).reshape(
+        [known_axis(layer, x.shape, a) if a in axes else 1 for a in range(1, len(x.shape))]
+    )
     name = add("Div", name, add("Sqrt", add("Add", squares, layer.epsilon)))
     return Value(add("Mul", name, scale), x.shape)
 

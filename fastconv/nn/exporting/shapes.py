@@ -25,9 +25,10 @@ from ..layers.preprocessing import of_ratio
 from ..layers.regularization import Random
 from ..layers.reshaping import Cropping, Resized, UpSampling, ZeroPadding
 from .activations import Sketch
-from .values import Value, array_of, images, plain, rule
+from .values import Value, array_of, images, known, plain, rule
 
 INT64 = 7  # ONNX's number of the dtype
+END = np.iinfo(np.int64).max  # of an axis
 
 
 @rule(ZeroPadding)
@@ -42,14 +43,13 @@ def _padded(
     amounts = writer.constant(f"{layer.name}/pads", np.array([0, 0, *before, 0, 0, *behind], np.int64))
     fill = [writer.constant(f"{layer.name}/value", np.asarray(value, layer.dtype))] if value else []
     name = writer.add("Pad", layer.name, images(writer, layer, x), amounts, *fill)
-    size = [n + b + a for n, b, a in zip(layer.size_of(x.shape[1:]), before, behind, strict=True)]
+    size = [n if n is None else n + b + a for n, b, a in zip(layer.size_of(x.shape[1:]), before, behind, strict=True)]
     return Value(name, layer.in_size(x.shape, size), layer.channels_last)
 
 
 @rule(Cropping)
 def _cropped(writer: Writer, layer: Cropping, x: Value) -> Value:
-    size = layer.size_of(x.shape[1:])
-    stops = [n - behind for n, (_, behind) in zip(size, layer.cropping, strict=True)]
+    stops = [-behind or END for _, behind in layer.cropping]
     return _sliced(writer, layer, x, [before for before, _ in layer.cropping], stops)
 
 
@@ -57,7 +57,8 @@ def _sliced(writer: Writer, layer: Resized, x: Value, starts: Sequence[int], sto
     bounds = [writer.constant(f"{layer.name}/bounds", np.array(b, np.int64)) for b in (starts, stops)]
     axes = writer.constant(f"{layer.name}/axes", np.arange(2, 2 + layer.rank))
     name = writer.add("Slice", layer.name, images(writer, layer, x), *bounds, axes)
-    size = [stop - start for start, stop in zip(starts, stops, strict=True)]
+    cuts = zip(layer.size_of(x.shape[1:]), starts, stops, strict=True)
+    size = [n if n is None else len(range(n)[start:stop]) for n, start, stop in cuts]
     return Value(name, layer.in_size(x.shape, size), layer.channels_last)
 
 
@@ -65,7 +66,7 @@ def _sliced(writer: Writer, layer: Resized, x: Value, starts: Sequence[int], sto
 def _upsampled(writer: Writer, layer: UpSampling, x: Value) -> Value:
     interpolation = getattr(layer, "interpolation", "nearest")
     if interpolation != "nearest":
-        return _resized(writer, layer, x, layer.new_size(layer.size_of(x.shape[1:])), interpolation)
+        return _resized(writer, layer, x, layer.new_size(layer.size_of(known(layer, x)[1:])), interpolation)
     scales = writer.constant(f"{layer.name}/scales", np.array([1, 1, *layer.factors], np.float32))
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     name = writer.add("Resize", layer.name, images(writer, layer, x), "", scales, **how)
@@ -74,7 +75,7 @@ def _upsampled(writer: Writer, layer: UpSampling, x: Value) -> Value:
 
 @rule(Resizing)
 def _resizing(writer: Writer, layer: Resizing, x: Value) -> Value:
-    size, wanted = layer.size_of(x.shape[1:]), (layer.height, layer.width)
+    size, wanted = layer.size_of(known(layer, x)[1:]), (layer.height, layer.width)
     if layer.crop_to_aspect_ratio:
         x = _middle(writer, layer, x, of_ratio(size, wanted, larger=False))
     elif layer.pad_to_aspect_ratio:
@@ -87,7 +88,7 @@ def _resizing(writer: Writer, layer: Resizing, x: Value) -> Value:
 
 @rule(CenterCrop)
 def _center(writer: Writer, layer: CenterCrop, x: Value) -> Value:
-    size, wanted = layer.size_of(x.shape[1:]), (layer.height, layer.width)
+    size, wanted = layer.size_of(known(layer, x)[1:]), (layer.height, layer.width)
     if all(n >= m for n, m in zip(size, wanted, strict=True)):
         return _middle(writer, layer, x, wanted)
     return _resized(writer, layer, _middle(writer, layer, x, of_ratio(size, wanted, larger=False)), wanted, "bilinear")
@@ -124,6 +125,9 @@ def _flatten(writer: Writer, layer: Flatten, x: Value) -> Value:
 @rule(Reshape)
 def _reshape(writer: Writer, layer: Reshape, x: Value) -> Value:
     sizes = (layer.output_shape or layer.compute_output_shape(x.shape))[1:]
+    if sizes.count(None) > 1:
+        known(layer, x)
+    sizes = [-1 if n is None else n for n in sizes]
     shape = writer.constant(f"{layer.name}/shape", np.array([0, *sizes], np.int64))  # 0: as it is
     return Value(writer.add("Reshape", layer.name, plain(writer, x), shape), x.shape)
 

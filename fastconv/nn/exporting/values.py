@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...autograd import Tensor
+from ...errors import Unsupported, shown
 from ...onnx.writing import Writer
+from ..basics.unknown import has_unknown, sized
 from ..layers import Layer
 from ..layers.base import Shape
 from ..layers.spatial import Spatial
@@ -85,6 +87,24 @@ def channels_first(writer: Writer, x: Value) -> str:
 def images(writer: Writer, layer: Spatial, x: Value) -> str:
     """The input of a layer of images, as ONNX has them."""
     return channels_first(writer, x) if layer.channels_last else plain(writer, x)
+
+
+def known(layer: Layer, x: Value) -> Shape:
+    """The shape of a value of which a layer's rule needs to know the sizes."""
+    if has_unknown(x.shape):
+        raise Unsupported(
+            f"layer {shown(layer.name)} ({type(layer).__name__}) is written to ONNX for known sizes only, but its "
+            f"input has shape {x.shape}: give `Input` the sizes"
+        )
+    return x.shape
+
+
+def border(layer: Any, x: Value) -> dict[str, Any]:
+    """The attribute that says where a window goes beyond an image of spatial axes."""
+    if has_unknown(x.shape) and layer.padding == "same":
+        return {"auto_pad": "SAME_UPPER"}
+    pads = layer.problem(sized(x.shape)).padding[3 - layer.rank :]
+    return {"pads": [before for before, _ in pads] + [behind for _, behind in pads]}
 
 
 def axis_in_file(x: Value, axis: int) -> int:

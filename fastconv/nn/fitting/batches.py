@@ -11,12 +11,13 @@ import numpy as np
 from ...errors import InvalidArgument
 from .. import arguments
 from ..basics.arrays import as_numbers
+from ..basics.unknown import fits
 
 
 def as_samples(x: Any, shape: tuple[int | None, ...] | None, name: str = "x") -> np.ndarray:
     """`x` as an array of samples that fit the model's input `shape` (None, ...)."""
     x = as_numbers(x, name)
-    if shape is not None and x.shape[1:] != shape[1:]:
+    if shape is not None and not fits(x.shape, shape):
         advice = f"; add the channel axis with {name}[..., None]" if (*x.shape[1:], 1) == shape[1:] else ""
         if x.shape == shape[1:]:
             advice = f": {name} is one sample without the batch axis; pass {name}[None]"

@@ -8,7 +8,7 @@ from typing import Any
 from ...autograd import Tensor
 from ...autograd import functional as F
 from .. import activations, arguments
-from .base import Elementwise, Shape, weight_options
+from .base import Elementwise, Shape, known_axis, weight_options
 
 
 class Activation(Elementwise):
@@ -120,7 +120,8 @@ class PReLU(Elementwise):
 
     def build(self, input_shape: Shape) -> None:
         arguments.check_axes(self, "shared_axes", self.shared_axes, input_shape)
-        shape = tuple(1 if a in self.shared_axes else n for a, n in enumerate(input_shape) if a)
+        axes = range(1, len(input_shape))
+        shape = tuple(1 if a in self.shared_axes else known_axis(self, input_shape, a) for a in axes)
         self.alpha = self.add_weight("alpha", shape, **self.alpha_options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:

@@ -34,7 +34,7 @@ class Augmentation(Random, Spatial):
         super().__init__(seed, data_format=data_format, **keywords)
 
     def build(self, input_shape: Shape) -> None:
-        self._image(input_shape)
+        self._channels(input_shape)
 
     def uniform(self, x: Tensor, *bounds: tuple[float, float]) -> list[np.ndarray]:
         """A number between each pair of bounds for each image; of a part of a batch those of the whole one."""

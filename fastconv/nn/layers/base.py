@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from ..basics import seeding
 from ..basics.names import snake_case
 from ..basics.structures import is_shape, mapped_shapes
 from ..basics.tracking import Holder, Parameter, Way, found_in, walk
+from ..basics.unknown import through_unknown
 from ..configs import refuse_others
 from .calling import Calling
 from .custom import described, once
@@ -76,6 +78,9 @@ class Layer(Calling):
         cls.is_builtin = cls.__module__.startswith(f"{__package__}.")
         if "build" in vars(cls) and vars(cls).get("builds_once", True):
             cls.build = once(cls.build)  # type: ignore[method-assign, assignment]
+        own = vars(cls).get("compute_output_shape")
+        if inspect.isfunction(own):
+            cls.compute_output_shape = through_unknown(own)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -101,7 +106,7 @@ class Layer(Calling):
         if batch_input_shape is not None and input_shape is None:
             expected = "the shape of a batch, such as (None, 28, 28, 1)"
             input_shape = tuple(arguments.items(self, "batch_input_shape", batch_input_shape, expected)[1:])
-        self.declared_shape = None if input_shape is None else image_shape(self, "input_shape", input_shape)
+        self.declared_shape = None if input_shape is None else input_image_shape(self, "input_shape", input_shape)
         self.input_shape: Any = None
         self.output_shape: Any = None
 
@@ -183,11 +188,13 @@ class Layer(Calling):
         """The layer's result; a layer that does the same in training may leave out the argument `training`."""
         raise NotImplementedError(f"{type(self).__name__} does not define call(x, training)")
 
+    @through_unknown
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shape of the result for inputs of this shape; by default that of the result for an image of zeros."""
-        zeros = mapped_shapes(
-            lambda shape: Tensor(np.zeros((1, *(n or 1 for n in shape[1:])), self.dtype)), input_shape
-        )
+        """Shape of the result for inputs of this shape; by default that of the result for an image of zeros.
+
+        A class need not think of unknown sizes, None: it is asked with two sizes in their place.
+        """
+        zeros = mapped_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self.dtype)), input_shape)
         return self.shape_of_result(zeros)
 
     def ensure_built(self, input_shape: Any, result_shape: Callable[[], Any] | None = None) -> None:
@@ -366,12 +373,36 @@ def image_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
     return arguments.shape(owner, name, shape, expected)
 
 
-def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
-    """The input's shape without the batch, which must have `ndim` - 1 axes."""
+def input_image_shape(owner: Any, name: str, shape: Any) -> Shape:
+    """As `image_shape`; None is a size that is not known."""
+    if not isinstance(shape, (tuple, list)) or None not in shape:
+        return image_shape(owner, name, shape)
+    image_shape(owner, name, [1 if n is None else n for n in shape])
+    return tuple(shape)
+
+
+def check_axes(layer: Layer, input_shape: Shape, ndim: int, what: str) -> None:
+    """The input must have `ndim` axes."""
     if len(input_shape) != ndim:
         advice = _missing_batch(input_shape, ndim)
         raise InvalidArgument(f"layer {shown(layer.name)} needs {what} but its input has shape {input_shape}{advice}")
-    return tuple(n for n in input_shape[1:] if n is not None)
+
+
+def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
+    """The input's shape without the batch, which must have `ndim` - 1 axes."""
+    check_axes(layer, input_shape, ndim, what)
+    return tuple(known_axis(layer, input_shape, axis) for axis in range(1, ndim))
+
+
+def known_axis(layer: Layer, input_shape: Shape, axis: int) -> int:
+    """The size of an axis of the input that the layer must know, such as for its weights."""
+    size = input_shape[axis]
+    if size is None:
+        raise InvalidArgument(
+            f"layer {shown(layer.name)} must know axis {axis % len(input_shape)} of its input {input_shape}: give "
+            "`Input` the sizes, or put a layer before it that makes one size of any, such as GlobalAveragePooling2D"
+        )
+    return size
 
 
 def _missing_batch(input_shape: Shape, ndim: int) -> str:

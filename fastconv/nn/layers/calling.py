@@ -13,6 +13,7 @@ from ...errors import InvalidArgument, shown
 from .. import arguments, policies, regularizers
 from ..basics.structures import is_shape, leaves, mapped, mapped_shapes
 from ..basics.tracking import Holder, walk
+from ..basics.unknown import agreed, has_unknown
 from ..modelling.placing import carrier, device_of, place
 from .custom import add, checked_losses, invoke, is_training
 from .symbols import Call, dtype_of, is_symbolic, only_call, recorded, symbols_in, zeros_for
@@ -74,11 +75,18 @@ class Calling(Holder):
     def _called(self, x: Any, more: tuple[Any, ...], options: dict[str, Any], training: bool | None) -> Any:
         """What the layer makes of symbolic tensors."""
         shapes = mapped(lambda item: getattr(item, "shape", ()), x)
-        result_shape = partial(self.shape_of_result, *zeros_for((x, *more)), **zeros_for(options))
+        symbols = symbols_in((x, more, options))
+
+        def of_size(unknown: int) -> Any:
+            return self.shape_of_result(*zeros_for((x, *more), 1, unknown), **zeros_for(options, 1, unknown))
+
+        def result_shape() -> Any:
+            return agreed(of_size) if has_unknown([s.shape for s in symbols]) else of_size(1)
+
         self.ensure_built(shapes, result_shape if more or options else None)
         is_known = shapes == self.input_shape and not (more or options)
         made = self.output_shape if is_known else result_shape()
-        dtype = self._result_dtype(dtype_of(symbols_in((x, more, options))))
+        dtype = self._result_dtype(dtype_of(symbols))
         return recorded(self, (x, *more), options, made, dtype, training)
 
     def add_loss(self, loss: Any) -> None:

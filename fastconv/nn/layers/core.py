@@ -17,7 +17,7 @@ from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
 from ..configs import refuse_others
 from ..modelling.inference import changing_weights, is_inference, plan_for
-from .base import Elementwise, Layer, Shape, image_shape, weight_options
+from .base import Elementwise, Layer, Shape, image_shape, known_axis, weight_options
 from .symbols import SymbolicTensor, recorded
 
 
@@ -26,8 +26,8 @@ class InputLayer(Elementwise):
 
     Parameters
     ----------
-    shape : tuple of int
-        Without the batch.
+    shape : tuple of int or None
+        Without the batch; None is a size that is not known.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ def Input(
 
     Parameters
     ----------
-    shape : tuple of int
-        Of one image, without the batch.
+    shape : tuple of int or None
+        Of one image, without the batch; None is a size that images may have as they like.
     batch_size : int, optional
         Taken as in Keras; batches may have any size all the same.
     dtype : str, optional
@@ -96,6 +96,13 @@ def Input(
     >>> model = keras.Model(inputs=x, outputs=keras.layers.add([x, y]))
     >>> model.output_shape
     (None, 8, 8, 4)
+
+    Images of any size:
+
+    >>> x = keras.Input((None, None, 4))
+    >>> model = keras.Model(x, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(x)))
+    >>> model.predict(np.zeros((1, 20, 30, 4)), verbose=0).shape
+    (1, 2)
     """
     if batch_size is not None:
         arguments.whole("Input", "batch_size", batch_size, 1)
@@ -153,11 +160,12 @@ class Dense(Layer):
         self.bias_options = weight_options(bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        if len(input_shape) < 2 or input_shape[-1] is None:
+        if len(input_shape) < 2:
             raise InvalidArgument(
                 f"layer {shown(self.name)} needs inputs (batch, ..., features) but gets {input_shape}"
             )
-        self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), **self.kernel_options)
+        features = known_axis(self, input_shape, -1)
+        self.kernel = self.add_weight("kernel", (features, self.units), **self.kernel_options)
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.units,), **self.bias_options)
 

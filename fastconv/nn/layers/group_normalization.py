@@ -11,7 +11,7 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops.halves import is_half
 from .. import arguments
-from .base import Elementwise, Shape, weight_options
+from .base import Elementwise, Shape, known_axis, weight_options
 
 
 class Scaled(Elementwise):
@@ -124,7 +124,7 @@ class LayerNormalization(Scaled):
         self.axis = some_axes(self, axis)
 
     def build(self, input_shape: Shape) -> None:
-        self._add_weights(tuple(input_shape[a] or 1 for a in own_axes(self, self.axis, input_shape)))
+        self._add_weights(tuple(known_axis(self, input_shape, a) for a in own_axes(self, self.axis, input_shape)))
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         gamma, beta = self.live(self.gamma), self.live(self.beta)
@@ -184,7 +184,7 @@ class GroupNormalization(Scaled):
 
     def build(self, input_shape: Shape) -> None:
         (place,) = own_axes(self, self.axis, input_shape)
-        channels = input_shape[place] or 1
+        channels = known_axis(self, input_shape, place)
         if channels % self._groups(channels):
             raise InvalidArgument(
                 f"layer {shown(self.name)} has groups={self.groups}, which must divide the {channels} channels of its "
@@ -224,7 +224,7 @@ class RMSNormalization(Elementwise):
         self.axis, self.epsilon = some_axes(self, axis), arguments.real(self, "epsilon", epsilon, 0)
 
     def build(self, input_shape: Shape) -> None:
-        shape = tuple(input_shape[a] or 1 for a in own_axes(self, self.axis, input_shape))
+        shape = tuple(known_axis(self, input_shape, a) for a in own_axes(self, self.axis, input_shape))
         self.scale = self.add_weight("scale", shape, "ones", autocast=False)
         self.shift = Tensor(np.zeros(shape, self.dtype))
 

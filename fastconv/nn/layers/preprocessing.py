@@ -14,7 +14,7 @@ from ...ops.halves import is_half
 from ...ops.resampling import INTERPOLATIONS
 from .. import arguments
 from ..modelling.placing import carrier, device_of
-from .base import Elementwise, Shape, elements
+from .base import Elementwise, Shape, elements, known_axis
 from .reshaping import Resized
 
 
@@ -225,8 +225,8 @@ class Normalization(Elementwise):
         kept = {a % len(input_shape) for a in self.axis}
         if 0 in kept:
             raise InvalidArgument(f"layer {shown(self.name)} has axis={self.axis}, and axis 0 is that of the batch")
-        self.kept = tuple(1 if a not in kept else n or 1 for a, n in enumerate(input_shape))
-        shape = tuple(n or 1 for a, n in enumerate(input_shape) if a in kept)
+        self.kept = tuple(known_axis(self, input_shape, a) if a in kept else 1 for a in range(len(input_shape)))
+        shape = tuple(n for a, n in enumerate(self.kept) if a in kept)
         if self.given is None:
             self.adapt_mean = self.add_weight("mean", shape, "zeros", trainable=False)
             self.adapt_variance = self.add_weight("variance", shape, "ones", trainable=False)

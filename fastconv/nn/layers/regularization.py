@@ -134,7 +134,7 @@ class SpatialDropout(Random, Spatial):
         self.rate = arguments.real(self, "rate", rate, 0, below=1)
 
     def build(self, input_shape: Shape) -> None:
-        self._image(input_shape)
+        self._channels(input_shape)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...spec import LAYOUTS
 from .. import arguments
-from .base import Layer, Shape, known_size
+from .base import Layer, Shape, check_axes, known_axis, known_size
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -50,7 +50,8 @@ class Spatial(Layer):
 
     def _channels(self, input_shape: Shape) -> int:
         """The number of channels of an input."""
-        return self._image(input_shape)[-1 if self.channels_last else 0]
+        check_axes(self, input_shape, self.rank + 2, self._takes())
+        return known_axis(self, input_shape, -1 if self.channels_last else 1)
 
     def _arranged(self, channels: int, size: Sequence[int]) -> Shape:
         """A batch's shape from channels and spatial size."""

@@ -197,7 +197,8 @@ def refuse_outside(y: np.ndarray, name: str) -> None:
 
 def same_shape(y: np.ndarray, shape: tuple[int | None, ...], name: str, loss: str) -> np.ndarray:
     """Labels of the outputs' shape; a last axis of size 1 that one of them lacks is added or dropped."""
-    outputs: Sizes = (len(y), *(n or 0 for n in shape[1:]))
+    own = (*y.shape, *(1,) * len(shape))  # sizes that are not known are those of the labels
+    outputs: Sizes = (len(y), *(own[a] if n is None else n for a, n in enumerate(shape) if a))
     at, expected = one_rank(y.shape, outputs)
     if at != expected:
         raise InvalidArgument(

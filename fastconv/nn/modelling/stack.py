@@ -13,8 +13,9 @@ from ...errors import InvalidArgument, shown
 from .. import arguments
 from ..basics import seeding
 from ..basics.tracking import Holder, Way, walk
+from ..basics.unknown import fits
 from ..layers import InputLayer, Layer
-from ..layers.base import Shape, image_shape
+from ..layers.base import Shape, input_image_shape
 from ..layers.symbols import Call, SymbolicTensor
 from .graph import Graph, chain
 from .network import Network, name_for
@@ -161,7 +162,8 @@ class Stack(Network):
 
     def refit(self, input_shape: Shape) -> None:
         """A model inside of another one keeps its shapes."""
-        if input_shape != self.input_shape:
+        known = self.input_shape
+        if known is None or not fits(input_shape, known):
             raise InvalidArgument(
                 f"the model {shown(self.name)} takes inputs {self.input_shape} and cannot take {input_shape}"
             )
@@ -253,7 +255,7 @@ class Stack(Network):
 def _batch_shape(shape: Any) -> Shape:
     """The shape of a batch, (None, ...), of what `Stack.build` was given."""
     sizes = arguments.items("build", "input_shape", shape, "the shape of a batch, such as (None, 28, 28, 1)")
-    return (None, *image_shape("build", "input_shape", sizes[1:]))
+    return (None, *input_image_shape("build", "input_shape", sizes[1:]))
 
 
 def _only(x: Any) -> Any:
