@@ -308,7 +308,7 @@ def test_a_relu_before_a_max_pool_may_come_with_it(layout, rng):
     x[0, 1, 2, 3] = np.nan
     options = {"size": 3, "stride": 2, "padding": 1, "layout": layout}
     together, apart, bias = (Tensor(v, requires_grad=True) for v in (x, x, np.zeros(x.shape[axis])))
-    y, right = F.max_pool2d(together, bias, relu=True, **options), F.max_pool2d(F.relu(apart), **options)
+    y, right = F.relu_max_pool2d(together, bias, **options), F.max_pool2d(F.relu(apart), **options)
     np.testing.assert_array_equal(y.numpy(), right.numpy())
     dy = rng.standard_normal(y.shape)
     y.backward(dy)
@@ -316,9 +316,7 @@ def test_a_relu_before_a_max_pool_may_come_with_it(layout, rng):
     np.testing.assert_array_equal(together.grad, apart.grad)
     np.testing.assert_allclose(bias.grad, together.grad.sum(axis=tuple({0, 1, 2, 3} - {axis})), rtol=1e-12)
     with no_grad():
-        np.testing.assert_array_equal(F.max_pool2d(x, relu=True, **options).numpy(), right.numpy())
-    with pytest.raises(InvalidArgument, match="together with relu=True"):
-        F.max_pool2d(x, np.zeros(7), **options)
+        np.testing.assert_array_equal(F.relu_max_pool2d(x, **options).numpy(), right.numpy())
 
 
 def test_dense_names_the_shapes():

@@ -261,7 +261,7 @@ def test_own_layers(rng):
         (lambda: L.Conv2D(4, 3, kernel_constraint="maxnorm"), "did you mean 'max_norm'"),
         (lambda: L.Conv2D(4, 3, data_format="NCHW"), "data_format is 'NCHW'"),
         (lambda: L.Conv2D(4, 3, input_shape=(28, 0, 1)), "input_shape is"),
-        (lambda: L.Dense(10, input_shape=(None,)), "input_shape is"),
+        (lambda: keras.Sequential([L.Dense(10, input_shape=(None,))]), r"must know axis 1 of its input \(None, None\)"),
         (lambda: L.Dropout(1.0), "rate is 1.0"),
         (lambda: L.MaxPooling2D(padding="full"), "padding is 'full'"),
         (lambda: L.ZeroPadding2D((1, 2, 3)), "padding is"),

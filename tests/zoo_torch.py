@@ -4,9 +4,11 @@ Channels first, the last softmax left to the loss. Where Keras's "same" pads one
 """
 
 import numpy as np
-import torch
-from torch import nn
+import pytest
 from zoo_training import EPSILON
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
 
 
 class Flat(nn.Module):

@@ -81,6 +81,11 @@ def make_parts(T: Any) -> Any:
     return parts
 
 
+def smallest_exponent(T: Any) -> float:
+    """Below it `make_exp`'s function does not fall any more."""
+    return _KINDS[T][4]
+
+
 @lru_cache(maxsize=2)
 def make_exp(T: Any) -> Any:
     """``exp(x)``, from T's smallest normal number up."""

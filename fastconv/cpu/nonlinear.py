@@ -17,7 +17,7 @@ import numpy as np
 from ..simd.lanes import inlined
 from ..simd.parallel import ParallelKernel, parallel_kernel
 from ..threads import team
-from .elementary import capped, make_exp, make_expm1, make_log1p, make_tail
+from .elementary import capped, make_exp, make_expm1, make_log1p, make_tail, smallest_exponent
 
 BLOCK = 8192
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
@@ -172,8 +172,8 @@ def _make_sigmoid(T: Any) -> Any:
 
 
 def _sigmoid(T: Any) -> Pair:
-    logistic, one = _make_sigmoid(T), T(1)
-    return lambda v, alpha: logistic(v), lambda y, alpha: y * (one - y)
+    logistic, zero, one, least = _make_sigmoid(T), T(0), T(1), T(smallest_exponent(T))
+    return lambda v, alpha: zero if v < least else logistic(v), lambda y, alpha: y * (one - y)
 
 
 def _tanh(T: Any) -> Pair:

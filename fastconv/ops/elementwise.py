@@ -32,7 +32,7 @@ def relu(x: Any, slope: float = 0.0) -> np.ndarray:
 
 
 def sigmoid(x: Any) -> np.ndarray:
-    """1/(1 + exp(-x)), without overflow at either end.
+    """1/(1 + exp(-x)), without overflow at either end; 0 where float32 or float64 has no normal number.
 
     Examples
     --------

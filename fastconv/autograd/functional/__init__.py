@@ -102,6 +102,9 @@ from .pooling import (
     max_pool2d_grad,
     max_pool3d,
     max_pool3d_grad,
+    relu_max_pool1d,
+    relu_max_pool2d,
+    relu_max_pool3d,
 )
 from .reduction import (
     argmax,
@@ -216,6 +219,9 @@ __all__ = [
     "penalty",
     "power",
     "relu",
+    "relu_max_pool1d",
+    "relu_max_pool2d",
+    "relu_max_pool3d",
     "repeat",
     "reshape",
     "resize",

@@ -8,43 +8,48 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from ...errors import InvalidArgument
 from ...ops import elementwise
 from ...spec import parse_layout
 from ..operation import Primitive
 from ..tape import ANSWERS, is_recording
 from ..tensor import Tensor
-from ._defined import Pair, of_ranks
+from ._defined import Pair, defined, of_ranks
 
 
 def _max_pool(name: str, rank: int) -> Pair:
+    def forward(x: Any, *, size: Any, layout: str | None = None, device: str | None = None, **window: Any) -> Any:
+        return _maxima(getattr(ops, name), x, size, {"layout": layout, "device": device}, window)
+
+    def vjp(dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], at: dict[str, Any]) -> tuple[Any, ...]:
+        return (getattr(ops, f"max_pool{rank}d_grad")(dy, indices, shape, **at),)
+
+    return forward, vjp
+
+
+def _relu_max_pool(rank: int) -> Pair:
     def forward(
-        x: Any,
-        bias: Any = None,
-        *,
-        size: Any,
-        layout: str | None = None,
-        device: str | None = None,
-        relu: bool = False,
-        **window: Any,
+        x: Any, bias: Any = None, *, size: Any, layout: str | None = None, device: str | None = None, **window: Any
     ) -> Any:
-        if bias is not None and not relu:
-            raise InvalidArgument(f"{name} takes a bias together with relu=True only")
-        pool, at = getattr(ops, name), {"layout": layout, "device": device}
-        if not is_recording():
-            y = pool(x, size, **at, **window)
-            return elementwise.relu(y) if relu else y, ()
-        y, indices = pool(x, size, return_indices=True, **at, **window)
-        y = elementwise.relu(y) if relu else y
-        return y, (indices, x.shape, at, y if relu else None)
+        pool = getattr(ops, f"max_pool{rank}d")
+        maxima, kept = _maxima(pool, x, size, {"layout": layout, "device": device}, window)
+        y = elementwise.relu(maxima)
+        return y, (*kept, y) if kept else ()
 
     def vjp(dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], at: dict[str, Any], y: Any) -> tuple[Any, ...]:
         """What went to a maximum below 0 is cut off while it is little: all elements of a window share it."""
         axis = (rank + 1 if parse_layout(at["layout"], rank) else 1) if len(needs) > 1 and needs[1] else None
-        dz, db = (dy, None) if y is None else elementwise.activation_grad(dy, y, "relu", axis)
+        dz, db = elementwise.activation_grad(dy, y, "relu", axis)
         return (getattr(ops, f"max_pool{rank}d_grad")(dz, indices, shape, **at), db)[: len(needs)]
 
     return forward, vjp
+
+
+def _maxima(pool: Any, x: Any, size: Any, at: dict[str, Any], window: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """The maxima of windows, and what their gradient needs, if there is to be one."""
+    if not is_recording():
+        return pool(x, size, **at, **window), ()
+    y, indices = pool(x, size, return_indices=True, **at, **window)
+    return y, (indices, x.shape, at)
 
 
 def _avg_pool(name: str, rank: int) -> Pair:
@@ -143,12 +148,17 @@ def _with_indices(maxima: Primitive) -> None:
     ANSWERS[maxima.name] = pool
 
 
-_FIRST = (
-    "; the gradient goes to each window's first maximum. With `relu` what is pooled is relu(x), and `bias` a number "
-    "per channel that x holds already: nothing is added, but its gradient, the sums of x's, comes out of the same pass"
+_FIRST = "; the gradient goes to each window's first maximum"
+_OF_RELU = (
+    " of relu(x), in which relu, its gradient and the bias's see the maxima alone. `bias` is a number per channel that "
+    "x holds already: nothing is added, but its gradient, the sums of x's, comes out of the same pass"
 )
 
 max_pool1d, max_pool2d, max_pool3d = of_ranks("max_pool{}d", _FIRST, _max_pool)
+relu_max_pool1d, relu_max_pool2d, relu_max_pool3d = (
+    defined(f"relu_max_pool{rank}d", f"``fastconv.max_pool{rank}d``{_OF_RELU}.", *_relu_max_pool(rank))
+    for rank in (1, 2, 3)
+)
 avg_pool1d, avg_pool2d, avg_pool3d = of_ranks("avg_pool{}d", "", _avg_pool)
 lp_pool1d, lp_pool2d, lp_pool3d = of_ranks("lp_pool{}d", "; the gradient of a window of zeros is 0", _lp_pool)
 _ADAPTIVE_MAX = list(of_ranks("adaptive_max_pool{}d", _FIRST, _max_pool))

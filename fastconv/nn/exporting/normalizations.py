@@ -14,8 +14,8 @@ from ..layers import (
     RMSNormalization,
     UnitNormalization,
 )
-from ..layers.base import known_axis
 from ..layers.group_normalization import own_axes
+from ..layers.sizes import known_axis
 from .activations import Sketch
 from .values import Value, array_of, channels_first, plain, rule
 

@@ -8,7 +8,8 @@ from typing import Any
 from ...autograd import Tensor
 from ...autograd import functional as F
 from .. import activations, arguments
-from .base import Elementwise, Shape, known_axis, weight_options
+from .base import Elementwise, Shape, weight_options
+from .sizes import known_axis
 
 
 class Activation(Elementwise):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from ..basics.unknown import through_unknown
 from ..configs import refuse_others
 from .calling import Calling
 from .custom import described, once
+from .sizes import input_image_shape, missing_batch
 from .symbols import Shape
 
 _numbers = itertools.count()  # of layers, in the order in which they are made
@@ -229,7 +229,7 @@ class Layer(Calling):
         if is_shape(input_shape) and is_shape(known) and len(input_shape) != len(known or ()):
             raise InvalidArgument(
                 f"layer {shown(self.name)} was built for inputs {known} but gets {input_shape}"
-                + _missing_batch(input_shape, len(known or ()))
+                + missing_batch(input_shape, len(known or ()))
             )
 
     def refit(self, input_shape: Shape) -> None:
@@ -365,54 +365,6 @@ def weight_options(initializer: Any, regularizer: Any, constraint: Any) -> dict[
         "regularizer": regularizers.get(regularizer),
         "constraint": constraints.get(constraint),
     }
-
-
-def image_shape(owner: Any, name: str, shape: Any) -> tuple[int, ...]:
-    """The shape of one image as a tuple of whole numbers."""
-    expected = "the shape of one image, such as (28, 28, 1), of whole numbers above 0"
-    return arguments.shape(owner, name, shape, expected)
-
-
-def input_image_shape(owner: Any, name: str, shape: Any) -> Shape:
-    """As `image_shape`; None is a size that is not known."""
-    if not isinstance(shape, (tuple, list)) or None not in shape:
-        return image_shape(owner, name, shape)
-    image_shape(owner, name, [1 if n is None else n for n in shape])
-    return tuple(shape)
-
-
-def check_axes(layer: Layer, input_shape: Shape, ndim: int, what: str) -> None:
-    """The input must have `ndim` axes."""
-    if len(input_shape) != ndim:
-        advice = _missing_batch(input_shape, ndim)
-        raise InvalidArgument(f"layer {shown(layer.name)} needs {what} but its input has shape {input_shape}{advice}")
-
-
-def known_size(layer: Layer, input_shape: Shape, ndim: int, what: str) -> tuple[int, ...]:
-    """The input's shape without the batch, which must have `ndim` - 1 axes."""
-    check_axes(layer, input_shape, ndim, what)
-    return tuple(known_axis(layer, input_shape, axis) for axis in range(1, ndim))
-
-
-def known_axis(layer: Layer, input_shape: Shape, axis: int) -> int:
-    """The size of an axis of the input that the layer must know, such as for its weights."""
-    size = input_shape[axis]
-    if size is None:
-        raise InvalidArgument(
-            f"layer {shown(layer.name)} must know axis {axis % len(input_shape)} of its input {input_shape}: give "
-            "`Input` the sizes, or put a layer before it that makes one size of any, such as GlobalAveragePooling2D"
-        )
-    return size
-
-
-def _missing_batch(input_shape: Shape, ndim: int) -> str:
-    """What to do about one sample that is given by itself."""
-    return "; a sample by itself needs a batch axis: x[None]" if len(input_shape) == ndim - 1 else ""
-
-
-def elements(shape: Shape) -> int:
-    """Number of elements of one image."""
-    return math.prod(n for n in shape[1:] if n is not None)
 
 
 class Elementwise(Layer):

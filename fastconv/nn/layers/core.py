@@ -17,7 +17,8 @@ from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
 from ..configs import refuse_others
 from ..modelling.inference import changing_weights, is_inference, plan_for
-from .base import Elementwise, Layer, Shape, image_shape, known_axis, weight_options
+from .base import Elementwise, Layer, Shape, weight_options
+from .sizes import image_shape, known_axis
 from .symbols import SymbolicTensor, recorded
 
 

@@ -11,7 +11,8 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops.halves import is_half
 from .. import arguments
-from .base import Elementwise, Shape, known_axis, weight_options
+from .base import Elementwise, Shape, weight_options
+from .sizes import known_axis
 
 
 class Scaled(Elementwise):

@@ -51,7 +51,7 @@ class Pooling(Spatial):
 
     def of_relu(self, x: Tensor, biases: tuple[Tensor, ...]) -> Tensor:
         """The maxima of relu(x); `biases`, one at most, is what x holds already, whose gradient comes along."""
-        return getattr(F, f"max_pool{self.rank}d")(x, *biases, layout=self.layout, relu=True, **self.window)
+        return getattr(F, f"relu_max_pool{self.rank}d")(x, *biases, layout=self.layout, **self.window)
 
     @property
     def window(self) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from ...ops.halves import is_half
 from ...ops.resampling import INTERPOLATIONS
 from .. import arguments
 from ..modelling.placing import carrier, device_of
-from .base import Elementwise, Shape, elements, known_axis
+from .base import Elementwise, Shape
 from .reshaping import Resized
+from .sizes import elements, known_axis
 
 
 def beside(x: Tensor, numbers: Any) -> Any:

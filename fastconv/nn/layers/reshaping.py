@@ -11,7 +11,8 @@ from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops.resampling import INTERPOLATIONS
 from .. import arguments
-from .base import Layer, Shape, elements, image_shape, known_size
+from .base import Layer, Shape
+from .sizes import elements, image_shape, known_size
 from .spatial import Spatial, parse_data_format
 
 Pairs = tuple[tuple[int, ...], ...]

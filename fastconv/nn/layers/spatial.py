@@ -7,7 +7,8 @@ from typing import Any
 
 from ...spec import LAYOUTS
 from .. import arguments
-from .base import Layer, Shape, check_axes, known_axis, known_size
+from .base import Layer, Shape
+from .sizes import check_axes, known_axis, known_size
 
 DATA_FORMATS = ("channels_last", "channels_first")
 

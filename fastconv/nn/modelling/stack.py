@@ -15,7 +15,8 @@ from ..basics import seeding
 from ..basics.tracking import Holder, Way, walk
 from ..basics.unknown import fits
 from ..layers import InputLayer, Layer
-from ..layers.base import Shape, input_image_shape
+from ..layers.base import Shape
+from ..layers.sizes import input_image_shape
 from ..layers.symbols import Call, SymbolicTensor
 from .graph import Graph, chain
 from .network import Network, name_for
