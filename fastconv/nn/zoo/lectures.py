@@ -79,8 +79,8 @@ def fashion_cnn(
     Notes
     -----
     Source: L. Krippahl's lectures on deep learning (NOVA University of Lisbon), after A. Rosebrock's "MiniVGGNet".
-    Published: 0.935 of Fashion-MNIST's test images after 25 epochs.
-    ``fastconv train fashion-mnist --epochs 25 --best``.
+    Published: 0.935 of Fashion-MNIST's test images after 25 epochs. Here: 0.938 after the last, 0.939 after the best
+    one, ``fastconv train fashion-mnist --epochs 25 --seed 0 --best``.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def mnist_cnn(
     Notes
     -----
     Source: Djordjević's lecture; the listing is that of F. Chollet, "Deep Learning with Python" (2017), section 5.1.
-    Published: 0.990 of MNIST's test images after five epochs. ``fastconv train mnist``.
+    Published: 0.990 of MNIST's test images after five epochs. Here: 0.991, ``fastconv train mnist --seed 0 --best``.
 
     Examples
     --------
