@@ -84,6 +84,26 @@ def pool_cases(name, rank, make, options):
             yield lambda x, k=layout, o=option: operation(x, layout=k, **o), (images(rank, layout, make=make),)
 
 
+def relu_pool_cases(rank):
+    """Maxima on both sides of 0; the bias's gradient is that of a bias that x holds already."""
+    operation = getattr(F, f"relu_max_pool{rank}d")
+
+    def signed(*shape):
+        x = distinct(*shape)
+        return x - (x.size // 2 - 0.5) * 0.1
+
+    for layout in LAYOUTS[rank]:
+        x = images(rank, layout, make=signed)
+        axis = 1 if layout == LAYOUTS[rank][0] else rank + 1
+        form = [x.shape[a] if a == axis else 1 for a in range(rank + 2)]
+        for option in WINDOWS:
+            yield lambda x, k=layout, o=option: operation(x, layout=k, **o), (x,)
+            yield (
+                lambda x, b, k=layout, o=option, s=form: operation(x + b.detach().reshape(s), b, layout=k, **o),
+                (x, normal(x.shape[axis]) * 0.005),
+            )
+
+
 def labels():
     return np.eye(4)[[0, 3, 1]]
 
@@ -324,6 +344,7 @@ for r in (1, 2, 3):
     CASES[f"conv{r}d"] = list(conv_cases(r))
     CASES[f"conv_transpose{r}d"] = list(transposed_cases(r))
     CASES[f"max_pool{r}d"] = list(pool_cases("max_pool", r, distinct, WINDOWS))
+    CASES[f"relu_max_pool{r}d"] = list(relu_pool_cases(r))
     CASES[f"avg_pool{r}d"] = list(pool_cases("avg_pool", r, normal, AVG_WINDOWS))
     CASES[f"lp_pool{r}d"] = list(
         pool_cases("lp_pool", r, away_from_zero, [{"size": 2}, {"size": 2, "p": 3.0, "stride": 1}])
