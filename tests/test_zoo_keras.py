@@ -1,4 +1,8 @@
-"""Every network of the zoo beside Keras's of the same layers and weights, where Keras is installed: 200 steps."""
+"""Every network of the zoo beside Keras's of the same layers and weights, where Keras is installed: 200 steps.
+
+Keras computes products and means of float64 arrays in float32, for to it the two together are float32
+(`dtypes.result_type`): dense layers differ by 5e-8 then, moments by 2e-6. For the comparison in float64 that is mended.
+"""
 
 import numpy as np
 import pytest
@@ -8,9 +12,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Keras'
 
 
 @pytest.fixture
-def keras_in(request):
+def keras_in(request, monkeypatch):
     keras = pytest.importorskip("keras")
     keras.config.set_floatx(request.param)
+    if request.param == "float64":
+        backend = keras.src.backend
+        usual = backend.result_type
+        for place in (backend, backend.common.dtypes):
+            monkeypatch.setattr(
+                place, "result_type", lambda *given: "float64" if "float64" in str(given) else usual(*given)
+            )
     yield keras, request.param
     keras.config.set_floatx("float32")
 
@@ -22,15 +33,19 @@ def kerass(keras, model, name, dtype):
     theirs.compile(keras.optimizers.SGD(z.rate_of(name, dtype), momentum=z.MOMENTUM), z.loss_of(name))
     found, compute_loss = [], theirs.compute_loss
 
-    def noted(*batch, training=True):  # what train_on_batch returns went through float32
-        loss = compute_loss(*batch, training=training)
+    def noted(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if training:  # and not before the first step, on symbols
-            found.append(float(loss.detach()))
-        return loss
+            found.append(z.loss_by_hand(name, np.asarray(y), y_pred.detach().numpy()))
+        return compute_loss(x, y, y_pred, sample_weight, training=training)
 
     theirs.compute_loss = noted
     for x, y in z.batches(name, dtype):
-        theirs.train_on_batch(x, y)
+        try:
+            theirs.train_on_batch(x, y)
+        except RuntimeError as error:  # of Keras's autoencoder in float64, on PyTorch
+            if "must be contiguous" not in str(error):
+                raise
+            pytest.skip(f"PyTorch: {error}")
     return np.array(found)
 
 
