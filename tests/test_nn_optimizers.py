@@ -294,3 +294,19 @@ def test_a_remote_monitor_tells_each_epoch(monkeypatch):
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.warns(UserWarning, match="RemoteMonitor could not reach"):
         small("sgd").fit(X, Y, verbose=0, callbacks=[C.RemoteMonitor()])
+
+
+def test_processes_skip_the_same_steps(monkeypatch):
+    """Whether a step is skipped is told by the gradients of all processes, not by those of one."""
+
+    class Part:
+        def sum_gradients(self, weights):
+            for w in weights:
+                w.grad = w.grad + np.float32(np.inf)  # which another process brought
+
+    monkeypatch.setattr("fastconv.nn.optimizers.base.part_of_batch", Part)
+    w, optimizer = Tensor(np.ones(3, np.float32), requires_grad=True), keras.optimizers.LossScaleOptimizer("sgd")
+    w.grad = np.ones(3, np.float32)
+    optimizer.apply([w])
+    assert (optimizer.dynamic_scale, optimizer.iterations) == (optimizer.initial_scale / 2, 0)
+    np.testing.assert_array_equal(w.values, 1)

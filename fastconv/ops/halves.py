@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,13 @@ def rounded(value: Any, dtype: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == SINGLE:
         return converted(np.ascontiguousarray(value), dtype).reshape(value.shape)
     return value.astype(dtype) if isinstance(value, np.generic) and value.dtype == SINGLE else value
+
+
+def put_back(wide: Iterable[Any], places: Iterable[Any]) -> None:
+    """Round what `widened` made of arrays, and what has been done to it, into them; others are what they were."""
+    for new, place in zip(wide, places, strict=True):
+        if new is not place:
+            place[...] = rounded(new, place.dtype)
 
 
 def added(a: Any, b: Any) -> Any:

@@ -12,7 +12,7 @@ from ..dispatch import operator
 from ..errors import InvalidArgument
 from ..foreign import is_device_array
 from ._floats import Floats
-from .halves import rounded, widened
+from .halves import put_back, widened
 
 
 def together(
@@ -61,9 +61,7 @@ def together(
     rest = {"keeps": keeps, "factors": factors, "scale": scale, "limit": limit}
     operator("update", device)(*lists, rule=rule, numbers=numbers, **rest)
     for group, changed in zip(groups, wide, strict=True):
-        for array, new in zip(group[:-1], changed[:-1], strict=True):
-            if new is not array:
-                array[...] = rounded(new, array.dtype)
+        put_back(changed[:-1], group[:-1])
 
 
 def length_of(gradients: Sequence[Any], scale: float = 1.0) -> float:

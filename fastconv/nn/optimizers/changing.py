@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...ops import updates
-from ...ops.halves import rounded, widened
+from ...ops.halves import put_back, widened
 from ..files.states import State
 from .averaging import Averaging
 
@@ -42,11 +42,11 @@ class Changing(Averaging):
         name, numbers = self.rule(rate)
         updates.together(name, [(w, *state, g)], numbers)
 
-    def _change_all(self, weights: Sequence[Tensor]) -> None:
-        """One step of all weights that have gradients."""
+    def _change_all(self, weights: Sequence[Tensor], scale: float = 1.0) -> None:
+        """One step of all weights that have gradients, by these times `scale`."""
         states = self._states.of(weights, self.all_slots, self.fills)
         changing = [(w, s, _in_order(w.grad)) for w, s in zip(weights, states, strict=True) if w.grad is not None]
-        scale = 1 if self.loss_scale_factor is None else 1 / self.loss_scale_factor
+        scale /= self.loss_scale_factor or 1
         if self.gradient_accumulation_steps:
             changing, scale = self._accumulated(changing, scale), 1 / self.gradient_accumulation_steps
         if changing:
@@ -95,9 +95,7 @@ class Changing(Averaging):
                 places = w.data, *state.arrays[:kept]
                 weights, *arrays = wide = tuple(map(widened, places))
                 self.step(weights, updates.clipped(widened(g), *bounds), rate, *arrays)
-                for place, new in zip(places, wide, strict=True):
-                    if new is not place:  # of 16 bits
-                        place[...] = rounded(new, place.dtype)
+                put_back(wide, places)
         for tensor, _, _ in changed:
             tensor.version += 1
 

@@ -78,20 +78,13 @@ class LossScaleOptimizer(Optimizer):
     def scale_loss(self, loss: Any) -> Any:
         return loss * self.dynamic_scale
 
-    def apply(self, weights: Sequence[Any], trainable_variables: Sequence[Tensor] | None = None) -> None:
-        if trainable_variables is not None:
-            super().apply(weights, trainable_variables)
-            return
-        if not isinstance(weights, Sequence) or not all(isinstance(w, Tensor) for w in weights):
-            raise arguments.wrong(self, "weights", weights, "a list of tensors")
+    def _change_all(self, weights: Sequence[Tensor], scale: float = 1.0) -> None:
+        """A step by the gradients of all processes, so that all of these skip the same ones."""
         gradients = [w.grad for w in weights if w.grad is not None]
         if not all(bool(np.isfinite(g).all()) for g in gradients):
             self.dynamic_scale, self.step_counter = self.dynamic_scale / 2, 0
             return
-        for w in weights:
-            if w.grad is not None:
-                w.grad = w.grad / w.grad.dtype.type(self.dynamic_scale)
-        self.inner_optimizer.apply(weights)
+        self.inner_optimizer._change_all(weights, scale / self.dynamic_scale)
         self.iterations = self.inner_optimizer.iterations
         self.step_counter += 1
         if self.step_counter == self.dynamic_growth_steps:
