@@ -305,7 +305,10 @@ def test_processes_skip_the_same_steps(monkeypatch):
                 w.grad = w.grad + np.float32(np.inf)  # which another process brought
 
     monkeypatch.setattr("fastconv.nn.optimizers.base.part_of_batch", Part)
-    w, optimizer = Tensor(np.ones(3, np.float32), requires_grad=True), keras.optimizers.LossScaleOptimizer("sgd")
+    w, optimizer = (
+        Tensor(np.ones(3, np.float32), requires_grad=True),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()),
+    )
     w.grad = np.ones(3, np.float32)
     optimizer.apply([w])
     assert (optimizer.dynamic_scale, optimizer.iterations) == (optimizer.initial_scale / 2, 0)
