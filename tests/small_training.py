@@ -26,6 +26,21 @@ def small_network(input_shape, classes, *, seed=None):
     )
 
 
+def own_images(folder, **ranges):
+    """A folder of images that somebody might have: of each class 20 of noise from a range of grey."""
+    import numpy as np
+    import pytest
+
+    Image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for name, (low, high) in ranges.items():
+        (folder / "own" / name).mkdir(parents=True)
+        for i in range(20):
+            x = rng.integers(low, high, (20, 24, 3))
+            Image.fromarray(x.astype(np.uint8)).save(folder / "own" / name / f"{i}.png")
+    return folder / "own"
+
+
 @contextmanager
 def made_small():
     from fastconv.nn import zoo

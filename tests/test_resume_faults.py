@@ -11,10 +11,9 @@ import random
 import signal
 import time
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_training import made_small
+from small_training import made_small, own_images
 from test_faults import leftovers, whole
 
 from fastconv import files
@@ -46,24 +45,16 @@ def undisturbed(tmp_path_factory):
     def run(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            words = [str(own_images(folder)) if word == "{own}" else word for word in OPTIONS[name]]
+            words = [
+                str(own_images(folder, dark=(0, 216), light=(40, 256))) if word == "{own}" else word
+                for word in OPTIONS[name]
+            ]
             made[name] = words, folder / "out"
             done = CliRunner().invoke(main, ["train", *words, "--out", str(folder / "out")])
             assert done.exit_code == 0, done.output
         return made[name]
 
     return run
-
-
-def own_images(folder):
-    Image = pytest.importorskip("PIL.Image")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("dark", "light")):
-        (folder / "own" / name).mkdir(parents=True)
-        for i in range(20):
-            x = rng.integers(40 * label, 216 + 40 * label, (20, 24, 3))
-            Image.fromarray(x.astype(np.uint8)).save(folder / "own" / name / f"{i}.png")
-    return folder / "own"
 
 
 def same(folder, other):

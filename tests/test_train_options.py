@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_training import made_small
+from small_training import made_small, own_images
 
 from fastconv import nn
 from fastconv.cli import augmentation, images, inputs, main, recipes, stopping
@@ -292,14 +292,15 @@ def test_when_it_is_time_to_stop():
 
 
 def test_own_images(tmp_path):
-    Image = pytest.importorskip("PIL.Image")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("dark", "light")):
-        (tmp_path / "own" / name).mkdir(parents=True)
-        for i in range(20):
-            x = rng.integers(100 * label, 100 * label + 100, (20, 24, 3))
-            Image.fromarray(x.astype(np.uint8)).save(tmp_path / "own" / name / f"{i}.png")
-    words = ["--folder", tmp_path / "own", "--image-size", 16, "--model", "lecture-cnn", *RUN]
+    words = [
+        "--folder",
+        own_images(tmp_path, dark=(0, 100), light=(100, 200)),
+        "--image-size",
+        16,
+        "--model",
+        "lecture-cnn",
+        *RUN,
+    ]
     done = train(*words, "--epochs", 3, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "own: 32 training and 8 test images" in done.stderr
