@@ -19,8 +19,9 @@ import pytest
 
 import fastconv
 from fastconv import config
-from fastconv.simd import kernel_cache, sources
+from fastconv.simd import jit, kernel_cache, sources
 from fastconv.simd.jit import callable_kernel
+from fastconv.simd.linked import LinkedLibrary
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,57 @@ def test_the_next_process_compiles_nothing(folder):
     assert call(x=1.5) == (3.0, 1)
     assert call(x=1.5) == (3.0, 0)
     assert [path.suffix for path in files(folder)] == [".nbc"] * 2
+
+
+# Kernels that only kernels call
+
+reciprocal = None  # such a kernel, in each process a new one
+
+
+def _reciprocal(x):
+    if x == 0:
+        raise ZeroDivisionError("no reciprocal of 0")
+    return 1 / x
+
+
+def _of_a_sum(x):
+    return reciprocal(x + 1)
+
+
+def _of_a_difference(x):
+    return reciprocal(x - 1)
+
+
+def in_new_process(monkeypatch, function, x):
+    """The result of a function that calls `reciprocal`, and how many functions had to be compiled."""
+    copy = FunctionType(_reciprocal.__code__, globals(), "reciprocal")
+    copy.__module__ = "fastconv.cpu.magnitude"
+    monkeypatch.setitem(globals(), "reciprocal", jit.kernel(copy))
+    return call(function, x)
+
+
+def test_a_kernel_for_kernels_is_kept_as_what_its_callers_link(folder, monkeypatch):
+    assert in_new_process(monkeypatch, _of_a_sum, 1) == (0.5, 2)
+    assert in_new_process(monkeypatch, _of_a_sum, 1) == (0.5, 0)
+    assert in_new_process(monkeypatch, _of_a_difference, 3) == (0.5, 1)  # the kernel came from the disk
+    assert len(files(folder)) == 3
+
+
+def test_a_kernel_for_kernels_raises_through_its_caller(folder, monkeypatch):
+    for _ in range(2):  # compiled, then from the disk
+        with pytest.raises(ZeroDivisionError, match="no reciprocal of 0"):
+            in_new_process(monkeypatch, _of_a_sum, -1)
+    with pytest.raises(ZeroDivisionError, match="no reciprocal of 0"):
+        in_new_process(monkeypatch, _of_a_difference, 1)
+
+
+def test_a_kernel_for_kernels_has_no_machine_code_of_its_own(folder, monkeypatch):
+    in_new_process(monkeypatch, _of_a_sum, 1)
+    (compiled,) = globals()["reciprocal"].overloads.values()
+    library, name = compiled.library, compiled.fndesc.llvm_func_name
+    assert isinstance(library, LinkedLibrary)
+    assert library.get_pointer_to_function(name) == 0
+    assert library.get_function(name).name == name  # what is linked
 
 
 # Damage

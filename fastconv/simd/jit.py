@@ -12,11 +12,13 @@ from typing import Any
 from llvmlite import ir
 from numba.core import config, types
 from numba.core.ccallback import CFunc
+from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
 from .kernel_cache import KernelCache
+from .linked import LinkedCompiler
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
@@ -24,14 +26,19 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function for other kernels to call; called from Python, it would crash (`callable_kernel` does not).
 
-    The wrappers that Python needs take a third of the time to compile.
+    It is linked into its callers (`simd.linked`) without the wrappers that Python needs.
     """
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _cached(linked(function), function)
 
 
 def callable_kernel(function: Callable[..., Any]) -> Any:
     """Compile a function for kernels and for Python to call."""
-    return _compile(function)
+    return _cached(jitted(function), function)
+
+
+def linked(function: Callable[..., Any], **options: Any) -> Any:
+    """`jitted` for other compiled functions to call, which nobody keeps on disk."""
+    return jitted(function, LinkedCompiler, no_cpython_wrapper=True, **options)
 
 
 def c_function(signature: Any, function: Callable[..., Any]) -> Any:
@@ -57,12 +64,13 @@ def _raise(typingctx, code, information):
     return types.void(types.int64, types.int64), codegen
 
 
-def jitted(function: Callable[..., Any], **options: Any) -> Any:
+def jitted(function: Callable[..., Any], compiler: type[Compiler] = Compiler, **options: Any) -> Any:
     """``numba.njit`` with `OPTIONS`, except that NUMBA_DISABLE_JIT is for users' own functions.
 
     Kernels could not run as Python: they call intrinsics, and functions by address.
     """
-    dispatcher = CPUDispatcher(function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options})
+    options = {"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True, **OPTIONS, **options}
+    dispatcher = CPUDispatcher(function, targetoptions=options, pipeline_class=compiler)
     dispatcher.compile = _compiling(dispatcher.compile)
     return dispatcher
 
@@ -81,8 +89,8 @@ def _compiling(compile: Callable[..., Any]) -> Callable[..., Any]:
     return always
 
 
-def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    dispatcher = jitted(function, **options)
+def _cached(dispatcher: Any, function: Callable[..., Any]) -> Any:
+    """The dispatcher of a function, with the disk cache."""
     dispatcher._cache = KernelCache(function)
     typed = dispatcher.get_call_template
 

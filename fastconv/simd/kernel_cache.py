@@ -25,10 +25,10 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core import caching, config
-from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from ..config import cache_dir
+from .linked import rebuilt
 from .sources import stamp
 
 UNUSED = 30 * 86400  # seconds after which kernels that nobody has used are deleted
@@ -81,7 +81,7 @@ class KernelCache(caching.FunctionCache):
         path = self._path(key)
         try:
             reduced = _read(path, key)
-            found = None if reduced is None else CompileResult._rebuild(target_context, *reduced)
+            found = None if reduced is None else rebuilt(target_context, reduced)
         except Exception:  # unpickling raises whatever the file makes it raise, and compiling again is always right
             return None
         if found is not None:

@@ -16,12 +16,12 @@ from numba.extending import intrinsic, models, register_model
 
 from .emit import I32, I64, INTP, Emitter, Lanes, element
 from .host import host
-from .jit import jitted
+from .jit import linked
 
 
 def inlined(function: Any) -> Any:
     """Compile a function that takes or returns lanes into its callers, where they stay in registers."""
-    return jitted(function, forceinline=True)
+    return linked(function, forceinline=True)
 
 
 @register_model(Lanes)
