@@ -1,12 +1,17 @@
 """Families of C functions behind one address (simd.family), and what their bodies are made of (simd.emit)."""
 
+import ctypes
+import re
+
 import numba
 import numpy as np
 import pytest
+from numba.core import types
 
 from fastconv.simd.emit import I64
 from fastconv.simd.family import Family
 from fastconv.simd.host import host
+from fastconv.simd.jit import c_function
 
 SUMS = Family("sums", "count x x_step shift y columns relu", elements="x y", rows=(2, 4), sign=(-1, 0, 1))
 
@@ -78,3 +83,20 @@ def test_the_arguments_of_a_call():
         TypeError, match=r"family: called with \['rows', 'x', 'count'\], expected \['rows', 'count', 'x'\]"
     ):
         family.address(4)
+
+
+def test_a_c_function_holds_its_code():
+    """No wrapper that calls it: that would hand on arguments by vectors, which wait for all that was written before."""
+    kind = types.void(types.CPointer(types.float32), *(types.int64,) * 15)
+
+    def last_first(y, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o):  # noqa: E741
+        y[0] = o
+
+    compiled = c_function(kind, last_first)
+    text = compiled._library.get_llvm_str()
+    body = re.search(rf'define [^\n]*@"?{re.escape(compiled.native_name)}"?\((.*?)\n}}', text, re.DOTALL)[1]
+    assert "store float" in body and "call" not in body
+    y, number = np.zeros(1, np.float32), ctypes.c_int64
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *(number,) * 15)(compiled.address)
+    call(y.ctypes.data, *range(15))
+    assert y[0] == 14

@@ -13,6 +13,7 @@ import numpy as np
 from ..config import settings
 from ..kept import kept
 from ..simd.host import TILE_VECTORS, factors, host, tile_rows
+from .edges import Edges, edges
 from .items import Grid, Source
 from .lowering import Axes, Lowered
 
@@ -23,7 +24,7 @@ WANTED_TASKS = 16  # enough for a fair share per thread on small machines, few e
 class Blocking:
     """How one lowered problem is cut.
 
-    Kernels find their items by `grid` and read them by `source`. A panel has `lanes` output channels. Taps that lie
+    Kernels find their items by `grid` and read them by `source`, or where it has none by `edges`. A panel has `lanes` output channels. Taps that lie
     side by side are one term of the sum, of `depth` products, each of `step` elements; a task takes `round_terms` terms
     at a time. `staging_size` counts sums, of which one may take as much room as `step` elements.
     """
@@ -31,6 +32,7 @@ class Blocking:
     lanes: int
     grid: Grid
     source: Source
+    edges: Edges
     staging_size: int
     depth: int
     step: int
@@ -53,27 +55,30 @@ class Blocking:
 
 
 @kept
-def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocking:
-    """Choose the blocks so that what a task reads again and again stays in a core's own cache."""
+def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False, whole: bool = False) -> Blocking:
+    """Choose the blocks so that what a task reads again and again stays in a core's own cache.
+
+    With `whole` no tap of an output may be left out.
+    """
     lanes, taps, step = panel_lanes(low.O, itemsize), len(low.taps), factors(itemsize)
     channels = -(-low.C // step) * step
     unfolded = _spread(taps * channels, itemsize) if unfold else 0
-    rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded)
-    pitch, strip_size = Axes(*low.x_strides[2:]), 0
-    if unfold or not low.reads_in_place or channels > low.C:
-        pixel = _spread(channels, itemsize)
-        (D, H, W), (_, sh, sw) = low.span, low.stride
-        height, width = (rows - 1) * sh + H + 1, (cols - 1) * sw + W + 1
-        pitch = Axes(height * width * pixel, width * pixel, pixel)
-        strip_size = (D + 1) * pitch.d + host().lanes(itemsize) * pixel  # the last transpose may run over
-    item_size = rows * cols * unfolded if unfold else strip_size
-    grid = _grid(low, rows, cols, lanes, itemsize, item_size)
+    read = None if unfold or channels > low.C or whole and not low.reads_in_place else _in_place(low, itemsize)
+    rows, cols = _pixels(low, lanes, settings.tile_bytes // itemsize, unfolded, read is not None)
+    pixel = _spread(channels, itemsize)
+    (D, H, W), (_, sh, sw) = low.span, low.stride
+    height, width = (rows - 1) * sh + H + 1, (cols - 1) * sw + W + 1
+    pitch = read.pitch if read else Axes(height * width * pixel, width * pixel, pixel)
+    strip_size = (D + 1) * height * width * pixel + host().lanes(itemsize) * pixel  # the last transpose may run over
+    item_size = 0 if read else rows * cols * unfolded if unfold else strip_size
+    grid = _grid(low, rows, cols, lanes, itemsize, item_size if taps == 1 else max(item_size, strip_size), read is not None)
     offsets, width = low.offsets(pitch), low.reach[2].number
     merged = taps if unfold else width if low.reach[2].step * pitch.w == channels else 1
     return Blocking(
         lanes=lanes,
         grid=grid,
         source=Source(pitch, item_size, unfolded, channels, strip_size),
+        edges=read or Edges(pitch, 0, 0, 0, 0, 0, low.out[2]),
         staging_size=grid.items * rows * cols * lanes,
         depth=merged * channels // step,
         step=step,
@@ -86,12 +91,19 @@ def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False) -> Blocki
     )
 
 
-def _grid(low: Lowered, rows: int, cols: int, lanes: int, itemsize: int, item_size: int) -> Grid:
-    """Items of rows x cols pixels that take `item_size` elements, and how many of them and of panels a task does."""
+def _in_place(low: Lowered, itemsize: int) -> Edges | None:
+    """How x is read as it lies; None where it cannot be, or where several taps of pixels share a few cache sets."""
+    if len(low.taps) > 1 and not low.reads_in_place and low.x_strides.w * itemsize % 2048 == 0:
+        return None
+    return edges(low)
+
+
+def _grid(low: Lowered, rows: int, cols: int, lanes: int, itemsize: int, item_size: int, in_place: bool) -> Grid:
+    """Items of rows x cols pixels that read `item_size` elements, and how many of them and of panels a task does."""
     row_blocks, col_blocks = -(-low.out[1] // rows), -(-low.out[2] // cols)
     all_items = max(1, low.N) * low.out[0] * row_blocks * col_blocks
     all_panels = -(-low.O // lanes)
-    items, panels = _group(low, all_items, all_panels, rows * cols, lanes * itemsize, item_size * itemsize)
+    items, panels = _group(low, all_items, all_panels, rows * cols, lanes * itemsize, item_size * itemsize, in_place)
     item_blocks, panel_blocks = -(-all_items // items), -(-all_panels // panels)
     blocks = item_blocks, panel_blocks, rows, cols, row_blocks, col_blocks
     return Grid(items, panels, all_items, all_panels, *blocks, *low.out)
@@ -114,7 +126,7 @@ def panel_lanes(O: int, itemsize: int) -> int:
     return lanes if lanes >= O else TILE_VECTORS * lanes
 
 
-def _pixels(low: Lowered, lanes: int, budget: int, extra: int) -> tuple[int, int]:
+def _pixels(low: Lowered, lanes: int, budget: int, extra: int, in_place: bool) -> tuple[int, int]:
     """Rows and columns of an item: a strip within `budget` elements, and enough items for every thread."""
     (D, H, W), (_, sh, sw), (_, OH, OW) = low.span, low.stride, low.out
 
@@ -126,22 +138,28 @@ def _pixels(low: Lowered, lanes: int, budget: int, extra: int) -> tuple[int, int
         first, each = size(1, 1), max(1, size(1, 2) - size(1, 1))
         fitting = 1 + max(0, budget - first) // each
         cols = min(OW, max(tile_rows(), fitting - fitting % tile_rows()))
-    if low.reads_in_place and OH == 1:  # what all panels read and write of an item should stay in the cache
+    if in_place and OH == 1:  # what all panels read and write of an item should stay in the cache
         cols = min(cols, max(4 * tile_rows(), budget // (low.C + low.O)))
     rows, least = OH, min(4, OH)
     while rows > 1 and size(rows, cols) > budget:
         rows = -(-rows // 2)
     worth_sharing = low.work > WANTED_TASKS * settings.serial_flops
     panels = -(-low.O // lanes)
-    planes = low.N * low.out[0] * max(1, panels // _least_panels(low, panels))
+    planes = low.N * low.out[0] * max(1, panels // _least_panels(low, panels, in_place))
     while worth_sharing and rows > least and planes * -(-OW // cols) * -(-OH // rows) < WANTED_TASKS:
         rows = max(least, -(-rows // 2))
     while worth_sharing and OH == 1 and cols > 4 * tile_rows() and planes * -(-OW // cols) < WANTED_TASKS:
         cols = -(-cols // 2)
+    if worth_sharing and OH == low.N * low.out[0] == 1:  # items of a size, as many for each thread
+        blocks = -(-OW // cols)
+        even = -(-blocks // WANTED_TASKS) * WANTED_TASKS
+        cols = -(-OW // min(even, 1 << (blocks - 1).bit_length()))
     return -(-OH // -(-OH // rows)), cols
 
 
-def _group(low: Lowered, items: int, panels: int, pixels: int, lane_bytes: int, strip: int) -> tuple[int, int]:
+def _group(
+    low: Lowered, items: int, panels: int, pixels: int, lane_bytes: int, strip: int, in_place: bool
+) -> tuple[int, int]:
     """Items and panels of one task: weights larger than the cache should serve many pixels before they are dropped."""
     together = 1
     if panels * len(low.taps) * low.C * lane_bytes > settings.tile_bytes:
@@ -149,9 +167,9 @@ def _group(low: Lowered, items: int, panels: int, pixels: int, lane_bytes: int, 
         together = min(items, fitting, max(1, 256 // pixels))
     blocks = 1 << (-(-items // together) - 1).bit_length()  # a power of two shares evenly
     wanted = max(1, WANTED_TASKS // (low.groups * blocks))
-    return -(-items // blocks), max(_least_panels(low, panels), -(-panels // wanted))
+    return -(-items // blocks), max(_least_panels(low, panels, in_place), -(-panels // wanted))
 
 
-def _least_panels(low: Lowered, panels: int) -> int:
+def _least_panels(low: Lowered, panels: int, in_place: bool) -> int:
     """Panels that a task should at least do: if it packs strips for them, it should earn that."""
-    return 1 if low.reads_in_place else min(panels, max(1, -(-36 // len(low.taps))))
+    return 1 if in_place else min(panels, max(1, -(-36 // len(low.taps))))

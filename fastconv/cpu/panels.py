@@ -25,6 +25,7 @@ from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
 from .blocking import choose_blocking
+from .edges import Edges, met_taps
 from .items import Grid, Source, gather_item, locate_item
 from .lowering import Integers, Lowered, WeightStrides
 from .pack import Packing, pack_bias, packing_of, unpack_rows
@@ -38,6 +39,7 @@ class Sums(NamedTuple):
 
     low: Integers
     source: Source
+    edges: Edges  # where x is read as it lies
     grid: Grid
     lanes: int  # output channels of a panel
     taps: int
@@ -87,6 +89,7 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
     sums = Sums(
         low.integers,
         block.source,
+        block.edges,
         block.grid,
         lanes=block.lanes,
         taps=len(low.taps),
@@ -150,16 +153,30 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
     a, a0 = mine, i * source.item_size
     a_row, a_pixel = low.stride.h * source.pitch.h, low.stride.w * source.pitch.w
     if source.item_size == 0:
-        a, a0 = x, here.image * low.x.n + group * low.C * low.x.c
+        a, a0 = x, here.image * low.x.n + group * low.C * low.x.c + sums.edges.start
         a0 += here.plane * low.stride.d * source.pitch.d + here.row0 * a_row + here.col0 * a_pixel
     if source.unfolded:
         a_row, a_pixel = grid.cols * source.unfolded, source.unfolded
         if cols == grid.cols and c_row == cols * c_pixel:  # adjoining rows: one row of pixels
             rows, cols = 1, rows * cols
-    _sum_rows(
-        rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, sums.step, a, a0, a_row, a_pixel,
-        w, place * source.channels * sums.taps, lanes, c, c0, c_row, c_pixel, columns, start, bias, place, relu, tile,
-    )  # fmt: skip
+    w0, vectors = place * source.channels * sums.taps, 1 if columns <= lanes_of(bias) else 2
+    first = min(max(sums.edges.left - here.col0, 0), here.cols)
+    inner = cols - first - max(0, here.cols - max(first, sums.edges.right - here.col0))
+    if inner > 0:
+        _sum_rows(
+            rows, inner, row_terms, terms0, term0, term1, a_offsets, b_offsets, sums.depth, sums.step,
+            a, a0 + first * a_pixel, a_row, a_pixel, w, w0, lanes, c, c0 + first * c_pixel, c_row, c_pixel,
+            vectors, columns, start, bias, place, relu, tile,
+        )  # fmt: skip
+    for q in range(here.cols - inner if inner < cols else 0):
+        col = q if q < first else q + inner
+        tap0, tap1 = met_taps(sums.edges, low.stride.w, here.col0 + col)
+        tap = tap0 * source.channels
+        _sum_column(
+            rows, row_terms, terms0, term0, term1, a_offsets, b_offsets, (tap1 - tap0) * source.channels // sums.step,
+            sums.step, a, a0 + col * a_pixel + tap, a_row, w, w0 + tap * lanes, lanes, c, c0 + col * c_pixel, c_row,
+            vectors, columns, start, bias, place, relu, tile,
+        )  # fmt: skip
     if staged and term1 == sums.terms:
         s, row = c0 // sums.step, here.cols * lanes
         unpack_rows(retyped(mine, bias), s, row, lanes, columns, here.rows, here.cols, y, y0, y_at)
@@ -168,27 +185,60 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
 @kernel
 def _sum_rows(
     rows, cols, row_terms, terms0, term0, term1, a_offsets, b_offsets, depth, step, a, a0, a_row, a_pixel,
-    w, w0, lanes, c, c0, c_row, c_pixel, columns, start, bias, bias0, relu, tile,
+    w, w0, lanes, c, c0, c_row, c_pixel, vectors, columns, start, bias, bias0, relu, tile,
 ):  # fmt: skip
-    """Row by row the terms that it meets, in tiles of neighbouring pixels, of about equal size.
-
-    The first terms that a row meets start its sums, later ones add to them.
-    """
-    vectors = 1 if columns <= lanes_of(bias) else 2
-    tiles = -(-cols // TILE_ROWS)
-    height, taller = cols // tiles, cols % tiles
+    """Row by row the terms that it meets."""
     for r in range(rows):
         lowest = peek(row_terms, terms0 + 2 * r)
         highest = lowest + peek(row_terms, terms0 + 2 * r + 1)
-        low, high = max(term0, lowest), min(term1, highest)
-        if high <= low:
-            continue
-        begin = ACCUMULATE if low > lowest else start
-        clip = relu and high == highest
-        for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
-            if count:
-                multiply_tiles(
-                    tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth,
-                    a, a0 + r * a_row + q * a_pixel, a_pixel, step, w, w0, lanes * step,
-                    c, c0 + r * c_row + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
-                )  # fmt: skip
+        _sum_line(
+            cols, lowest, highest, term0, term1, a_offsets, b_offsets, depth, step, a, a0 + r * a_row, a_pixel,
+            w, w0, lanes, c, c0 + r * c_row, c_pixel, vectors, columns, start, bias, bias0, relu, tile,
+        )  # fmt: skip
+
+
+@kernel
+def _sum_column(
+    rows, row_terms, terms0, term0, term1, a_offsets, b_offsets, depth, step, a, a0, a_row,
+    w, w0, lanes, c, c0, c_row, vectors, columns, start, bias, bias0, relu, tile,
+):  # fmt: skip
+    """A column of outputs, as many rows at once as meet the same terms."""
+    r = 0
+    while r < rows:
+        lowest, number = peek(row_terms, terms0 + 2 * r), peek(row_terms, terms0 + 2 * r + 1)
+        end = r + 1
+        while (
+            end < rows
+            and peek(row_terms, terms0 + 2 * end) == lowest
+            and peek(row_terms, terms0 + 2 * end + 1) == number
+        ):
+            end += 1
+        _sum_line(
+            end - r, lowest, lowest + number, term0, term1, a_offsets, b_offsets, depth, step, a, a0 + r * a_row, a_row,
+            w, w0, lanes, c, c0 + r * c_row, c_row, vectors, columns, start, bias, bias0, relu, tile,
+        )  # fmt: skip
+        r = end
+
+
+@kernel
+def _sum_line(
+    pixels, lowest, highest, term0, term1, a_offsets, b_offsets, depth, step, a, a0, a_pixel,
+    w, w0, lanes, c, c0, c_pixel, vectors, columns, start, bias, bias0, relu, tile,
+):  # fmt: skip
+    """Terms lowest..highest-1, as far as they are of this round, of a line of pixels: tiles of about equal size.
+
+    The first terms that pixels meet start their sums, later ones add to them.
+    """
+    low, high = max(term0, lowest), min(term1, highest)
+    if high <= low:
+        return
+    tiles = -(-pixels // TILE_ROWS)
+    height, taller = pixels // tiles, pixels % tiles
+    begin = ACCUMULATE if low > lowest else start
+    clip = relu and high == highest
+    for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
+        if count:
+            multiply_tiles(
+                tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth, a, a0 + q * a_pixel, a_pixel, step,
+                w, w0, lanes * step, c, c0 + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
+            )  # fmt: skip

@@ -84,7 +84,7 @@ class PanelWeights(NamedTuple):
 @kept
 def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
     """Cut the gradient to the weights of a lowered problem into tasks; with `unfold` by way of im2col's matrix."""
-    block = choose_blocking(low, itemsize, unfold)
+    block = choose_blocking(low, itemsize, unfold, whole=True)
     grid, source, lanes, y = block.grid, block.source, block.lanes, low.y_strides
     rows, cols = grid.rows, grid.cols
     copy = low.groups * grid.all_panels * len(low.taps) * low.C * lanes

@@ -7,7 +7,7 @@ keeps kernels under a digest of all kernel sources they are made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import config, types
@@ -43,10 +43,43 @@ def linked(function: Callable[..., Any], **options: Any) -> Any:
 
 def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function with a C signature; its ``address`` can be handed to kernels."""
-    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
+    options = OPTIONS | {"forceinline": True}
+    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=options)
     compiled._cache = KernelCache(function)
-    _compiling(compiled.compile)()
+    context = compiled._targetdescr.target_context
+    wrap = context.create_cfunc_wrapper
+
+    def inlining(library: Any, *others: Any) -> None:
+        wrap(_Inlining(library), *others)
+
+    def compile() -> None:
+        context.create_cfunc_wrapper = inlining
+        try:
+            compiled.compile()
+        finally:
+            del context.create_cfunc_wrapper
+
+    _compiling(compile)()
     return compiled
+
+
+class _Inlining(NamedTuple):
+    """A library whose C functions contain the code that Numba would have them call.
+
+    Handing on a dozen arguments, which were just written, vector by vector would wait until all that was written before
+    them, such as the sums of a tile, has reached the cache.
+    """
+
+    library: Any
+
+    def add_ir_module(self, module: Any) -> None:
+        """Add the module of a C function."""
+        for function in module.functions:
+            for block in function.blocks:
+                for instruction in block.instructions:
+                    if isinstance(instruction, ir.CallInstr):
+                        instruction.attributes.discard("noinline")
+        self.library.add_ir_module(module)
 
 
 @intrinsic

@@ -27,7 +27,7 @@ would make each of them a second slower to compile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .emit import I64, Emitter
@@ -38,6 +38,7 @@ from .jit import kernel
 # Values of `start`: where the sums begin.
 ZERO, ACCUMULATE, BIAS = 0, 1, 2
 TOGETHER = 4  # rows whose addresses are one pointer's
+APART = 5  # the same of c, whose rows are addressed three times
 AHEAD = 32  # steps of k by which memory is asked for before it is read, where there are at least twice as many
 
 ARGUMENTS = "terms aoff boff depth a a_row a_step b b_step c c_row columns start bias relu tiles"
@@ -109,12 +110,12 @@ class _Tile:
     def start(self) -> list[Any]:
         """Sums as `start` wants them."""
         emit = self.emit
-        for i, j in self.cells:
-            emit.prefetch(self._c(i, j), write=True)
+        for place in self._places():
+            emit.prefetch(place, write=True)
 
         def accumulate() -> list[Any]:
             masks = self._masks()
-            return [emit.load(self._c(i, j), masks[j]) for i, j in self.cells]
+            return [emit.load(place, masks[j]) for (_, j), place in zip(self.cells, self._places(), strict=True)]
 
         def bias() -> list[Any]:
             vectors = [emit.load(emit.at(self.arg.bias, j * emit.lanes)) for j in range(self.vectors)]
@@ -172,16 +173,21 @@ class _Tile:
         b, emit = self.builder, self.emit
         with b.if_else(b.icmp_signed(">=", self.arg.columns, I64(self.vectors * emit.lanes))) as (whole, part):
             with whole:
-                for (i, j), value in zip(self.cells, sums, strict=True):
-                    emit.store(value, self._c(i, j))
+                for place, value in zip(self._places(), sums, strict=True):
+                    emit.store(value, place)
             with part:
                 masks = self._masks()
-                for (i, j), value in zip(self.cells, sums, strict=True):
-                    emit.store(value, self._c(i, j), masks[j])
+                for (_, j), place, value in zip(self.cells, self._places(), sums, strict=True):
+                    emit.store(value, place, masks[j])
 
-    def _c(self, i: int, j: int) -> Any:
-        emit = self.emit
-        return emit.at(emit.at(self.arg.c, (i, self.arg.c_row)), j * emit.lanes * emit.sum_units)
+    def _places(self) -> Iterator[Any]:
+        """Where the cells of c lie: addresses worked out anew for each use, for LLVM would keep them on the stack."""
+        emit, c_row = self.emit, self.emit.opaque(self.arg.c_row)
+        row, first = emit.steps(c_row, min(self.rows, APART)), self.emit.opaque(self.arg.c)
+        for i, j in self.cells:
+            if i and j == 0 and i % APART == 0:
+                first = emit.opaque(emit.at(first, (APART, c_row)))
+            yield emit.at(row(first, i % APART), j * emit.lanes * emit.sum_units)
 
     def _masks(self) -> list[Any]:
         """The columns that exist, of each vector."""
