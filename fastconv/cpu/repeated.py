@@ -51,13 +51,14 @@ def repeat_depth(times, address, shape, table, columns, x, x_row, w, lanes, y):
 
 
 @callable_kernel
-def repeat_to_planes(times, address, m, x, rows, cols, zeros, tiles, depth, v, step, plane):
+def repeat_to_planes(times, address, m, x, rows, cols, zeros, tiles, depth, v, step, plane, between):
     """A row of tiles to planes by Winograd's transform of the input, or of the gradient to the output."""
     for _ in range(times):
         invoke(
             address,
-            (m, place(x, 0), place(rows, 0), place(cols, 0), place(zeros, 0), tiles, depth, place(v, 0), step, plane),
-        )
+            (m, place(x, 0), place(rows, 0), place(cols, 0), place(zeros, 0), tiles, depth, place(v, 0), step, plane,
+             place(between, 0)),
+        )  # fmt: skip
 
 
 @callable_kernel
@@ -76,18 +77,17 @@ def repeat_output(times, address, m, v, v_step, plane, tiles, y, y_row, y_col, r
     for _ in range(times):
         invoke(
             address,
-            (m, place(v, 0), v_step, plane, tiles, place(y, 0), y_row, y_col, rows, cols, columns, place(zeros, 0), 0,
-             place(y, 0)),
-        )  # fmt: skip
+            (m, place(v, 0), v_step, plane, tiles, place(y, 0), y_row, y_col, rows, cols, columns, place(zeros, 0), 0),
+        )
 
 
 @callable_kernel
-def repeat_weights(times, address, m, v, v_step, plane, channels, dw, step, row, col, columns, zeros):
+def repeat_weights(times, address, m, v, v_step, plane, channels, dw, step, row, col, columns):
     """Planes of products to the gradients of the filters of some channels."""
     for _ in range(times):
         invoke(
             address,
-            (m, place(v, 0), v_step, plane, channels, place(dw, 0), step, row, col, columns, place(zeros, 0)),
+            (m, place(v, 0), v_step, plane, channels, place(dw, 0), step, row, col, columns),
         )
 
 

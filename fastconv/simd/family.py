@@ -66,6 +66,10 @@ class Family:
         self._body = body
         return body
 
+    def emit(self, emit: Emitter, arg: Any, *chosen: int) -> None:
+        """Emit a member in place, as a part of another family's."""
+        self._body(emit, arg, *chosen)
+
     def entry(self, function: Callable[..., None]) -> Callable[..., None]:
         """Decorate the C function where it does more than call one member: in Python, with the intrinsic `switch()`."""
         self._entry = function

@@ -14,7 +14,7 @@ from ...threads import team
 from ..work import Rate, Work
 from .forward_cut import cut_forward
 from .grad_cut import cut_weight_grad
-from .points import Role, sandwich, scheme
+from .points import Role, apply, sandwich, scheme
 from .tiling import TAPS, TileProblem
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
@@ -132,5 +132,9 @@ def _operations(role: Role, m: int) -> int:
     """Vector operations of one 2-D transform, for each vector of channels."""
     counter = _Counter()
     transform, _, size = scheme(role, m)
+    if role in (Role.INPUT, Role.GRADIENT):  # of a row of tiles: neighbours share columns
+        for _ in range(m + m + 2):
+            list(apply(counter, transform, dict.fromkeys(range(size))))
+        return counter.count
     sandwich(counter, transform, size, lambda i, j: None, lambda i, j, value: None)
     return counter.count

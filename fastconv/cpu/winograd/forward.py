@@ -17,7 +17,7 @@ from ...simd.family import invoke
 from ...simd.fields import fields, packed
 from ...simd.jit import kernel
 from ...simd.lanes import place
-from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
+from ...simd.microkernel import ACCUMULATE, ZERO
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear
 from ...threads import team
@@ -27,7 +27,7 @@ from ..pack import pack_bias, unpack_rows
 from .filters import Filters, given_filters, packed_filters, transform_chunk
 from .forward_cut import ForwardCut, cut_forward
 from .phases import phases
-from .products import multiply_planes
+from .products import multiply_planes, products_address
 from .sides import Side, input_side, tiles_before, transform_block
 from .tiling import TileProblem
 from .transforms import filter_address, output_address
@@ -69,7 +69,7 @@ def _plan(problem: ConvProblem, low: Lowered) -> ForwardPlan:
         cut=cut,
         filters=packed_filters(cut) if problem.prepared and cut.streamed else given_filters(problem, cut.lanes),
         transform_filters=filter_address(itemsize),
-        multiply=tile_address(itemsize),
+        multiply=products_address(itemsize),
         transform_products=output_address(itemsize),
     )
     side = input_side(low, size, cut.m, cut.grid)
@@ -189,8 +189,7 @@ def _finish_item(job, group, panel, item, mine, p_at, bias, y, relu):
         out = place(mine, at.staging + r * m * row) if cut.size.staged else place(y, y0 + r * m * row)
         invoke(
             job.transform_products,
-            (m, products, lanes, cut.planes.p, here.cols, out, row, col, height - r * m, width, columns, offset, relu,
-             place(mine, at.dump)),
+            (m, products, lanes, cut.planes.p, here.cols, out, row, col, height - r * m, width, columns, offset, relu),
         )  # fmt: skip
     if cut.size.staged:
         unpack_rows(mine, at.staging, width * lanes, lanes, columns, height, width, y, y0, job.low.y)

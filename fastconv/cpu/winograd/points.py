@@ -18,7 +18,7 @@ The points ±3/4 and ±3/2 of F(4, 3) keep all these numbers near 1: the roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from fractions import Fraction
 from math import prod
@@ -32,6 +32,7 @@ Terms = Iterable[tuple[Fraction, Any]]
 # F(m, 3): the positive points of each pair.
 PAIRS = {2: (Fraction(1),), 4: (Fraction(3, 4), Fraction(3, 2))}
 TAPS = 3
+ADDED = -1  # among the inputs of a transform: what is added to each of its outputs
 
 
 class Part(NamedTuple):
@@ -50,21 +51,25 @@ def spread(m: int) -> Transform:
     pairs, t = PAIRS[m], m + 2
     whole = _product(pairs)
 
-    def ends(emit: Any, d: Values) -> list[Any]:
-        return [_sum(emit, [(c, d[2 * k + first]) for k, c in enumerate(whole)]) for first in (0, 1)]
+    def end(first: int) -> Part:
+        inputs = tuple(range(first, t, 2))
+
+        def compute(emit: Any, d: Values) -> list[Any]:
+            return [_sum(emit, [(c, d[i]) for c, i in zip(whole, inputs, strict=True)])]
+
+        return Part(inputs, (first * (t - 1),), compute)
 
     def pair(p: Fraction) -> Callable[[Any, Values], list[Any]]:
         rest = _product(q for q in pairs if q != p)
 
         def compute(emit: Any, d: Values) -> list[Any]:
-            even = _sum(emit, [(c, d[2 * k + 2]) for k, c in enumerate(rest)])
-            odd = _sum(emit, [(p * c, d[2 * k + 1]) for k, c in enumerate(rest)])
-            return [emit.builder.fadd(even, odd), emit.builder.fsub(even, odd)]
+            even, odd = (_sum(emit, [(c, d[2 * k + i]) for k, c in enumerate(rest)]) for i in (2, 1))
+            return _plus_minus(emit, even, p, odd)
 
         return compute
 
     parts = [Part(tuple(range(1, t - 1)), (2 * q + 1, 2 * q + 2), pair(p)) for q, p in enumerate(pairs)]
-    return (Part(tuple(range(t)), (0, t - 1), ends), *parts)
+    return (end(0), *parts, end(1))
 
 
 def evaluate(m: int, size: int, scaled: bool) -> Transform:
@@ -72,13 +77,11 @@ def evaluate(m: int, size: int, scaled: bool) -> Transform:
     pairs, t = PAIRS[m], m + 2
     first, scales = _scales(m, scaled)
 
-    def ends(emit: Any, c: Values) -> list[Any]:
-        return [_sum(emit, [(first, c[0])]), c[size - 1]]
-
     def pair(p: Fraction, scale: Fraction) -> Callable[[Any, Values], list[Any]]:
         def compute(emit: Any, c: Values) -> list[Any]:
-            even, odd = (_sum(emit, [(scale * p**k, c[k]) for k in range(start, size, 2)]) for start in (0, 1))
-            return [emit.builder.fadd(even, odd), emit.builder.fsub(even, odd)]
+            even = _sum(emit, [(scale * p**k, c[k]) for k in range(0, size, 2)])
+            odd = _sum(emit, [(p ** (k - 1), c[k]) for k in range(1, size, 2)])
+            return _plus_minus(emit, even, scale * p, odd)
 
         return compute
 
@@ -87,16 +90,21 @@ def evaluate(m: int, size: int, scaled: bool) -> Transform:
         Part(everything, (2 * q + 1, 2 * q + 2), pair(p, scale))
         for q, (p, scale) in enumerate(zip(pairs, scales, strict=True))
     ]
-    return (Part((0, size - 1), (0, t - 1), ends), *parts)
+    nought = Part((0,), (0,), lambda emit, c: [_sum(emit, [(first, c[0])])])
+    infinity = Part((size - 1,), (t - 1,), lambda emit, c: [c[size - 1]])
+    return (nought, *parts, infinity)
 
 
 def combine(m: int, size: int, scaled: bool) -> Transform:
-    """The transpose of `evaluate`: t values to `size` numbers; the even ones need sums of pairs, the odd ones not."""
+    """The transpose of `evaluate`: t values to `size` numbers, plus what stands at ADDED, if anything does.
+
+    The even ones need sums of pairs, the odd ones differences; number 0 comes last.
+    """
     pairs, t = PAIRS[m], m + 2
     first, scales = _scales(m, scaled)
 
     def half(parity: int) -> Part:
-        outputs = tuple(range(parity, size, 2))
+        outputs = tuple(reversed(range(parity, size, 2)))
         with_last = size - 1 in outputs
         inputs = tuple(range(1, t - 1)) + ((0,) if parity == 0 else ()) + ((t - 1,) if with_last else ())
 
@@ -108,12 +116,13 @@ def combine(m: int, size: int, scaled: bool) -> Transform:
                 terms = [(scale * p**k, value) for p, scale, value in zip(pairs, scales, joined, strict=True)]
                 terms += [(first, v[0])] if k == 0 else []
                 terms += [(Fraction(1), v[t - 1])] if k == size - 1 else []
+                terms += [(Fraction(1), v[ADDED])] if ADDED in v else []
                 results.append(_sum(emit, terms))
             return results
 
         return Part(inputs, outputs, compute)
 
-    return half(0), half(1)
+    return half(1), half(0)
 
 
 class Role(IntEnum):
@@ -140,21 +149,36 @@ def scheme(role: Role, m: int) -> tuple[Transform, int, int]:
     return combine(m, TAPS, scaled=True), TAPS, t
 
 
+def apply(emit: Any, transform: Transform, values: Values) -> Iterator[tuple[int, Any]]:
+    """The 1-D transform of values: each output's number, and the output."""
+    for part in transform:
+        inputs = {i: values[i] for i in (*part.inputs, ADDED) if i in values}
+        yield from zip(part.outputs, part.compute(emit, inputs), strict=True)
+
+
 def sandwich(
     emit: Any,
     transform: Transform,
     size: int,
     load: Callable[[int, int], Any],
     store: Callable[[int, int, Any], None],
+    added: Any = None,
 ) -> None:
-    """Emit T d T^T for a 2-D block d of `size` columns: part by part, so that no part's values leave the registers."""
+    """Emit T d T^T for a 2-D block d of `size` columns: part by part, so that no part's values leave the registers.
+
+    What is `added` to each result is so by the second T^T, mostly at no cost.
+    """
+    extra = {} if added is None else {ADDED: added}
     for part in transform:
         columns = [part.compute(emit, {i: load(i, j) for i in part.inputs}) for j in range(size)]
         for row, values in zip(part.outputs, zip(*columns, strict=True), strict=True):
-            for other in transform:
-                results = other.compute(emit, {j: values[j] for j in other.inputs})
-                for column, value in zip(other.outputs, results, strict=True):
-                    store(row, column, value)
+            for column, value in apply(emit, transform, dict(enumerate(values)) | extra):
+                store(row, column, value)
+
+
+def _plus_minus(emit: Any, even: Any, p: Fraction, odd: Any) -> list[Any]:
+    """even + p*odd and even - p*odd."""
+    return [_sum(emit, [(Fraction(1), even), (sign * p, odd)]) for sign in (1, -1)]
 
 
 def _product(points: Iterable[Fraction]) -> list[Fraction]:

@@ -88,22 +88,22 @@ def tile_grid(size: TileProblem, m: int, most: int, wanted: int) -> Grid:
 
 
 def _item_blocks(size: TileProblem, TH: int, TW: int, m: int, most: int, wanted: int) -> tuple[int, int, int]:
-    """Rows and columns of tiles of an item, and items of a block."""
-    planes = size.N * size.out.d
-    least = tile_rows() // 2  # smaller products would not keep the multiply-add units busy
-    wanted = min(wanted, size.operations // settings.serial_flops, size.groups * size.tiles(m) // least)
+    """Rows and columns of tiles of an item, and items of a block: as few blocks as there can be.
+
+    Of equals the largest items; those of one row of tiles let a block begin and end anywhere in an image.
+    """
+    tiles, least = size.tiles(m), tile_rows() // 2  # smaller products would not keep the multiply-add units busy
+    wanted = max(1, min(wanted, size.operations // settings.serial_flops, size.groups * tiles // least))
+    most = min(most, max(least, size.groups * tiles // wanted))
     cols = -(-TW // -(-TW // most))
-    rows = -(-TH // -(-TH // min(TH, max(1, most // cols))))
 
-    def items() -> int:
-        return planes * -(-TH // rows) * -(-TW // cols)
+    def blocks(rows: int) -> tuple[int, int]:
+        items = size.N * size.out.d * -(-TH // rows) * -(-TW // cols)
+        count = -(-items // (most // (rows * cols)))
+        return count, -(-items // count)
 
-    while rows > 1 and size.groups * items() < wanted:
-        rows = -(-rows // 2)
-    while cols > 4 and size.groups * items() < wanted:
-        cols = -(-cols // 2)
-    together = max(1, min(most // (rows * cols), items() * size.groups // max(1, wanted)))
-    return rows, cols, -(-items() // -(-items() // together))
+    rows = min(range(min(TH, most // cols), 0, -1), key=lambda rows: blocks(rows)[0])
+    return rows, cols, blocks(rows)[1]
 
 
 def parts(*sizes: int) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from ...simd.fields import fields, packed
 from ...simd.jit import kernel
 from ...simd.lane_math import add
 from ...simd.lanes import load, place, store, zeros
-from ...simd.microkernel import ACCUMULATE, ZERO, tile_address
+from ...simd.microkernel import ACCUMULATE, ZERO
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy, lanes_of
 from ...threads import team
@@ -30,7 +30,7 @@ from ..pack import unpack_planar
 from .filters import Filters, first_weight, given_filters
 from .grad_cut import GradCut, cut_weight_grad
 from .phases import phases
-from .products import multiply_planes
+from .products import multiply_planes, products_address
 from .sides import Side, input_side, output_side, tiles_before, transform_block, transform_item
 from .tiling import TAPS, TileProblem
 from .transforms import weights_address
@@ -65,7 +65,7 @@ def _plan(problem: ConvProblem, low: Lowered) -> GradPlan:
     size, itemsize = TileProblem.of(problem, low.out), problem.itemsize
     cut = cut_weight_grad(size)
     x, dy = (side(low, size, cut.m, cut.grid) for side in (input_side, output_side))
-    job = GradJob(cut, given_filters(problem, cut.lanes), tile_address(itemsize), weights_address(itemsize))
+    job = GradJob(cut, given_filters(problem, cut.lanes), products_address(itemsize), weights_address(itemsize))
     return GradPlan(low, cut, x, dy, packed(job))
 
 
@@ -99,7 +99,7 @@ def _sum_blocks(thread, first, last, x, x_side, dy, dy_side, numbers, own, parti
     job, inputs, gradients, mine = fields(GradJob, numbers), fields(Side, x_side), fields(Side, dy_side), own[thread]
     cut, at = job.cut, job.cut.scratch
     blocks, p_size = cut.grid.item_blocks, cut.frequencies * cut.planes.p
-    clear(mine, at.zeros, at.strip - at.zeros)
+    clear(mine, at.zeros, at.between - at.zeros)
     for task in range(first, last):
         run, group = task % cut.parts, task // cut.parts
         block0, block1 = blocks * run // cut.parts, blocks * (run + 1) // cut.parts
@@ -130,8 +130,7 @@ def _finish(job, part, group, panel, c, count, mine, p_at, partial):
     at = (((part * cut.size.groups + group) * cut.grid.all_panels + panel) * cut.size.C + c) * step
     invoke(
         job.transform_products,
-        (cut.m, place(mine, p_at), lanes, cut.planes.p, count, place(partial, at), step, 3 * lanes, lanes, lanes,
-         place(mine, cut.scratch.zeros)),
+        (cut.m, place(mine, p_at), lanes, cut.planes.p, count, place(partial, at), step, 3 * lanes, lanes, lanes),
     )  # fmt: skip
 
 
@@ -153,7 +152,7 @@ def _spread(thread, first, last, x, x_side, dy, dy_side, numbers, item0, item1, 
     """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
     job, inputs, gradients, mine = fields(GradJob, numbers), fields(Side, x_side), fields(Side, dy_side), own[thread]
     cut, planes, frequencies = job.cut, job.cut.planes, job.cut.frequencies
-    clear(mine, cut.scratch.zeros, cut.scratch.strip - cut.scratch.zeros)
+    clear(mine, cut.scratch.zeros, cut.scratch.between - cut.scratch.zeros)
     for task in range(first, last):
         item, group = task // 2 % (item1 - item0) + item0, task // 2 // (item1 - item0)
         tiles = tiles_before(item, cut.grid) - tiles_before(item0, cut.grid)
@@ -171,7 +170,7 @@ def _sum_round(thread, first, last, vd, numbers, item0, item1, own, part, partia
     job, mine = fields(GradJob, numbers), own[thread]
     cut, planes, at, frequencies = job.cut, job.cut.planes, job.cut.scratch, job.cut.frequencies
     panels, channel_blocks = cut.grid.all_panels, -(-cut.size.C // cut.channels)
-    clear(mine, at.zeros, at.strip - at.zeros)
+    clear(mine, at.zeros, at.between - at.zeros)
     tiles = tiles_before(item1, cut.grid) - tiles_before(item0, cut.grid)
     for task in range(first, last):
         c, panel = task % channel_blocks * cut.channels, task // channel_blocks % panels
