@@ -17,10 +17,10 @@ from ...simd.fields import fields
 from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
 from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
 from ...simd.parallel import parallel_kernel
-from ...simd.vector import lanes_of
+from ...simd.vector import lanes_of, rolled
 from ...windows import Spacing, table_of
 from .channels_first import lowered_columns
-from .kinds import MAX, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
+from .kinds import MAX, SUM, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -49,60 +49,114 @@ def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
 @parallel_kernel
 def reduce_pairs(thread, first, last, x, y, td, th, divisors, planes, three, code, divisor):  # type: ignore[no-untyped-def]
     """A task is an output row. `divisors` has its divisors, then their reciprocals or zeros."""
-    p = fields(Planes, planes)
-    px, py, pc, places = address(x), address(y), address(divisors), divisors.size // 2
-    W, OD, OH, OW, lanes = p.W, p.OD, p.OH, p.OW, lanes_of(x)
-    like, half = zeros(x, 2), zeros(x, 1)
-    neutral = lowest(half) if code == MAX else zero(half)
-    whole = min(W // (2 * lanes), OW // lanes) * lanes
-    mask, left = first_lanes(W - 2 * whole, like), first_lanes(OW - whole, half)
-    plane, od, oh = first // (OH * OD) * p.D * p.H * W, first // OH % OD, first % OH
-    hops, cells, share = (p.hop_d, p.hop_h), -1, share_of(divisor)
-    for task in range(first, last):
-        if divisor == 0.0 and td[od, 2] * th[oh, 2] != cells:
-            cells = td[od, 2] * th[oh, 2]
-            share = share_of(float(cells))
-        count = td[od, 1], th[oh, 1]
-        at, before = plane + (td[od, 0] * p.H + th[oh, 0]) * W, neutral
-        for j in range(0, whole, lanes):
-            value = _stacked(like, None, px, at + 2 * j, count, hops, code)
-            odd = odds(value)
-            total = _joined(evens(value), odd, before, three, code)
-            if code != MAX:
-                total = lowered_columns(total, pc, places, j, code, share)
-            store(py, task * OW + j, total, None)
-            before = odd
-        if whole < OW:
-            value = _stacked(like, mask, px, at + 2 * whole, count, hops, code)
-            if code == MAX:
-                value = pick(mask, value, lowest(like))
-            total = _joined(evens(value), odds(value), before, three, code)
-            if code != MAX:
-                total = lowered_columns(total, pc, places, whole, code, share)
-            store(py, task * OW + whole, total, left)
-        od, oh = next_row(od, oh, OD, OH)
-        plane += p.D * p.H * W if od == 0 and oh == 0 else 0
+    px, py, tables, divided = address(x), address(y), (td, th), (address(divisors), divisors.size // 2, divisor)
+    if code == MAX and three:
+        _rows(_three_rows, _wider, _larger, _lowest, _as_it_is, px, py, tables, planes, 3, first, last, divided)
+    elif code == MAX:
+        _rows(_two_rows, _narrow, _larger, _lowest, _as_it_is, px, py, tables, planes, 2, first, last, divided)
+    elif three:
+        _rows(_three_rows, _wider, _sum, _zero, _lowered, px, py, tables, planes, 3, first, last, divided)
+    else:
+        _rows(_two_rows, _narrow, _sum, _zero, _lowered, px, py, tables, planes, 2, first, last, divided)
 
 
 @inlined
-def _stacked(like, mask, x, at, count, hops, code):  # type: ignore[no-untyped-def]
+def _rows(stacked, joined, both, neutral, lowered, x, y, tables, planes, usual, first, last, divided):  # type: ignore[no-untyped-def]
+    """Output rows first..last-1. A window of the `usual` number of rows goes without a branch for each of them."""
+    p, (td, th) = fields(Planes, planes), tables
+    D, H, W, OD, OH, OW, hops = p.D, p.H, p.W, p.OD, p.OH, p.OW, (p.hop_d, p.hop_h)
+    plane, od, oh = first // (OH * OD) * D * H * W, first // OH % OD, first % OH
+    cells, share = -1, share_of(divided[2])
+    for task in range(first, last):
+        count, at = (td[od, 1], th[oh, 1]), plane + (td[od, 0] * H + th[oh, 0]) * W
+        if divided[2] == 0.0 and td[od, 2] * th[oh, 2] != cells:
+            cells = td[od, 2] * th[oh, 2]
+            share = share_of(float(cells))
+        by = divided[0], divided[1], share
+        if count[0] == 1 and count[1] == usual:
+            _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, task * OW, W, OW, by)
+        else:
+            _row(_any_rows, joined, both, neutral, lowered, x, at, count, hops, y, task * OW, W, OW, by)
+        od, oh = next_row(od, oh, OD, OH)
+        plane += D * H * W if od == 0 and oh == 0 else 0
+
+
+@inlined
+def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, OW, divided):  # type: ignore[no-untyped-def]
+    """Write y[o : o+OW]: `stacked` rows, whose columns are `joined`, by what `both` makes of two vectors."""
+    like, half, lanes = zeros(x, 2), zeros(x, 1), lanes_of(x)
+    before, whole = neutral(half), min(W // (2 * lanes), OW // lanes) * lanes
+    for i in range(0, whole, lanes):
+        j = rolled(i)
+        value = stacked(both, like, None, x, at + 2 * j, count, hops)
+        odd = odds(value)
+        store(y, o + j, lowered(joined(both, evens(value), odd, before), j, divided), None)
+        before = odd
+    if whole < OW:
+        mask = first_lanes(W - 2 * whole, like)
+        value = pick(mask, stacked(both, like, mask, x, at + 2 * whole, count, hops), neutral(like))
+        total = lowered(joined(both, evens(value), odds(value), before), whole, divided)
+        store(y, o + whole, total, first_lanes(OW - whole, half))
+
+
+@inlined
+def _two_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
+    return both(load(x, at, like, mask), load(x, at + hops[1], like, mask))
+
+
+@inlined
+def _three_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
+    return both(_two_rows(both, like, mask, x, at, count, hops), load(x, at + 2 * hops[1], like, mask))
+
+
+@inlined
+def _any_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
     """count[0]*count[1] rows of x, at least one, reduced to one, lane by lane."""
     total = load(x, at, like, mask)
-    for u in range(1, count[1]):
-        value = load(x, at + u * hops[1], like, mask)
-        total = largest(total, value) if code == MAX else add(total, value)
-    for a in range(1, count[0]):
-        for u in range(count[1]):
-            value = load(x, at + a * hops[0] + u * hops[1], like, mask)
-            total = largest(total, value) if code == MAX else add(total, value)
+    for i in range(1, count[0] * count[1]):
+        row = rolled(i)
+        total = both(total, load(x, at + row // count[1] * hops[0] + row % count[1] * hops[1], like, mask))
     return total
 
 
 @inlined
-def _joined(even, odd, before, three, code):  # type: ignore[no-untyped-def]
-    if code == MAX:
-        return largest(largest(moved_up(before, odd), even), odd) if three else largest(even, odd)
-    return add(add(moved_up(before, odd), even), odd) if three else add(even, odd)
+def _narrow(both, even, odd, before):  # type: ignore[no-untyped-def]
+    return both(even, odd)
+
+
+@inlined
+def _wider(both, even, odd, before):  # type: ignore[no-untyped-def]
+    return both(both(moved_up(before, odd), even), odd)
+
+
+@inlined
+def _larger(a, b):  # type: ignore[no-untyped-def]
+    return largest(a, b)
+
+
+@inlined
+def _sum(a, b):  # type: ignore[no-untyped-def]
+    return add(a, b)
+
+
+@inlined
+def _lowest(like):  # type: ignore[no-untyped-def]
+    return lowest(like)
+
+
+@inlined
+def _zero(like):  # type: ignore[no-untyped-def]
+    return zero(like)
+
+
+@inlined
+def _as_it_is(total, j, divided):  # type: ignore[no-untyped-def]
+    return total
+
+
+@inlined
+def _lowered(total, j, divided):  # type: ignore[no-untyped-def]
+    return lowered_columns(total, divided[0], divided[1], j, SUM, divided[2])
 
 
 BY_PAIRS = Way(reduce_pairs, prepare, run, "windows of 2, or 3 around every other column, everything in registers")
