@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from ...problem import PoolProblem
-from ...simd.fields import fields
-from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
-from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
+from ...simd.fields import fields, packed
+from ...simd.jit import kernel
+from ...simd.lane_math import add, divide, evens, largest, moved_up, multiply, odds, pick
+from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of, rolled
-from ...windows import Spacing, table_of
-from .channels_first import lowered_columns
-from .kinds import MAX, SUM, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
+from ...windows import Run, Spacing, table_of
+from .kinds import MAX, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -38,7 +38,8 @@ def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) ->
     dealt = deal_for(problem, dtype)
     divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(dtype)
     td, th, three = table_of(problem.axes[0]), table_of(problem.axes[1]), dealt.phases.taps == 3
-    return rows_of(problem), td, th, divisors, planes_of(problem), three, code, divisor
+    inner = packed(problem.axes[1].inner())
+    return rows_of(problem), td, th, divisors, planes_of(problem), inner, three, code, divisor
 
 
 def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
@@ -47,42 +48,65 @@ def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
 
 
 @parallel_kernel
-def reduce_pairs(thread, first, last, x, y, td, th, divisors, planes, three, code, divisor):  # type: ignore[no-untyped-def]
-    """A task is an output row. `divisors` has its divisors, then their reciprocals or zeros."""
-    px, py, tables, divided = address(x), address(y), (td, th), (address(divisors), divisors.size // 2, divisor)
-    if code == MAX and three:
-        _rows(_three_rows, _wider, _larger, _lowest, _as_it_is, px, py, tables, planes, 3, first, last, divided)
-    elif code == MAX:
-        _rows(_two_rows, _narrow, _larger, _lowest, _as_it_is, px, py, tables, planes, 2, first, last, divided)
-    elif three:
-        _rows(_three_rows, _wider, _sum, _zero, _lowered, px, py, tables, planes, 3, first, last, divided)
-    else:
-        _rows(_two_rows, _narrow, _sum, _zero, _lowered, px, py, tables, planes, 2, first, last, divided)
-
-
-@inlined
-def _rows(stacked, joined, both, neutral, lowered, x, y, tables, planes, usual, first, last, divided):  # type: ignore[no-untyped-def]
-    """Output rows first..last-1. A window of the `usual` number of rows goes without a branch for each of them."""
-    p, (td, th) = fields(Planes, planes), tables
-    D, H, W, OD, OH, OW, hops = p.D, p.H, p.W, p.OD, p.OH, p.OW, (p.hop_d, p.hop_h)
-    plane, od, oh = first // (OH * OD) * D * H * W, first // OH % OD, first % OH
-    cells, share = -1, share_of(divided[2])
-    for task in range(first, last):
-        count, at = (td[od, 1], th[oh, 1]), plane + (td[od, 0] * H + th[oh, 0]) * W
-        if divided[2] == 0.0 and td[od, 2] * th[oh, 2] != cells:
-            cells = td[od, 2] * th[oh, 2]
-            share = share_of(float(cells))
-        by = divided[0], divided[1], share
-        if count[0] == 1 and count[1] == usual:
-            _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, task * OW, W, OW, by)
+def reduce_pairs(thread, first, last, x, y, td, th, divisors, planes, inner, three, code, divisor):  # type: ignore[no-untyped-def]
+    """A task is an output row. `divisors` has its divisors, then their reciprocals or zeros; `inner` rows are alike."""
+    p, run = fields(Planes, planes), fields(Run, inner)
+    px, py, hops, stride = address(x), address(y), (p.hop_d, p.hop_h), run.stride * p.W
+    plane, od, oh, task = first // (p.OH * p.OD) * p.D * p.H * p.W, first // p.OH % p.OD, first % p.OH, first
+    while task < last:
+        count, at, o, rows = (td[od, 1], th[oh, 1]), plane + (td[od, 0] * p.H + th[oh, 0]) * p.W, task * p.OW, 1
+        share = share_of(float(td[od, 2] * th[oh, 2]) if divisor == 0.0 else divisor)
+        by = address(divisors), divisors.size // 2, share, share.reciprocal != 0.0 and divisors[divisors.size // 2] != 0
+        usual = run.first <= oh < run.last and count[0] == 1 and count[1] == (3 if three else 2)
+        if usual:
+            rows = min(last - task, run.last - oh)
+        if code == MAX:
+            if not usual:
+                _odd_maxima(px, at, count, hops, py, o, p.W, p.OW, three)
+            elif three:
+                _rows(_three_rows, _wider, _larger, _lowest, _as_it_is, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+            else:
+                _rows(_two_rows, _narrow, _larger, _lowest, _as_it_is, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+        elif not usual:
+            _odd_means(px, at, count, hops, py, o, p.W, p.OW, three, by)
+        elif three:
+            _rows(_three_rows, _wider, _sum, _zero, _lowered, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
         else:
-            _row(_any_rows, joined, both, neutral, lowered, x, at, count, hops, y, task * OW, W, OW, by)
-        od, oh = next_row(od, oh, OD, OH)
-        plane += D * H * W if od == 0 and oh == 0 else 0
+            _rows(_two_rows, _narrow, _sum, _zero, _lowered, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+        task += rows
+        od, oh = next_row(od, oh + rows - 1, p.OD, p.OH)
+        plane += p.D * p.H * p.W if od == 0 and oh == 0 else 0
+
+
+@kernel
+def _odd_maxima(x, at, count, hops, y, o, W, OW, three):  # type: ignore[no-untyped-def]
+    """A row of maxima of windows of any number of rows."""
+    if three:
+        _row(_any_rows, _wider, _larger, _lowest, _as_it_is, x, at, count, hops, y, o, W, OW, None)
+    else:
+        _row(_any_rows, _narrow, _larger, _lowest, _as_it_is, x, at, count, hops, y, o, W, OW, None)
+
+
+@kernel
+def _odd_means(x, at, count, hops, y, o, W, OW, three, by):  # type: ignore[no-untyped-def]
+    """A row of averages of windows of any number of rows."""
+    if three:
+        _row(_any_rows, _wider, _sum, _zero, _lowered, x, at, count, hops, y, o, W, OW, by)
+    else:
+        _row(_any_rows, _narrow, _sum, _zero, _lowered, x, at, count, hops, y, o, W, OW, by)
 
 
 @inlined
-def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, OW, divided):  # type: ignore[no-untyped-def]
+def _rows(stacked, joined, both, neutral, lowered, x, at, hops, stride, y, o, rows, W, OW, by):  # type: ignore[no-untyped-def]
+    """Several rows of windows that are alike, `stride` elements apart: no branch but those of the two loops."""
+    for _ in range(rows):
+        _row(stacked, joined, both, neutral, lowered, x, at, (1, 1), hops, y, o, W, OW, by)
+        at += stride
+        o += OW
+
+
+@inlined
+def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, OW, by):  # type: ignore[no-untyped-def]
     """Write y[o : o+OW]: `stacked` rows, whose columns are `joined`, by what `both` makes of two vectors."""
     like, half, lanes = zeros(x, 2), zeros(x, 1), lanes_of(x)
     before, whole = neutral(half), min(W // (2 * lanes), OW // lanes) * lanes
@@ -90,12 +114,12 @@ def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, O
         j = rolled(i)
         value = stacked(both, like, None, x, at + 2 * j, count, hops)
         odd = odds(value)
-        store(y, o + j, lowered(joined(both, evens(value), odd, before), j, divided), None)
+        store(y, o + j, lowered(joined(both, evens(value), odd, before), j, by), None)
         before = odd
     if whole < OW:
         mask = first_lanes(W - 2 * whole, like)
         value = pick(mask, stacked(both, like, mask, x, at + 2 * whole, count, hops), neutral(like))
-        total = lowered(joined(both, evens(value), odds(value), before), whole, divided)
+        total = lowered(joined(both, evens(value), odds(value), before), whole, by)
         store(y, o + whole, total, first_lanes(OW - whole, half))
 
 
@@ -150,13 +174,17 @@ def _zero(like):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _as_it_is(total, j, divided):  # type: ignore[no-untyped-def]
+def _as_it_is(total, j, by):  # type: ignore[no-untyped-def]
     return total
 
 
 @inlined
-def _lowered(total, j, divided):  # type: ignore[no-untyped-def]
-    return lowered_columns(total, divided[0], divided[1], j, SUM, divided[2])
+def _lowered(total, j, by):  # type: ignore[no-untyped-def]
+    """Sums over their divisors, which differ from lane to lane; where all reciprocals are exact, times these."""
+    divisors, places, share, exact = by
+    if exact:
+        return multiply(total, multiply(load(divisors, places + j, total, None), spread(share.reciprocal, total)))
+    return divide(total, multiply(load(divisors, j, total, None), spread(share.divisor, total)))
 
 
 BY_PAIRS = Way(reduce_pairs, prepare, run, "windows of 2, or 3 around every other column, everything in registers")
