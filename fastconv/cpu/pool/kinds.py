@@ -13,7 +13,7 @@ from ...problem import PoolProblem
 from ...simd.fields import packed
 from ...simd.jit import kernel
 from ...simd.lane_math import magnitude, multiply
-from ...simd.lanes import inlined
+from ...simd.lanes import ask, inlined, lane_count, size_of
 from ...threads import get_num_threads, team
 from ...windows import Run, table_of
 
@@ -25,6 +25,10 @@ SHORT_SUM = 16
 
 # A tap of a channels-last pool takes this much less time than the operations that the threshold for threads counts.
 CHEAPER = 3
+
+# What is read is asked for so many bytes ahead: time enough for memory to answer, and little of any processor's L1. Rows
+# are too short, and several are read in turns, so that processors do not foresee by themselves what comes next.
+AHEAD = 8192
 
 # Channels of a channels-last task are a multiple of this, unless it has them all.
 BLOCK = 32
@@ -153,6 +157,16 @@ def share_of(divisor):  # type: ignore[no-untyped-def]
     whole = np.int64(divisor)
     exact = whole == divisor and whole & (whole - 1) == 0
     return Share(divisor, 1.0 / divisor if exact else 0.0)
+
+
+@inlined
+def ask_rows(like, x, at, hop):  # type: ignore[no-untyped-def]
+    """Ask for the lanes of `like`, two vectors, of two rows `hop` apart, ahead of x[at]: what a step of 2 rows uses up."""
+    lanes, ahead = lane_count(like) // 2, at + AHEAD // size_of(x)
+    ask(x, ahead)
+    ask(x, ahead + lanes)
+    ask(x, ahead + hop)
+    ask(x, ahead + hop + lanes)
 
 
 @kernel
