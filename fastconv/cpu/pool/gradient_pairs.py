@@ -9,10 +9,10 @@ from __future__ import annotations
 from ...simd.fields import fields
 from ...simd.jit import kernel
 from ...simd.lane_math import add, multiply, pair
-from ...simd.lanes import address, ask, claim, first_lanes, inlined, load, size_of, spread, store, zero, zeros
+from ...simd.lanes import address, first_lanes, inlined, load, spread, store, zero, zeros
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of, rolled
-from .kinds import AHEAD, Planes, next_row
+from .kinds import Planes, ask_lanes, claim_lanes, next_row
 
 
 @parallel_kernel
@@ -53,32 +53,25 @@ def avg_grad_pairs(thread, first, last, dy, dx, covers, factors, planes, three, 
 @inlined
 def _two_rows(spreading, dy, at, dx, to, OW, W, both):  # type: ignore[no-untyped-def]
     """Rows dx[to : to + 2*W] from two rows of dy, whose factors are `both`."""
-    like, lanes, none = zeros(dx, 1), lanes_of(dx), None
+    like, twice, lanes, none = zeros(dx, 1), zeros(dx, 2), lanes_of(dx), None
     factors, whole = (spread(both[0], like), spread(both[1], like)), min(W // (2 * lanes), max(0, OW - 1) // lanes) * lanes
     for c in range(0, whole, lanes):
         j = rolled(c)
-        _ask(dy, at + j, dx, to + 2 * j, W)
+        ask_lanes(like, dy, at + j)
+        claim_lanes(twice, dx, to + 2 * j)
+        claim_lanes(twice, dx, to + W + 2 * j)
         even, odd = spreading(dy, at + j, OW, none, none, factors)
         store(dx, to + 2 * j, even, None)
         store(dx, to + W + 2 * j, odd, None)
     for c in range(whole, (W + 1) // 2, lanes):
         j = rolled(c)
-        _ask(dy, at + j, dx, to + 2 * j, W)
+        ask_lanes(like, dy, at + j)
+        claim_lanes(twice, dx, to + 2 * j)
+        claim_lanes(twice, dx, to + W + 2 * j)
         masks = first_lanes(OW - j, like), first_lanes(OW - j - 1, like)
         even, odd = spreading(dy, at + j, OW, masks[0], masks[1], factors)
         store(dx, to + 2 * j, even, first_lanes(W - 2 * j, even))
         store(dx, to + W + 2 * j, odd, first_lanes(W - 2 * j, odd))
-
-
-@inlined
-def _ask(dy, at, dx, to, W):  # type: ignore[no-untyped-def]
-    """Ask for what `_two_rows` will read and write at these places some time later."""
-    ahead, lanes = AHEAD // size_of(dx), lanes_of(dx)
-    ask(dy, at + ahead)
-    claim(dx, to + ahead)
-    claim(dx, to + ahead + lanes)
-    claim(dx, to + ahead + W)
-    claim(dx, to + ahead + W + lanes)
 
 
 @inlined

@@ -13,7 +13,8 @@ from ...problem import PoolProblem
 from ...simd.fields import packed
 from ...simd.jit import kernel
 from ...simd.lane_math import magnitude, multiply
-from ...simd.lanes import ask, inlined, lane_count, size_of
+from ...simd.lanes import ask, claim, inlined, lane_count, size_of
+from ...simd.vector import lanes_of
 from ...threads import get_num_threads, team
 from ...windows import Run, table_of
 
@@ -161,13 +162,19 @@ def share_of(divisor):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def ask_rows(like, x, at, hop):  # type: ignore[no-untyped-def]
-    """Ask for the lanes of `like`, two vectors, of two rows `hop` apart, ahead of x[at]: what a step of 2 rows uses up."""
-    lanes, ahead = lane_count(like) // 2, at + AHEAD // size_of(x)
-    ask(x, ahead)
-    ask(x, ahead + lanes)
-    ask(x, ahead + hop)
-    ask(x, ahead + hop + lanes)
+def ask_lanes(like, x, at):  # type: ignore[no-untyped-def]
+    """Ask for as many lanes as `like` has, ahead of x[at]."""
+    ahead, lanes = at + AHEAD // size_of(x), lanes_of(x)
+    for i in range(lane_count(like) // lanes):
+        ask(x, ahead + i * lanes)
+
+
+@inlined
+def claim_lanes(like, y, at):  # type: ignore[no-untyped-def]
+    """Ask for as many lanes as `like` has, ahead of y[at], to be written."""
+    ahead, lanes = at + AHEAD // size_of(y), lanes_of(y)
+    for i in range(lane_count(like) // lanes):
+        claim(y, ahead + i * lanes)
 
 
 @kernel

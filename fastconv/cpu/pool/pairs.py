@@ -20,7 +20,7 @@ from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, s
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import lanes_of, rolled
 from ...windows import Run, Spacing, table_of
-from .kinds import MAX, Planes, Rows, Way, ask_rows, next_row, planes_of, rows_of, share_of
+from .kinds import MAX, Planes, Rows, Way, ask_lanes, next_row, planes_of, rows_of, share_of
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -112,13 +112,15 @@ def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, O
     before, whole = neutral(half), min(W // (2 * lanes), OW // lanes) * lanes
     for i in range(0, whole, lanes):
         j = rolled(i)
-        ask_rows(like, x, at + 2 * j, hops[1])
+        ask_lanes(like, x, at + 2 * j)
+        ask_lanes(like, x, at + 2 * j + hops[1])
         value = stacked(both, like, None, x, at + 2 * j, count, hops)
         odd = odds(value)
         store(y, o + j, lowered(joined(both, evens(value), odd, before), j, by), None)
         before = odd
     if whole < OW:
-        ask_rows(like, x, at + 2 * whole, hops[1])
+        ask_lanes(like, x, at + 2 * whole)
+        ask_lanes(like, x, at + 2 * whole + hops[1])
         mask = first_lanes(W - 2 * whole, like)
         value = pick(mask, stacked(both, like, mask, x, at + 2 * whole, count, hops), neutral(like))
         total = lowered(joined(both, evens(value), odds(value), before), whole, by)
