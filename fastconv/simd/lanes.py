@@ -44,6 +44,12 @@ def lane_count(typingctx, a):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def size_of(typingctx, x):  # type: ignore[no-untyped-def]
+    """Bytes of an element of an array, or behind an address: a compile-time constant."""
+    return INTP(x), lambda context, builder, signature, args: I64(x.dtype.bitwidth // 8)
+
+
+@intrinsic
 def address(typingctx, x):  # type: ignore[no-untyped-def]
     """Where the first element of a flat array lies; passing it on costs nothing, an array is counted in and out.
 
@@ -116,6 +122,23 @@ def store(typingctx, y, i, a, mask):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(y, INTP, a, mask), codegen
+
+
+def _asking(write: bool, doc: str) -> Any:
+    def function(typingctx, x, i):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            emit = Emitter(context, builder, Lanes(signature.args[0].dtype, 1))
+            emit.prefetch(emit.pointer(signature.args[0], args[0], args[1]), write)
+            return context.get_dummy_value()
+
+        return types.void(x, INTP), codegen
+
+    function.__doc__ = doc
+    return intrinsic(function)
+
+
+ask = _asking(False, "Ask for the cache line of x[i], which need not lie inside, to be read soon.")
+claim = _asking(True, "Ask for the cache line of x[i], which need not lie inside, to be written soon.")
 
 
 @intrinsic

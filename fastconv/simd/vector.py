@@ -6,6 +6,7 @@ needs: an offset must lie inside the array. Nothing here reads or writes past wh
 
 from __future__ import annotations
 
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -73,3 +74,17 @@ def settle(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@intrinsic
+def rolled(typingctx, i):
+    """The counter i of a loop, which LLVM then does not unroll: where rounds are few that makes branches to mispredict.
+
+    The number passes through an empty inline assembly that must not be made to depend on other conditions.
+    """
+
+    def codegen(context, builder, signature, args):
+        nothing = ir.InlineAsm(ir.FunctionType(I64, [I64]), "", "=r,0")
+        return builder.call(nothing, args, attrs=("convergent", "nounwind"))
+
+    return INTP(INTP), codegen

@@ -25,6 +25,7 @@ from .kinds import (
     Planes,
     Rows,
     Way,
+    ask_lanes,
     lifted,
     planes_of,
     rows_of,
@@ -71,8 +72,17 @@ def reduce_last(thread, first, last, x, y, tables, planes, block, code, divisor)
 @kernel
 def _reduce_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
     """A row of windows `stride` apart; what is done to a window is chosen here, outside the loops."""
-    if code == MAX:
+    two, three = count == (1, 2, 2), count == (1, 3, 3)
+    if code == MAX and two:
+        _each_pixel(_largest_of_two, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+    elif code == MAX and three:
+        _each_pixel(_largest_of_three, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+    elif code == MAX:
         _each_pixel(_largest, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+    elif code == SUM and two:
+        _each_pixel(_mean_of_two, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+    elif code == SUM and three:
+        _each_pixel(_mean_of_three, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
         _each_pixel(_mean, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
     else:
@@ -96,6 +106,55 @@ def _each_pixel(window, x, y, at, o, pixels, stride, C, channels, count, hops, c
             store(y, o + c, window(two, mask, x, at + c, count, hops, code, share), mask)
         at += stride
         o += C
+
+
+@inlined
+def _largest_of_two(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """`_largest` of the usual window of 2x2."""
+    best = largest(_asked(like, mask, x, at), _asked(like, mask, x, at + hops[2]))
+    best = largest(best, _asked(like, mask, x, at + hops[1]))
+    return largest(best, _asked(like, mask, x, at + hops[1] + hops[2]))
+
+
+@inlined
+def _largest_of_three(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """`_largest` of the usual window of 3x3, of which the last two rows and columns were not read before."""
+    best = load(x, at, like, mask)
+    for v in range(1, 3):
+        best = largest(best, load(x, at + v * hops[2], like, mask))
+    for u in range(1, 3):
+        best = largest(best, load(x, at + u * hops[1], like, mask))
+        for v in range(1, 3):
+            best = largest(best, _asked(like, mask, x, at + u * hops[1] + v * hops[2]))
+    return best
+
+
+@inlined
+def _mean_of_two(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """`_mean` of the usual window of 2x2."""
+    total = add(_asked(like, mask, x, at), _asked(like, mask, x, at + hops[2]))
+    total = add(total, _asked(like, mask, x, at + hops[1]))
+    return _quotient(add(total, _asked(like, mask, x, at + hops[1] + hops[2])), share)
+
+
+@inlined
+def _mean_of_three(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """`_mean` of the usual window of 3x3."""
+    total = load(x, at, like, mask)
+    for v in range(1, 3):
+        total = add(total, load(x, at + v * hops[2], like, mask))
+    for u in range(1, 3):
+        total = add(total, load(x, at + u * hops[1], like, mask))
+        for v in range(1, 3):
+            total = add(total, _asked(like, mask, x, at + u * hops[1] + v * hops[2]))
+    return _quotient(total, share)
+
+
+@inlined
+def _asked(like, mask, x, at):  # type: ignore[no-untyped-def]
+    """The lanes at `at`, and a word to memory about what will be read later."""
+    ask_lanes(like, x, at)
+    return load(x, at, like, mask)
 
 
 @inlined

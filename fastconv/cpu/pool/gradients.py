@@ -126,7 +126,9 @@ def _by_channels(
 
 def _prepare_pairs(three: bool, problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
     covers = cover_of(problem.axes[0]), cover_of(problem.axes[1])
-    return _rows(problem), covers, _factors(problem, divisor), planes_of(problem), three
+    high, spacing = problem.axes[1], THREES if three else PAIRS
+    square = high.dilation == 1 and high.spacing() == spacing and high.size > 1
+    return _rows(problem), covers, _factors(problem, divisor), planes_of(problem), three, square
 
 
 def _by_pairs(dy: np.ndarray, dx: np.ndarray, rows: int, *rest: Any) -> None:

@@ -13,7 +13,8 @@ from ...problem import PoolProblem
 from ...simd.fields import packed
 from ...simd.jit import kernel
 from ...simd.lane_math import magnitude, multiply
-from ...simd.lanes import inlined
+from ...simd.lanes import ask, claim, inlined, lane_count, size_of
+from ...simd.vector import lanes_of
 from ...threads import get_num_threads, team
 from ...windows import Run, table_of
 
@@ -25,6 +26,11 @@ SHORT_SUM = 16
 
 # A tap of a channels-last pool takes this much less time than the operations that the threshold for threads counts.
 CHEAPER = 3
+
+# What is read, or written, is asked for so many bytes ahead: time enough for memory to answer, and little of any L1 cache.
+# Rows are short, and several are read in turns, so that processors do not foresee by themselves what comes next; and a
+# store to a line that no cache holds waits until it is read.
+AHEAD = 8192
 
 # Channels of a channels-last task are a multiple of this, unless it has them all.
 BLOCK = 32
@@ -153,6 +159,22 @@ def share_of(divisor):  # type: ignore[no-untyped-def]
     whole = np.int64(divisor)
     exact = whole == divisor and whole & (whole - 1) == 0
     return Share(divisor, 1.0 / divisor if exact else 0.0)
+
+
+@inlined
+def ask_lanes(like, x, at):  # type: ignore[no-untyped-def]
+    """Ask for as many lanes as `like` has, ahead of x[at]."""
+    ahead, lanes = at + AHEAD // size_of(x), lanes_of(x)
+    for i in range(lane_count(like) // lanes):
+        ask(x, ahead + i * lanes)
+
+
+@inlined
+def claim_lanes(like, y, at):  # type: ignore[no-untyped-def]
+    """Ask for as many lanes as `like` has, ahead of y[at], to be written."""
+    ahead, lanes = at + AHEAD // size_of(y), lanes_of(y)
+    for i in range(lane_count(like) // lanes):
+        claim(y, ahead + i * lanes)
 
 
 @kernel

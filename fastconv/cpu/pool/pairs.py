@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from ...problem import PoolProblem
-from ...simd.fields import fields
-from ...simd.lane_math import add, evens, largest, moved_up, odds, pick
-from ...simd.lanes import address, first_lanes, inlined, load, lowest, store, zero, zeros
+from ...simd.fields import fields, packed
+from ...simd.jit import kernel
+from ...simd.lane_math import add, divide, evens, largest, moved_up, multiply, odds, pick
+from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
 from ...simd.parallel import parallel_kernel
-from ...simd.vector import lanes_of
-from ...windows import Spacing, table_of
-from .channels_first import lowered_columns
-from .kinds import MAX, Planes, Rows, Way, next_row, planes_of, rows_of, share_of
+from ...simd.vector import lanes_of, rolled
+from ...windows import Run, Spacing, table_of
+from .kinds import MAX, Planes, Rows, Way, ask_lanes, next_row, planes_of, rows_of, share_of
 from .phases import deal_for
 
 PAIRS, THREES = Spacing(stride=2, before=0, kernel=2), Spacing(stride=2, before=1, kernel=3)
@@ -38,7 +38,8 @@ def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) ->
     dealt = deal_for(problem, dtype)
     divisors = (dealt.divisors if divisor == 0 else np.ones_like(dealt.divisors)).astype(dtype)
     td, th, three = table_of(problem.axes[0]), table_of(problem.axes[1]), dealt.phases.taps == 3
-    return rows_of(problem), td, th, divisors, planes_of(problem), three, code, divisor
+    inner = packed(problem.axes[1].inner())
+    return rows_of(problem), td, th, divisors, planes_of(problem), inner, three, code, divisor
 
 
 def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
@@ -47,62 +48,147 @@ def run(x: np.ndarray, y: np.ndarray, rows: Rows, *rest: Any) -> None:
 
 
 @parallel_kernel
-def reduce_pairs(thread, first, last, x, y, td, th, divisors, planes, three, code, divisor):  # type: ignore[no-untyped-def]
-    """A task is an output row. `divisors` has its divisors, then their reciprocals or zeros."""
-    p = fields(Planes, planes)
-    px, py, pc, places = address(x), address(y), address(divisors), divisors.size // 2
-    W, OD, OH, OW, lanes = p.W, p.OD, p.OH, p.OW, lanes_of(x)
-    like, half = zeros(x, 2), zeros(x, 1)
-    neutral = lowest(half) if code == MAX else zero(half)
-    whole = min(W // (2 * lanes), OW // lanes) * lanes
-    mask, left = first_lanes(W - 2 * whole, like), first_lanes(OW - whole, half)
-    plane, od, oh = first // (OH * OD) * p.D * p.H * W, first // OH % OD, first % OH
-    hops, cells, share = (p.hop_d, p.hop_h), -1, share_of(divisor)
-    for task in range(first, last):
-        if divisor == 0.0 and td[od, 2] * th[oh, 2] != cells:
-            cells = td[od, 2] * th[oh, 2]
-            share = share_of(float(cells))
-        count = td[od, 1], th[oh, 1]
-        at, before = plane + (td[od, 0] * p.H + th[oh, 0]) * W, neutral
-        for j in range(0, whole, lanes):
-            value = _stacked(like, None, px, at + 2 * j, count, hops, code)
-            odd = odds(value)
-            total = _joined(evens(value), odd, before, three, code)
-            if code != MAX:
-                total = lowered_columns(total, pc, places, j, code, share)
-            store(py, task * OW + j, total, None)
-            before = odd
-        if whole < OW:
-            value = _stacked(like, mask, px, at + 2 * whole, count, hops, code)
-            if code == MAX:
-                value = pick(mask, value, lowest(like))
-            total = _joined(evens(value), odds(value), before, three, code)
-            if code != MAX:
-                total = lowered_columns(total, pc, places, whole, code, share)
-            store(py, task * OW + whole, total, left)
-        od, oh = next_row(od, oh, OD, OH)
-        plane += p.D * p.H * W if od == 0 and oh == 0 else 0
+def reduce_pairs(thread, first, last, x, y, td, th, divisors, planes, inner, three, code, divisor):  # type: ignore[no-untyped-def]
+    """A task is an output row. `divisors` has its divisors, then their reciprocals or zeros; `inner` rows are alike."""
+    p, run = fields(Planes, planes), fields(Run, inner)
+    px, py, hops, stride = address(x), address(y), (p.hop_d, p.hop_h), run.stride * p.W
+    plane, od, oh, task = first // (p.OH * p.OD) * p.D * p.H * p.W, first // p.OH % p.OD, first % p.OH, first
+    while task < last:
+        count, at, o, rows = (td[od, 1], th[oh, 1]), plane + (td[od, 0] * p.H + th[oh, 0]) * p.W, task * p.OW, 1
+        share = share_of(float(td[od, 2] * th[oh, 2]) if divisor == 0.0 else divisor)
+        by = address(divisors), divisors.size // 2, share, share.reciprocal != 0.0 and divisors[divisors.size // 2] != 0
+        usual = run.first <= oh < run.last and count[0] == 1 and count[1] == (3 if three else 2)
+        if usual:
+            rows = min(last - task, run.last - oh)
+        if code == MAX:
+            if not usual:
+                _odd_maxima(px, at, count, hops, py, o, p.W, p.OW, three)
+            elif three:
+                _rows(_three_rows, _wider, _larger, _lowest, _as_it_is, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+            else:
+                _rows(_two_rows, _narrow, _larger, _lowest, _as_it_is, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+        elif not usual:
+            _odd_means(px, at, count, hops, py, o, p.W, p.OW, three, by)
+        elif three:
+            _rows(_three_rows, _wider, _sum, _zero, _lowered, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+        else:
+            _rows(_two_rows, _narrow, _sum, _zero, _lowered, px, at, hops, stride, py, o, rows, p.W, p.OW, by)
+        task += rows
+        od, oh = next_row(od, oh + rows - 1, p.OD, p.OH)
+        plane += p.D * p.H * p.W if od == 0 and oh == 0 else 0
+
+
+@kernel
+def _odd_maxima(x, at, count, hops, y, o, W, OW, three):  # type: ignore[no-untyped-def]
+    """A row of maxima of windows of any number of rows."""
+    if three:
+        _row(_any_rows, _wider, _larger, _lowest, _as_it_is, x, at, count, hops, y, o, W, OW, None)
+    else:
+        _row(_any_rows, _narrow, _larger, _lowest, _as_it_is, x, at, count, hops, y, o, W, OW, None)
+
+
+@kernel
+def _odd_means(x, at, count, hops, y, o, W, OW, three, by):  # type: ignore[no-untyped-def]
+    """A row of averages of windows of any number of rows."""
+    if three:
+        _row(_any_rows, _wider, _sum, _zero, _lowered, x, at, count, hops, y, o, W, OW, by)
+    else:
+        _row(_any_rows, _narrow, _sum, _zero, _lowered, x, at, count, hops, y, o, W, OW, by)
 
 
 @inlined
-def _stacked(like, mask, x, at, count, hops, code):  # type: ignore[no-untyped-def]
+def _rows(stacked, joined, both, neutral, lowered, x, at, hops, stride, y, o, rows, W, OW, by):  # type: ignore[no-untyped-def]
+    """Several rows of windows that are alike, `stride` elements apart: no branch but those of the two loops."""
+    for _ in range(rows):
+        _row(stacked, joined, both, neutral, lowered, x, at, (1, 1), hops, y, o, W, OW, by)
+        at += stride
+        o += OW
+
+
+@inlined
+def _row(stacked, joined, both, neutral, lowered, x, at, count, hops, y, o, W, OW, by):  # type: ignore[no-untyped-def]
+    """Write y[o : o+OW]: `stacked` rows, whose columns are `joined`, by what `both` makes of two vectors."""
+    like, half, lanes = zeros(x, 2), zeros(x, 1), lanes_of(x)
+    before, whole = neutral(half), min(W // (2 * lanes), OW // lanes) * lanes
+    for i in range(0, whole, lanes):
+        j = rolled(i)
+        ask_lanes(like, x, at + 2 * j)
+        ask_lanes(like, x, at + 2 * j + hops[1])
+        value = stacked(both, like, None, x, at + 2 * j, count, hops)
+        odd = odds(value)
+        store(y, o + j, lowered(joined(both, evens(value), odd, before), j, by), None)
+        before = odd
+    if whole < OW:
+        ask_lanes(like, x, at + 2 * whole)
+        ask_lanes(like, x, at + 2 * whole + hops[1])
+        mask = first_lanes(W - 2 * whole, like)
+        value = pick(mask, stacked(both, like, mask, x, at + 2 * whole, count, hops), neutral(like))
+        total = lowered(joined(both, evens(value), odds(value), before), whole, by)
+        store(y, o + whole, total, first_lanes(OW - whole, half))
+
+
+@inlined
+def _two_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
+    return both(load(x, at, like, mask), load(x, at + hops[1], like, mask))
+
+
+@inlined
+def _three_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
+    return both(_two_rows(both, like, mask, x, at, count, hops), load(x, at + 2 * hops[1], like, mask))
+
+
+@inlined
+def _any_rows(both, like, mask, x, at, count, hops):  # type: ignore[no-untyped-def]
     """count[0]*count[1] rows of x, at least one, reduced to one, lane by lane."""
     total = load(x, at, like, mask)
-    for u in range(1, count[1]):
-        value = load(x, at + u * hops[1], like, mask)
-        total = largest(total, value) if code == MAX else add(total, value)
-    for a in range(1, count[0]):
-        for u in range(count[1]):
-            value = load(x, at + a * hops[0] + u * hops[1], like, mask)
-            total = largest(total, value) if code == MAX else add(total, value)
+    for i in range(1, count[0] * count[1]):
+        row = rolled(i)
+        total = both(total, load(x, at + row // count[1] * hops[0] + row % count[1] * hops[1], like, mask))
     return total
 
 
 @inlined
-def _joined(even, odd, before, three, code):  # type: ignore[no-untyped-def]
-    if code == MAX:
-        return largest(largest(moved_up(before, odd), even), odd) if three else largest(even, odd)
-    return add(add(moved_up(before, odd), even), odd) if three else add(even, odd)
+def _narrow(both, even, odd, before):  # type: ignore[no-untyped-def]
+    return both(even, odd)
+
+
+@inlined
+def _wider(both, even, odd, before):  # type: ignore[no-untyped-def]
+    return both(both(moved_up(before, odd), even), odd)
+
+
+@inlined
+def _larger(a, b):  # type: ignore[no-untyped-def]
+    return largest(a, b)
+
+
+@inlined
+def _sum(a, b):  # type: ignore[no-untyped-def]
+    return add(a, b)
+
+
+@inlined
+def _lowest(like):  # type: ignore[no-untyped-def]
+    return lowest(like)
+
+
+@inlined
+def _zero(like):  # type: ignore[no-untyped-def]
+    return zero(like)
+
+
+@inlined
+def _as_it_is(total, j, by):  # type: ignore[no-untyped-def]
+    return total
+
+
+@inlined
+def _lowered(total, j, by):  # type: ignore[no-untyped-def]
+    """Sums over their divisors, which differ from lane to lane; where all reciprocals are exact, times these."""
+    divisors, places, share, exact = by
+    if exact:
+        return multiply(total, multiply(load(divisors, places + j, total, None), spread(share.reciprocal, total)))
+    return divide(total, multiply(load(divisors, j, total, None), spread(share.divisor, total)))
 
 
 BY_PAIRS = Way(reduce_pairs, prepare, run, "windows of 2, or 3 around every other column, everything in registers")
