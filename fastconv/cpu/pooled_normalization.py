@@ -18,7 +18,7 @@ from ..kept import kept
 from ..memory import scratch
 from ..simd.fields import fields, packed
 from ..simd.jit import kernel
-from ..simd.lane_math import add, beats, doubles, largest, multiply, pick, subtract
+from ..simd.lane_math import add, at_most, doubles, largest, multiply, pick, subtract
 from ..simd.lanes import address, first_lanes, inlined, lane_count, load, lowest, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
@@ -106,20 +106,30 @@ def _scan(like, mask, x, best, shift, floor, n, at, to, rows, c, sums, squares, 
     total, total_2 = doubles(nothing), doubles(nothing)
     for left in range(0, n.W, n.cols):
         cols = min(n.cols, n.W - left)
-        most, e, f = lowest(like), nothing, nothing
-        for r in range(rows):
-            i = at + (r * n.W + left) * n.C + c
-            for _ in range(cols):
-                v = load(x, i, like, mask)
-                most = largest(most, v)
-                d = subtract(largest(low, v), k)
-                e, f = add(e, d), add(f, multiply(d, d))
-                i += n.C
+        here, i = (lowest(like), nothing, nothing), at + left * n.C + c
+        if rows == 2 and cols == 2:  # what most pools have; a loop of unknown length takes twice as long
+            here = _met(load(x, i, like, mask), here, low, k)
+            here = _met(load(x, i + n.C, like, mask), here, low, k)
+            here = _met(load(x, i + n.W * n.C, like, mask), here, low, k)
+            here = _met(load(x, i + n.W * n.C + n.C, like, mask), here, low, k)
+        else:
+            for r in range(rows):
+                for q in range(cols):
+                    here = _met(load(x, i + (r * n.W + q) * n.C, like, mask), here, low, k)
+        most, e, f = here
         if rows == n.rows and cols == n.cols:
             store(best, to + left // n.cols * n.C + c, most, mask)
         total, total_2 = add(total, doubles(e)), add(total_2, doubles(f))
     _add_to(sums, sums_at + c, total, mask)
     _add_to(squares, sums_at + c, total_2, mask)
+
+
+@inlined
+def _met(v, sums, low, k):
+    """The maximum of a window so far, and its sums, with another element."""
+    most, e, f = sums
+    d = subtract(pick(at_most(v, low), low, v), k)
+    return largest(most, v), add(e, d), add(f, multiply(d, d))
 
 
 @parallel_kernel
@@ -158,16 +168,28 @@ def _flow_back(like, mask, arrays, factors, floor, n, at, to, rows, c, sums, sum
         if rows == n.rows and cols == n.cols:
             w = to + left // n.cols * n.C + c
             most, given = load(best, w, like, mask), multiply(u, load(dy, w, like, mask))
-        for r in range(rows):
-            i = at + (r * n.W + left) * n.C + c
-            for _ in range(cols):
-                a = load(x, i, like, mask)
-                lost = beats(most, a)
-                value = add(add(pick(lost, nothing, given), multiply(v, subtract(largest(low, a), m))), b)
-                given = pick(lost, given, nothing)
-                value = pick(beats(a, low), value, nothing)
-                store(dx, i, value, mask)
-                e = add(e, value)
-                i += n.C
+        i, state = at + left * n.C + c, (most, given, e)
+        if rows == 2 and cols == 2:
+            state = _flow_to(x, dx, i, state, low, m, v, b, mask)
+            state = _flow_to(x, dx, i + n.C, state, low, m, v, b, mask)
+            state = _flow_to(x, dx, i + n.W * n.C, state, low, m, v, b, mask)
+            state = _flow_to(x, dx, i + n.W * n.C + n.C, state, low, m, v, b, mask)
+        else:
+            for r in range(rows):
+                for q in range(cols):
+                    state = _flow_to(x, dx, i + (r * n.W + q) * n.C, state, low, m, v, b, mask)
+        _, _, e = state
         total = add(total, doubles(e))
     _add_to(sums, sums_at + c, total, mask)
+
+
+@inlined
+def _flow_to(x, dx, i, state, low, mean, by_x, constant, mask):
+    """The gradient to one element of a window, which has a maximum, what came to it and was not given, and a sum."""
+    most, given, total = state
+    a, nothing = load(x, i, low, mask), zero(low)
+    came = at_most(most, a)
+    value = add(add(pick(came, given, nothing), multiply(by_x, subtract(a, mean))), constant)
+    value = pick(at_most(a, low), nothing, value)
+    store(dx, i, value, mask)
+    return most, pick(came, nothing, given), add(total, value)
