@@ -8,16 +8,21 @@ nothing.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..memory import scratch
 from ..simd.jit import callable_kernel, kernel
-from ..simd.parallel import parallel_kernel
+from ..simd.parallel import parallel_kernel, regions
+from ..simd.region import share as run_region
 from ..threads import team
 from .pool.gradients import add_at
-from .runs import Runs, add_columns, bounds, clear, cut_runs, fold_columns, sums_of
+from .pooled_normalization import cut_bands, moments_and_maxima, pooled_grad_input
+from .runs import DOUBLE, Runs, add_columns, bounds, clear, cut_runs, fold_columns, sums_of
+
+_NONE, _NO_SUMS = np.empty(0), np.empty(0, np.float32)
 
 
 def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis: int, relu: bool) -> None:
@@ -52,51 +57,89 @@ def batch_norm(
 def batch_norm_training(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray,
     moving_mean: np.ndarray | None, moving_var: np.ndarray | None, *, axis: int, epsilon: float, relu: bool,
-    share: float, maxima: np.ndarray | None = None,
+    share: float, maxima: np.ndarray | None = None, window: tuple[int, int] | None = None,
 ) -> None:  # fmt: skip
     """As `batch_norm`, by the statistics of x, which are written to mean and var.
 
-    The moving ones, unless they are None, come nearer to them by `share`. What is normalised is x, or `maxima` of it.
+    The moving ones, unless they are None, come nearer to them by `share`. What is normalised is x, or `maxima` of it;
+    with a `window`, whose maxima they then become.
     """
-    channel_statistics(x, mean, var, axis=axis, relu=relu)
-    for moving, new in ((moving_mean, mean), (moving_var, var)):
-        if moving is not None:
-            moving += share * (new - moving)
     given = x if maxima is None else maxima
-    batch_norm(given, y, mean, var, gamma, beta, axis=axis, epsilon=epsilon, relu=relu)
+    cut, own, floor, dtype = cut_runs(x.shape, axis), cut_runs(given.shape, axis), lowest(x, relu), x.dtype
+    moving = (_NONE, _NONE) if moving_mean is None or moving_var is None else (moving_mean, moving_var)
+    members, tasks = tasks_of(cut, 4 * x.size)
+    flat, step, order = x.reshape(-1), math.prod(x.shape[axis + 1 :]), cut.order
+    weights = _double(gamma), _double(beta), *moving, float(epsilon), float(share), x.size // max(1, x.shape[axis])
+    rest = flat, given.reshape(-1), y.reshape(-1), *weights, floor, mean, var, order, step
+    normalizing = tasks_of(own, 3 * given.size)[1], own.numbers
+    if window is None:
+        sums = sums_of(cut, x.size, 2)
+        _train(*regions(members), *_forward(dtype), members, tasks, cut.numbers, *normalizing, sums, *rest)
+    else:
+        bands, numbers = cut_bands(x.shape, window)
+        sums = scratch((2, bands.tasks * bands.C), DOUBLE)
+        members = team(bands.tasks, 4 * x.size)
+        _train_pooled(*regions(members), *_forward(dtype), members, bands.tasks, numbers, *normalizing, sums, *rest)
+
+
+@lru_cache(maxsize=8)
+def _forward(dtype: np.dtype) -> tuple[int, int, int]:
+    """Where the kernels of a forward pass lie for arrays of a dtype."""
+    a, sums, number = np.empty(0, dtype), np.empty(0), dtype.type(0)
+    return (
+        sum_moments.address((a, a, number, sums, sums, *(0,) * 6)),
+        moments_and_maxima.address((a, a, a, number, np.empty(0, np.int64), sums, sums)),
+        normalize.address((a, a, a, a, a, number, *(0,) * 5)),
+    )
 
 
 def batch_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, dx: np.ndarray | None,
     dgamma: np.ndarray, dbeta: np.ndarray, dbias: np.ndarray | None = None, *, axis: int, epsilon: float, relu: bool,
-    training: bool, maxima: tuple[np.ndarray, np.ndarray] | None = None, part: Any = None,
+    training: bool, maxima: tuple[np.ndarray, Any] | None = None, part: Any = None,
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
 
-    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x. Of a
+    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x, or with the window. Of a
     `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]
-    cut, floor, center = cut_runs(given.shape, axis), lowest(x, relu), cut_runs(x.shape, axis).spread(mean, x.dtype)
-    sums, products = sums_of(cut, given.size, 2)
-    flat, numbers = (given.reshape(-1), dy.reshape(-1)), (cut.periods, cut.width, cut.fold, *cut.geometry)
-    grad_sums(*tasks_of(cut, 4 * given.size), *flat, center, floor, sums, products, *numbers)
-    count, found = x.size // x.shape[axis] if training else 0, np.empty((2, x.shape[axis]))
-    factors = np.empty((3, cut.order.size), x.dtype)
-    rest = _double(var), _double(gamma), float(epsilon), count, cut.order, found, factors
-    _grad_factors(sums, products, cut.periods, cut.pieces, cut.fold, *rest)
-    dbeta[...], dgamma[...] = found
+    cut, floor, dtype = cut_runs(given.shape, axis), lowest(x, relu), x.dtype
+    order, count = cut.order, x.size // x.shape[axis] if training else 0
+    sums, center, factors = sums_of(cut, given.size, 2), np.empty(order.size, dtype), np.empty((3, order.size), dtype)
+    members, tasks = tasks_of(cut, 4 * given.size)
+    rest = _double(mean), _double(var), _double(gamma), float(epsilon), count, order, center, factors, dgamma, dbeta
+    sums_at, input_at = _backward(dtype)
+    arrays = given.reshape(-1), dy.reshape(-1)
+    if maxima is None and part is None and dx is not None:
+        partial = scratch((cut.tasks * cut.fold,), DOUBLE) if dbias is not None else _NONE
+        last = dx.reshape(-1), partial, _NO_SUMS if dbias is None else dbias
+        _pull_back(*regions(members), sums_at, input_at, members, tasks, cut.numbers, *arrays, floor, sums, *rest, *last)
+        return
+    _sum_up(*regions(members), sums_at, members, tasks, cut.numbers, *arrays, floor, sums, *rest)
     if dx is None:
         return
     if part is not None and training:
-        whole = part.mean(np.stack([cut.reduce(sums), cut.reduce(products)]))
-        _grad_factors(*whole, 1, 1, x.shape[axis], *rest)
+        whole = part.mean(np.stack([cut.reduce(sums[0]), cut.reduce(sums[1])]))
+        _grad_factors(*whole, 1, 1, x.shape[axis], *rest[1:6], np.empty((2, x.shape[axis])), factors)
     if maxima is None:
         bias = _flow(x, dy, dx, center, factors, floor, axis, dbias is not None)
+    elif isinstance(maxima[1], tuple):
+        bias = pooled_grad_input(dy, x, maxima[0], dx, maxima[1], center, factors, floor)
     else:
         bias = _flow_by_maxima(x, dy, dx, maxima, center, factors, floor, axis, dbias is not None)
     if dbias is not None:
         dbias[...] = bias
+
+
+@lru_cache(maxsize=8)
+def _backward(dtype: np.dtype) -> tuple[int, int]:
+    """Where the kernels of a gradient lie for arrays of a dtype."""
+    a, sums, number = np.empty(0, dtype), np.empty(0), dtype.type(0)
+    return (
+        grad_sums.address((a, a, a, number, sums, sums, *(0,) * 6)),
+        grad_input.address((a, a, a, a, a, a, a, number, sums, *(0,) * 6)),
+    )
 
 
 def _flow_by_maxima(
@@ -234,6 +277,80 @@ def _grad_factors(sums, products, periods, pieces, fold, var, gamma, epsilon, co
         factors[2, i] = -part * offsets[c]
 
 
+@kernel
+def _shift(x, order, step, floor):
+    """The first element of each channel, as kernels read coefficients: what sums are relative to."""
+    shift = np.zeros(order.size, x.dtype)
+    if x.size:
+        for i in range(order.size):
+            shift[i] = clip(x[order[i] * step], floor)
+    return shift
+
+
+@kernel
+def _follow(moving, new, share):
+    """Bring moving statistics nearer to new ones."""
+    for c in range(moving.size):
+        moving[c] += share * (new[c] - np.float64(moving[c]))
+
+
+@kernel
+def _normalize_by(
+    lead, words, normalize_at, members, tasks, cut, given, y, gamma, beta, moving_mean, moving_var, epsilon, share,
+    floor, mean, var, order,
+):  # fmt: skip
+    """What follows when mean and variance are known: moving ones, and the region that normalises."""
+    _follow(moving_mean, mean, share)
+    _follow(moving_var, var, share)
+    factors = np.empty((3, order.size), given.dtype)
+    _coefficients(mean, var, gamma, beta, epsilon, order, factors)
+    if tasks:
+        numbers = floor, cut[0], cut[1], cut[3], cut[4], cut[5]
+        run_region(lead, words, normalize_at, members, tasks, (given, y, factors[0], factors[1], factors[2], *numbers))
+
+
+@kernel
+def _by_channels(shift, order, channels):
+    """A number for each channel out of coefficients."""
+    found = np.empty(channels, np.float64)
+    for i in range(order.size):
+        found[order[i]] = shift[i]
+    return found
+
+
+@callable_kernel
+def _train(
+    lead, words, moments_at, maxima_at, normalize_at, members, tasks, cut, y_tasks, y_cut, sums, x, given, y, gamma,
+    beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
+):  # fmt: skip
+    """A forward pass in training, two regions, without going back to Python between them."""
+    shift = _shift(x, order, step, floor)
+    if tasks:
+        numbers = cut[0], cut[1], cut[2], cut[3], cut[4], cut[5]
+        run_region(lead, words, moments_at, members, tasks, (x, shift, floor, sums[0], sums[1], *numbers))
+    _moments(sums[0], sums[1], cut[0], cut[5], cut[2], _by_channels(shift, order, mean.size), count, mean, var)
+    _normalize_by(
+        lead, words, normalize_at, members, y_tasks, y_cut, given, y, gamma, beta, moving_mean, moving_var, epsilon,
+        share, floor, mean, var, order,
+    )  # fmt: skip
+
+
+@callable_kernel
+def _train_pooled(
+    lead, words, moments_at, maxima_at, normalize_at, members, tasks, bands, y_tasks, y_cut, sums, x, given, y, gamma,
+    beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
+):  # fmt: skip
+    """As `_train`, where `given` are the maxima of windows, which are found meanwhile."""
+    shift = _shift(x, order, step, floor)
+    if tasks:
+        run_region(lead, words, maxima_at, members, tasks, (x, given, shift, floor, bands, sums[0], sums[1]))
+    _moments(sums[0], sums[1], 1, tasks, mean.size, _by_channels(shift, order, mean.size), count, mean, var)
+    _normalize_by(
+        lead, words, normalize_at, members, y_tasks, y_cut, given, y, gamma, beta, moving_mean, moving_var, epsilon,
+        share, floor, mean, var, order,
+    )  # fmt: skip
+
+
 @parallel_kernel
 def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, width, plane, length, pieces):
     """y = (x - mean)*scale + beta."""
@@ -245,6 +362,58 @@ def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, widt
             a, b = x[i : min(i + width, stop)], y[i : min(i + width, stop)]
             for j in range(a.size):
                 b[j] = (clip(a[j], floor) - m[j]) * s[j] + c[j]
+
+
+@kernel
+def _sums_and_factors(
+    lead, words, sums_at, members, tasks, cut, x, dy, floor, sums, mean, var, gamma, epsilon, count, order, center,
+    factors, dgamma, dbeta,
+):  # fmt: skip
+    """The region that sums up dy and dy*(x - mean), and what follows from the sums."""
+    for i in range(order.size):
+        center[i] = mean[order[i]]
+    if tasks:
+        numbers = cut[0], cut[1], cut[2], cut[3], cut[4], cut[5]
+        run_region(lead, words, sums_at, members, tasks, (x, dy, center, floor, sums[0], sums[1], *numbers))
+    found = np.empty((2, mean.size), np.float64)
+    _grad_factors(sums[0], sums[1], cut[0], cut[5], cut[2], var, gamma, epsilon, count, order, found, factors)
+    for c in range(mean.size):
+        dbeta[c], dgamma[c] = found[0, c], found[1, c]
+
+
+@callable_kernel
+def _sum_up(
+    lead, words, sums_at, members, tasks, cut, x, dy, floor, sums, mean, var, gamma, epsilon, count, order, center,
+    factors, dgamma, dbeta,
+):  # fmt: skip
+    """The first half of a gradient."""
+    _sums_and_factors(
+        lead, words, sums_at, members, tasks, cut, x, dy, floor, sums, mean, var, gamma, epsilon, count, order, center,
+        factors, dgamma, dbeta,
+    )  # fmt: skip
+
+
+@callable_kernel
+def _pull_back(
+    lead, words, sums_at, input_at, members, tasks, cut, x, dy, floor, sums, mean, var, gamma, epsilon, count, order,
+    center, factors, dgamma, dbeta, dx, partial, dbias,
+):  # fmt: skip
+    """A whole gradient, two regions, without going back to Python between them."""
+    _sums_and_factors(
+        lead, words, sums_at, members, tasks, cut, x, dy, floor, sums, mean, var, gamma, epsilon, count, order, center,
+        factors, dgamma, dbeta,
+    )  # fmt: skip
+    fold = cut[2] if dbias.size else 0
+    if tasks:
+        numbers = cut[0], cut[1], fold, cut[3], cut[4], cut[5]
+        arrays = x, dy, dx, center, factors[0], factors[1], factors[2], floor, partial
+        run_region(lead, words, input_at, members, tasks, (*arrays, *numbers))
+    if fold:
+        total = np.zeros(dbias.size, np.float64)
+        if tasks:
+            _reduce(partial, cut[0], cut[5], cut[2], total)
+        for c in range(dbias.size):
+            dbias[c] = total[c]
 
 
 @parallel_kernel

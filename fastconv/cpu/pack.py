@@ -245,7 +245,9 @@ def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int, step: 
 
 def pack_bias(b: np.ndarray | None, groups: int, O: int, lanes: int, dtype: np.dtype) -> np.ndarray:
     """Bias as panels, [group][panel][lane], zeros where there are fewer channels."""
-    return _no_bias(dtype) if b is None else gathered(b, _bias_order(groups, O, lanes))
+    if b is None:
+        return _no_bias(dtype)
+    return b.reshape(-1) if O % lanes == 0 else gathered(b, _bias_order(groups, O, lanes))
 
 
 @kept

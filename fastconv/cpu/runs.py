@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Runs:
     def tasks(self) -> int:
         """Number of runs."""
         return self.images * self.periods * self.pieces
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The integers of the cut as compiled functions read them: periods, width, fold, and the geometry."""
+        return np.array([self.periods, self.width, self.fold, *self.geometry])
 
     @property
     def geometry(self) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .. import memory
 from ..dispatch import operator
 from ..errors import InvalidArgument
 from ._floats import Floats, exact, with_channels
@@ -93,21 +94,58 @@ def batch_norm_training(
         for kept, new in zip(running or (), (mean, var), strict=False):
             kept[...] = kept + (1 - momentum) * (new - kept)
         return batch_norm(x if maxima is None else maxima, mean, var, gamma, beta, epsilon, axis, relu), mean, var
+    return _by_statistics(x, gamma, beta, running, momentum, epsilon, axis, relu, maxima)[:3]
+
+
+def batch_norm_pooled(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    running: tuple[np.ndarray, np.ndarray] | None,
+    momentum: float,
+    epsilon: float,
+    relu: bool,
+    window: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`batch_norm_training` of x (N, H, W, C) and a max pool behind it: (y, mean, variance, the maxima of x).
+
+    For gamma above 0, on the CPU, and for windows side by side: rows and columns beyond the last whole one are left
+    out. The maxima come out of the pass that the statistics take.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 3.0]).reshape(1, 1, 2, 1)
+    >>> y, *_, maxima = batch_norm_pooled(x, [1.0], [0.0], None, 0.5, 0.0, False, (1, 2))
+    >>> y.tolist(), maxima.tolist()
+    ([[[[1.0]]]], [[[[3.0]]]])
+    """
+    return _by_statistics(x, gamma, beta, running, momentum, epsilon, 3, relu, None, window)  # type: ignore[return-value]
+
+
+def _by_statistics(
+    x: Any, gamma: Any, beta: Any, running: Any, momentum: float, epsilon: float, axis: int, relu: bool, maxima: Any,
+    window: tuple[int, int] | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
+    """y, mean, variance, and the maxima of a window, if there is one."""
     names = "x gamma beta" if running is None else "x gamma beta running_mean running_var"
     call, axis, (gamma, beta, *moving) = with_channels(names, 1, axis, x, gamma, beta, *(running or ()))
     x = call.arrays[0]
     _check_elements(call, x)
-    shape = x.shape if maxima is None else maxima.shape
-    y, mean, var = (call.empty(shape), *(call.empty((x.shape[axis],), exact(call)) for _ in range(2)))
-    run = operator("batch_norm_training", call.device)
     numbers: dict[str, Any] = {"axis": axis, "epsilon": epsilon, "relu": relu, "share": 1 - momentum}
+    if window is not None:
+        N, H, W, C = x.shape
+        maxima = memory.empty((N, H // window[0], W // window[1], C), call.compute)
+        numbers["window"] = window
     if maxima is not None:
         numbers["maxima"] = widened(maxima)
+    y = call.empty(x.shape if maxima is None else maxima.shape)
+    mean, var = (call.empty((x.shape[axis],), exact(call)) for _ in range(2))
+    run = operator("batch_norm_training", call.device)
     run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
     for given, moved in zip(running or (), moving, strict=True):
         if call.device == "cpu" and is_half(given.dtype):
             given[...] = moved
-    return call.finish(y), call.finish(mean), call.finish(var)
+    return call.finish(y), call.finish(mean), call.finish(var), maxima
 
 
 def batch_norm_grad(
@@ -122,7 +160,7 @@ def batch_norm_grad(
     training: bool = True,
     input_grad: bool = True,
     bias_grad: bool = False,
-    maxima: tuple[np.ndarray, np.ndarray] | None = None,
+    maxima: tuple[np.ndarray, Any] | None = None,
     part: Part | None = None,
 ) -> tuple[np.ndarray | None, ...]:
     """Gradients (dx, dgamma, dbeta) of `batch_norm`; in training, mean and variance depend on x (Ioffe & Szegedy 2015).
@@ -131,8 +169,9 @@ def batch_norm_grad(
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
     With `bias_grad` also dx summed per channel, in the same pass: the gradient to a bias that x holds. With `maxima`,
-    as `batch_norm_training` was given them, and their places in x, dy is the gradient to these. Of a `part` of a batch
-    dy is the gradient of its own mean loss, and both sums in dx are means over the parts; the others are its own.
+    as `batch_norm_training` was given them, and their places in x, or as `batch_norm_pooled` found them, and the window,
+    dy is the gradient to these. Of a `part` of a batch dy is the gradient of its own mean loss, and both sums in dx are
+    means over the parts; the others are its own.
     """
     given = x if maxima is None else maxima[0]
     call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, given, mean, var, gamma)

@@ -12,7 +12,7 @@ from ..dispatch import operator
 from ..errors import InvalidArgument
 from ..foreign import is_device_array
 from ._floats import Floats
-from .halves import put_back, widened
+from .halves import is_half, put_back, widened
 
 
 def together(
@@ -53,15 +53,17 @@ def together(
     if device == "cuda" and length < math.inf:
         groups, scale, limit = [(*a, clipped(g, scale, limit, length)) for *a, g in groups], 1.0, math.inf
     groups = [_in_place(rule, group, device) for group in groups]
-    wide = [tuple(map(widened, group)) for group in groups]
+    halves = any([is_half(group[0].dtype) for group in groups])
+    wide = [tuple(map(widened, group)) for group in groups] if halves else groups
     lists = tuple(zip(*wide, strict=True))
     if length < math.inf and device == "cpu":
         found = operator("lengths", device)(lists[-1], scale=scale, limit=limit)
         factors = [_factor(each, length) for each in found.tolist()]
     rest = {"keeps": keeps, "factors": factors, "scale": scale, "limit": limit}
     operator("update", device)(*lists, rule=rule, numbers=numbers, **rest)
-    for group, changed in zip(groups, wide, strict=True):
-        put_back(changed[:-1], group[:-1])
+    if halves:
+        for group, changed in zip(groups, wide, strict=True):
+            put_back(changed[:-1], group[:-1])
 
 
 def length_of(gradients: Sequence[Any], scale: float = 1.0) -> float:
@@ -120,11 +122,13 @@ def _in_place(name: str, group: tuple[Any, ...], device: str) -> tuple[Any, ...]
         if any(a.shape != group[0].shape or a.dtype != group[0].dtype for a in group):
             raise InvalidArgument(f"{name} needs arrays of one shape and dtype; got {_kinds(group)}")
         return group
-    w = group[0]
-    if any(a.shape != w.shape or a.dtype != w.dtype or not a.flags.c_contiguous for a in group):
-        raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {_kinds(group)}")
-    if not all(a.flags.writeable for a in group[:-1]):
-        raise InvalidArgument(f"{name} changes its arrays in place but one of them is read-only; pass a copy of it")
+    shape, dtype, gradient = group[0].shape, group[0].dtype, group[-1]
+    for a in group:  # many times in each step: a generator would take longer than its tests
+        flags = a.flags
+        if a.shape != shape or a.dtype != dtype or not flags.c_contiguous:
+            raise InvalidArgument(f"{name} needs C-contiguous arrays of one shape and dtype; got {_kinds(group)}")
+        if a is not gradient and not flags.writeable:
+            raise InvalidArgument(f"{name} changes its arrays in place but one of them is read-only; pass a copy of it")
     return group
 
 

@@ -130,6 +130,18 @@ def beats(typingctx, a, best):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def at_most(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The mask of lanes where a <= b; not where either is NaN."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        if floating(a):
+            return builder.fcmp_ordered("<=", *args)
+        return (builder.icmp_signed if a.dtype.signed else builder.icmp_unsigned)("<=", *args)
+
+    return (Lanes(types.boolean, a.count)(a, b), codegen) if a == b else None
+
+
+@intrinsic
 def pick(typingctx, mask, a, b):  # type: ignore[no-untyped-def]
     """a where the mask is set, else b."""
 

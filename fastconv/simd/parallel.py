@@ -9,6 +9,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba._dispatcher import compute_fingerprint  # what Numba itself tells types apart by, in C
 from numba.core import types
 
 from ..within import Within
@@ -67,7 +68,10 @@ class ParallelKernel:
 
     def address(self, args: tuple[Any, ...]) -> int:
         """The address of the compiled body for arguments like these."""
-        kinds = tuple(map(_kind, args))
+        try:
+            kinds: Any = compute_fingerprint(args)
+        except NotImplementedError:  # a function is among them
+            kinds = tuple(map(_kind, args))
         return self._addresses.get(kinds) or self._compile(kinds, args)
 
     def reads_words(self, args: tuple[Any, ...]) -> int:
@@ -86,6 +90,15 @@ class ParallelKernel:
 def parallel_kernel(body: Callable[..., Any]) -> ParallelKernel:
     """Compile ``body(thread, first, last, *args)`` and a driver that shares its tasks among threads."""
     return ParallelKernel(body)
+
+
+def regions(members: int) -> tuple[int, int]:
+    """What `share` needs of a compiled function that leads several regions itself, of at most so many members."""
+    if recording.steps is not None:
+        raise Shared
+    workers, lead = _team()
+    workers.grow(members)
+    return lead, workers.address
 
 
 @lru_cache(maxsize=1)

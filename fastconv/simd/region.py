@@ -125,6 +125,9 @@ def _claim(words, member):
 def _lead(words, function, context, members, tasks, failure):
     """Have a job done, or do it alone; `failure` tells of the first task in order that failed."""
     callers = words + 8 * Word.CALLERS
+    if members < 2:
+        invoke(function, (context, 0, 0, tasks, failure))
+        return
     if _add(callers, 1) != 0:
         _add(callers, -1)
         invoke(function, (context, 0, 0, tasks, failure))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import group_normalization, normalization
-from ...spec import LAYOUTS, parse_count, parse_flag, parse_real
+from ...spec import LAYOUTS, parse_count, parse_flag, parse_real, pool_problem
 from ..axes import axes_of
 from ..operation import Saved
 from ._defined import operation
+
+WINDOW = 16  # elements of a window of which sums are taken in the image's own precision
 
 
 @operation
@@ -47,23 +50,52 @@ def batch_norm(
     """
     training, relu = parse_flag(training, "training"), parse_flag(relu, "relu")
     momentum, epsilon = parse_real(momentum, "momentum", "a number"), parse_real(epsilon, "epsilon", "a number")
+    numbers = running, momentum, epsilon
+    window = None if pool is None or part is not None or not training else _side_by_side(x, axis, pool)
+    if window is not None:
+        _check_pooled(x, gamma)
+        y, mean, var, best = normalization.batch_norm_pooled(x, gamma, beta, *numbers, relu, window)
+        return y, (x, mean, var, gamma, (best, window), epsilon, axis, relu, True, None)
     maxima = None if pool is None else _pooled(x, gamma, axis, pool)
     given = x if maxima is None else maxima[0]
     if training or running is None:
-        numbers = running, momentum, epsilon, axis, relu
         pooled = None if maxima is None else given
-        y, mean, var = normalization.batch_norm_training(x, gamma, beta, *numbers, pooled, part)
+        y, mean, var = normalization.batch_norm_training(x, gamma, beta, *numbers, axis, relu, pooled, part)
     else:
         mean, var = (kept.copy() for kept in running)
         y = normalization.batch_norm(given, mean, var, gamma, beta, epsilon, axis, relu)
     return y, (x, mean, var, gamma, maxima, epsilon, axis, relu, training or running is None, part)
 
 
+def _check_pooled(x: Any, gamma: Any) -> None:
+    if x.ndim - 2 not in LAYOUTS or not (np.asarray(gamma) > 0).all():
+        raise InvalidArgument(f"batch_norm pools images, for gamma above 0; x has shape {x.shape} and gamma is {gamma}")
+
+
+def _side_by_side(x: Any, axis: int, pool: dict[str, Any]) -> tuple[int, int] | None:
+    """Rows and columns of a pool's windows where these lie side by side, in images with channels last; else None."""
+    if x.ndim != 4 or axis % 4 != 3:
+        return None
+    try:
+        return _window(x.shape, tuple(pool.items()))
+    except TypeError:  # a list: what is not looked up goes the plain way
+        return None
+
+
+@lru_cache(maxsize=256)
+def _window(shape: tuple[int, ...], pool: tuple[tuple[str, Any], ...]) -> tuple[int, int] | None:
+    options = dict(pool)
+    _, rows, cols = pool_problem(shape, options.pop("size"), rank=2, layout="NHWC", **options).axes
+    tiled = all(
+        a.start == 0 and a.stride == a.kernel and a.dilation == 1 and a.out == a.size // a.kernel for a in (rows, cols)
+    )
+    return (rows.kernel, cols.kernel) if tiled and rows.kernel * cols.kernel <= WINDOW else None
+
+
 def _pooled(x: Any, gamma: Any, axis: int, pool: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The maxima of x, and their places."""
+    _check_pooled(x, gamma)
     rank = x.ndim - 2
-    if rank not in LAYOUTS or not (np.asarray(gamma) > 0).all():
-        raise InvalidArgument(f"batch_norm pools images, for gamma above 0; x has shape {x.shape} and gamma is {gamma}")
     layout = LAYOUTS[rank][axis % x.ndim == rank + 1]
     return getattr(ops, f"max_pool{rank}d")(x, layout=layout, return_indices=True, **pool)
 

@@ -21,6 +21,15 @@ class State:
 
     def __init__(self, weight: Tensor | None, arrays: tuple[Any, ...], steps: int = 0) -> None:
         self.weight, self.arrays, self.steps = weight, arrays, steps
+        self._checked: tuple[Any, ...] = ()  # the weight's array and the others, when they were found to fit
+
+    def suits(self, values: Any) -> bool:
+        """Whether these arrays were found to fit a weight's array, and both are still the same."""
+        return len(self._checked) == 2 and self._checked[0] is values and self._checked[1] is self.arrays
+
+    def note_fit(self, values: Any) -> None:
+        """They fit."""
+        self._checked = values, self.arrays
 
 
 class Restored(NamedTuple):
@@ -57,6 +66,8 @@ class States:
         return [a for state in self.all for a in state.arrays]
 
     def _current(self, state: State | None, weight: Tensor, slots: Sequence[str], fills: Mapping[str, float]) -> State:
+        if state is not None and state.suits(weight.values):
+            return state
         if state is None:
             state = State(weight, tuple(np.zeros_like(weight.data) for _ in slots))
             for slot, array in zip(slots, state.arrays, strict=True):
@@ -71,6 +82,7 @@ class States:
         device = device_of(weight.data)
         if any(device_of(a) != device for a in state.arrays):
             state.arrays = tuple(map(carrier(device), state.arrays))
+        state.note_fit(weight.values)
         return state
 
     def carried(self, carry: Callable[[Any], Any]) -> list[State]:
