@@ -23,7 +23,7 @@ import numpy as np
 from .emit import I64, Emitter
 from .family import Family
 from .host import host
-from .vector import lanes_of, settle
+from .vector import settle
 
 
 class DepthTile(NamedTuple):
@@ -81,7 +81,7 @@ LAST = -(1 << 63)  # and whether it is the last
 
 SWEEPS = Family(
     "depth",
-    "table x x_row x_pixel w w_tap y y_row y_pixel bias biased relu stream",
+    "channels table x x_row x_pixel w y y_row y_pixel bias biased relu stream",
     elements="x w y bias",
     integers="table",
     shape=range(len(SHAPES)),
@@ -122,51 +122,70 @@ def _along(size: int, met: int, stride: int, span: Span) -> tuple[np.ndarray, np
 
 @SWEEPS.caller
 def depth_sweep(
-    address, shape, channels, table, table0, x, x0, x_row, x_pixel, w, w0, w_tap, y, y0, y_row, y_pixel, bias, bias0,
-    biased, relu, stream,
+    address, shape, channels, table, table0, x, x0, x_row, x_pixel, w, w0, y, y0, y_row, y_pixel, bias, bias0, biased,
+    relu, stream,
 ):  # fmt: skip
     """Filter a block with the function at `address` (see `depth_address`); the module's docstring has the sum.
 
-    `shape` counts in `SHAPES`; `channels` are at least one vector. The places table (of `tile_table`), x, w, y and bias
-    are addresses with offsets; what is missing of x is not read. Channels are neighbours, taps `w_tap` apart. `relu`
-    replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches; vectors of y must
-    then be aligned.
+    `shape` counts in `SHAPES`; `channels` are at least one vector, w is in the order of `channel_order`. The places
+    table (of `tile_table`), x, w, y and bias are addresses with offsets; what is missing of x is not read. Channels are
+    neighbours. `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches;
+    vectors of y must then be aligned.
     """
 
 
+def channel_order(channels: int, lanes: int) -> np.ndarray:
+    """Which channels the vectors of a sweep hold, a row each: the last one begins earlier if it would be short.
+
+    The taps of a vector lie behind each other, then those of the next: ``w[vector, tap, lane]``.
+    """
+    first = np.minimum(np.arange(0, channels, lanes), channels - lanes)
+    return first[:, None] + np.arange(lanes)
+
+
 @SWEEPS.member
-def _sweep_vector(emit: Emitter, arg: Any, shape: int) -> None:
-    """One vector of channels, tile by tile."""
+def _sweep_tiles(emit: Emitter, arg: Any, shape: int) -> None:
+    """Tile by tile, each one vector of channels after the other: whole pixels come and go, as memory has them."""
     b, tile = emit.builder, SHAPES[shape]
-    taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
-    (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
-    sweep = _Sweep(emit, tile, arg, taps, start, emit.floor(arg.relu))
+    sweep, last = _Sweep(emit, tile, arg), b.sub(arg.channels, I64(emit.lanes))
 
     def one(entry: Any) -> tuple[Any, list[Any]]:
-        x, missing = emit.at(arg.x, b.load(entry)), b.load(emit.at(entry, 2))
+        x, y = (emit.at(base, b.load(emit.at(entry, i))) for i, base in enumerate((arg.x, arg.y)))
+        missing = b.load(emit.at(entry, 2))
         part = b.icmp_signed("!=", b.shl(missing, I64(1)), I64(0))
-        cases = {0: lambda: sweep.sums(x), 1: lambda: sweep.sums(x, missing)}
-        sums = emit.choose(part, cases, [emit.zero] * (tile.rows * tile.cols))
-        sweep.store(sums, emit.at(arg.y, b.load(emit.at(entry, 1))))
+
+        def vector(c: Any, w: Any) -> tuple[Any, list[Any]]:
+            place, w = emit.at(x, c), emit.opaque(w)
+            cases = {0: lambda: sweep.sums(place, w, c), 1: lambda: sweep.sums(place, w, c, missing)}
+            sums = emit.choose(part, cases, [emit.zero] * (tile.rows * tile.cols))
+            sweep.store(sums, emit.at(y, c))
+            following = b.add(c, I64(emit.lanes))
+            following = b.select(b.icmp_signed("<", following, last), following, last)
+            return b.icmp_signed("<", c, last), [following, emit.at(w, tile.taps**2 * emit.lanes)]
+
+        emit.loop([I64(0), arg.w], vector)
         return b.icmp_signed(">=", missing, I64(0)), [emit.at(entry, ENTRY)]
 
     emit.loop([arg.table], one, end_first=True)
 
 
 class _Sweep:
-    """Emits a tile: what its sums start from and are not to be below, and more than a few taps, lie in memory."""
+    """Emits a tile: what its sums start from without a bias, and are not to be below, lies in memory."""
 
-    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any, taps: list[Any], start: Any, floor: Any) -> None:
+    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any) -> None:
         self.emit, self.builder, self.tile, self.arg = emit, emit.builder, tile, arg
-        self.taps = taps if tile.taps <= HELD else emit.apart(*taps)
-        self.start, self.floor, self.zeros = emit.apart(start), emit.apart(floor), emit.apart(emit.zero)
+        self.floor, self.zeros = emit.apart(emit.floor(arg.relu)), emit.apart(emit.zero)
+        biased = emit.is_set(arg.biased)
+        self.bias = self.builder.select(biased, arg.bias, self.zeros)
+        self.each = self.builder.select(biased, I64(1), I64(0))
         self.column, self.pixel = emit.steps(arg.x_pixel, RUN), emit.steps(arg.y_pixel, tile.cols)
 
-    def sums(self, x: Any, missing: Any = None) -> list[Any]:
-        """The sums of a tile, row by row; `missing` has a bit for what is padding."""
-        emit, tile, first = self.emit, self.tile, self.emit.load(self.start)
-        held = isinstance(self.taps, list)
-        tap, add_row = (self.taps.__getitem__, _by_pixel) if held else (emit.reader(self.taps), _by_tap)
+    def sums(self, x: Any, w: Any, c: Any, missing: Any = None) -> list[Any]:
+        """The sums of a tile for the vector from channel c on, row by row; `missing` has a bit for what is padding."""
+        emit, tile, first = self.emit, self.tile, self.emit.load(self.emit.at(self.bias, (c, self.each)))
+        tap, add_row = emit.reader(w), _by_tap
+        if tile.taps <= HELD:
+            tap, add_row = [emit.load(emit.at(w, t * emit.lanes)) for t in range(tile.taps**2)].__getitem__, _by_pixel
         sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
         for m in range(tile.high):
             add_row(emit, tile, sums, m, list(self._places(x, m, missing)), tap)
@@ -233,12 +252,9 @@ _sweep_member = SWEEPS.switch()
 
 
 @SWEEPS.entry
-def _sweep(shape, channels, table, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased, relu, stream):
-    lanes = lanes_of(x)
-    for i in range(0, channels, lanes):
-        c = min(i, channels - lanes)
-        _sweep_member(
-            shape, table, 0, x, c, x_row, x_pixel, w, c, w_tap, y, c, y_row, y_pixel, bias, c, biased, relu, stream
-        )
+def _sweep(shape, channels, table, x, x_row, x_pixel, w, y, y_row, y_pixel, bias, biased, relu, stream):
+    _sweep_member(
+        shape, channels, table, 0, x, 0, x_row, x_pixel, w, 0, y, 0, y_row, y_pixel, bias, 0, biased, relu, stream
+    )
     if stream:
         settle()

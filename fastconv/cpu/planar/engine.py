@@ -21,6 +21,7 @@ import numpy as np
 
 from ...kept import kept
 from ...memory import scratch
+from ...processors import last_cache
 from ...simd.depth_sweep import depth_address
 from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
@@ -30,10 +31,9 @@ from ..pack import gathered
 from .bands import Banding, bias_order, choose_banding, weight_order
 from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
-from .sweeps import CACHED_BYTES
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
-STREAM_BYTES = CACHED_BYTES  # of x and y, from which on y is written past the caches
+STREAM_BYTES = (last_cache() or 32 << 20) // 2  # of x and y: from here on y is written past the caches, which others share
 
 
 @dataclass(frozen=True, eq=False)

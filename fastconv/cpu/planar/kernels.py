@@ -82,7 +82,7 @@ def _by_channels(
     tables, block = behind(n), here.row0 // n.rows * n.col_blocks + here.col0 // n.cols
     depth_sweep(
         known, n.known.number, n.lanes.pixel, tables, peek(tables, block), band, band0, band_h, n.lanes.pixel,
-        w, w0, n.tile.w_step, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
+        w, w0, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
     )  # fmt: skip
 
 

@@ -6,17 +6,13 @@ A block of outputs has a table of tiles; blocks that have the same rows and colu
 from __future__ import annotations
 
 import itertools
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ...processors import last_cache
 from ...simd.depth_sweep import SHAPES, Span, tile_table
 from ..lowering import Lowered, Strides
 from .lanes import Lanes
-
-CACHED_BYTES = (last_cache() or 32 << 20) // 2  # of x and y; what the last cache, which others share, does not keep
 
 
 class Known(NamedTuple):
@@ -30,16 +26,9 @@ class Known(NamedTuple):
     origin: int = 0
 
 
-def known_filter(low: Lowered, lanes: Lanes, number: int, itemsize: int) -> Known:
-    """How the filter of that number in `SHAPES` reads x.
-
-    In place it takes one vector of channels after the other, which memory gives more slowly than whole pixels to copy;
-    of stride 2, a copy would do more than the filter.
-    """
+def known_filter(low: Lowered, lanes: Lanes, number: int) -> Known:
+    """How the filter of that number in `SHAPES` reads x: in place, unless channels or borders do not lie so."""
     if number < 0 or lanes.staged or lanes.repeat > 1 or low.x_strides.c != 1 or low.tables[0].min() < 0:
-        return Known(number)
-    size = low.N * (low.x_strides.n + low.groups * low.O * math.prod(low.out)) * itemsize
-    if SHAPES[number].stride == 1 and size >= CACHED_BYTES:
         return Known(number)
     origin = 0
     for axis, distance in ((1, low.x_strides.h), (2, low.x_strides.w)):
