@@ -3,10 +3,11 @@
     y[r, q, c] = bias[c] + sum over u, v of w[u, v, c] * x[r*S + u, q*S + v, c]
 
 for a block of rows r and columns q and all channels c. The tile of `filter_tile` takes any filter, as a table; here the
-filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
-follow each other, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps come and
-go, each for all columns of the tile. What is in a table are the places of the tiles (`tile_table`), and which of their
-pixels of x are padding: these are read from zeros elsewhere, so that x is read where it lies, border and all.
+filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers, and the pixels
+come and go; of larger filters the pixels of a row of x stay, and the taps come and go, each for all columns of the
+tile. What is in a table are the places of the tiles (`tile_table`), and which of their pixels of x are padding: these
+are read from zeros elsewhere, so that x is read where it lies, border and all. At a place all vectors of channels are
+filtered before the next one: memory is read and written in the order in which it lies, which it gives twice as fast.
 Where rows, columns or channels are no whole number of tiles, the last tile begins earlier and computes some outputs
 again: nothing is masked.
 
@@ -45,6 +46,14 @@ class DepthTile(NamedTuple):
         return (self.rows - 1) * self.stride + self.taps
 
     @property
+    def asks_ahead(self) -> bool:
+        """Whether whole tiles ask for pixels of later ones: where memory takes longer than the products.
+
+        Those of stride 2 read so much for each product that asking for it, too, would take more than it gives.
+        """
+        return self.taps <= HELD and self.stride == 1
+
+    @property
     def border(self) -> int:
         """Rows and pixels at either end of these that may be padding."""
         return self.taps // 2
@@ -73,6 +82,7 @@ else:
         DepthTile(7, 1, 2, 2),
     )
 HELD = 3  # taps of a row up to which all stay in registers
+AHEAD = 2  # tiles in a row, from a pixel to the one that is asked for
 RUN = 5  # pixels that share a base: more would need more registers for their distances
 
 ENTRY = 3  # integers of a tile in a table: where it reads and writes, and what is padding,
@@ -175,14 +185,14 @@ class _Sweep:
     def __init__(self, emit: Emitter, tile: DepthTile, arg: Any) -> None:
         self.emit, self.builder, self.tile, self.arg = emit, emit.builder, tile, arg
         self.floor, self.zeros = emit.apart(emit.floor(arg.relu)), emit.apart(emit.zero)
-        biased = emit.is_set(arg.biased)
-        self.bias = self.builder.select(biased, arg.bias, self.zeros)
-        self.each = self.builder.select(biased, I64(1), I64(0))
+        b, biased = emit.builder, emit.is_set(arg.biased)
+        self.bias, self.each = b.select(biased, arg.bias, self.zeros), b.select(biased, I64(-1), I64(0))
+        self.ahead = emit.opaque(b.mul(arg.x_pixel, I64(AHEAD * tile.cols))) if tile.asks_ahead else None
         self.column, self.pixel = emit.steps(arg.x_pixel, RUN), emit.steps(arg.y_pixel, tile.cols)
 
     def sums(self, x: Any, w: Any, c: Any, missing: Any = None) -> list[Any]:
         """The sums of a tile for the vector from channel c on, row by row; `missing` has a bit for what is padding."""
-        emit, tile, first = self.emit, self.tile, self.emit.load(self.emit.at(self.bias, (c, self.each)))
+        emit, tile, first = self.emit, self.tile, self._start(c)
         tap, add_row = emit.reader(w), _by_tap
         if tile.taps <= HELD:
             tap, add_row = [emit.load(emit.at(w, t * emit.lanes)) for t in range(tile.taps**2)].__getitem__, _by_pixel
@@ -191,6 +201,10 @@ class _Sweep:
             add_row(emit, tile, sums, m, list(self._places(x, m, missing)), tap)
             x = emit.opaque(emit.at(x, self.arg.x_row))
         return list(sums.values())
+
+    def _start(self, c: Any) -> Any:
+        """The vector of the bias from channel c on, or zeros."""
+        return self.emit.load(self.emit.at(self.bias, self.builder.and_(c, self.each)))
 
     def _places(self, line: Any, m: int, missing: Any) -> Iterator[Any]:
         """Where the pixels of row m lie that begins at `line`, or zeros."""
@@ -202,6 +216,8 @@ class _Sweep:
             place, bits = self.column(line, k % (RUN - 1)), 1 << ROW + m if outer else 0
             if not tile.border <= k < tile.wide - tile.border:
                 bits |= 1 << k
+            if missing is None and self.ahead is not None and k >= tile.wide - tile.cols:
+                self.emit.prefetch(self.emit.at(place, self.ahead))
             if missing is not None and bits:
                 place = b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), self.zeros, place)
             yield place
