@@ -18,7 +18,7 @@ import numpy as np
 from ...borders import frozen
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, DepthTile, channel_order
+from ...simd.depth_tile import SHAPES, DepthTile, channel_order
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host

@@ -33,7 +33,8 @@ from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
-STREAM_BYTES = (last_cache() or 32 << 20) // 2  # of x and y: from here on y is written past the caches, which others share
+SHARE = 2  # of the last cache, which others use too, what may be ours is one part in so many
+STREAM_BYTES = (last_cache() or 32 << 20) // SHARE  # of x and y, from which on y is written past the caches
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...simd.depth_sweep import SHAPES, Span, tile_table
+from ...simd.depth_tile import SHAPES, Span, tile_table
 from ..lowering import Lowered, Strides
 from .lanes import Lanes
 
@@ -41,11 +41,12 @@ def known_filter(low: Lowered, lanes: Lanes, number: int) -> Known:
 
 
 def sweep_tables(
-    low: Lowered, known: Known, block: tuple[int, int], band: tuple[int, int], y: Strides
+    low: Lowered, known: Known, block: tuple[int, int], band: tuple[int, int], y: Strides, once: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the tiles of each block begin behind this table, and the tiles of blocks that differ.
 
-    Blocks have `block` rows and columns; those of a packed band are `band` elements apart.
+    Blocks have `block` rows and columns; those of a packed band are `band` elements apart. `once` as `tile_table` has
+    it.
     """
     tile = SHAPES[known.number]
     row, column = (low.x_strides.h, low.x_strides.w) if known.in_place else band
@@ -55,7 +56,7 @@ def sweep_tables(
     starts, length = [], len(rows) * len(cols)
     for key in itertools.product(rows, cols):
         if key not in tables:
-            tables[key] = length, tile_table(tile, *key)
+            tables[key] = length, tile_table(tile, *key, once=once)
             length += len(tables[key][1])
         starts.append(tables[key][0])
     return np.array(starts, np.int64), np.concatenate([table for _, table in tables.values()])
