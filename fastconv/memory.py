@@ -132,12 +132,14 @@ def _gibibytes(count: int) -> str:
 
 def _allocated(needed: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new buffer for an array of `needed` bytes, with room to align it."""
+    if needed <= total_bytes():  # what would be said otherwise takes longer than the allocation
+        try:
+            return np.empty(needed + ALIGNMENT, np.uint8)
+        except MemoryError:
+            pass
     what = f"an array of shape {shown(tuple(shape))} and dtype {dtype}"
     check_room(needed, what)
-    try:
-        return np.empty(needed + ALIGNMENT, np.uint8)
-    except MemoryError:
-        raise TooLarge(f"{what} takes {_gibibytes(needed)} of memory, which the system does not give") from None
+    raise TooLarge(f"{what} takes {_gibibytes(needed)} of memory, which the system does not give")
 
 
 def _start(buffer: np.ndarray) -> int:

@@ -43,6 +43,7 @@ FAMILIES = {
     "rounded_tile": "simd.microkernel:ROUNDED_TILES",
     "filter": "simd.filter_tile:FILTERS",
     "depth": "simd.depth_sweep:SWEEPS",
+    "depth_sums": "simd.depth_sums:SUMS",
     "winograd_input": "cpu.winograd.transforms:INPUT",
     "winograd_gradient": "cpu.winograd.transforms:GRADIENT",
     "winograd_filter": "cpu.winograd.transforms:FILTER",
@@ -60,7 +61,8 @@ MOST_STACK = {
     "winograd_output": {32: 0.2, 16: 0.35},
     "winograd_weights": {32: 0.25, 16: 0.25},
     "fft": {32: 0.15, 16: 0.55},
-    "depth": {32: 0.05, 16: 0.25},  # arguments that a tile reads again, before its products and behind them
+    "depth": {32: 0.05, 16: 0.25},
+    "depth_sums": {32: 0.05, 16: 0.25},  # arguments that a tile reads again, before its products and behind them
 }
 
 
@@ -255,7 +257,7 @@ def tile_faults(loop: Loop, unit: Host) -> Iterator[str]:
 
 def depth_faults(loop: Loop, unit: Host) -> Iterator[str]:
     """The sweep: every product of a whole tile, and of one at the border, whose first ones may be the same."""
-    from fastconv.simd.depth_sweep import SHAPES
+    from fastconv.simd.depth_tile import SHAPES
 
     tile = SHAPES[loop.member[0]]
     expected = tile.taps**2 * tile.rows * tile.cols
@@ -282,14 +284,20 @@ def filter_faults(loop: Loop, unit: Host) -> Iterator[str]:
         yield f"{loop.products} products of {loop.reads} values read, expected {vectors} + {rows}"
 
 
-OWN = {"tile": tile_faults, "rounded_tile": tile_faults, "depth": depth_faults, "filter": filter_faults}
+OWN = {
+    "tile": tile_faults,
+    "rounded_tile": tile_faults,
+    "depth": depth_faults,
+    "depth_sums": depth_faults,
+    "filter": filter_faults,
+}
 
 
 def faults(loop: Loop, unit: Host) -> list[str]:
     """What is wrong with a loop."""
     found = [*OWN[loop.family](loop, unit)] if loop.family in OWN else []
     most = MOST_STACK.get(loop.family, {unit.registers: 0.0})[unit.registers]
-    if loop.family == "depth":  # at the border of an image addresses are chosen, more than there are registers
+    if loop.family.startswith("depth"):  # at the border of an image addresses are chosen, more than there are registers
         loop = without_choice(loop)
     if loop.stack > most * loop.arithmetic:
         found.append(f"{loop.stack} accesses to the stack for {loop.arithmetic} of arithmetic, at most {most} each")

@@ -45,7 +45,7 @@ def repeat_depth(times, address, shape, table, columns, x, x_row, w, lanes, y):
     """A depthwise sweep over one vector of channels."""
     for _ in range(times):
         depth_sweep(
-            address, shape, lanes, table, 0, x, 0, x_row, lanes, w, 0, lanes, y, 0, columns * lanes, lanes,
+            address, shape, lanes, table, 0, x, 0, x_row, lanes, w, 0, y, 0, columns * lanes, lanes,
             y, 0, False, False, 0,
         )  # fmt: skip
 

@@ -3,85 +3,26 @@
     y[r, q, c] = bias[c] + sum over u, v of w[u, v, c] * x[r*S + u, q*S + v, c]
 
 for a block of rows r and columns q and all channels c. The tile of `filter_tile` takes any filter, as a table; here the
-filter is in the code (`SHAPES`), so that a tile has nothing to set up. The taps of 3x3 stay in registers while tiles
-follow each other, and the pixels come and go; of larger filters the pixels of a row of x stay, and the taps come and
-go, each for all columns of the tile. What is in a table are the places of the tiles (`tile_table`), and which of their
-pixels of x are padding: these are read from zeros elsewhere, so that x is read where it lies, border and all.
-Where rows, columns or channels are no whole number of tiles, the last tile begins earlier and computes some outputs
-again: nothing is masked.
+filter is in the code (`depth_tile`), so that a tile has nothing to set up. The taps of 3x3 stay in registers, and the
+pixels come and go; of larger filters the pixels of a row of x stay, and the taps come and go, each for all columns of
+the tile. Nothing is masked: where tiles overlap, outputs are computed again.
 
 Cost: one multiply-add per lane and tap. As there, one C function per dtype, called by address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-
+from .depth_tile import HELD, SHAPES, DepthTile, Pixels, is_part, walk
 from .emit import I64, Emitter
 from .family import Family
-from .host import host
-from .vector import lanes_of, settle
-
-
-class DepthTile(NamedTuple):
-    """A filter of `taps` x `taps` at a stride, and the rows and columns of its tile."""
-
-    taps: int
-    stride: int
-    rows: int
-    cols: int
-
-    @property
-    def wide(self) -> int:
-        """Pixels of x that a row of the tile meets."""
-        return (self.cols - 1) * self.stride + self.taps
-
-    @property
-    def high(self) -> int:
-        """Rows of x that the tile meets."""
-        return (self.rows - 1) * self.stride + self.taps
-
-    @property
-    def border(self) -> int:
-        """Rows and pixels at either end of these that may be padding."""
-        return self.taps // 2
-
-    def met(self, m: int) -> Iterator[tuple[int, int]]:
-        """Rows of the tile that row m of x adds to, each with its row of taps."""
-        for r in range(self.rows):
-            if 0 <= m - r * self.stride < self.taps:
-                yield r, m - r * self.stride
-
-
-if host().registers == 32:
-    SHAPES = (
-        DepthTile(3, 1, 4, 3),
-        DepthTile(3, 2, 3, 4),
-        DepthTile(5, 1, 4, 4),
-        DepthTile(5, 2, 3, 4),
-        DepthTile(7, 1, 3, 4),
-    )
-else:
-    SHAPES = (
-        DepthTile(3, 1, 3, 2),
-        DepthTile(3, 2, 3, 2),
-        DepthTile(5, 1, 2, 3),
-        DepthTile(5, 2, 2, 2),
-        DepthTile(7, 1, 2, 2),
-    )
-HELD = 3  # taps of a row up to which all stay in registers
-RUN = 5  # pixels that share a base: more would need more registers for their distances
-
-ENTRY = 3  # integers of a tile in a table: where it reads and writes, and what is padding,
-ROW = 16  # a bit for each pixel of its rows of x, then for each row;
-LAST = -(1 << 63)  # and whether it is the last
+from .vector import settle
 
 SWEEPS = Family(
     "depth",
-    "table x x_row x_pixel w w_tap y y_row y_pixel bias biased relu stream",
+    "channels table x x_row x_pixel w y y_row y_pixel bias biased relu stream",
     elements="x w y bias",
     integers="table",
     shape=range(len(SHAPES)),
@@ -89,103 +30,56 @@ SWEEPS = Family(
 depth_address = SWEEPS.address
 
 
-class Span(NamedTuple):
-    """A block's outputs along one axis, and which of the elements of x that they meet are there: first to before end.
-
-    The elements, of x and of y, are so far apart.
-    """
-
-    outputs: int
-    first: int
-    end: int
-    x: int
-    y: int
-
-
-def tile_table(tile: DepthTile, rows: Span, columns: Span) -> np.ndarray:
-    """The tiles of a block, as `depth_sweep` takes them; at most `tile.border` elements at an end are not there."""
-    x_row, y_row, rows_missing = _along(tile.rows, tile.high, tile.stride, rows)
-    x_column, y_column, pixels_missing = _along(tile.cols, tile.wide, tile.stride, columns)
-    missing = rows_missing[:, None] << ROW | pixels_missing
-    missing[-1, -1] |= LAST
-    return np.stack([x_row[:, None] + x_column, y_row[:, None] + y_column, missing], axis=-1).reshape(-1)
-
-
-def _along(size: int, met: int, stride: int, span: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where tiles of `size` outputs lie along an axis, in x and in y, and bits for what they meet that is not there."""
-    last = span.outputs - size
-    at = np.array([*range(0, last, size), last], np.int64)
-    places = at[:, None] * stride + np.arange(met)
-    missing = ((places < span.first) | (places >= span.end)) << np.arange(met)
-    return at * stride * span.x, at * span.y, missing.sum(axis=1)
-
-
 @SWEEPS.caller
 def depth_sweep(
-    address, shape, channels, table, table0, x, x0, x_row, x_pixel, w, w0, w_tap, y, y0, y_row, y_pixel, bias, bias0,
-    biased, relu, stream,
+    address, shape, channels, table, table0, x, x0, x_row, x_pixel, w, w0, y, y0, y_row, y_pixel, bias, bias0, biased,
+    relu, stream,
 ):  # fmt: skip
     """Filter a block with the function at `address` (see `depth_address`); the module's docstring has the sum.
 
-    `shape` counts in `SHAPES`; `channels` are at least one vector. The places table (of `tile_table`), x, w, y and bias
-    are addresses with offsets; what is missing of x is not read. Channels are neighbours, taps `w_tap` apart. `relu`
-    replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches; vectors of y must
-    then be aligned.
+    `shape` counts in `SHAPES`; `channels` are at least one vector, w is in the order of `channel_order`. The places
+    table (of `tile_table`), x, w, y and bias are addresses with offsets; what is missing of x is not read. Channels are
+    neighbours. `relu` replaces negative sums by zero and keeps NaN. With `stream` results are written past the caches;
+    vectors of y must then be aligned.
     """
 
 
 @SWEEPS.member
-def _sweep_vector(emit: Emitter, arg: Any, shape: int) -> None:
-    """One vector of channels, tile by tile."""
-    b, tile = emit.builder, SHAPES[shape]
-    taps = [emit.load(emit.at(arg.w, (t, arg.w_tap))) for t in range(tile.taps**2)]
-    (start,) = emit.when(emit.is_set(arg.biased), lambda: [emit.load(arg.bias)], [emit.zero])
-    sweep = _Sweep(emit, tile, arg, taps, start, emit.floor(arg.relu))
+def _sweep_tiles(emit: Emitter, arg: Any, shape: int) -> None:
+    """Tile by tile, each one vector of channels after the other."""
+    tile = SHAPES[shape]
+    sweep = _Sweep(emit, tile, arg)
 
-    def one(entry: Any) -> tuple[Any, list[Any]]:
-        x, missing = emit.at(arg.x, b.load(entry)), b.load(emit.at(entry, 2))
-        part = b.icmp_signed("!=", b.shl(missing, I64(1)), I64(0))
-        cases = {0: lambda: sweep.sums(x), 1: lambda: sweep.sums(x, missing)}
-        sums = emit.choose(part, cases, [emit.zero] * (tile.rows * tile.cols))
-        sweep.store(sums, emit.at(arg.y, b.load(emit.at(entry, 1))))
-        return b.icmp_signed(">=", missing, I64(0)), [emit.at(entry, ENTRY)]
+    def vector(x: Any, y: Any, c: Any, w: Any, missing: Any) -> None:
+        cases = {0: lambda: sweep.sums(x, w, c), 1: lambda: sweep.sums(x, w, c, missing)}
+        sweep.store(emit.choose(is_part(emit, missing), cases, [emit.zero] * (tile.rows * tile.cols)), y)
 
-    emit.loop([arg.table], one, end_first=True)
+    walk(emit, arg, arg.w, vector, tile.taps**2 * emit.lanes)
 
 
-class _Sweep:
-    """Emits a tile: what its sums start from and are not to be below, and more than a few taps, lie in memory."""
+class _Sweep(Pixels):
+    """Emits a tile: what its sums start from without a bias, and are not to be below, lies in memory."""
 
-    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any, taps: list[Any], start: Any, floor: Any) -> None:
-        self.emit, self.builder, self.tile, self.arg = emit, emit.builder, tile, arg
-        self.taps = taps if tile.taps <= HELD else emit.apart(*taps)
-        self.start, self.floor, self.zeros = emit.apart(start), emit.apart(floor), emit.apart(emit.zero)
-        self.column, self.pixel = emit.steps(arg.x_pixel, RUN), emit.steps(arg.y_pixel, tile.cols)
+    def __init__(self, emit: Emitter, tile: DepthTile, arg: Any) -> None:
+        super().__init__(emit, tile, arg)
+        b, biased = emit.builder, emit.is_set(arg.biased)
+        self.floor, self.pixel = emit.apart(emit.floor(arg.relu)), emit.steps(arg.y_pixel, tile.cols)
+        self.bias, self.each = b.select(biased, arg.bias, self.zeros), b.select(biased, I64(-1), I64(0))
 
-    def sums(self, x: Any, missing: Any = None) -> list[Any]:
-        """The sums of a tile, row by row; `missing` has a bit for what is padding."""
-        emit, tile, first = self.emit, self.tile, self.emit.load(self.start)
-        held = isinstance(self.taps, list)
-        tap, add_row = (self.taps.__getitem__, _by_pixel) if held else (emit.reader(self.taps), _by_tap)
+    def sums(self, x: Any, w: Any, c: Any, missing: Any = None) -> list[Any]:
+        """The sums of a tile for the vector from channel c on, row by row."""
+        emit, tile, first = self.emit, self.tile, self._start(c)
+        tap, add_row = emit.reader(w), _by_tap
+        if tile.taps <= HELD:
+            tap, add_row = [emit.load(emit.at(w, t * emit.lanes)) for t in range(tile.taps**2)].__getitem__, _by_pixel
         sums = {(r, j): first for r in range(tile.rows) for j in range(tile.cols)}
-        for m in range(tile.high):
-            add_row(emit, tile, sums, m, list(self._places(x, m, missing)), tap)
-            x = emit.opaque(emit.at(x, self.arg.x_row))
+        for m, places in self.rows(x, missing):
+            add_row(emit, tile, sums, m, places, tap)
         return list(sums.values())
 
-    def _places(self, line: Any, m: int, missing: Any) -> Iterator[Any]:
-        """Where the pixels of row m lie that begins at `line`, or zeros."""
-        b, tile = self.builder, self.tile
-        outer = not tile.border <= m < tile.high - tile.border
-        for k in range(tile.wide):
-            if k and k % (RUN - 1) == 0:
-                line = self.emit.opaque(self.column(line, RUN - 1))
-            place, bits = self.column(line, k % (RUN - 1)), 1 << ROW + m if outer else 0
-            if not tile.border <= k < tile.wide - tile.border:
-                bits |= 1 << k
-            if missing is not None and bits:
-                place = b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), self.zeros, place)
-            yield place
+    def _start(self, c: Any) -> Any:
+        """The vector of the bias from channel c on, or zeros."""
+        return self.emit.load(self.emit.at(self.bias, self.builder.and_(c, self.each)))
 
     def store(self, sums: list[Any], y: Any) -> None:
         """The sums, clipped, to the caches or past them."""
@@ -233,12 +127,9 @@ _sweep_member = SWEEPS.switch()
 
 
 @SWEEPS.entry
-def _sweep(shape, channels, table, x, x_row, x_pixel, w, w_tap, y, y_row, y_pixel, bias, biased, relu, stream):
-    lanes = lanes_of(x)
-    for i in range(0, channels, lanes):
-        c = min(i, channels - lanes)
-        _sweep_member(
-            shape, table, 0, x, c, x_row, x_pixel, w, c, w_tap, y, c, y_row, y_pixel, bias, c, biased, relu, stream
-        )
+def _sweep(shape, channels, table, x, x_row, x_pixel, w, y, y_row, y_pixel, bias, biased, relu, stream):
+    _sweep_member(
+        shape, channels, table, 0, x, 0, x_row, x_pixel, w, 0, y, 0, y_row, y_pixel, bias, 0, biased, relu, stream
+    )
     if stream:
         settle()

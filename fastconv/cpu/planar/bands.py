@@ -18,7 +18,7 @@ import numpy as np
 from ...borders import frozen
 from ...config import settings
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES, DepthTile
+from ...simd.depth_tile import SHAPES, DepthTile, channel_order
 from ...simd.fields import packed
 from ...simd.filter_tile import BROADCAST, FIELDS, FILTER_ROWS, LANES, filter_vectors, range_code
 from ...simd.host import host
@@ -86,9 +86,10 @@ class Bands(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Banding:
-    """The cut of one problem; a thread needs `own` elements of scratch."""
+    """The cut of one problem, for vectors of so many lanes; a thread needs `own` elements of scratch."""
 
     lanes: Lanes
+    vector: int
     wide: int
     bands: Bands
     numbers: np.ndarray
@@ -138,7 +139,7 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         dilation=width.step,
         band_size=band_size,
         staging=Strides(0, rows * cols, 0, cols, 1) if flat else Strides(0, 1, 0, cols * pixel, pixel),
-        known=known_filter(low, lanes, number, itemsize),
+        known=known_filter(low, lanes, number),
     )
     if number < 0:
         tables = _tables(low, lanes, shift, channels, pitch, phases, wide)
@@ -147,6 +148,7 @@ def choose_banding(low: Lowered, lanes: Lanes, itemsize: int) -> Banding:
         tables = sweep_tables(low, bands.known, (rows, cols), (pitch.h, lanes.pixel), results)
     return Banding(
         lanes=lanes,
+        vector=vector,
         wide=wide,
         bands=bands,
         numbers=packed(bands, *tables),
@@ -258,6 +260,10 @@ def weight_order(low: Lowered, banding: Banding, at: WeightStrides) -> np.ndarra
     where = where.reshape(low.groups, low.O, low.C, KD, KH, KW)
     if lanes.kind == LANES:
         where = where.reshape(low.groups * low.O, KD, KH, KW)
+        if banding.bands.known.number >= 0:  # taps of a vector adjoin
+            where = _padded(where, 0, lanes.blocks * lanes.pixel).reshape(lanes.blocks, lanes.pixel, KH * KW)
+            vectors = channel_order(lanes.pixel, banding.vector)
+            return frozen(where[:, vectors].swapaxes(2, 3).reshape(-1))
         where = _padded(np.concatenate([where] * lanes.unit), 0, lanes.blocks * banding.wide)
         where = np.moveaxis(where.reshape(lanes.blocks, -1, KD, KH, KW), 1, -1)
     else:

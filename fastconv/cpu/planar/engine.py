@@ -21,6 +21,7 @@ import numpy as np
 
 from ...kept import kept
 from ...memory import scratch
+from ...processors import last_cache
 from ...simd.depth_sweep import depth_address
 from ...simd.filter_tile import filter_tile_address
 from ...simd.host import host
@@ -30,10 +31,10 @@ from ..pack import gathered
 from .bands import Banding, bias_order, choose_banding, weight_order
 from .kernels import filter_blocks
 from .lanes import OutputRow, by_channels, by_pixels, serves
-from .sweeps import CACHED_BYTES
 
 NO_BIAS = {4: np.empty(0, np.float32), 8: np.empty(0, np.float64)}
-STREAM_BYTES = CACHED_BYTES  # of x and y, from which on y is written past the caches
+SHARE = 2  # of the last cache, which others use too, what may be ours is one part in so many
+STREAM_BYTES = (last_cache() or 32 << 20) // SHARE  # of x and y, from which on y is written past the caches
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,10 +70,7 @@ def _by_channels(
     """A block whose lanes are channels: packed, or where a known filter can read x in place, in place."""
     band, band0, band_h = address(mine), 0, n.band.h
     if n.known.in_place:
-        row, column = here.row0 * n.low.stride.h, here.col0 * n.low.stride.w
-        band, band_h = address(x), n.low.x.h
-        band0 = x0 + n.known.origin + index[0][here.plane * n.low.stride.d] * n.low.x.d
-        band0 += row * band_h + column * n.low.x.w
+        band, band0, band_h = address(x), place_in_x(n, x0, index[0], here), n.low.x.h
     else:
         pack_pixels(n, x, x0, index, here, count, mine)
     if n.known.number < 0:
@@ -82,8 +79,16 @@ def _by_channels(
     tables, block = behind(n), here.row0 // n.rows * n.col_blocks + here.col0 // n.cols
     depth_sweep(
         known, n.known.number, n.lanes.pixel, tables, peek(tables, block), band, band0, band_h, n.lanes.pixel,
-        w, w0, n.tile.w_step, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
+        w, w0, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
     )  # fmt: skip
+
+
+@kernel
+def place_in_x(n, x0, planes_at, here):
+    """Where the first element of a block that is read in place lies, which may be padding; x0 is the image's first."""
+    row, column = here.row0 * n.low.stride.h, here.col0 * n.low.stride.w
+    plane = planes_at[here.plane * n.low.stride.d]
+    return x0 + n.known.origin + plane * n.low.x.d + row * n.low.x.h + column * n.low.x.w
 
 
 @kernel

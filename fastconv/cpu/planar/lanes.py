@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from ...kept import kept
-from ...simd.depth_sweep import SHAPES
+from ...simd.depth_tile import SHAPES
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES
 from ...simd.host import host
 from ..lowering import Lowered

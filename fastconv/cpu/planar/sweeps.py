@@ -6,17 +6,13 @@ A block of outputs has a table of tiles; blocks that have the same rows and colu
 from __future__ import annotations
 
 import itertools
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ...processors import last_cache
-from ...simd.depth_sweep import SHAPES, Span, tile_table
+from ...simd.depth_tile import SHAPES, Span, tile_table
 from ..lowering import Lowered, Strides
 from .lanes import Lanes
-
-CACHED_BYTES = (last_cache() or 32 << 20) // 2  # of x and y; what the last cache, which others share, does not keep
 
 
 class Known(NamedTuple):
@@ -30,16 +26,9 @@ class Known(NamedTuple):
     origin: int = 0
 
 
-def known_filter(low: Lowered, lanes: Lanes, number: int, itemsize: int) -> Known:
-    """How the filter of that number in `SHAPES` reads x.
-
-    In place it takes one vector of channels after the other, which memory gives more slowly than whole pixels to copy;
-    of stride 2, a copy would do more than the filter.
-    """
+def known_filter(low: Lowered, lanes: Lanes, number: int) -> Known:
+    """How the filter of that number in `SHAPES` reads x: in place, unless channels or borders do not lie so."""
     if number < 0 or lanes.staged or lanes.repeat > 1 or low.x_strides.c != 1 or low.tables[0].min() < 0:
-        return Known(number)
-    size = low.N * (low.x_strides.n + low.groups * low.O * math.prod(low.out)) * itemsize
-    if SHAPES[number].stride == 1 and size >= CACHED_BYTES:
         return Known(number)
     origin = 0
     for axis, distance in ((1, low.x_strides.h), (2, low.x_strides.w)):
@@ -52,11 +41,12 @@ def known_filter(low: Lowered, lanes: Lanes, number: int, itemsize: int) -> Know
 
 
 def sweep_tables(
-    low: Lowered, known: Known, block: tuple[int, int], band: tuple[int, int], y: Strides
+    low: Lowered, known: Known, block: tuple[int, int], band: tuple[int, int], y: Strides, once: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the tiles of each block begin behind this table, and the tiles of blocks that differ.
 
-    Blocks have `block` rows and columns; those of a packed band are `band` elements apart.
+    Blocks have `block` rows and columns; those of a packed band are `band` elements apart. `once` as `tile_table` has
+    it.
     """
     tile = SHAPES[known.number]
     row, column = (low.x_strides.h, low.x_strides.w) if known.in_place else band
@@ -66,7 +56,7 @@ def sweep_tables(
     starts, length = [], len(rows) * len(cols)
     for key in itertools.product(rows, cols):
         if key not in tables:
-            tables[key] = length, tile_table(tile, *key)
+            tables[key] = length, tile_table(tile, *key, once=once)
             length += len(tables[key][1])
         starts.append(tables[key][0])
     return np.array(starts, np.int64), np.concatenate([table for _, table in tables.values()])

@@ -37,6 +37,7 @@ from ..blocking import WANTED_TASKS
 from ..lowering import Axes, Lowered, WeightStrides
 from ..pack import pack_strip
 from .bands import Banding, Bands, choose_banding
+from .depth_weights import DepthWeights, depth_weights
 from .kernels import locate_block, pack_pixels, pack_rows
 from .lanes import OutputRow, by_channels, by_pixels, round_up, serves
 
@@ -107,7 +108,7 @@ class PlanarWeights:
 
 
 @kept
-def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | None:
+def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | DepthWeights | None:
     """The cut of a problem that planar sums serve better than lanes of output channels, else None."""
     if low.C != 1 or low.O != 1 or low.N == 0:
         return None
@@ -119,6 +120,8 @@ def planar_weights(low: Lowered, itemsize: int) -> PlanarWeights | None:
     if not flat:  # a pixel at a time: sums run over pixels
         lanes = lanes._replace(unit=1, inner=-(-lanes.pixel // vector), staged=False)
     banding = choose_banding(low, lanes, itemsize)
+    if banding.bands.known.in_place and (known := depth_weights(low, banding)):
+        return known
     bands, (KD, KH, KW) = banding.bands, low.reach
     (_, sh, sw), rows, cols = low.stride, bands.rows, bands.cols
     items = low.N * low.out[0] * bands.row_blocks * bands.col_blocks

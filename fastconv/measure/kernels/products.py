@@ -8,7 +8,8 @@ import numpy as np
 
 from ...config import settings
 from ...cpu import repeated
-from ...simd.depth_sweep import SHAPES, Span, depth_address, tile_table
+from ...simd.depth_sweep import depth_address
+from ...simd.depth_tile import SHAPES, Span, tile_table
 from ...simd.filter_tile import BROADCAST, FILTER_ROWS, LANES, filter_tile_address, filter_vectors, range_code
 from ...simd.host import TILE_VECTORS, host, tile_rows
 from ...simd.microkernel import tile_address
