@@ -21,7 +21,7 @@ import fastconv
 from fastconv import config
 from fastconv.simd import jit, kernel_cache, sources
 from fastconv.simd.jit import callable_kernel
-from fastconv.simd.linked import LinkedLibrary
+from fastconv.simd.libraries import LinkedLibrary
 
 
 @pytest.fixture(autouse=True)

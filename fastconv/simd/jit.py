@@ -7,7 +7,7 @@ keeps kernels under a digest of all kernel sources they are made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
 from numba.core import config, types
@@ -18,7 +18,7 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
 from .kernel_cache import KernelCache
-from .linked import LinkedCompiler
+from .libraries import LinkedCompiler, WholeCompiler
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
@@ -26,7 +26,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function for other kernels to call; called from Python, it would crash (`callable_kernel` does not).
 
-    It is linked into its callers (`simd.linked`) without the wrappers that Python needs.
+    It is linked into its callers (`simd.libraries`) without the wrappers that Python needs.
     """
     return _cached(linked(function), function)
 
@@ -43,43 +43,11 @@ def linked(function: Callable[..., Any], **options: Any) -> Any:
 
 def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function with a C signature; its ``address`` can be handed to kernels."""
-    options = OPTIONS | {"forceinline": True}
-    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=options)
+    options, kinds = OPTIONS | {"forceinline": True}, (signature.args, signature.return_type)
+    compiled = CFunc(function, kinds, locals={}, options=options, pipeline_class=WholeCompiler)
     compiled._cache = KernelCache(function)
-    context = compiled._targetdescr.target_context
-    wrap = context.create_cfunc_wrapper
-
-    def inlining(library: Any, *others: Any) -> None:
-        wrap(_Inlining(library), *others)
-
-    def compile() -> None:
-        context.create_cfunc_wrapper = inlining
-        try:
-            compiled.compile()
-        finally:
-            del context.create_cfunc_wrapper
-
-    _compiling(compile)()
+    _compiling(compiled.compile)()
     return compiled
-
-
-class _Inlining(NamedTuple):
-    """A library whose C functions contain the code that Numba would have them call.
-
-    Handing on a dozen arguments, which were just written, vector by vector would wait until all that was written before
-    them, such as the sums of a tile, has reached the cache.
-    """
-
-    library: Any
-
-    def add_ir_module(self, module: Any) -> None:
-        """Add the module of a C function."""
-        for function in module.functions:
-            for block in function.blocks:
-                for instruction in block.instructions:
-                    if isinstance(instruction, ir.CallInstr):
-                        instruction.attributes.discard("noinline")
-        self.library.add_ir_module(module)
 
 
 @intrinsic

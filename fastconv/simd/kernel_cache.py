@@ -28,7 +28,7 @@ from numba.core import caching, config
 from numba.core.serialize import dumps
 
 from ..config import cache_dir
-from .linked import rebuilt
+from .libraries import rebuilt
 from .sources import stamp
 
 UNUSED = 30 * 86400  # seconds after which kernels that nobody has used are deleted

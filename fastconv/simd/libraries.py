@@ -1,15 +1,20 @@
-"""Kernels that only kernels call: Numba's intermediate code, which becomes machine code in their callers.
+"""What compiled functions are put in, where Numba's way of doing it costs more than it need.
 
-Numba optimizes each function by itself and makes machine code of it before it links it into its callers, where all of
-that is done again. What Python does not call needs neither: its code is linked as it is, and optimized together with
-its caller's. That saves a fifth of what a first call costs. The disk cache keeps it as bitcode.
+* Kernels that only kernels call (`LinkedLibrary`): Numba optimizes each function by itself and makes machine code of it
+  before it links it into its callers, where all of that is done again. What Python does not call needs neither: it is
+  linked as it is, optimized together with its caller, and kept in the disk cache as bitcode. That saves a third of
+  what a first call costs.
+* C functions (`WholeLibrary`): Numba has them call the code that they are for. They would hand on a dozen arguments
+  that were just written, several at a time, and wait until all that was written before, such as a tile's sums, has
+  reached the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding
+from llvmlite import binding, ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompileResult
 
@@ -49,14 +54,38 @@ class _NoEnvironment:
         pass
 
 
+class WholeLibrary(JITCodeLibrary):  # type: ignore[misc,unused-ignore]
+    """The code of one C function, which is to hold what it would call."""
+
+    def add_ir_module(self, module: Any) -> None:
+        """Add the code, without Numba's word against inlining."""
+        for block in (block for function in module.functions for block in function.blocks):
+            for instruction in block.instructions:
+                if isinstance(instruction, ir.CallInstr):
+                    instruction.attributes.discard("noinline")
+        super().add_ir_module(module)
+
+
+class WholeCompiler(Compiler):  # type: ignore[misc,unused-ignore]
+    """Numba's compiler, for C functions."""
+
+    def define_pipelines(self) -> Any:
+        """Numba's, which fill the library that they find."""
+        return _filling(WholeLibrary, self.state, super().define_pipelines)
+
+
 class LinkedCompiler(Compiler):  # type: ignore[misc,unused-ignore]
     """Numba's compiler, for functions that are linked into others only."""
 
     def define_pipelines(self) -> Any:
         """Numba's, which fill the library that they find."""
-        codegen = self.state.targetctx.codegen()
-        self.state.library = LinkedLibrary(codegen, self.state.func_id.func_qualname)
-        return super().define_pipelines()
+        return _filling(LinkedLibrary, self.state, super().define_pipelines)
+
+
+def _filling(kind: type[JITCodeLibrary], state: Any, pipelines: Callable[[], Any]) -> Any:
+    state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
+    state.library.enable_object_caching()
+    return pipelines()
 
 
 def rebuilt(context: Any, reduced: tuple[Any, ...]) -> Any:
