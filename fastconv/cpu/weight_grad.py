@@ -95,7 +95,7 @@ def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
     found = low.groups, grid.all_items, grid.all_panels, copy * itemsize
     parts, panels = share(*found, 0)
     if source.item_size or low.N * low.x_strides.n * itemsize > 2 * settings.tile_bytes * parts:
-        parts, panels = share(*found, pixels)  # what other tasks have read is not in the cache, or has to be packed anew
+        parts, panels = share(*found, pixels)  # what others have read is not in the cache, or has to be packed anew
     in_place = low.O % lanes == 0 and y.c == 1
     dy_pitch = Axes(y.d, y.h, y.w) if in_place else Axes(0, cols * panels * lanes, panels * lanes)
     dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes

@@ -183,7 +183,10 @@ class _Tile:
                     emit.store(value, place, masks[j])
 
     def _places(self, below: Any = 0) -> Iterator[Any]:
-        """Where the cells of c lie, or others so far behind them: addresses worked out anew for each use, for LLVM would keep them on the stack."""
+        """Where the cells of c lie, or others so far behind them.
+
+        The addresses are worked out anew for each use: LLVM would keep them on the stack.
+        """
         emit, c_row = self.emit, self.emit.opaque(self.arg.c_row)
         row, first = emit.steps(c_row, min(self.rows, APART)), emit.opaque(emit.at(self.arg.c, below))
         for i, j in self.cells:
