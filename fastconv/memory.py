@@ -132,12 +132,18 @@ def _gibibytes(count: int) -> str:
 
 def _allocated(needed: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new buffer for an array of `needed` bytes, with room to align it."""
-    what = f"an array of shape {shown(tuple(shape))} and dtype {dtype}"
-    check_room(needed, what)
+    if needed > total_bytes():
+        check_room(needed, _described(shape, dtype))
     try:
         return np.empty(needed + ALIGNMENT, np.uint8)
     except MemoryError:
+        what = _described(shape, dtype)
         raise TooLarge(f"{what} takes {_gibibytes(needed)} of memory, which the system does not give") from None
+
+
+def _described(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    """An array in words; they take longer than finding memory for it."""
+    return f"an array of shape {shown(tuple(shape))} and dtype {dtype}"
 
 
 def _start(buffer: np.ndarray) -> int:
