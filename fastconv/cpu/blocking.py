@@ -6,6 +6,7 @@ either. Sizes are in elements unless they say bytes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,10 @@ WANTED_TASKS = 16  # enough for a fair share per thread on small machines, few e
 class Blocking:
     """How one lowered problem is cut.
 
-    Kernels find their items by `grid` and read them by `source`, or where it has none by `edges`. A panel has `lanes` output channels. Taps that lie
-    side by side are one term of the sum, of `depth` products, each of `step` elements; a task takes `round_terms` terms
-    at a time. `staging_size` counts sums, of which one may take as much room as `step` elements.
+    Kernels find their items by `grid` and read them by `source`, or where x is read as it lies by `edges` too. A panel
+    has `lanes` output channels. Taps that lie side by side are one term of the sum, of `depth` products, each of `step`
+    elements; a task takes `round_terms` terms at a time. `staging_size` counts sums, of which one may take as much room
+    as `step` elements. Consecutive tasks have the same items, or with `panels_apart` the same panels.
     """
 
     lanes: int
@@ -38,6 +40,7 @@ class Blocking:
     step: int
     round_terms: int
     tasks: int
+    panels_apart: bool
     tap_offsets: np.ndarray
     a_offsets: np.ndarray
     b_offsets: np.ndarray
@@ -71,7 +74,8 @@ def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False, whole: bo
     pitch = read.pitch if read else Axes(height * width * pixel, width * pixel, pixel)
     strip_size = (D + 1) * height * width * pixel + host().lanes(itemsize) * pixel  # the last transpose may run over
     item_size = 0 if read else rows * cols * unfolded if unfold else strip_size
-    grid = _grid(low, rows, cols, lanes, itemsize, item_size if taps == 1 else max(item_size, strip_size), read is not None)
+    reads = item_size if taps == 1 else max(item_size, strip_size)
+    grid = _grid(low, rows, cols, lanes, itemsize, reads, read is not None)
     offsets, width = low.offsets(pitch), low.reach[2].number
     merged = taps if unfold else width if low.reach[2].step * pitch.w == channels else 1
     return Blocking(
@@ -84,6 +88,7 @@ def choose_blocking(low: Lowered, itemsize: int, unfold: bool = False, whole: bo
         step=step,
         round_terms=_round(taps // merged, merged * channels * lanes * itemsize),
         tasks=low.groups * grid.item_blocks * grid.panel_blocks,
+        panels_apart=taps * channels * lanes * grid.all_panels > low.N * low.C * math.prod(b.length for b in low.index),
         tap_offsets=offsets,
         a_offsets=np.zeros(1, np.int64) if unfold else np.ascontiguousarray(offsets[::merged]),
         b_offsets=np.arange(taps // merged, dtype=np.int64) * (merged * channels * lanes),

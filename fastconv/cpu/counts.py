@@ -61,7 +61,7 @@ def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
         cached=float(itemsize * moved),
         memory=float(itemsize * (x + y + (0 if prepared else 2 * w))),
         regions=1 if prepared else 2,
-        extra=_weights(op, groups, inner, outer, taps, itemsize, prepared)
+        extra=_weights(op, groups, inner, outer, taps, itemsize, prepared, N * math.prod(out))
         + team(1 << 20, operations) * min(itemsize * held, 3 * settings.tile_bytes),
     )
 
@@ -71,7 +71,9 @@ def _tile(rows: int) -> float:
     return rows / -(-rows // tile_rows())
 
 
-def _weights(op: str, groups: int, inner: int, outer: int, taps: int, itemsize: int, prepared: bool) -> int:
+def _weights(
+    op: str, groups: int, inner: int, outer: int, taps: int, itemsize: int, prepared: bool, pixels: int
+) -> int:
     """Bytes of packed weights, or of the weight gradient's partial copies (as `weight_grad` has them)."""
     if prepared:
         return 0
@@ -81,4 +83,4 @@ def _weights(op: str, groups: int, inner: int, outer: int, taps: int, itemsize: 
     copy = itemsize * groups * panels * panel_lanes(outer, itemsize) * taps * inner
     if op != "conv_weight_grad":
         return copy
-    return share(groups, WANTED_TASKS, panels, copy)[0] * copy
+    return share(groups, WANTED_TASKS, panels, copy, pixels)[0] * copy

@@ -38,7 +38,7 @@ def edges(low: Lowered) -> Edges | None:
         return None
     left, right, stride = 0, low.out[2], low.stride[2]
     if not cols.is_inside:
-        if reach.step * low.x_strides.w != low.C or not _met(right, stride, reach.number, 1, cols):
+        if reach.step != 1 or low.x_strides.w != low.C or not _met(right, stride, reach.number, 1, cols):
             return None
         left = min(right, -(-max(0, -cols.start) // stride))
         right = min(right, max(left, (cols.size - reach.number - cols.start) // stride + 1))

@@ -18,7 +18,7 @@ from ..kept import kept
 from ..memory import scratch
 from ..simd.halves import store_one, store_row
 from ..simd.jit import kernel
-from ..simd.lanes import peek, poke
+from ..simd.lanes import load, peek, poke, store, zeros
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, copy, lanes_of, transpose
 from ..threads import team
@@ -55,6 +55,8 @@ def pack_strip(x, x0, x_strides, C, tables, corner, size, interior, dst, d0, pit
                 start, inner = line + cols_at[left] * sw, at + (left - col0) * pixel
                 if pixel == C and sw == C and (sc == 1 or C == 1):
                     copy(dst, inner, x, start, (right - left) * pixel)
+                elif sc == 1 and C % lanes_of(x) == 0:
+                    _copy_vectors(x, start, sw, C, right - left, dst, inner, pixel)
                 elif sc == 1 and C >= SHORT:
                     for q in range(right - left):
                         copy(dst, inner + q * pixel, x, start + q * sw, C)
@@ -73,6 +75,15 @@ def _pack_border(x, line, sc, sw, C, cols_at, first, last, dst, at, pixel):
             for c in range(C):
                 dst[at + c] = x[line + col * sw + c * sc]
         at += pixel
+
+
+@kernel
+def _copy_vectors(x, s, sw, C, cols, dst, d, pixel):
+    """Pixels of whole vectors."""
+    like = zeros(x, 1)
+    for q in range(cols):
+        for c in range(0, C, lanes_of(x)):
+            store(dst, d + q * pixel + c, load(x, s + q * sw + c, like, None), None)
 
 
 @kernel
@@ -129,13 +140,12 @@ ROWS, COLUMNS = 16, 64  # input channels of one task of packing, where output ch
 
 @parallel_kernel
 def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, channels, wp):
-    """Each task packs some input channels of one panel, all taps; the next one reads on beside it."""
+    """Each task packs some input channels of one panel, all taps: who uses some panels only has packed most of them."""
     blocks = -(-C // channels)
     block = np.empty(lanes_of(w) * lanes_of(w), w.dtype)
     for task in range(first, last):
         group, place = task // (blocks * panels), task % (blocks * panels)
-        part, panel = (place // panels, place % panels) if o_at == 1 else (place % blocks, place // blocks)
-        c0 = part * channels
+        panel, c0 = place // blocks, place % blocks * channels
         c1 = min(C, c0 + channels)
         count = min(panel_lanes, O - panel * panel_lanes)
         source = group * group_at + panel * panel_lanes * o_at
@@ -152,7 +162,12 @@ def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, 
 @kernel
 def _pack_tap(w, s, c_at, o_at, c0, c1, count, wp, d, panel_lanes):
     """Channels c0..c1-1 of one tap: wp[d + c*panel_lanes + o] = w[s + c*c_at + o*o_at], zero for o >= count."""
-    lanes = lanes_of(w)
+    lanes, like = lanes_of(w), zeros(w, 1)
+    if o_at == 1 and count == panel_lanes and count % lanes == 0:
+        for c in range(c0, c1):
+            for o in range(0, count, lanes):
+                store(wp, d + c * count + o, load(w, s + c * c_at + o, like, None), None)
+        return
     if o_at == 1:
         for c in range(c0, c1):
             copy(wp, d + c * panel_lanes, w, s + c * c_at, count)

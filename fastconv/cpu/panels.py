@@ -48,6 +48,7 @@ class Sums(NamedTuple):
     step: int  # elements of a product: pairs, where they have 16 bits
     round_terms: int
     spare: int  # where scratch behind the items begins
+    panels_apart: bool  # consecutive tasks have the same panels, not the same items
     staged: bool  # results go by way of scratch: their channels do not lie together, or sums are rounded behind rounds
 
 
@@ -98,6 +99,7 @@ def panel_engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine:
         step=block.step,
         round_terms=block.round_terms,
         spare=block.items_size,
+        panels_apart=block.panels_apart,
         staged=staged,
     )
     tables = *low.tables, block.tap_offsets, block.a_offsets, block.b_offsets, block.row_terms.reshape(-1)
@@ -118,9 +120,10 @@ def _sum_panels(
     arrays = address(x), address(w), address(bias), address(y), address(mine)
     tables = address(a_offsets), address(b_offsets), address(row_terms)
     for task in range(first, last):
-        panel0 = task % grid.panel_blocks * grid.panels
-        item0 = task // grid.panel_blocks % grid.item_blocks * grid.items
-        group = task // grid.panel_blocks // grid.item_blocks
+        group, place = task // (grid.panel_blocks * grid.item_blocks), task % (grid.panel_blocks * grid.item_blocks)
+        panel0, item0 = place % grid.panel_blocks * grid.panels, place // grid.panel_blocks * grid.items
+        if sums.panels_apart:
+            panel0, item0 = place // grid.item_blocks * grid.panels, place % grid.item_blocks * grid.items
         panel1, items = min(grid.all_panels, panel0 + grid.panels), min(grid.all_items - item0, grid.items)
         if source.item_size:
             for i in range(items):
@@ -168,14 +171,10 @@ def _sum_item(sums, group, panel, item, i, term0, term1, arrays, tables, start, 
             a, a0 + first * a_pixel, a_row, a_pixel, w, w0, lanes, c, c0 + first * c_pixel, c_row, c_pixel,
             vectors, columns, start, bias, place, relu, tile,
         )  # fmt: skip
-    for q in range(here.cols - inner if inner < cols else 0):
-        col = q if q < first else q + inner
-        tap0, tap1 = met_taps(sums.edges, low.stride.w, here.col0 + col)
-        tap = tap0 * source.channels
-        _sum_column(
-            rows, row_terms, terms0, term0, term1, a_offsets, b_offsets, (tap1 - tap0) * source.channels // sums.step,
-            sums.step, a, a0 + col * a_pixel + tap, a_row, w, w0 + tap * lanes, lanes, c, c0 + col * c_pixel, c_row,
-            vectors, columns, start, bias, place, relu, tile,
+    if inner < cols:
+        _sum_edges(
+            sums, here, first, inner, row_terms, terms0, term0, term1, a_offsets, b_offsets, a, a0, a_row, a_pixel,
+            w, w0, c, c0, c_row, c_pixel, vectors, columns, start, bias, place, relu, tile,
         )  # fmt: skip
     if staged and term1 == sums.terms:
         s, row = c0 // sums.step, here.cols * lanes
@@ -194,6 +193,23 @@ def _sum_rows(
         _sum_line(
             cols, lowest, highest, term0, term1, a_offsets, b_offsets, depth, step, a, a0 + r * a_row, a_pixel,
             w, w0, lanes, c, c0 + r * c_row, c_pixel, vectors, columns, start, bias, bias0, relu, tile,
+        )  # fmt: skip
+
+
+@kernel
+def _sum_edges(
+    sums, here, first, inner, row_terms, terms0, term0, term1, a_offsets, b_offsets, a, a0, a_row, a_pixel,
+    w, w0, c, c0, c_row, c_pixel, vectors, columns, start, bias, bias0, relu, tile,
+):  # fmt: skip
+    """The columns of outputs before `first`, and those behind it and `inner` others, with the taps that each meets."""
+    channels, lanes = sums.source.channels, sums.lanes
+    for q in range(here.cols - inner):
+        col = q if q < first else q + inner
+        tap0, tap1 = met_taps(sums.edges, sums.low.stride.w, here.col0 + col)
+        _sum_column(
+            here.rows, row_terms, terms0, term0, term1, a_offsets, b_offsets, (tap1 - tap0) * channels // sums.step,
+            sums.step, a, a0 + col * a_pixel + tap0 * channels, a_row, w, w0 + tap0 * channels * lanes, lanes,
+            c, c0 + col * c_pixel, c_row, vectors, columns, start, bias, bias0, relu, tile,
         )  # fmt: skip
 
 
@@ -239,6 +255,6 @@ def _sum_line(
     for q, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
         if count:
             multiply_tiles(
-                tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth, a, a0 + q * a_pixel, a_pixel, step,
-                w, w0, lanes * step, c, c0 + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
+                tile, size, vectors, high - low, a_offsets, low, b_offsets, low, depth, a, a0 + q * a_pixel, a_pixel,
+                step, w, w0, lanes * step, c, c0 + q * c_pixel, c_pixel, columns, begin, bias, bias0, clip, count,
             )  # fmt: skip

@@ -6,6 +6,7 @@ number of partial copies depends on the problem only and they are added in order
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..simd.fields import fields, packed
 from ..simd.host import tile_rows
 from ..simd.jit import kernel
 from ..simd.lanes import address, peek
-from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tile, tile_address
+from ..simd.microkernel import ACCUMULATE, ZERO, multiply_tiles, tile_address
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
@@ -29,6 +30,8 @@ from .pack import pack_strip
 
 TILE_ROWS = tile_rows()
 TERMS_TOGETHER = 256  # output pixels summed between two rounds of loading and storing the sums, where planes allow
+
+PIXELS_OF_PART = 768  # at least, of each partial copy: then adding them up is little work
 
 
 class Products(NamedTuple):
@@ -88,7 +91,11 @@ def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
     grid, source, lanes, y = block.grid, block.source, block.lanes, low.y_strides
     rows, cols = grid.rows, grid.cols
     copy = low.groups * grid.all_panels * len(low.taps) * low.C * lanes
-    parts, panels = share(low.groups, grid.all_items, grid.all_panels, copy * itemsize)
+    pixels = max(1, low.N) * math.prod(low.out)
+    found = low.groups, grid.all_items, grid.all_panels, copy * itemsize
+    parts, panels = share(*found, 0)
+    if source.item_size or low.N * low.x_strides.n * itemsize > 2 * settings.tile_bytes * parts:
+        parts, panels = share(*found, pixels)  # what others have read is not in the cache, or has to be packed anew
     in_place = low.O % lanes == 0 and y.c == 1
     dy_pitch = Axes(y.d, y.h, y.w) if in_place else Axes(0, cols * panels * lanes, panels * lanes)
     dy_size = 0 if in_place else (rows * cols + lanes) * panels * lanes
@@ -129,11 +136,18 @@ def panel_weights(low: Lowered, itemsize: int, unfold: bool) -> PanelWeights:
     return PanelWeights(low, products, spare + (block.source.strip_size if unfold else 0), packed(products), tables)
 
 
-def share(groups: int, items: int, panels: int, size: int) -> tuple[int, int]:
-    """Partial copies of dw, of `size` bytes each, and panels of one task: enough tasks, and few copies to add up."""
-    blocks = min(panels, -(-WANTED_TASKS // groups))
-    wanted = -(-WANTED_TASKS // (groups * blocks))
-    return max(1, min(items, wanted, settings.scratch_bytes // size)), -(-panels // blocks)
+def share(groups: int, items: int, panels: int, size: int, pixels: int) -> tuple[int, int]:
+    """Partial copies of dw, of `size` bytes each, and panels of one task: enough tasks, and few copies to add up.
+
+    More copies rather than fewer panels as long as each copy sums many of the `pixels`: all tasks read their input.
+    """
+    wanted, most = -(-WANTED_TASKS // groups), max(1, min(items, settings.scratch_bytes // size))
+    if not pixels:
+        blocks = min(panels, wanted)
+        return min(most, -(-wanted // blocks)), -(-panels // blocks)
+    worth = 1 << max(1, pixels // PIXELS_OF_PART).bit_length() - 1  # a power of two shares evenly
+    parts = min(most, worth, wanted)
+    return parts, -(-panels // min(panels, -(-wanted // parts)))
 
 
 def _rows_of_planes(planes: int, plane: int, rows: int, row: int) -> np.ndarray:
@@ -192,13 +206,15 @@ def _add_products(p, rows, cols, a, a0, b, b0, tables, partial, at, columns, sta
     taps, a_offsets, b_offsets = tables
     vectors = 1 if columns <= lanes_of(a) else 2
     tiles, lanes = -(-p.depth // TILE_ROWS), p.lanes
+    height, taller = p.depth // tiles, p.depth % tiles
     for t in range(p.taps):
-        for j in range(tiles):
-            c, end = p.depth * j // tiles, p.depth * (j + 1) // tiles
-            multiply_tile(
-                tile, end - c, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + peek(taps, t) + c, 1, p.a_pixel,
-                b, b0, p.dy_pitch.w, partial, at + (t * p.depth + c) * lanes, lanes, columns, start, partial, 0, False,
-            )  # fmt: skip
+        for c, size, count in ((0, height + 1, taller), (taller * (height + 1), height, tiles - taller)):
+            if count:
+                multiply_tiles(
+                    tile, size, vectors, rows, a_offsets, 0, b_offsets, 0, cols, a, a0 + peek(taps, t) + c, 1,
+                    p.a_pixel, b, b0, p.dy_pitch.w, partial, at + (t * p.depth + c) * lanes, lanes, columns, start,
+                    partial, 0, False, count,
+                )  # fmt: skip
 
 
 @parallel_kernel

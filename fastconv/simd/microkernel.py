@@ -109,8 +109,10 @@ class _Tile:
 
     def start(self) -> list[Any]:
         """Sums as `start` wants them."""
-        emit = self.emit
-        for place in self._places():
+        b, emit, arg = self.builder, self.emit, self.arg
+        # Sums that are read at once are asked for by the tile before.
+        below = b.select(b.icmp_signed("==", arg.start, I64(ACCUMULATE)), b.mul(I64(self.rows), arg.c_row), I64(0))
+        for place in self._places(below):
             emit.prefetch(place, write=True)
 
         def accumulate() -> list[Any]:
@@ -118,11 +120,11 @@ class _Tile:
             return [emit.load(place, masks[j]) for (_, j), place in zip(self.cells, self._places(), strict=True)]
 
         def bias() -> list[Any]:
-            vectors = [emit.load(emit.at(self.arg.bias, j * emit.lanes)) for j in range(self.vectors)]
+            vectors = [emit.load(emit.at(arg.bias, j * emit.lanes)) for j in range(self.vectors)]
             return vectors * self.rows
 
         cases = {ACCUMULATE: accumulate, BIAS: bias} if emit.sum_units == emit.factors else {BIAS: bias}
-        return emit.choose(self.arg.start, cases, [emit.zero] * len(self.cells))
+        return emit.choose(arg.start, cases, [emit.zero] * len(self.cells))
 
     def add_terms(self, sums: Sequence[Any]) -> list[Any]:
         """The loop over t: each term has the loop over k."""
@@ -180,10 +182,13 @@ class _Tile:
                 for (_, j), place, value in zip(self.cells, self._places(), sums, strict=True):
                     emit.store(value, place, masks[j])
 
-    def _places(self) -> Iterator[Any]:
-        """Where the cells of c lie: addresses worked out anew for each use, for LLVM would keep them on the stack."""
+    def _places(self, below: Any = 0) -> Iterator[Any]:
+        """Where the cells of c lie, or others so far behind them.
+
+        The addresses are worked out anew for each use: LLVM would keep them on the stack.
+        """
         emit, c_row = self.emit, self.emit.opaque(self.arg.c_row)
-        row, first = emit.steps(c_row, min(self.rows, APART)), self.emit.opaque(self.arg.c)
+        row, first = emit.steps(c_row, min(self.rows, APART)), emit.opaque(emit.at(self.arg.c, below))
         for i, j in self.cells:
             if i and j == 0 and i % APART == 0:
                 first = emit.opaque(emit.at(first, (APART, c_row)))
