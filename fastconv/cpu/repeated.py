@@ -72,13 +72,14 @@ def repeat_filters(times, address, m, w, step, rows, cols, channels, columns, u,
 
 
 @callable_kernel
-def repeat_output(times, address, m, v, v_step, plane, tiles, y, y_row, y_col, rows, cols, columns, zeros):
+def repeat_output(times, address, m, v, v_step, plane, tiles, y, rows, cols, columns, zeros):
     """Planes of products to a row of tiles of the output."""
     for _ in range(times):
         invoke(
             address,
-            (m, place(v, 0), v_step, plane, tiles, place(y, 0), y_row, y_col, rows, cols, columns, place(zeros, 0), 0),
-        )
+            (m, place(v, 0), v_step, plane, tiles, place(y, 0), place(rows, 0), place(cols, 0), columns,
+             place(zeros, 0), 0),
+        )  # fmt: skip
 
 
 @callable_kernel

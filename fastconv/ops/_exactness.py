@@ -120,6 +120,8 @@ def _judge_images(problem: ConvProblem, method: str, array: np.ndarray, dy: bool
         largest, smallest = found.of_images()
         if method == "fft":  # neighbouring tiles travel in pairs, across images too
             largest = _with_neighbours(largest)
+        elif method == "winograd" and not dy:  # images of a batch share tiles
+            largest = np.full_like(largest, largest.max())
         even = bool(((smallest == 0) | (largest <= smallest + lost)).all())
     if even and method == "fft" and (problem.outputs if dy else problem.inputs) > 1:  # and so do channels
         channels, size = (problem.O, problem.out) if dy else (problem.C, problem.size)

@@ -15,6 +15,7 @@ from ..work import Rate, Work
 from .forward_cut import cut_forward
 from .grad_cut import cut_weight_grad
 from .points import Role, apply, sandwich, scheme
+from .sheets import sheets
 from .tiling import TAPS, TileProblem
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
@@ -29,15 +30,20 @@ RATES = {
 
 
 def work(problem: ConvProblem) -> Work:
-    """What a call has to do, for the cost model; a dilated filter is as many problems as it has phases."""
-    D, H, W = problem.size if problem.op == "conv_input_grad" else problem.out
-    down, across = min(problem.dilation[1], H), min(problem.dilation[2], W)
-    size, phases = TileProblem.of(problem, (D, -(-H // down), -(-W // across))), down * across
-    count = _weight_grad(size) if problem.op == "conv_weight_grad" else _forward(size, problem.prepared)
-    outside = float(size.itemsize * size.N * (problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)))
+    """What a call has to do, for the cost model; a dilated filter may be as many problems as it has phases."""
+    if problem.op == "conv_weight_grad":
+        D, H, W = problem.out
+        down, across = min(problem.dilation[1], H), min(problem.dilation[2], W)
+        count, times = _weight_grad(TileProblem.of(problem, (D, -(-H // down), -(-W // across)))), down * across
+    else:
+        parts = sheets(problem)
+        if not parts:
+            return Work(0.0, 0.0, 0.0, 0.0, 0, 0)
+        count, times = _forward(parts[0].size(problem), problem.prepared), len(parts)
+    outside = problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)
     return Work(
-        count.tile * phases, count.vector * phases, count.cached * phases, count.memory * phases + outside,
-        count.regions * phases, count.extra,
+        count.tile * times, count.vector * times, count.cached * times,
+        count.memory * times + float(problem.itemsize * max(1, problem.N) * outside), count.regions * times, count.extra,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from ...kept import kept
 from ...memory import scratch
 from ...problem import ConvProblem
 from ...simd.family import invoke
-from ...simd.fields import fields, packed
+from ...simd.fields import behind, fields, packed
 from ...simd.jit import kernel
 from ...simd.lanes import place
 from ...simd.microkernel import ACCUMULATE, ZERO
@@ -26,11 +26,10 @@ from ..lowering import Integers, Lowered
 from ..pack import pack_bias, unpack_rows
 from .filters import Filters, given_filters, packed_filters, transform_chunk
 from .forward_cut import ForwardCut, cut_forward
-from .phases import phases
 from .products import multiply_planes, products_address
-from .sides import Side, input_side, tiles_before, transform_block
-from .tiling import TileProblem
-from .transforms import filter_address, output_address
+from .sheets import Sheet, sheets
+from .sides import Side, longer, sheet_side, tiles_before, transform_block
+from .transforms import NOWHERE, filter_address, output_address
 
 
 class ForwardJob(NamedTuple):
@@ -42,10 +41,13 @@ class ForwardJob(NamedTuple):
     transform_filters: int  # addresses of functions
     multiply: int
     transform_products: int
+    image: int  # distance of images of y, or of sheets
+    line: int  # of rows in staging
+    col_at: int  # where behind the job the table of columns begins; that of rows, in y or in staging, begins at 0
 
 
 class ForwardPlan(NamedTuple):
-    """All that the calls of one phase of a problem have in common."""
+    """All that the calls of one sheet of a problem have in common."""
 
     low: Lowered
     cut: ForwardCut
@@ -57,13 +59,14 @@ class ForwardPlan(NamedTuple):
 
 @kept
 def forward_plans(problem: ConvProblem) -> tuple[ForwardPlan, ...]:
-    """Cut a problem, phase by phase, and make the tables."""
-    return tuple(_plan(problem, low) for low in phases(problem))
+    """Cut a problem, sheet by sheet, and make the tables."""
+    return tuple(_plan(problem, sheet) for sheet in sheets(problem))
 
 
-def _plan(problem: ConvProblem, low: Lowered) -> ForwardPlan:
-    size, itemsize = TileProblem.of(problem, low.out), problem.itemsize
+def _plan(problem: ConvProblem, sheet: Sheet) -> ForwardPlan:
+    low, size, itemsize = sheet.low, sheet.size(problem), problem.itemsize
     cut = cut_forward(size, problem.prepared)
+    rows, cols, line = _targets(sheet, cut)
     job = ForwardJob(
         low=low.integers,
         cut=cut,
@@ -71,13 +74,26 @@ def _plan(problem: ConvProblem, low: Lowered) -> ForwardPlan:
         transform_filters=filter_address(itemsize),
         multiply=products_address(itemsize),
         transform_products=output_address(itemsize),
+        image=low.y_strides.n * sheet.images,
+        line=line,
+        col_at=len(rows),
     )
-    side = input_side(low, size, cut.m, cut.grid)
-    return ForwardPlan(low, cut, cut.tasks, problem.prepared and not cut.streamed, side, packed(job))
+    side = sheet_side(sheet, size, cut.m, cut.grid)
+    return ForwardPlan(low, cut, cut.tasks, problem.prepared and not cut.streamed, side, packed(job, rows, cols))
+
+
+def _targets(sheet: Sheet, cut: ForwardCut) -> tuple[np.ndarray, np.ndarray, int]:
+    """Where rows and columns of tiles are written, and the distance of rows in staging."""
+    m, grid, (_, OH, OW) = cut.m, cut.grid, sheet.out
+    if not cut.size.staged:
+        return longer(sheet.rows.y, -(-OH // m) * m, NOWHERE), longer(sheet.cols.y, -(-OW // m) * m, NOWHERE), 0
+    width = min(OW, grid.cols * m)  # of an image in one piece, whose rows adjoin
+    cols = longer(np.arange(width) * cut.lanes, grid.cols * m, NOWHERE)
+    return np.arange(grid.rows * m) * (width * cut.lanes), cols, width * cut.lanes
 
 
 def sweep(plan: ForwardPlan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
-    """Write one phase to y; w is what `prepare_filters` made of the filters where the problem says so."""
+    """Write one sheet, or all of its kind, to y; w is what `prepare_filters` made of the filters where the problem says so."""
     low, cut, tasks, transformed, side, job = plan
     if low.N == 0:
         return
@@ -175,21 +191,20 @@ def _finish_block(job, group, panel, block, mine, bias, y, relu):
 def _finish_item(job, group, panel, item, mine, p_at, bias, y, relu):
     """Transform the products of one item with one panel, mine[p_at:], back to y, if need be by way of scratch."""
     cut, at, here, m, lanes = job.cut, job.cut.scratch, locate_item(item, job.cut.grid), job.cut.m, job.cut.lanes
-    height, width = (
-        min(here.rows * m, cut.size.out.h - here.row0 * m),
-        min(here.cols * m, cut.size.out.w - here.col0 * m),
-    )
-    columns = min(lanes, cut.size.O - panel * lanes)
-    y0 = job.low.y_start + here.image * job.low.y.n + (group * cut.size.O + panel * lanes) * job.low.y.c
-    y0 += here.plane * job.low.y.d + here.row0 * m * job.low.y.h + here.col0 * m * job.low.y.w
-    offset = place(bias, (group * cut.grid.all_panels + panel) * lanes)
-    row, col = (width * lanes, lanes) if cut.size.staged else (job.low.y.h, job.low.y.w)
+    columns, tables, row, col = min(lanes, cut.size.O - panel * lanes), behind(job), 0, job.col_at
+    y0 = job.low.y_start + here.image * job.image + (group * cut.size.O + panel * lanes) * job.low.y.c
+    y0 += here.plane * job.low.y.d
+    out, offset = place(mine, at.staging), place(bias, (group * cut.grid.all_panels + panel) * lanes)
+    if not cut.size.staged:
+        out, row, col = place(y, y0), here.row0 * m, col + here.col0 * m
     for r in range(here.rows):
-        products = place(mine, p_at + r * here.cols * lanes)
-        out = place(mine, at.staging + r * m * row) if cut.size.staged else place(y, y0 + r * m * row)
         invoke(
             job.transform_products,
-            (m, products, lanes, cut.planes.p, here.cols, out, row, col, height - r * m, width, columns, offset, relu),
+            (m, place(mine, p_at + r * here.cols * lanes), lanes, cut.planes.p, here.cols, out,
+             place(tables, row + r * m), place(tables, col), columns, offset, relu),
         )  # fmt: skip
     if cut.size.staged:
-        unpack_rows(mine, at.staging, width * lanes, lanes, columns, height, width, y, y0, job.low.y)
+        y0 += here.row0 * m * job.low.y.h + here.col0 * m * job.low.y.w
+        height = min(here.rows * m, cut.size.out.h - here.row0 * m)
+        width = min(here.cols * m, cut.size.out.w - here.col0 * m)
+        unpack_rows(mine, at.staging, job.line, lanes, columns, height, width, y, y0, job.low.y)

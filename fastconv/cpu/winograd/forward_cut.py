@@ -84,7 +84,7 @@ def cut_forward(size: TileProblem, prepared: bool) -> ForwardCut:
         most, wanted = _streamed_tiles(frequencies * pixel * size.itemsize), 1
     else:
         most, wanted = _fused_tiles(frequencies * (pixel + lanes) * size.itemsize), WANTED_TASKS
-    grid = tile_grid(size, m, most, wanted)
+    grid = tile_grid(size, m, most, wanted, streamed)
     tiles, chunk = grid.items * grid.rows * grid.cols, min(size.C, CHUNK)
     own_filters = 1 if streamed else 0 if prepared else panels  # panels whose filters a thread transforms for itself
     packed_size = (chunk + host().lanes(size.itemsize)) * TAPS * lanes  # the last transpose may run over

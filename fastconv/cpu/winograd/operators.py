@@ -15,6 +15,7 @@ from .forward import forward_plans, sweep
 from .forward_cut import cut_forward
 from .grad_cut import cut_weight_grad
 from .phases import phases
+from .sheets import sheets
 from .tiling import TileProblem
 from .weight_grad import conv_weight_grad
 
@@ -50,12 +51,12 @@ def describe(problem: ConvProblem) -> str:
     """Which kernels serve, in words."""
     if problem.op == "conv_input_grad" and problem.bordered:
         problem = problem.inside()
-    lowered = phases(problem)
-    if not lowered:
-        return "zeros: no tap meets x"
-    size = TileProblem.of(problem, lowered[0].out)
     if problem.op == "conv_weight_grad":
-        m = cut_weight_grad(size).m
+        m = cut_weight_grad(TileProblem.of(problem, phases(problem)[0].out)).m
         return f"F({m}x{m}, 3x3) of x with dy"
-    cut = cut_forward(size, problem.prepared)
-    return f"F({cut.m}x{cut.m}, 3x3), {'filters streamed' if cut.streamed else 'fused'}"
+    parts = sheets(problem)
+    if not parts:
+        return "zeros: no tap meets x"
+    cut = cut_forward(parts[0].size(problem), problem.prepared)
+    together = f", {parts[0].images} images together" if parts[0].images > 1 else ""
+    return f"F({cut.m}x{cut.m}, 3x3), {'filters streamed' if cut.streamed else 'fused'}{together}"

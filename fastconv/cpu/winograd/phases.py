@@ -9,21 +9,24 @@ from ...problem import ConvProblem
 from ..lowering import Lowered, lower_conv, lower_input_grad
 
 
-def phases(problem: ConvProblem) -> tuple[Lowered, ...]:
-    """A problem as lowered ones whose filters are not dilated; elements of dx that no tap meets are in none."""
+def lowered(problem: ConvProblem) -> list[Lowered]:
+    """A problem as lowered ones, dilated as it is; elements of dx that no tap meets are in none."""
     if problem.op == "conv_input_grad":
-        lowered = [low for low in lower_input_grad(problem) if len(low.taps)]
-    else:
-        lowered = [lower_conv(problem)]
+        return [low for low in lower_input_grad(problem) if len(low.taps)]
+    return [lower_conv(problem)]
+
+
+def phases(problem: ConvProblem) -> tuple[Lowered, ...]:
+    """A problem as lowered ones whose filters are not dilated."""
     _, height, width = problem.dilation
     return tuple(
-        _phase(low, i, j, height, width)
-        for low in lowered
+        phase(low, i, j, height, width)
+        for low in lowered(problem)
         for i, j in itertools.product(range(min(height, low.out[1])), range(min(width, low.out[2])))
     )
 
 
-def _phase(low: Lowered, i: int, j: int, height: int, width: int) -> Lowered:
+def phase(low: Lowered, i: int, j: int, height: int, width: int) -> Lowered:
     """Every `height`-th row of outputs from i on, every `width`-th column from j on."""
     (planes, rows, cols), (depth, *axes), y = low.index, low.reach, low.y_strides
     down, across = (axis._replace(step=1) for axis in axes)

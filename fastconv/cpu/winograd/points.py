@@ -98,13 +98,13 @@ def evaluate(m: int, size: int, scaled: bool) -> Transform:
 def combine(m: int, size: int, scaled: bool) -> Transform:
     """The transpose of `evaluate`: t values to `size` numbers, plus what stands at ADDED, if anything does.
 
-    The even ones need sums of pairs, the odd ones differences; number 0 comes last.
+    The even ones need sums of pairs, the odd ones differences.
     """
     pairs, t = PAIRS[m], m + 2
     first, scales = _scales(m, scaled)
 
     def half(parity: int) -> Part:
-        outputs = tuple(reversed(range(parity, size, 2)))
+        outputs = tuple(range(parity, size, 2))
         with_last = size - 1 in outputs
         inputs = tuple(range(1, t - 1)) + ((0,) if parity == 0 else ()) + ((t - 1,) if with_last else ())
 
@@ -122,7 +122,7 @@ def combine(m: int, size: int, scaled: bool) -> Transform:
 
         return Part(inputs, outputs, compute)
 
-    return half(1), half(0)
+    return half(0), half(1)
 
 
 class Role(IntEnum):

@@ -19,6 +19,7 @@ from ...simd.lanes import peek, place
 from ..items import Grid, locate_item
 from ..lowering import Axes, Lowered, Strides
 from ..pack import pack_strip
+from .sheets import Sheet
 from .tiling import TileProblem
 from .transforms import NOWHERE, gradient_address, input_address
 
@@ -49,32 +50,49 @@ class Side(NamedTuple):
 
 def input_side(low: Lowered, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
     """How the items of a grid of tiles read x: a `Side`."""
+    rows, cols = _offsets(low.tables[1], low.x_strides.h), _offsets(low.tables[2], low.x_strides.w)
+    return _input_side(low, low.x_strides, rows, cols, size, m, grid)
+
+
+def sheet_side(sheet: Sheet, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
+    """How the items of a grid read the x of sheets."""
+    strides = sheet.low.x_strides
+    strides = strides._replace(n=strides.n * sheet.images)
+    return _input_side(sheet.low, strides, sheet.rows.x, sheet.cols.x, size, m, grid)
+
+
+def _input_side(
+    low: Lowered, strides: Strides, rows: np.ndarray, cols: np.ndarray, size: TileProblem, m: int, grid: Grid
+) -> np.ndarray:
     return _side(
-        size, m, grid, start=0, strides=low.x_strides, channels=low.C, halo=2, index=low.tables, interior=low.interior,
-        in_place=size.in_place, transform=input_address(size.itemsize),
+        size, m, grid, start=0, strides=strides, channels=low.C, halo=2, index=low.tables, offsets=(rows, cols),
+        interior=low.interior, in_place=size.in_place, transform=input_address(size.itemsize),
     )  # fmt: skip
 
 
 def output_side(low: Lowered, size: TileProblem, m: int, grid: Grid) -> np.ndarray:
     """How they read the gradient of y."""
     OD, OH, OW = low.out
+    planes, rows, cols = (counting_index(n) for n in low.out)
     return _side(
-        size, m, grid, start=low.y_start, strides=low.y_strides, channels=low.O, halo=0,
-        index=(counting_index(OD), counting_index(OH), counting_index(OW)), interior=(0, OW),
+        size, m, grid, start=low.y_start, strides=low.y_strides, channels=low.O, halo=0, index=(planes, rows, cols),
+        offsets=(rows * low.y_strides.h, cols * low.y_strides.w), interior=(0, OW),
         in_place=not size.staged, transform=gradient_address(size.itemsize),
     )  # fmt: skip
 
 
 def _side(
     size: TileProblem, m: int, grid: Grid, *, start: int, strides: Strides, channels: int, halo: int, index: Tables,
-    interior: tuple[int, int], in_place: bool, transform: int,
+    offsets: tuple[np.ndarray, np.ndarray], interior: tuple[int, int], in_place: bool, transform: int,
 ) -> np.ndarray:  # fmt: skip
     pixel = size.pitch(channels)
     height, width = grid.rows * m + halo, grid.cols * m + halo
     pitch = Axes(height * width * pixel, width * pixel, pixel)
-    rows, cols = (_longer(table, -(-n // m) * m + halo) for table, n in zip(index[1:], size.out[1:], strict=True))
-    row_at = _offsets(rows, strides.h) if in_place else np.arange(height) * pitch.h
-    col_at = _offsets(cols, strides.w) if in_place else np.arange(width) * pixel
+    wanted = [-(-n // m) * m + halo for n in size.out[1:]]
+    rows, cols = (longer(table, n, -1) for table, n in zip(index[1:], wanted, strict=True))
+    row_at, col_at = (longer(table, n, NOWHERE) for table, n in zip(offsets, wanted, strict=True))
+    if not in_place:
+        row_at, col_at = np.arange(height) * pitch.h, np.arange(width) * pixel
     tables = index[0], rows, cols, row_at, col_at, np.full(MOST_POINTS, NOWHERE)
     side = Side(
         m, halo, channels, start, strides, *interior, in_place, pitch, pixel, transform,
@@ -83,9 +101,9 @@ def _side(
     return packed(side, *tables)
 
 
-def _longer(table: np.ndarray, size: int) -> np.ndarray:
-    """The border table, with zeros for what the last tile reads beyond the end."""
-    return np.concatenate([table[:size], np.full(max(0, size - len(table)), -1, np.int64)])
+def longer(table: np.ndarray, size: int, nothing: int) -> np.ndarray:
+    """A table, and that there is nothing beyond its end, where the last tile looks too."""
+    return np.concatenate([table[:size], np.full(max(0, size - len(table)), nothing, np.int64)])
 
 
 def _offsets(table: np.ndarray, stride: int) -> np.ndarray:

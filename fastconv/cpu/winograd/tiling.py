@@ -18,6 +18,9 @@ from ..items import Grid
 from ..lowering import Axes
 
 LINE = 64  # bytes of a cache line
+# What a block of tiles costs beside its products, in rows of a product: to read the filters, to transform them, and for
+# each row of tiles of an item, and each tile at an edge of a strip.
+FILTERS, TRANSFORM, EDGE = 3, 6.0, 0.25
 TAPS = 9
 
 
@@ -77,33 +80,50 @@ def output_tile(size: TileProblem) -> int:
     return min((2, 4), key=lambda m: (size.tiles(m) * (m + 2) ** 2, m))
 
 
-def tile_grid(size: TileProblem, m: int, most: int, wanted: int) -> Grid:
-    """Blocks of at most `most` tiles, if possible `wanted` of them; rows and columns count tiles."""
+def tile_grid(size: TileProblem, m: int, most: int, wanted: int, streamed: bool = False) -> Grid:
+    """Blocks of at most `most` tiles, if possible about `wanted` of them; rows and columns count tiles.
+
+    Streamed, each block is a task with each panel, and has its filters transformed.
+    """
     TH, TW = -(-size.out.h // m), -(-size.out.w // m)
-    rows, cols, items = _item_blocks(size, TH, TW, m, most, wanted)
+    rows, cols, items = _item_blocks(size, TH, TW, m, most, wanted, streamed)
     row_blocks, col_blocks = -(-TH // rows), -(-TW // cols)
     all_items = size.N * size.out.d * row_blocks * col_blocks
     blocks = -(-all_items // items), 1, rows, cols, row_blocks, col_blocks
     return Grid(items, size.panels, all_items, size.panels, *blocks, size.out.d, TH, TW)
 
 
-def _item_blocks(size: TileProblem, TH: int, TW: int, m: int, most: int, wanted: int) -> tuple[int, int, int]:
-    """Rows and columns of tiles of an item, and items of a block: as few blocks as there can be.
+def _item_blocks(
+    size: TileProblem, TH: int, TW: int, m: int, most: int, wanted: int, streamed: bool
+) -> tuple[int, int, int]:
+    """Rows and columns of tiles of an item, and items of a block: what takes least time, of equals the largest items.
 
-    Of equals the largest items; those of one row of tiles let a block begin and end anywhere in an image.
+    Items of one row of tiles let a block begin and end anywhere in an image.
     """
-    tiles, least = size.tiles(m), tile_rows() // 2  # smaller products would not keep the multiply-add units busy
-    wanted = max(1, min(wanted, size.operations // settings.serial_flops, size.groups * tiles // least))
-    most = min(most, max(least, size.groups * tiles // wanted))
-    cols = -(-TW // -(-TW // most))
+    tiles = size.groups * size.tiles(m)
+    least = tile_rows() if tiles >= 4 * tile_rows() else tile_rows() // 2  # less reads filters too often
+    enough = 3 * min(wanted, size.operations // settings.serial_flops, tiles // least) // (4 * size.groups)
+    once, idle = (TRANSFORM, 1 / size.panels) if streamed else (0.0, 1.0)  # and the blocks for which a thread waits
+    found = []
+    for splits in range(-(-TW // most), max(TW // 4, -(-TW // most)) + 1):
+        cols = -(-TW // splits)
+        for rows in range(1, min(TH, most // cols) + 1):
+            items = size.N * size.out.d * -(-TH // rows) * -(-TW // cols)
+            for together in range(1, most // (rows * cols) + 1):
+                blocks = -(-items // together)
+                edges = rows + (0 if size.in_place else cols / m)
+                time = (blocks + idle) * (_rounds(rows * cols * together) + once + EDGE * edges * together)
+                found.append((blocks < enough, time, -rows * cols, rows, cols, together))
+    return min(found)[3:]
 
-    def blocks(rows: int) -> tuple[int, int]:
-        items = size.N * size.out.d * -(-TH // rows) * -(-TW // cols)
-        count = -(-items // (most // (rows * cols)))
-        return count, -(-items // count)
 
-    rows = min(range(min(TH, most // cols), 0, -1), key=lambda rows: blocks(rows)[0])
-    return rows, cols, blocks(rows)[1]
+def _rounds(tiles: int) -> int:
+    """How long the products of a block take: each tile of the micro-kernel, and each read of the filters, cost some.
+
+    Tiles of two heights read the filters twice.
+    """
+    count = -(-tiles // tile_rows())
+    return tiles + count + (2 * FILTERS if tiles % count else FILTERS)
 
 
 def parts(*sizes: int) -> tuple[int, ...]:

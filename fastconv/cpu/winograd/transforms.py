@@ -36,7 +36,7 @@ def _family(role: Role, arguments: str, elements: str, integers: str = "") -> Fa
 _TO_PLANES = "x rows cols zeros tiles depth v v_step plane between", "x zeros v between", "rows cols"
 INPUT, GRADIENT = (_family(role, *_TO_PLANES) for role in (Role.INPUT, Role.GRADIENT))
 FILTER = _family(Role.FILTER, "w step rows cols channels columns u u_step plane", "w u", "rows cols")
-OUTPUT = _family(Role.OUTPUT, "v v_step plane tiles y y_row y_col rows cols columns bias relu", "v y bias")
+OUTPUT = _family(Role.OUTPUT, "v v_step plane tiles y rows cols columns bias relu", "v y bias", "rows cols")
 WEIGHTS = _family(Role.WEIGHTS, "v v_step plane channels dw step row col columns", "v dw")
 
 input_address, gradient_address, filter_address = INPUT.address, GRADIENT.address, FILTER.address
@@ -150,21 +150,36 @@ def _filter(emit: Emitter, arg: Any, m: int) -> None:
 
 @OUTPUT.member
 def _output(emit: Emitter, arg: Any, m: int) -> None:
-    """A row of tiles of the output: y[i*y_row + j*y_col + o] = (A^T v A)[i, j] + bias[o], for o below `columns`.
+    """A row of tiles of the output: y[rows[i] + cols[j] + o] = (A^T v A)[i, j] + bias[o], for o below `columns`.
 
-    Only rows below `rows` and columns of pixels below `cols` are there; no result is below zero where `relu` says so.
+    What rows or cols say is NOWHERE is not written; no result is below zero where `relu` says so.
     """
     b, floor = emit.builder, emit.floor(arg.relu)
     transform = _FromPlanes(emit, Role.OUTPUT, m, arg.plane, arg.columns)
-    rows = [b.select(b.icmp_signed("<", I64(i), arg.rows), b.mul(I64(i), arg.y_row), I64(0)) for i in range(m)]
-    steps = [b.mul(I64(j), arg.y_col) for j in range(m)]
+    rows = [b.load(emit.at(arg.rows, i)) for i in range(m)]
+    in_row = [b.not_(_is_nowhere(b, row)) for row in rows]
 
-    def tile(_: Any, v: Any, y: Any, left: Any) -> list[Any]:
-        cols = [b.select(b.icmp_signed("<", I64(j), left), step, I64(0)) for j, step in enumerate(steps)]
-        transform.emit_tile(v, y, rows, cols, arg.bias, lambda value: emit.clip(value, floor))
-        return [b.sub(left, I64(m))]
+    def tile(_: Any, v: Any, at: Any) -> None:
+        cols = [b.load(emit.at(at, j)) for j in range(m)]
+        in_col = [b.not_(_is_nowhere(b, col)) for col in cols]
 
-    emit.repeat(arg.tiles, [arg.cols], tile, [(arg.v, arg.v_step), (arg.y, b.mul(I64(m), arg.y_col))], end_first=True)
+        def emit_tile(store: Callable[[int, int, Any, Any, Any], None]) -> None:
+            transform.emit_tile(v, arg.y, rows, cols, store, arg.bias)
+
+        def store(i: int, j: int, value: Any, place: Any, mask: Any) -> None:
+            emit.store(emit.clip(value, floor), place, mask)
+
+        def store_some(i: int, j: int, value: Any, place: Any, mask: Any) -> None:
+            with b.if_then(b.and_(in_row[i], in_col[j])):
+                store(i, j, value, place, mask)
+
+        with b.if_else(_all(b, in_row + in_col)) as (everywhere, somewhere):
+            with everywhere:
+                emit_tile(store)
+            with somewhere:
+                emit_tile(store_some)
+
+    emit.repeat(arg.tiles, [], tile, [(arg.v, arg.v_step), (arg.cols, m)], end_first=True)
 
 
 @WEIGHTS.member
@@ -173,8 +188,11 @@ def _weights(emit: Emitter, arg: Any, m: int) -> None:
     b, transform = emit.builder, _FromPlanes(emit, Role.WEIGHTS, m, arg.plane, arg.columns)
     rows, cols = ([b.mul(I64(i), step) for i in range(TAPS)] for step in (arg.row, arg.col))
 
+    def store(i: int, j: int, value: Any, place: Any, mask: Any) -> None:
+        emit.store(value, place, mask)
+
     def channel(_: Any, v: Any, dw: Any) -> None:
-        transform.emit_tile(v, dw, rows, cols)
+        transform.emit_tile(v, dw, rows, cols, store)
 
     emit.repeat(arg.channels, [], channel, [(arg.v, arg.v_step), (arg.dw, arg.step)], end_first=True)
 
@@ -187,12 +205,15 @@ class _FromPlanes:
         self.line = _lines(emit, plane, emit.builder.mul(plane, I64(self.t)), self.t)
 
     def emit_tile(
-        self, v: Any, y: Any, rows: list[Any], cols: list[Any], bias: Any = None, finish: Callable[[Any], Any] = lambda value: value
+        self,
+        v: Any,
+        y: Any,
+        rows: list[Any],
+        cols: list[Any],
+        store: Callable[[int, int, Any, Any, Any], None],
+        bias: Any = None,
     ) -> None:
-        """y[rows[i] + cols[j] + o] = finish((T v T^T)[i, j] + bias[o]).
-
-        Rows and columns that are not there have the offset of number 0, which is written last.
-        """
+        """``store(i, j, (T v T^T)[i, j] + bias, y + rows[i] + cols[j], mask)`` for all i and j, a vector at a time."""
         emit = self.emit
 
         def block(k: Any, mask: Any) -> None:
@@ -200,10 +221,10 @@ class _FromPlanes:
             plane, target = self.line(emit.at(v, k)), emit.at(y, k)
             places = [emit.opaque(emit.at(target, row)) for row in rows]
 
-            def store(i: int, j: int, value: Any) -> None:
-                emit.store(finish(value), emit.at(places[i], cols[j]), mask)
+            def put(i: int, j: int, value: Any) -> None:
+                store(i, j, value, emit.at(places[i], cols[j]), mask)
 
-            sandwich(emit, self.transform, self.t, lambda i, j: emit.load(plane(j, i)), store, offset)
+            sandwich(emit, self.transform, self.t, lambda i, j: emit.load(plane(j, i)), put, offset)
 
         _each_vector(emit, self.columns, block)
 

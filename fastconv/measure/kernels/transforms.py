@@ -83,10 +83,11 @@ class _Winograd:
         )  # fmt: skip
 
     def output(self, times: int) -> None:
-        m, depth = self.m, self.depth
+        m, (high, wide, depth) = self.m, self.y.shape
+        rows, cols = np.arange(high) * wide * depth, np.arange(wide) * depth
         repeated.repeat_output(
             times, transforms.output_address(self.y.itemsize), m, self.products.reshape(-1), depth, self.plane,
-            self.tiles, self.y.reshape(-1), self.y.shape[1] * depth, depth, m, self.y.shape[1], depth, self.zeros,
+            self.tiles, self.y.reshape(-1), rows, cols, depth, self.zeros,
         )  # fmt: skip
 
     def weights(self, times: int) -> None:
