@@ -24,6 +24,7 @@ from ...windows import Rule, cover_of, table_of
 from . import strips
 from .gradient_kernels import Spread, avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .gradient_pairs import avg_grad_pairs
+from .gradient_squares import avg_grad_squares
 from .kinds import Way, channel_block, planes_of, side_by_side
 from .pairs import PAIRS, THREES
 
@@ -95,7 +96,7 @@ def mean_way(problem: PoolProblem, own: bool) -> Way:
     """Which kernel serves an average gradient; `own` where each window has the divisor of its table."""
     third = problem.axes[2]
     if side_by_side(problem) > 1:
-        return BY_CHANNELS
+        return BY_SQUARES if _square(problem) and _alike(third, own) else BY_CHANNELS
     if third.dilation > 1 or not _alike(third, own):
         return BY_ROWS
     lie = third.spacing()
@@ -122,6 +123,27 @@ def _by_channels(
     avg_grad_last(
         members, tasks, dy, dx, covers, factors, scratch((members * width * C,), dx.dtype), planes, block, alike
     )
+
+
+def _square(problem: PoolProblem) -> bool:
+    """Whether windows along the last two axes are pairs, or threes around every other element, and the first is none."""
+    first, second, third = problem.axes
+    alike = second.dilation == third.dilation == 1 and second.spacing() == third.spacing()
+    return alike and third.spacing() in (PAIRS, THREES) and first.size == first.out == first.kernel == 1
+
+
+def _prepare_squares(problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
+    images, three = problem.N, problem.axes[2].spacing() == THREES
+    deep, high, wide = _factors(problem, divisor)
+    return images * ((problem.size[1] + 1) // 2), problem.C, high, float(deep[0] * wide[0]), planes_of(problem), three
+
+
+def _by_squares(
+    dy: np.ndarray, dx: np.ndarray, pairs: int, C: int, factors: np.ndarray, share: float, planes: np.ndarray, three: bool
+) -> None:
+    block = channel_block(pairs, C)
+    tasks = pairs * -(-C // block)
+    avg_grad_squares(team(tasks, dx.size + dy.size), tasks, dy, dx, factors, share, planes, block, three)
 
 
 def _prepare_pairs(three: bool, problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
@@ -260,6 +282,9 @@ BY_CHANNELS = Way(
     avg_grad_last, _prepare_channels, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
     lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
 )  # fmt: skip
+BY_SQUARES = Way(
+    avg_grad_squares, _prepare_squares, _by_squares, "lanes are channels, windows of 2x2, or 3x3 around every other pixel"
+)
 BY_PAIRS = Way(
     avg_grad_pairs, partial(_prepare_pairs, False), _by_pairs, "windows of 2 columns, everything in registers"
 )
