@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -127,6 +128,36 @@ def beats(typingctx, a, best):  # type: ignore[no-untyped-def]
         return builder.and_(builder.fcmp_unordered(">", new, old), builder.fcmp_ordered("ord", old, old))
 
     return (Lanes(types.boolean, a.count)(a, best), codegen) if a == best else None
+
+
+@intrinsic
+def equal(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The mask of lanes where the integers a and b are the same."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_signed("==", *args)
+
+    return (Lanes(types.boolean, a.count)(a, b), codegen) if a == b else None
+
+
+@intrinsic
+def under(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The mask of lanes where 0 <= a < b, integers: a number below 0 is a large one without a sign."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_unsigned("<", *args)
+
+    return (Lanes(types.boolean, a.count)(a, b), codegen) if a == b else None
+
+
+@intrinsic
+def every(typingctx, mask):  # type: ignore[no-untyped-def]
+    """True if all lanes of a mask are set."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_signed("==", builder.bitcast(args[0], ir.IntType(mask.count)), ir.IntType(mask.count)(-1))
+
+    return types.boolean(mask), codegen
 
 
 @intrinsic

@@ -47,24 +47,26 @@ def add_at(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, axis: int) -> No
     C = dx.shape[axis] if axis > 1 else 1
     images = dx.shape[0] if axis > 1 else dx.shape[0] * dx.shape[1]
     if dx.size:
-        _scatter(dy, indices, dx, False, images, C, dx.size // (images * C), dy.size // (images * C))
+        _scatter(dy, indices, dx, False, images, C, dx.size // (images * C), dy.size // (images * C), 0, 0)
 
 
 @kept
-def _prepare_scatter(problem: PoolProblem) -> tuple[int, int, int, int]:
+def _prepare_scatter(problem: PoolProblem) -> tuple[int, ...]:
     """What `_scatter` takes beside the arrays."""
-    C, plane = side_by_side(problem), math.prod(problem.size)
-    return problem.N * problem.C // C, C, plane, math.prod(problem.out)
+    C, (D, H, W), (_, OH, OW) = side_by_side(problem), problem.size, problem.out
+    half = D == 1 and H == 2 * OH and W == 2 * OW and W > 2 and H * W < 1 << 30
+    return problem.N * problem.C // C, C, D * H * W, math.prod(problem.out), H if half else 0, W
 
 
 def _scatter(
-    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int
+    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int,
+    H: int, W: int,
 ) -> None:
     dy, indices, dx = (a.reshape(-1) for a in (dy, indices, dx))
     block = channel_block(images, C)
     tasks = images * -(-C // block)
     wrong = np.zeros(1, np.int64)
-    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, anew, plane, outputs, C, block)
+    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, anew, plane, outputs, C, block, H, W)
     if wrong[0]:
         low, high = int(indices.min()), int(indices.max())
         raise InvalidArgument(
