@@ -212,6 +212,16 @@ def moved_up(typingctx, before, a):  # type: ignore[no-untyped-def]
     return (a(before, a), codegen) if before == a else None
 
 
+@intrinsic
+def moved_down(typingctx, a):  # type: ignore[no-untyped-def]
+    """All lanes of a but the first, then 0."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return Emitter(context, builder, a).shuffle(args[0], ir.Constant(a.vector, None), range(1, a.count + 1))
+
+    return a(a), codegen
+
+
 def _folded(doc: str, combine: Any) -> Any:
     def function(typingctx, a):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]

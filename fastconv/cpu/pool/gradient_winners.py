@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...simd.jit import kernel
-from ...simd.lane_math import add, convert, equal, every, pair, pick, subtract, under
+from ...simd.lane_math import add, convert, equal, every, moved_down, pair, pick, subtract, under
 from ...simd.lanes import first_lanes, inlined, load, numbers, spread, store, zero, zeros
 from ...simd.vector import lanes_of, rolled
 from .kinds import ask_lanes, claim_lanes
@@ -27,6 +27,8 @@ def spread_plane(kind, dy, indices, o, dx, at, H, W):  # type: ignore[no-untyped
     like, lanes, OW = zeros(dx, 1), lanes_of(dx), W // 2
     whole, none, home = (OW - 1) // lanes * lanes, first_lanes(0, like), numbers(0, 2, like, np.int32(0))
     tail, beside, written = first_lanes(OW - whole, like), first_lanes(OW - whole - 1, like), first_lanes(W - 2 * whole, zeros(dx, 2))
+    if kind == THREES and whole == 0:
+        return _spread_narrow(dy, indices, o, dx, at, H, W, (tail, written), home)
     edge, inner = pick(first_lanes(1, home), spread(1, home), spread(0, home)), spread(0, home)
     for i in range(H // 2):
         to, last, fine = at + 2 * i * W, 2 * i + 2 == H, True
@@ -51,6 +53,26 @@ def spread_plane(kind, dy, indices, o, dx, at, H, W):  # type: ignore[no-untyped
         if not (fine and every(pick(tail, found, equal(home, home)))):
             return False
         o += OW
+    return True
+
+
+@inlined
+def _spread_narrow(dy, indices, o, dx, at, H, W, masks, home):  # type: ignore[no-untyped-def]
+    """`spread_plane` of threes whose columns are one vector: each row of dy is read once."""
+    like, OW, plane, (tail, written) = zeros(dx, 1), W // 2, H * W, masks
+    low = pick(first_lanes(1, home), spread(1, home), spread(0, home))
+    here, empty = _window(like, tail, dy, indices, o, home, plane), (zero(like), spread(-1, home), equal(home, home))
+    for i in range(H // 2):
+        below, first = empty, add(home, spread(2 * i * W, home))
+        if 2 * i + 2 < H:
+            below = _window(like, tail, dy, indices, o + (i + 1) * OW, home, plane)
+        ask_lanes(like, dy, o + i * OW)
+        ask_lanes(like, indices, o + i * OW)
+        four, found = _shared(here, _next(here), below, _next(below), first, W, low)
+        _store_rows(dx, at + 2 * i * W, W, four, written)
+        if not every(pick(tail, found, equal(home, home))):
+            return False
+        here = below
     return True
 
 
@@ -137,19 +159,33 @@ def _pairs(like, mask, dy, indices, o, home, plane, W):  # type: ignore[no-untyp
 @inlined
 def _threes(like, masks, dy, indices, o, step, hop, home, plane, W, low):  # type: ignore[no-untyped-def]
     """As `_pairs` for windows of 3x3; `low` is 1 where no column lies before. Lanes of `masks` have neighbours."""
+    here, right = _window(like, masks[0], dy, indices, o, home, plane), _window(like, masks[1], dy, indices, o + step, home, plane)
+    below = _window(like, masks[2], dy, indices, o + hop, home, plane)
+    beyond = _window(like, masks[3], dy, indices, o + hop + step, home, plane)
     ask_lanes(like, dy, o + hop)
     ask_lanes(like, indices, o + hop)
-    places = load(indices, o, like, masks[0])
-    here, right, below, beyond = (
-        (load(dy, o, like, masks[0]), convert(places, home)),
-        (load(dy, o + step, like, masks[1]), convert(load(indices, o + step, like, masks[1]), home)),
-        (load(dy, o + hop, like, masks[2]), convert(load(indices, o + hop, like, masks[2]), home)),
-        (load(dy, o + hop + step, like, masks[3]), convert(load(indices, o + hop + step, like, masks[3]), home)),
-    )
-    none, first = zero(like), home
-    second, third = add(home, spread(1, home)), add(home, spread(W, home))
+    return _shared(here, right, below, beyond, home, W, low)
+
+
+@inlined
+def _window(like, mask, dy, indices, o, home, plane):  # type: ignore[no-untyped-def]
+    """Values, the numbers of the elements that get them, and whether these lie in the plane."""
+    places = load(indices, o, like, mask)
+    return load(dy, o, like, mask), convert(places, home), under(places, spread(plane, places))
+
+
+@inlined
+def _next(window):  # type: ignore[no-untyped-def]
+    """The windows one lane further, none behind the last."""
+    return moved_down(window[0]), moved_down(window[1]), window[2]
+
+
+@inlined
+def _shared(here, right, below, beyond, home, W, low):  # type: ignore[no-untyped-def]
+    """What four windows of 3x3 have for the elements that they share, and whether those `here` have theirs within."""
+    none, second, third = zero(here[0]), add(home, spread(1, home)), add(home, spread(W, home))
     fourth = add(home, spread(W + 1, home))
-    a = _added(none, here, first)
+    a = _added(none, here, home)
     b = _added(_added(none, here, second), right, second)
     c = _added(_added(none, here, third), below, third)
     d = _added(_added(_added(_added(none, here, fourth), right, fourth), below, fourth), beyond, fourth)
@@ -157,7 +193,7 @@ def _threes(like, masks, dy, indices, o, step, hop, home, plane, W, low):  # typ
     number = pick(under(number, rows), number, subtract(number, rows))
     number = pick(under(number, rows), number, subtract(number, rows))
     found = under(subtract(number, low), subtract(spread(3, low), low))
-    return (a, b, c, d), pick(found, under(places, spread(plane, places)), found)
+    return (a, b, c, d), pick(found, here[2], found)
 
 
 @inlined
