@@ -18,8 +18,9 @@ from ..kept import kept
 from ..problem import PoolProblem
 from ..spec import adaptive_problem, is_plain, parse_flag, parse_real, pool_problem, without_lists
 from ..spec.shapes import missing_axes
-from ._arrays import Operands, as_array, contiguous
+from ._arrays import Operands, are_ready, as_array, contiguous
 from ._repeated import Repeated
+from .halves import SINGLE, is_half
 
 
 def operands_of(names: str, *values: Any, device: str | None, integers: bool = False) -> Operands:
@@ -86,6 +87,11 @@ class PoolCall(NamedTuple):
         return y
 
 
+def is_ready(x: Any) -> bool:
+    """Whether `known_call` may serve a pool of x: an array as kernels take it, of 16 bits too."""
+    return are_ready((x,)) or (type(x) is np.ndarray and x.dtype.isnative and is_half(x.dtype) and x.flags.carray)
+
+
 def known_call(
     op: str, rank: int, x: np.ndarray, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     layout: Any, include: bool = False, divisor: float | None = None,
@@ -111,16 +117,20 @@ def _known_call(
     op: str, rank: int, x_shape: tuple[int, ...], dtype: np.dtype, size: Any, stride: Any, padding: Any, dilation: Any,
     layout: Any, ceil_mode: bool, include: bool, divisor: float | None,
 ) -> PoolCall | None:  # fmt: skip
-    problem = problem_of(op, rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, dtype, include)
+    native = SINGLE if is_half(dtype) else dtype
+    problem = problem_of(op, rank, x_shape, size, stride, padding, dilation, ceil_mode, layout, native, include)
     bound = rows(op)[-1].load().bind(problem, dtype, divisor)
     if bound is None:
         return None
-    run, prepared = bound
+    run, prepared, seen = bound
 
     def perform(x: np.ndarray, _: None, __: None, y: np.ndarray) -> None:
         run(x.reshape(-1), y.reshape(-1), *prepared)
 
-    return PoolCall(memory.maker(problem.y_shape, dtype), Repeated(perform))
+    def perform_bits(x: np.ndarray, _: None, __: None, y: np.ndarray) -> None:
+        run(x.view(seen).reshape(-1), y.view(seen).reshape(-1), *prepared)
+
+    return PoolCall(memory.maker(problem.y_shape, dtype), Repeated(perform if seen == dtype else perform_bits))
 
 
 def result_of(problem: PoolProblem, operands: Operands, shape: tuple[int, ...], *arrays: Any, **options: Any) -> Any:

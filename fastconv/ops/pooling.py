@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..spec import parse_flag
-from ._arrays import are_ready
-from ._pools import check_divisor, check_p, known_call, maxima, operands_of, problem_of, result_of
+from ._pools import check_divisor, check_p, is_ready, known_call, maxima, operands_of, problem_of, result_of
 from ._ranks import ranked
 
 
@@ -86,7 +85,7 @@ def _max_pool(
     >>> fc.max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[13., 15.]]]]])
     """
-    if device is None and return_indices is False and are_ready((x,)):
+    if device is None and return_indices is False and is_ready(x):
         call = known_call("max_pool", rank, x, size, stride, padding, dilation, ceil_mode, layout)
         if call is not None:
             return call(x)
@@ -183,7 +182,7 @@ def _avg_pool(
     array([[[[[6.5, 8.5]]]]])
     """
     divisor, include = check_divisor(divisor), count_include_pad
-    if device is None and are_ready((x,)):
+    if device is None and is_ready(x):
         call = known_call("avg_pool", rank, x, size, stride, padding, dilation, ceil_mode, layout, include, divisor)
         if call is not None:
             return call(x)

@@ -174,3 +174,72 @@ def _converter(given: Any, convert: Callable[[Any, Any], Any]) -> Callable[..., 
         return context.get_dummy_value()
 
     return codegen
+
+
+# --- arrays of 16 bits whose elements kernels take as they are: int16 stands for bfloat16, uint16 for float16 ----------
+
+BITS = {"bfloat16": "int16", "float16": "uint16"}
+
+
+def _format(kind: Any) -> int:
+    return BFLOAT16 if kind.signed else FLOAT16
+
+
+def _turned(builder: Any, value: Any) -> Any:
+    """Numbers with a sign as integers in their order, and back."""
+    sign = builder.ashr(value, _all(value.type, 15))
+    return builder.xor(value, builder.and_(sign, _all(value.type, 0x7FFF)))
+
+
+def _excess(kind: Any) -> int:
+    """How far the order of -inf lies above the lowest integer: NaN with a sign, which lie between, go to the top."""
+    return 0x7F if _format(kind) == BFLOAT16 else 0x3FF
+
+
+@intrinsic(prefer_literal=True)
+def ranks(typingctx, x, wide):  # type: ignore[no-untyped-def]
+    """`wide` host vectors of zeros, a literal, of what elements of x are compared as: themselves, or int16."""
+    dtype = x.dtype if isinstance(x.dtype, types.Float) else types.int16
+    kind = Lanes(dtype, wide.literal_value * host().lanes(dtype.bitwidth // 8))
+    return kind(x, wide), lambda context, builder, signature, args: ir.Constant(kind.vector, None)
+
+
+@intrinsic
+def taken(typingctx, a, like):  # type: ignore[no-untyped-def]
+    """Lanes as they were loaded, in the dtype of the lanes `like`.
+
+    Of 16 bits become float numbers, or in int16 their ranks: integers in the order of the numbers, with NaN on top, and
+    with the lowest integer for -inf.
+    """
+    kind = Lanes(like.dtype, a.count)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(a.dtype, types.Float):
+            grows = like.dtype.bitwidth - a.dtype.bitwidth
+            return args[0] if grows == 0 else (builder.fpext if grows > 0 else builder.fptrunc)(args[0], kind.vector)
+        if isinstance(like.dtype, types.Float):
+            wide = widened(builder, args[0], _format(a.dtype))
+            return wide if like.dtype == types.float32 else builder.fpext(wide, kind.vector)
+        return builder.sub(_turned(builder, args[0]), _all(args[0].type, _excess(a.dtype)))
+
+    return kind(a, like), codegen
+
+
+@intrinsic
+def given(typingctx, a, y):  # type: ignore[no-untyped-def]
+    """Lanes, or a number, as they are stored in y: the way back from `taken`, float numbers rounded to 16 bits."""
+    kind = Lanes(y.dtype, a.count) if isinstance(a, Lanes) else y.dtype
+    held = a.dtype if isinstance(a, Lanes) else a
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[0]
+        if isinstance(y.dtype, types.Float):
+            grows, target = y.dtype.bitwidth - held.bitwidth, context.get_value_type(kind)
+            return value if grows == 0 else (builder.fpext if grows > 0 else builder.fptrunc)(value, target)
+        if isinstance(held, types.Float):
+            if held == types.float64:
+                value = builder.fptrunc(value, _like(value.type, ir.FloatType()))
+            return narrowed(builder, value, _format(y.dtype))
+        return _turned(builder, builder.add(value, _all(value.type, _excess(y.dtype))))
+
+    return kind(a, y), codegen

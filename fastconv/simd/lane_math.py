@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -142,6 +143,36 @@ def at_most(typingctx, a, b):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def equal(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The mask of lanes where the integers a and b are the same."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_signed("==", *args)
+
+    return (Lanes(types.boolean, a.count)(a, b), codegen) if a == b else None
+
+
+@intrinsic
+def under(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The mask of lanes where 0 <= a < b, integers: a number below 0 is a large one without a sign."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_unsigned("<", *args)
+
+    return (Lanes(types.boolean, a.count)(a, b), codegen) if a == b else None
+
+
+@intrinsic
+def every(typingctx, mask):  # type: ignore[no-untyped-def]
+    """True if all lanes of a mask are set."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_signed("==", builder.bitcast(args[0], ir.IntType(mask.count)), ir.IntType(mask.count)(-1))
+
+    return types.boolean(mask), codegen
+
+
+@intrinsic
 def pick(typingctx, mask, a, b):  # type: ignore[no-untyped-def]
     """a where the mask is set, else b."""
 
@@ -191,6 +222,16 @@ def moved_up(typingctx, before, a):  # type: ignore[no-untyped-def]
         return Emitter(context, builder, a).shuffle(*args, range(a.count - 1, 2 * a.count - 1))
 
     return (a(before, a), codegen) if before == a else None
+
+
+@intrinsic
+def moved_down(typingctx, a):  # type: ignore[no-untyped-def]
+    """All lanes of a but the first, then 0."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return Emitter(context, builder, a).shuffle(args[0], ir.Constant(a.vector, None), range(1, a.count + 1))
+
+    return a(a), codegen
 
 
 def _folded(doc: str, combine: Any) -> Any:

@@ -16,6 +16,8 @@ import numpy as np
 
 from ...kept import kept
 from ...problem import PoolProblem
+from ...simd.halves import BITS
+from ...simd.host import host
 from ...threads import get_num_threads
 from ..work import Work
 from . import channels_first, channels_last, gradients, pairs, places, strips
@@ -114,14 +116,20 @@ def _prepared_places(problem: PoolProblem, dtype: np.dtype) -> Prepared:
     return way.run, way.prepare(problem, dtype)
 
 
-def bind(problem: PoolProblem, dtype: np.dtype, divisor: float | None = None) -> Prepared | None:
-    """What runs a maximum or mean of floats on flat x and y, and what that takes besides.
+def bind(
+    problem: PoolProblem, dtype: np.dtype, divisor: float | None = None
+) -> tuple[Callable[..., None], tuple[Any, ...], np.dtype] | None:
+    """What runs a maximum or mean of floats on flat x and y, what that takes besides, and as what dtype it sees them.
 
-    None where there is more to it: nothing to do, or a long axis, which goes in strips.
+    None where there is more to it: nothing to do, or a long axis, which goes in strips; or float16 on a host that has
+    no instructions for it.
     """
     if problem.N == 0 or strips.typical(problem) is not problem:
         return None
-    return _prepared(problem, MAX if problem.op == "max_pool" else SUM, dtype, float(divisor or 0))
+    if dtype.name == "float16" and not host().half:
+        return None
+    seen = np.dtype(BITS.get(dtype.name, dtype))
+    return *_prepared(problem, MAX if problem.op == "max_pool" else SUM, seen, float(divisor or 0)), seen
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ import numpy as np
 from ...memory import scratch
 from ...problem import PoolProblem
 from ...simd.fields import behind, fields
+from ...simd.halves import given, taken
 from ...simd.jit import kernel
 from ...simd.lane_math import add, convert, divide, largest, largest_of, multiply, pick, root, sum_of
 from ...simd.lanes import (
@@ -27,6 +28,7 @@ from ...simd.lanes import (
     load,
     lowest,
     peek,
+    poke,
     spread,
     store,
     zero,
@@ -126,12 +128,12 @@ def _stack(like, mask, x, at, count, hops, code):  # type: ignore[no-untyped-def
         best = lowest(like)
         for a in range(count[0]):
             for u in range(count[1]):
-                best = largest(best, convert(load(x, at + a * hops[0] + u * hops[1], like, mask), like))
+                best = largest(best, taken(load(x, at + a * hops[0] + u * hops[1], like, mask), like))
         return best
     total = zero(like)
     for a in range(count[0]):
         for u in range(count[1]):
-            total = add(total, lifted(convert(load(x, at + a * hops[0] + u * hops[1], like, mask), like), code))
+            total = add(total, lifted(taken(load(x, at + a * hops[0] + u * hops[1], like, mask), like), code))
     return total
 
 
@@ -150,9 +152,9 @@ def _reduce_taps(row, dealt, taps, count, y, o, OW, divisors, places, code, shar
                 total = add(total, load(row, dealt + peek(taps, v) + j, one, None))
             total = lowered_columns(total, divisors, places, j, code, share)
         if j + lanes <= OW:
-            store(y, o + j, convert(total, y), None)
+            store(y, o + j, given(total, y), None)
         else:
-            store(y, o + j, convert(total, y), first_lanes(OW - j, one))
+            store(y, o + j, given(total, y), first_lanes(OW - j, one))
 
 
 @inlined
@@ -173,7 +175,7 @@ def reduce_regions(thread, first, last, x, y, sums, tables, planes, code, diviso
     """A task is an output row. `sums` is any array of the sums' dtype."""
     p = fields(Planes, planes)
     td, th, tw = tables
-    px, ps, OD, OH, OW = address(x), address(sums), p.OD, p.OH, p.OW
+    px, py, ps, OD, OH, OW = address(x), address(y), address(sums), p.OD, p.OH, p.OW
     for task in range(first, last):
         od, oh = task // OH % OD, task % OH
         corner = ((task // (OH * OD) * p.D + td[od, 0]) * p.H + th[oh, 0]) * p.W
@@ -186,7 +188,7 @@ def reduce_regions(thread, first, last, x, y, sums, tables, planes, code, diviso
                 value /= share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor).divisor
             elif code == SQUARES:
                 value = math.sqrt(value)
-            y[task * OW + ow] = value
+            poke(py, task * OW + ow, given(value, py))
 
 
 @kernel
@@ -214,7 +216,7 @@ def _region(sums, x, at, count, hops, code):  # type: ignore[no-untyped-def]
 
 @inlined
 def _joined(total, mask, x, i, code):  # type: ignore[no-untyped-def]
-    value = convert(load(x, i, total, mask), total)
+    value = taken(load(x, i, total, mask), total)
     if code == MAX:
         return largest(total, pick(mask, value, total))
     return add(total, lifted(value, code))

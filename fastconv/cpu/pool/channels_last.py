@@ -12,11 +12,11 @@ import numpy as np
 
 from ...problem import PoolProblem
 from ...simd.fields import fields
+from ...simd.halves import given, ranks, taken
 from ...simd.jit import kernel
 from ...simd.lane_math import add, convert, divide, doubles, largest, multiply, root
-from ...simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
+from ...simd.lanes import address, first_lanes, inlined, lane_count, load, lowest, spread, store, zero, zeros
 from ...simd.parallel import parallel_kernel
-from ...simd.vector import lanes_of
 from .kinds import (
     MAGNITUDES,
     MAX,
@@ -26,6 +26,7 @@ from .kinds import (
     Rows,
     Way,
     ask_lanes,
+    computed,
     lifted,
     planes_of,
     rows_of,
@@ -36,22 +37,22 @@ from .kinds import (
 
 def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) -> tuple[Any, ...]:
     """What `run` takes beside x and y; `divisor` 0 means that of the tables."""
-    return rows_of(problem), tables_of(problem), planes_of(problem), code, divisor
+    return rows_of(problem), tables_of(problem), planes_of(problem), np.empty(0, computed(dtype)), code, divisor
 
 
-def run(x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, code: int, divisor: float) -> None:
+def run(x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, *rest: Any) -> None:
     """Write one number per window and channel to y."""
     members, tasks, block = rows.shared_blocks()
-    reduce_last(members, tasks, x, y, tables, planes, block, code, divisor)
+    reduce_last(members, tasks, x, y, tables, planes, block, *rest)
 
 
 @parallel_kernel
-def reduce_last(thread, first, last, x, y, tables, planes, block, code, divisor):  # type: ignore[no-untyped-def]
-    """Tasks are output rows times blocks of `block` channels."""
+def reduce_last(thread, first, last, x, y, tables, planes, block, sums, code, divisor):  # type: ignore[no-untyped-def]
+    """Tasks are output rows times blocks of `block` channels; `sums` is any array of the sums' dtype."""
     p = fields(Planes, planes)
     C, OD, OH, OW = p.C, p.OD, p.OH, p.OW
     td, th, tw = tables
-    px, py = address(x), address(y)
+    px, py, ps = address(x), address(y), address(sums)
     parts = (C + block - 1) // block
     hops = p.hop_d * C, p.hop_h * C, p.hop_w * C
     for task in range(first, last):
@@ -65,47 +66,60 @@ def reduce_last(thread, first, last, x, y, tables, planes, block, code, divisor)
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             share = share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor)
             at, o = (corner + tw[ow, 0]) * C, (row * OW + ow) * C
-            _reduce_run(px, py, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
+            _reduce_run(px, py, ps, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
             ow += pixels
 
 
 @kernel
-def _reduce_run(x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+def _reduce_run(x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
     """A row of windows `stride` apart; what is done to a window is chosen here, outside the loops."""
     two, three = count == (1, 2, 2), count == (1, 3, 3)
     if code == MAX and two:
-        _each_pixel(_largest_of_two, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_largest_of_two, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == MAX and three:
-        _each_pixel(_largest_of_three, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_largest_of_three, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == MAX:
-        _each_pixel(_largest, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_largest, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and two:
-        _each_pixel(_mean_of_two, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_mean_of_two, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and three:
-        _each_pixel(_mean_of_three, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_mean_of_three, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
-        _each_pixel(_mean, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_mean, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     else:
-        _each_pixel(_exact, x, y, at, o, pixels, stride, C, channels, count, hops, code, share)
+        _each_pixel(_exact, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
 
 
 @inlined
-def _each_pixel(window, x, y, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+def _each_pixel(window, made, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
     """Channels four vectors at a time, then two, then part of two."""
-    many, two, lanes = zeros(x, 4), zeros(x, 2), lanes_of(x)
+    many, two = made(x, sums)
+    lanes = lane_count(two) // 2
     mask = first_lanes((channels[1] - channels[0]) % (2 * lanes), two)
     for _ in range(pixels):
         c = channels[0]
         while c + 4 * lanes <= channels[1]:
-            store(y, o + c, window(many, None, x, at + c, count, hops, code, share), None)
+            store(y, o + c, given(window(many, None, x, at + c, count, hops, code, share), y), None)
             c += 4 * lanes
         while c + 2 * lanes <= channels[1]:
-            store(y, o + c, window(two, None, x, at + c, count, hops, code, share), None)
+            store(y, o + c, given(window(two, None, x, at + c, count, hops, code, share), y), None)
             c += 2 * lanes
         if c < channels[1]:
-            store(y, o + c, window(two, mask, x, at + c, count, hops, code, share), mask)
+            store(y, o + c, given(window(two, mask, x, at + c, count, hops, code, share), y), mask)
         at += stride
         o += C
+
+
+@inlined
+def _ranks(x, sums):  # type: ignore[no-untyped-def]
+    """Four vectors and two, as elements of x are compared."""
+    return ranks(x, 4), ranks(x, 2)
+
+
+@inlined
+def _reals(x, sums):  # type: ignore[no-untyped-def]
+    """Four vectors and two, as elements of x are added."""
+    return zeros(sums, 4), zeros(sums, 2)
 
 
 @inlined
@@ -119,11 +133,11 @@ def _largest_of_two(like, mask, x, at, count, hops, code, share):  # type: ignor
 @inlined
 def _largest_of_three(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
     """`_largest` of the usual window of 3x3, of which the last two rows and columns were not read before."""
-    best = load(x, at, like, mask)
+    best = taken(load(x, at, like, mask), like)
     for v in range(1, 3):
-        best = largest(best, load(x, at + v * hops[2], like, mask))
+        best = largest(best, taken(load(x, at + v * hops[2], like, mask), like))
     for u in range(1, 3):
-        best = largest(best, load(x, at + u * hops[1], like, mask))
+        best = largest(best, taken(load(x, at + u * hops[1], like, mask), like))
         for v in range(1, 3):
             best = largest(best, _asked(like, mask, x, at + u * hops[1] + v * hops[2]))
     return best
@@ -140,11 +154,11 @@ def _mean_of_two(like, mask, x, at, count, hops, code, share):  # type: ignore[n
 @inlined
 def _mean_of_three(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyped-def]
     """`_mean` of the usual window of 3x3."""
-    total = load(x, at, like, mask)
+    total = taken(load(x, at, like, mask), like)
     for v in range(1, 3):
-        total = add(total, load(x, at + v * hops[2], like, mask))
+        total = add(total, taken(load(x, at + v * hops[2], like, mask), like))
     for u in range(1, 3):
-        total = add(total, load(x, at + u * hops[1], like, mask))
+        total = add(total, taken(load(x, at + u * hops[1], like, mask), like))
         for v in range(1, 3):
             total = add(total, _asked(like, mask, x, at + u * hops[1] + v * hops[2]))
     return _quotient(total, share)
@@ -154,7 +168,7 @@ def _mean_of_three(like, mask, x, at, count, hops, code, share):  # type: ignore
 def _asked(like, mask, x, at):  # type: ignore[no-untyped-def]
     """The lanes at `at`, and a word to memory about what will be read later."""
     ask_lanes(like, x, at)
-    return load(x, at, like, mask)
+    return taken(load(x, at, like, mask), like)
 
 
 @inlined
@@ -165,7 +179,7 @@ def _largest(like, mask, x, at, count, hops, code, share):  # type: ignore[no-un
         for u in range(count[1]):
             i = at + a * hops[0] + u * hops[1]
             for _ in range(count[2]):
-                best = largest(best, load(x, i, like, mask))
+                best = largest(best, taken(load(x, i, like, mask), like))
                 i += hops[2]
     return best
 
@@ -178,7 +192,7 @@ def _mean(like, mask, x, at, count, hops, code, share):  # type: ignore[no-untyp
         for u in range(count[1]):
             i = at + a * hops[0] + u * hops[1]
             for _ in range(count[2]):
-                total = add(total, load(x, i, like, mask))
+                total = add(total, taken(load(x, i, like, mask), like))
                 i += hops[2]
     return _quotient(total, share)
 
@@ -192,7 +206,7 @@ def _exact(like, mask, x, at, count, hops, code, share):  # type: ignore[no-unty
             i = at + a * hops[0] + u * hops[1]
             row = zero(total)
             for _ in range(count[2]):
-                row = add(row, lifted(doubles(load(x, i, like, mask)), code))
+                row = add(row, lifted(doubles(taken(load(x, i, like, mask), like)), code))
                 i += hops[2]
             total = add(total, row)
     if code == SUM:

@@ -24,6 +24,7 @@ from ...windows import Rule, cover_of, table_of
 from . import strips
 from .gradient_kernels import Spread, avg_grad_first, avg_grad_last, lp_grad, max_grad
 from .gradient_pairs import avg_grad_pairs
+from .gradient_squares import avg_grad_squares
 from .kinds import Way, channel_block, planes_of, side_by_side
 from .pairs import PAIRS, THREES
 
@@ -46,24 +47,26 @@ def add_at(dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, axis: int) -> No
     C = dx.shape[axis] if axis > 1 else 1
     images = dx.shape[0] if axis > 1 else dx.shape[0] * dx.shape[1]
     if dx.size:
-        _scatter(dy, indices, dx, False, images, C, dx.size // (images * C), dy.size // (images * C))
+        _scatter(dy, indices, dx, False, images, C, dx.size // (images * C), dy.size // (images * C), 0, 0)
 
 
 @kept
-def _prepare_scatter(problem: PoolProblem) -> tuple[int, int, int, int]:
+def _prepare_scatter(problem: PoolProblem) -> tuple[int, ...]:
     """What `_scatter` takes beside the arrays."""
-    C, plane = side_by_side(problem), math.prod(problem.size)
-    return problem.N * problem.C // C, C, plane, math.prod(problem.out)
+    C, (D, H, W), (_, OH, OW) = side_by_side(problem), problem.size, problem.out
+    half = D == 1 and H == 2 * OH and W == 2 * OW and W > 2 and H * W < 1 << 30
+    return problem.N * problem.C // C, C, D * H * W, math.prod(problem.out), H if half else 0, W
 
 
 def _scatter(
-    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int
+    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int,
+    H: int, W: int,
 ) -> None:
     dy, indices, dx = (a.reshape(-1) for a in (dy, indices, dx))
     block = channel_block(images, C)
     tasks = images * -(-C // block)
     wrong = np.zeros(1, np.int64)
-    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, anew, plane, outputs, C, block)
+    max_grad(team(tasks, dx.size + dy.size), tasks, dy, indices, dx, wrong, anew, plane, outputs, C, block, H, W)
     if wrong[0]:
         low, high = int(indices.min()), int(indices.max())
         raise InvalidArgument(
@@ -95,7 +98,7 @@ def mean_way(problem: PoolProblem, own: bool) -> Way:
     """Which kernel serves an average gradient; `own` where each window has the divisor of its table."""
     third = problem.axes[2]
     if side_by_side(problem) > 1:
-        return BY_CHANNELS
+        return BY_SQUARES if _square(problem) and _alike(third, own) else BY_CHANNELS
     if third.dilation > 1 or not _alike(third, own):
         return BY_ROWS
     lie = third.spacing()
@@ -122,6 +125,27 @@ def _by_channels(
     avg_grad_last(
         members, tasks, dy, dx, covers, factors, scratch((members * width * C,), dx.dtype), planes, block, alike
     )
+
+
+def _square(problem: PoolProblem) -> bool:
+    """Whether windows along the last two axes are pairs, or threes around every other element, and the first is none."""
+    first, second, third = problem.axes
+    alike = second.dilation == third.dilation == 1 and second.spacing() == third.spacing()
+    return alike and third.spacing() in (PAIRS, THREES) and first.size == first.out == first.kernel == 1
+
+
+def _prepare_squares(problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
+    images, three = problem.N, problem.axes[2].spacing() == THREES
+    deep, high, wide = _factors(problem, divisor)
+    return images * ((problem.size[1] + 1) // 2), problem.C, high, float(deep[0] * wide[0]), planes_of(problem), three
+
+
+def _by_squares(
+    dy: np.ndarray, dx: np.ndarray, pairs: int, C: int, factors: np.ndarray, share: float, planes: np.ndarray, three: bool
+) -> None:
+    block = channel_block(pairs, C)
+    tasks = pairs * -(-C // block)
+    avg_grad_squares(team(tasks, dx.size + dy.size), tasks, dy, dx, factors, share, planes, block, three)
 
 
 def _prepare_pairs(three: bool, problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
@@ -260,6 +284,9 @@ BY_CHANNELS = Way(
     avg_grad_last, _prepare_channels, _by_channels, "lanes are channels, the rows of dy that meet are summed first",
     lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
 )  # fmt: skip
+BY_SQUARES = Way(
+    avg_grad_squares, _prepare_squares, _by_squares, "lanes are channels, windows of 2x2, or 3x3 around every other pixel"
+)
 BY_PAIRS = Way(
     avg_grad_pairs, partial(_prepare_pairs, False), _by_pairs, "windows of 2 columns, everything in registers"
 )

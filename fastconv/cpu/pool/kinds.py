@@ -97,9 +97,14 @@ def is_exact(problem: PoolProblem, code: int) -> bool:
     return code in (MAGNITUDES, SQUARES) or (code == SUM and taps_of(problem) > SHORT_SUM)
 
 
+def computed(dtype: np.dtype) -> np.dtype:
+    """The dtype in which x's elements are added: float32 for those of 16 bits, which come as integers."""
+    return dtype if dtype.kind == "f" else np.dtype(np.float32)
+
+
 def sums_of(problem: PoolProblem, code: int, dtype: np.dtype) -> np.dtype:
     """The dtype of the sums, or maxima, of x's dtype."""
-    return np.dtype(np.float64) if is_exact(problem, code) else dtype
+    return np.dtype(np.float64) if is_exact(problem, code) else computed(dtype)
 
 
 class Rows(NamedTuple):
