@@ -118,6 +118,23 @@ def store(typingctx, y, i, a, mask):  # type: ignore[no-untyped-def]
     return types.void(y, INTP, a, mask), codegen
 
 
+def _asking(write: bool, doc: str) -> Any:
+    def function(typingctx, x, i):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            emit = Emitter(context, builder, Lanes(signature.args[0].dtype, 1))
+            emit.prefetch(emit.pointer(signature.args[0], args[0], args[1]), write)
+            return context.get_dummy_value()
+
+        return types.void(x, INTP), codegen
+
+    function.__doc__ = doc
+    return intrinsic(function)
+
+
+ask = _asking(False, "Ask for the cache line of x[i], which need not lie inside, to be read soon.")
+claim = _asking(True, "Ask for the cache line of x[i], which need not lie inside, to be written soon.")
+
+
 @intrinsic
 def peek(typingctx, x, i):  # type: ignore[no-untyped-def]
     """x[i] for an offset known to lie inside: nothing to keep LLVM from vectorising the loop around it."""
