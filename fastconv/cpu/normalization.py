@@ -100,7 +100,8 @@ def batch_norm_grad(
 ) -> None:  # fmt: skip
     """dgamma, dbeta and, unless they are None, dx and its sums per channel; in `training` mean and var depend on x.
 
-    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x, or with the window. Of a
+    Where only `maxima` of x were normalised, dy is theirs, and they come with the places that they have in x, or with
+    the window. Of a
     `part` of a batch mean and var depend on all of it: the sums in dx are means over the parts.
     """
     given = x if maxima is None else maxima[0]
@@ -113,8 +114,8 @@ def batch_norm_grad(
     arrays = given.reshape(-1), dy.reshape(-1)
     if maxima is None and part is None and dx is not None:
         partial = scratch((cut.tasks * cut.fold,), DOUBLE) if dbias is not None else _NONE
-        last = dx.reshape(-1), partial, _NO_SUMS if dbias is None else dbias
-        _pull_back(*regions(members), sums_at, input_at, members, tasks, cut.numbers, *arrays, floor, sums, *rest, *last)
+        rest = *arrays, floor, sums, *rest, dx.reshape(-1), partial, _NO_SUMS if dbias is None else dbias
+        _pull_back(*regions(members), sums_at, input_at, members, tasks, cut.numbers, *rest)
         return
     _sum_up(*regions(members), sums_at, members, tasks, cut.numbers, *arrays, floor, sums, *rest)
     if dx is None:

@@ -8,7 +8,7 @@ of `panels`, in the same order.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
