@@ -14,6 +14,7 @@ from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from . import nonlinear
+from .pooled_relu import relu_pool_grad
 from .runs import add_columns, bounds, cut_runs, sums_of
 
 BLOCK = 8192
@@ -30,13 +31,16 @@ def activate(x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0) -> 
 
 def activation_grad(
     dy: np.ndarray, y: np.ndarray, dz: Any, sums: np.ndarray | None = None, *, kind: str | None,
-    axis: int | None = None, slope: float = 0.0,
+    axis: int | None = None, slope: float = 0.0, pooled: tuple[np.ndarray, tuple[int, int]] | None = None,
 ) -> None:  # fmt: skip
     """dz = dy taken through an activation whose output is y, and its sums along every axis but `axis`, if not None.
 
     Of `nonlinear`'s activations y is the input. Without one (`kind` None) dy is only summed, and y and dz are not
-    looked at.
+    looked at. With `pooled`, an image (N, H, W, C) and a window, y are the maxima of relu of it, and dz is its gradient.
     """
+    if pooled is not None:
+        relu_pool_grad(dy, y, pooled[0], dz, pooled[1], sums)
+        return
     masked = kind in ("relu", "leaky_relu")
     if kind is not None and not masked:
         nonlinear.gradient(dy, y, dz, kind, slope)
