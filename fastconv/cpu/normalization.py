@@ -114,8 +114,9 @@ def batch_norm_grad(
     arrays = given.reshape(-1), dy.reshape(-1)
     if maxima is None and part is None and dx is not None:
         partial = scratch((cut.tasks * cut.fold,), DOUBLE) if dbias is not None else _NONE
-        rest = *arrays, floor, sums, *rest, dx.reshape(-1), partial, _NO_SUMS if dbias is None else dbias
-        _pull_back(*regions(members), sums_at, input_at, members, tasks, cut.numbers, *rest)
+        last = dx.reshape(-1), partial, _NO_SUMS if dbias is None else dbias
+        begin = *regions(members), sums_at, input_at, members, tasks
+        _pull_back(*begin, cut.numbers, *arrays, floor, sums, *rest, *last)
         return
     _sum_up(*regions(members), sums_at, members, tasks, cut.numbers, *arrays, floor, sums, *rest)
     if dx is None:

@@ -1,4 +1,4 @@
-"""The gradient of relu and a max pool whose windows tile the image, from the image and the pool's result.
+"""Relu and a max pool whose windows tile the image, in one pass, and the gradient from the image and the result.
 
 No places are kept: what comes to a window goes to the first of its elements that nothing beats, as `pool.places` finds
 it, a NaN too. Images are channels-last; tasks are those of `pooled_normalization`. Twin: none.
@@ -10,12 +10,18 @@ import numpy as np
 
 from ..memory import scratch
 from ..simd.fields import fields
-from ..simd.lane_math import add, at_most, beats, doubles, pick
+from ..simd.lane_math import add, at_most, beats, doubles, largest, pick
 from ..simd.lanes import address, first_lanes, inlined, load, store, zero, zeros
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import clear, lanes_of
 from ..threads import team
 from .pooled_normalization import DOUBLE, Bands, cut_bands
+
+
+def relu_pool(x: np.ndarray, y: np.ndarray, window: tuple[int, int]) -> None:
+    """y = the maxima of relu(x)."""
+    cut, numbers = cut_bands(x.shape, window)
+    _relu_pool(team(cut.tasks, 2 * x.size), cut.tasks, x.reshape(-1), y.reshape(-1), numbers)
 
 
 def relu_pool_grad(
@@ -28,6 +34,42 @@ def relu_pool_grad(
     _relu_pool_grad(team(cut.tasks, 4 * x.size), cut.tasks, *arrays, numbers)
     if sums is not None:
         sums[...] = partial.sum(axis=0)
+
+
+@parallel_kernel
+def _relu_pool(thread, first, last, x, y, numbers):
+    """A task owns some bands of an image; those that are not whole have no windows."""
+    n, one, lanes = fields(Bands, numbers), zeros(x, 1), lanes_of(x)
+    px, py = address(x), address(y)
+    for task in range(first, last):
+        image, band0 = task // n.parts, task % n.parts * n.bands
+        for band in range(band0, min(band0 + n.bands, n.H // n.rows)):
+            at = (image * n.H + band * n.rows) * n.W * n.C
+            to = (image * (n.H // n.rows) + band) * (n.W // n.cols) * n.C
+            c = 0
+            while c + lanes <= n.C:
+                _pool_band(one, None, px, py, n, at + c, to + c)
+                c += lanes
+            if c < n.C:
+                _pool_band(one, first_lanes(n.C - c, one), px, py, n, at + c, to + c)
+
+
+@inlined
+def _pool_band(like, mask, x, y, n, at, to):
+    """A vector of channels of one band."""
+    for _ in range(n.W // n.cols):
+        most = zero(like)
+        if n.rows == 2 and n.cols == 2:
+            most = largest(most, load(x, at, like, mask))
+            most = largest(most, load(x, at + n.C, like, mask))
+            most = largest(most, load(x, at + n.W * n.C, like, mask))
+            most = largest(most, load(x, at + n.W * n.C + n.C, like, mask))
+        else:
+            for r in range(n.rows):
+                for q in range(n.cols):
+                    most = largest(most, load(x, at + (r * n.W + q) * n.C, like, mask))
+        store(y, to, most, mask)
+        at, to = at + n.cols * n.C, to + n.C
 
 
 @parallel_kernel

@@ -80,6 +80,22 @@ def _activated(x: Any, kind: str, slope: float = 0.0) -> Any:
     return call.finish(y)
 
 
+def relu_max_pool(x: Any, window: tuple[int, int]) -> np.ndarray:
+    """The maxima of relu(x) in windows that lie side by side in images (N, H, W, C), on the CPU.
+
+    Examples
+    --------
+    >>> relu_max_pool(np.array([-2.0, 3.0, 1.0, 0.0, -1.0]).reshape(1, 1, 5, 1), (1, 2)).tolist()
+    [[[[3.0], [1.0]]]]
+    """
+    call = Floats("x", x)
+    (x,) = call.arrays
+    N, H, W, C = x.shape
+    y = call.empty((N, H // window[0], W // window[1], C))
+    operator("activate", call.device)(x, y, kind="relu", window=window)
+    return call.finish(y)
+
+
 def activation_grad(
     dy: Any,
     y: Any,

@@ -112,7 +112,7 @@ def matmul(
 
 
 def gains_by_packing(rows: int, columns: int, dtype: np.dtype) -> bool:
-    """Whether a second factor of so many columns is worth packing once for several products with so many rows.
+    """Whether a second factor of so many columns is packed as a whole even for one product with so many rows.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...spec import pool_problem
+from ...windows import Sliding
 
 WINDOW = 16  # elements of a window of which sums are taken in the image's own precision
 
@@ -33,6 +34,8 @@ def tiles_of(x: Any, pool: dict[str, Any]) -> tuple[int, int] | None:
 def _tiles(shape: tuple[int, ...], pool: tuple[tuple[str, Any], ...]) -> tuple[int, int] | None:
     options = dict(pool)
     _, rows, cols = pool_problem(shape, options.pop("size"), rank=2, layout="NHWC", **options).axes
+    if not (isinstance(rows, Sliding) and isinstance(cols, Sliding)):
+        return None
     tiled = all(
         a.start == 0 and a.stride == a.kernel and a.dilation == 1 and a.out == a.size // a.kernel for a in (rows, cols)
     )

@@ -36,7 +36,7 @@ def _relu_max_pool(rank: int) -> Pair:
         if is_recording() and rank == 2 and device is None and parse_layout(layout, rank):
             tiles = tiles_of(x, {"size": size, **window})
         if tiles is not None:
-            y = elementwise.relu(pool(x, size, **at, **window))
+            y = elementwise.relu_max_pool(x, tiles)
             return y, (x, tiles, at, y)
         maxima, kept = _maxima(pool, x, size, at, window)
         y = elementwise.relu(maxima)
