@@ -156,7 +156,7 @@ def test_prepared_filters_do_not_outlive_a_change_of_the_weights(rng):
 
 def test_what_a_prediction_prepared_is_compared_with_the_weights(rng, monkeypatch):
     """The next prediction takes it where no bit has changed, whoever could have changed one; training lets it go."""
-    layers = [L.Conv2D(40, 3, activation="relu", input_shape=(9, 9, 3)), L.Flatten(), L.Dense(300), L.Dense(2)]
+    layers = [L.Conv2D(40, 3, activation="relu", input_shape=(9, 9, 3)), L.Flatten(), L.Dense(50), L.Dense(2)]
     model = keras.Sequential(layers, seed=1)
     model.compile("sgd", "mse")
     x = rng.standard_normal((5, 9, 9, 3)).astype(np.float32)
@@ -165,7 +165,7 @@ def test_what_a_prediction_prepared_is_compared_with_the_weights(rng, monkeypatc
     assert len(kept) == 6 and pickle.loads(pickle.dumps(model))._plans is None
     first = model.predict(x, 4)
     assert all(model._plans[key] is plan for key, plan in kept.items())
-    for w, place in ((layers[2].kernel, (77, 299)), (layers[0].kernel, (2, 1, 0, 3)), (layers[3].bias, 1)):
+    for w, place in ((layers[2].kernel, (77, 49)), (layers[0].kernel, (2, 1, 0, 3)), (layers[3].bias, 1)):
         w.data[place] = -w.data[place] - 1
         second = model.predict(x, 4)
         assert not np.array_equal(first, second)
@@ -174,6 +174,17 @@ def test_what_a_prediction_prepared_is_compared_with_the_weights(rng, monkeypatc
         kept, first = dict(model._plans), second
     model.train_on_batch(x, np.zeros((5, 2)))
     assert model._plans is None
+
+
+def test_a_wide_dense_layer_has_a_plan_when_it_is_called_again(rng):
+    """What one batch is worth is not worth a look at all weights; the results have the same bits with and without."""
+    model = keras.Sequential([L.Dense(600, activation="relu", input_shape=(70,))], seed=1)
+    x = rng.standard_normal((12, 70)).astype(np.float32)
+    alone = [model.predict(part, 4) for part in np.split(x, 3)]
+    assert not model._plans
+    np.testing.assert_array_equal(model.predict(x, 4), np.concatenate(alone))
+    assert len(model._plans) == 1
+    np.testing.assert_array_equal(model(x[:4]).numpy(), alone[0])
 
 
 def test_callbacks_may_change_weights_between_batches():

@@ -14,29 +14,40 @@ from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
 from . import nonlinear
+from .pooled_relu import relu_pool, relu_pool_grad
 from .runs import add_columns, bounds, cut_runs, sums_of
 
 BLOCK = 8192
 
 
-def activate(x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0) -> None:
-    """y = "relu", "leaky_relu" (with a slope), "sigmoid", "tanh" or one of `nonlinear`'s activations of x."""
-    if kind in nonlinear.FORMULAS or kind in nonlinear.FROM_OUTPUT:
+def activate(
+    x: np.ndarray, y: np.ndarray, *, kind: str, slope: float = 0.0, window: tuple[int, int] | None = None
+) -> None:
+    """y = "relu", "leaky_relu" (with a slope), "sigmoid", "tanh" or one of `nonlinear`'s activations of x.
+
+    With a `window` y are the maxima of relu of images (N, H, W, C).
+    """
+    if window is not None:
+        relu_pool(x, y, window)
+    elif kind in nonlinear.FORMULAS or kind in nonlinear.FROM_OUTPUT:
         nonlinear.activate(x, y, kind, slope)
     else:
         tasks = -(-x.size // BLOCK)
-        _activate(team(tasks, x.size), tasks, x.reshape(-1), y.reshape(-1), x.dtype.type(slope))
+        _activate(team(tasks, 4 * x.size), tasks, x.reshape(-1), y.reshape(-1), x.dtype.type(slope))
 
 
 def activation_grad(
     dy: np.ndarray, y: np.ndarray, dz: Any, sums: np.ndarray | None = None, *, kind: str | None,
-    axis: int | None = None, slope: float = 0.0,
+    axis: int | None = None, slope: float = 0.0, pooled: tuple[np.ndarray, tuple[int, int]] | None = None,
 ) -> None:  # fmt: skip
     """dz = dy taken through an activation whose output is y, and its sums along every axis but `axis`, if not None.
 
     Of `nonlinear`'s activations y is the input. Without one (`kind` None) dy is only summed, and y and dz are not
-    looked at.
+    looked at. With `pooled`, an image (N, H, W, C) and a window, y are the maxima of its relu, and dz is its gradient.
     """
+    if pooled is not None:
+        relu_pool_grad(dy, y, pooled[0], dz, pooled[1], sums)
+        return
     masked = kind in ("relu", "leaky_relu")
     if kind is not None and not masked:
         nonlinear.gradient(dy, y, dz, kind, slope)

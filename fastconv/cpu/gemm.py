@@ -15,9 +15,11 @@ from ..kept import kept
 from ..memory import scratch
 from ..simd.host import host
 from . import activation as activations
+from . import thin
 from .halves import narrow, widen
 from .lowering import ONE_TAP, Lowered, Strides, WeightStrides
 from .panels import panel_engine
+from .thin import is_thin
 
 BITS, SINGLE = np.dtype(np.uint16), np.dtype(np.float32)
 
@@ -43,6 +45,8 @@ def matmul(
     depth = a.shape[0] if transpose_a else a.shape[1]
     if depth == 0:
         y[...] = 0 if bias is None else bias
+    elif y.size and not transpose_a and a.dtype != BITS and is_thin(rows, columns, a.itemsize):
+        thin.multiply(a, b, bias, y, transpose_b=transpose_b, relu=activation == "relu")
     elif y.size:
         at = WeightStrides(0, 0, 1, depth) if transpose_b else WeightStrides(0, 0, columns, 1)
         engine = panel_engine(_lower(rows, columns, depth, transpose_a), a.itemsize, False)

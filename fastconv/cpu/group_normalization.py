@@ -16,7 +16,8 @@ from ..memory import scratch
 from ..simd.jit import kernel
 from ..simd.parallel import parallel_kernel
 from ..threads import team
-from .normalization import grad_input, grad_sums, lowest, normalize, sum_moments
+from .normalization import lowest
+from .normalization_passes import grad_input, grad_sums, normalize, sum_moments
 from .row_normalization import group_rows, group_rows_grad
 from .runs import DOUBLE, LENGTH, WIDTH, Runs, clear
 

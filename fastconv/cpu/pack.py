@@ -156,11 +156,11 @@ def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, 
                 _pack_taps(w, at, o_at, taps, count, wp, d + c * panel_lanes, C * panel_lanes, panel_lanes, block)
             continue
         for t in range(taps.size):
-            _pack_tap(w, source + taps[t] * tap_at, c_at, o_at, c0, c1, count, wp, d + t * C * panel_lanes, panel_lanes)
+            pack_tap(w, source + taps[t] * tap_at, c_at, o_at, c0, c1, count, wp, d + t * C * panel_lanes, panel_lanes)
 
 
 @kernel
-def _pack_tap(w, s, c_at, o_at, c0, c1, count, wp, d, panel_lanes):
+def pack_tap(w, s, c_at, o_at, c0, c1, count, wp, d, panel_lanes):
     """Channels c0..c1-1 of one tap: wp[d + c*panel_lanes + o] = w[s + c*c_at + o*o_at], zero for o >= count."""
     lanes, like = lanes_of(w), zeros(w, 1)
     if o_at == 1 and count == panel_lanes and count % lanes == 0:

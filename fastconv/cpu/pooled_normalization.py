@@ -19,7 +19,7 @@ from ..memory import scratch
 from ..simd.fields import fields, packed
 from ..simd.jit import kernel
 from ..simd.lane_math import add, at_most, doubles, largest, multiply, pick, subtract
-from ..simd.lanes import address, first_lanes, inlined, lane_count, load, lowest, spread, store, zero, zeros
+from ..simd.lanes import address, first_lanes, inlined, load, lowest, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
@@ -57,7 +57,7 @@ def pooled_grad_input(
     dy: np.ndarray, x: np.ndarray, best: np.ndarray, dx: np.ndarray, window: tuple[int, int], center: np.ndarray,
     factors: np.ndarray, floor: Any,
 ) -> np.ndarray:  # fmt: skip
-    """dx of dy, the gradient to the pooled result, by factors as in `normalization.grad_input`; its sums per channel."""
+    """dx of dy, the gradient to the pooled result, by factors as in `grad_input`; returns its sums per channel."""
     cut, numbers = cut_bands(x.shape, window)
     sums = scratch((cut.tasks, cut.C), DOUBLE)
     arrays = (a.reshape(-1) for a in (dy, x, best, dx))

@@ -13,7 +13,7 @@ import numpy as np
 from ..dispatch import operator
 from ..errors import InvalidArgument, Unsupported, shown
 from ._floats import Floats, exact
-from .halves import SINGLE, is_half
+from .halves import SINGLE, is_half, widened
 
 FROM_INPUT = ("elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign")
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh", *FROM_INPUT)
@@ -80,8 +80,29 @@ def _activated(x: Any, kind: str, slope: float = 0.0) -> Any:
     return call.finish(y)
 
 
+def relu_max_pool(x: Any, window: tuple[int, int]) -> np.ndarray:
+    """The maxima of relu(x) in windows that lie side by side in images (N, H, W, C), on the CPU.
+
+    Examples
+    --------
+    >>> relu_max_pool(np.array([-2.0, 3.0, 1.0, 0.0, -1.0]).reshape(1, 1, 5, 1), (1, 2)).tolist()
+    [[[[3.0], [1.0]]]]
+    """
+    call = Floats("x", x)
+    (x,) = call.arrays
+    N, H, W, C = x.shape
+    y = call.empty((N, H // window[0], W // window[1], C))
+    operator("activate", call.device)(x, y, kind="relu", window=window)
+    return call.finish(y)
+
+
 def activation_grad(
-    dy: Any, y: Any, activation: str | None, axis: int | None = None, slope: float = LEAKY_SLOPE
+    dy: Any,
+    y: Any,
+    activation: str | None,
+    axis: int | None = None,
+    slope: float = LEAKY_SLOPE,
+    pooled: tuple[Any, tuple[int, int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Gradient through an activation, from its output, and the gradient's sums per channel in the same pass.
 
@@ -95,6 +116,9 @@ def activation_grad(
         Channel axis whose sums (the gradient of a bias) are wanted; None for none.
     slope : float
         Of leaky_relu, and elu's alpha.
+    pooled : (ndarray, (int, int)), optional
+        An image (N, H, W, C) of the host and the window of a max pool whose windows lie side by side: y are the maxima
+        of relu of it, and dz is the gradient to the image.
 
     Returns
     -------
@@ -115,12 +139,13 @@ def activation_grad(
     call = Floats("dy", dy) if activation is None else Floats("dy y", dy, y)
     call.alike()
     given, y = call.arrays[0], call.arrays[-1]
-    dz = None if activation is None else call.empty(given.shape)
+    dz = None if activation is None else call.empty(given.shape if pooled is None else pooled[0].shape)
     axis = None if axis is None else axis % given.ndim
     db = None if axis is None else call.empty((given.shape[axis],))
     if dz is not None or db is not None:
+        more = {} if pooled is None else {"pooled": (widened(pooled[0]), pooled[1])}
         run = operator("activation_grad", call.device)
-        run(given, y, dz, db, kind=activation, axis=axis, slope=slope)
+        run(given, y, dz, db, kind=activation, axis=axis, slope=slope, **more)
     unchanged = given if call.device == "cpu" and given.dtype == call.result else dy
     return unchanged if dz is None else call.finish(dz), None if db is None else call.sums(db)
 

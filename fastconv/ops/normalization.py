@@ -169,9 +169,9 @@ def batch_norm_grad(
     dbeta = sum dy, dgamma = s * sum dy*(x - mean),
     dx = gamma*s * (dy - dbeta/M - (x - mean)*s*dgamma/M), or gamma*s*dy for fixed statistics.
     With `bias_grad` also dx summed per channel, in the same pass: the gradient to a bias that x holds. With `maxima`,
-    as `batch_norm_training` was given them, and their places in x, or as `batch_norm_pooled` found them, and the window,
-    dy is the gradient to these. Of a `part` of a batch dy is the gradient of its own mean loss, and both sums in dx are
-    means over the parts; the others are its own.
+    as `batch_norm_training` was given them, and their places in x, or as `batch_norm_pooled` found them, and the
+    window, dy is the gradient to these. Of a `part` of a batch dy is the gradient of its own mean loss, and both sums
+    in dx are means over the parts; the others are its own.
     """
     given = x if maxima is None else maxima[0]
     call, axis, (mean, var, gamma) = with_channels("dy x mean var gamma", 2, axis, dy, given, mean, var, gamma)

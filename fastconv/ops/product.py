@@ -11,7 +11,7 @@ import numpy as np
 from .. import dispatch
 from ..errors import InvalidArgument, shown
 from ..spec import parse_flag
-from ._arrays import Operands
+from ._arrays import NATIVE, Operands
 from ._complex import by_parts, is_complex
 from ._kernels import check_activation
 from ._overriding import overridable
@@ -109,6 +109,19 @@ def matmul(
         else:
             run(pair[0], pair[1], bias, pair[2])
     return operands.finish(y, out)
+
+
+def gains_by_packing(rows: int, columns: int, dtype: np.dtype) -> bool:
+    """Whether a second factor of so many columns is packed as a whole even for one product with so many rows.
+
+    Examples
+    --------
+    >>> gains_by_packing(64, 512, np.dtype(np.float32)), gains_by_packing(4096, 512, np.dtype(np.float32))
+    (False, True)
+    """
+    if dtype not in NATIVE:
+        return True
+    return not dispatch.row_of("matmul", "direct").load().is_thin(rows, columns, dtype.itemsize)
 
 
 def _sizes(

@@ -53,7 +53,7 @@ def together(
     if device == "cuda" and length < math.inf:
         groups, scale, limit = [(*a, clipped(g, scale, limit, length)) for *a, g in groups], 1.0, math.inf
     groups = [_in_place(rule, group, device) for group in groups]
-    halves = any([is_half(group[0].dtype) for group in groups])
+    halves = any(is_half(group[0].dtype) for group in groups)
     wide = [tuple(map(widened, group)) for group in groups] if halves else groups
     lists = tuple(zip(*wide, strict=True))
     if length < math.inf and device == "cpu":

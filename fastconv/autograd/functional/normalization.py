@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import numpy as np
 from ... import ops
 from ...errors import InvalidArgument
 from ...ops import group_normalization, normalization
-from ...spec import LAYOUTS, parse_count, parse_flag, parse_real, pool_problem
+from ...spec import LAYOUTS, parse_count, parse_flag, parse_real
 from ..axes import axes_of
 from ..operation import Saved
 from ._defined import operation
-
-WINDOW = 16  # elements of a window of which sums are taken in the image's own precision
+from ._tiles import tiles_of
 
 
 @operation
@@ -51,7 +49,9 @@ def batch_norm(
     training, relu = parse_flag(training, "training"), parse_flag(relu, "relu")
     momentum, epsilon = parse_real(momentum, "momentum", "a number"), parse_real(epsilon, "epsilon", "a number")
     numbers = running, momentum, epsilon
-    window = None if pool is None or part is not None or not training else _side_by_side(x, axis, pool)
+    window = None
+    if pool is not None and part is None and training and axis % x.ndim == 3:
+        window = tiles_of(x, pool)
     if window is not None:
         _check_pooled(x, gamma)
         y, mean, var, best = normalization.batch_norm_pooled(x, gamma, beta, *numbers, relu, window)
@@ -70,26 +70,6 @@ def batch_norm(
 def _check_pooled(x: Any, gamma: Any) -> None:
     if x.ndim - 2 not in LAYOUTS or not (np.asarray(gamma) > 0).all():
         raise InvalidArgument(f"batch_norm pools images, for gamma above 0; x has shape {x.shape} and gamma is {gamma}")
-
-
-def _side_by_side(x: Any, axis: int, pool: dict[str, Any]) -> tuple[int, int] | None:
-    """Rows and columns of a pool's windows where these lie side by side, in images with channels last; else None."""
-    if x.ndim != 4 or axis % 4 != 3:
-        return None
-    try:
-        return _window(x.shape, tuple(pool.items()))
-    except TypeError:  # a list: what is not looked up goes the plain way
-        return None
-
-
-@lru_cache(maxsize=256)
-def _window(shape: tuple[int, ...], pool: tuple[tuple[str, Any], ...]) -> tuple[int, int] | None:
-    options = dict(pool)
-    _, rows, cols = pool_problem(shape, options.pop("size"), rank=2, layout="NHWC", **options).axes
-    tiled = all(
-        a.start == 0 and a.stride == a.kernel and a.dilation == 1 and a.out == a.size // a.kernel for a in (rows, cols)
-    )
-    return (rows.kernel, cols.kernel) if tiled and rows.kernel * cols.kernel <= WINDOW else None
 
 
 def _pooled(x: Any, gamma: Any, axis: int, pool: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from ..operation import Primitive
 from ..tape import ANSWERS, is_recording
 from ..tensor import Tensor
 from ._defined import Pair, defined, of_ranks
+from ._tiles import tiles_of
 
 
 def _max_pool(name: str, rank: int) -> Pair:
@@ -30,14 +31,25 @@ def _relu_max_pool(rank: int) -> Pair:
     def forward(
         x: Any, bias: Any = None, *, size: Any, layout: str | None = None, device: str | None = None, **window: Any
     ) -> Any:
-        pool = getattr(ops, f"max_pool{rank}d")
-        maxima, kept = _maxima(pool, x, size, {"layout": layout, "device": device}, window)
+        pool, at = getattr(ops, f"max_pool{rank}d"), {"layout": layout, "device": device}
+        tiles = None
+        if is_recording() and rank == 2 and device is None and parse_layout(layout, rank):
+            tiles = tiles_of(x, {"size": size, **window})
+        if tiles is not None:
+            y = elementwise.relu_max_pool(x, tiles)
+            return y, (x, tiles, at, y)
+        maxima, kept = _maxima(pool, x, size, at, window)
         y = elementwise.relu(maxima)
         return y, (*kept, y) if kept else ()
 
     def vjp(dy: Any, needs: Any, indices: Any, shape: tuple[int, ...], at: dict[str, Any], y: Any) -> tuple[Any, ...]:
-        """What went to a maximum below 0 is cut off while it is little: all elements of a window share it."""
+        """What went to a maximum below 0 is cut off while it is little: all elements of a window share it.
+
+        Of windows that lie side by side x itself was kept, and their size, in place of indices and x's shape.
+        """
         axis = (rank + 1 if parse_layout(at["layout"], rank) else 1) if len(needs) > 1 and needs[1] else None
+        if len(shape) == 2:
+            return elementwise.activation_grad(dy, y, "relu", axis, pooled=(indices, shape))[: len(needs)]
         dz, db = elementwise.activation_grad(dy, y, "relu", axis)
         return (getattr(ops, f"max_pool{rank}d_grad")(dz, indices, shape, **at), db)[: len(needs)]
 

@@ -13,10 +13,11 @@ from ...autograd import Tensor
 from ...autograd import functional as F
 from ...errors import InvalidArgument, shown
 from ...ops import ConvPlan, plan_conv1d
+from ...ops.product import gains_by_packing
 from .. import activations, arguments, policies, regularizers
 from .. import arguments as checks  # where that is the name of a parameter
 from ..configs import refuse_others
-from ..modelling.inference import changing_weights, is_inference, plan_for
+from ..modelling.inference import changing_weights, is_inference, is_repeated, plan_for
 from .base import Elementwise, Layer, Shape, weight_options
 from .sizes import image_shape, known_axis
 from .symbols import SymbolicTensor, recorded
@@ -177,7 +178,9 @@ class Dense(Layer):
         """The layer without its own activation, or with one that the kernel applies; its bias may be a constant."""
         kernel = self.kernel
         if is_inference() and isinstance(x.values, np.ndarray) and x.dtype == kernel.dtype and x.size:
-            return self._planned(x.values, activation)
+            rows, columns = math.prod(x.shape[:-1]), kernel.shape[-1]
+            if gains_by_packing(rows, columns, x.dtype) or is_repeated((self, rows, activation)):
+                return self._planned(x.values, activation)
         return F.dense(x, self.live(kernel), *self.biases(bias_grad), activation=activation)
 
     def _planned(self, x: np.ndarray, activation: str | None) -> Tensor:

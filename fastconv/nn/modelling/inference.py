@@ -21,6 +21,7 @@ Plans = dict[Any, ConvPlan]
 class _Inference(Within):
     plans: Plans | None = None
     earlier: Plans = {}  # noqa: RUF012  of an earlier block: not yet compared with the weights
+    called: set[Any] = set()  # noqa: RUF012  in this block, without a plan
 
 
 _inference = _Inference()
@@ -34,7 +35,7 @@ def fixed_weights(kept: Plans | None = None) -> Iterator[None]:
     """
     plans: Plans = {}
     try:
-        with _inference.set(plans=plans, earlier={} if kept is None else dict(kept)):
+        with _inference.set(plans=plans, earlier={} if kept is None else dict(kept), called=set()):
             yield
     finally:
         if kept is not None:
@@ -57,6 +58,15 @@ def changing_weights() -> Iterator[None]:
 def is_inference() -> bool:
     """Whether this thread is in a block of `fixed_weights`."""
     return _inference.plans is not None
+
+
+def is_repeated(key: Any) -> bool:
+    """Whether a call by this key comes for the second time at least, in this thread's block of `fixed_weights`."""
+    called = _inference.called
+    if key in called:
+        return True
+    called.add(key)
+    return False
 
 
 def plan_for(key: Any, make: Callable[[], ConvPlan], w: np.ndarray, b: np.ndarray | None) -> ConvPlan | None:
