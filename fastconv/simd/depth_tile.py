@@ -196,4 +196,5 @@ class Pixels:
         b = self.builder
         if missing is None or not bits:
             return place
-        return b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), self.zeros, place)
+        zeros = b.bitcast(self.zeros, place.type)
+        return b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), zeros, place)

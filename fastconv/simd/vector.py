@@ -62,14 +62,3 @@ def transpose(typingctx, dst, d, dst_stride, src, s, src_stride):
         return context.get_dummy_value()
 
     return types.void(dst, INTP, INTP, src, INTP, INTP), codegen
-
-
-@intrinsic
-def settle(typingctx):
-    """Wait until all that was written past the caches is there, before the thread says that it is done."""
-
-    def codegen(context, builder, signature, args):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
