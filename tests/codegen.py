@@ -43,6 +43,8 @@ FAMILIES = {
     "rounded_tile": "simd.microkernel:ROUNDED_TILES",
     "filter": "simd.filter_tile:FILTERS",
     "depth": "simd.depth_sweep:SWEEPS",
+    "depth_halves": "simd.depth_sweep:HALVES",
+    "depth_wide": "simd.depth_sweep:WIDE",
     "depth_sums": "simd.depth_sums:SUMS",
     "winograd_input": "cpu.winograd.transforms:INPUT",
     "winograd_gradient": "cpu.winograd.transforms:GRADIENT",
@@ -62,6 +64,8 @@ MOST_STACK = {
     "winograd_weights": {32: 0.25, 16: 0.25},
     "fft": {32: 0.15, 16: 0.55},
     "depth": {32: 0.05, 16: 0.25},
+    "depth_halves": {32: 0.05, 16: 0.25},
+    "depth_wide": {32: 0.05, 16: 0.25},
     "depth_sums": {32: 0.05, 16: 0.25},  # arguments that a tile reads again, before its products and behind them
 }
 
@@ -131,7 +135,8 @@ def emitted(family: object, keys: list[tuple[int, ...]], itemsize: int) -> ir.Mo
     for key in keys:
         arguments = [kinds.get(name, I64) for name in family.arguments._fields]
         function = ir.Function(module, ir.FunctionType(VOID, arguments), "_".join(["member", *map(str, key)]))
-        emit = emitter(None, ir.IRBuilder(function.append_basic_block("entry")), kind, family.rounded)
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        emit = emitter(None, builder, kind, family.rounded, family.widened)
         family._body(emit, family.arguments(*function.args), *key)
         emit.builder.ret_void()
     return module
@@ -225,6 +230,8 @@ def functions(text: str) -> list[tuple[tuple[int, ...], str]]:
 
 def itemsizes(name: str, processor: str) -> tuple[int, ...]:
     """Bytes of the elements that a family is for: tiles multiply bfloat16 where the processor does."""
+    if name in ("depth_halves", "depth_wide"):
+        return (2,)
     pairs = (2,) if name in ("tile", "rounded_tile") and processor in PAIRS else ()
     return pairs if name == "rounded_tile" else (*pairs, 4, 8)
 
@@ -288,6 +295,8 @@ OWN = {
     "tile": tile_faults,
     "rounded_tile": tile_faults,
     "depth": depth_faults,
+    "depth_halves": depth_faults,
+    "depth_wide": depth_faults,
     "depth_sums": depth_faults,
     "filter": filter_faults,
 }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import ml_dtypes
 import naive
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from fastconv.cpu import direct
 from fastconv.cpu.lowering import lower_conv, weight_strides
 from fastconv.cpu.planar import engine as planar
 from fastconv.cpu.planar.bands import choose_banding
+from fastconv.cpu.planar.depth_weights import DepthWeights
 from fastconv.cpu.planar.lanes import OutputRow, by_channels, by_pixels, serves
+from fastconv.cpu.planar.weight_grad import planar_weights
 from fastconv.simd.filter_tile import FILTER_ROWS
 from fastconv.simd.host import host
 from fastconv.spec import LAYOUTS, conv_problem
 
 LANES = host().lanes(4)
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -176,10 +180,11 @@ def test_streamed_results(problem, monkeypatch):
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("kernel", [(5, 3), (3, 3)])
 @pytest.mark.parametrize(("shape", "groups"), [((1, 1, 300, 200), 1), ((2, 48, 40, 30), 48)])
-def test_bits_do_not_depend_on_the_threads(shape, groups, channels_last):
+def test_bits_do_not_depend_on_the_threads(shape, groups, kernel, channels_last):
     rng = np.random.default_rng(0)
-    x, w = rng.standard_normal(shape).astype("float32"), rng.standard_normal((groups, 1, 5, 3)).astype("float32")
+    x, w = rng.standard_normal(shape).astype("float32"), rng.standard_normal((groups, 1, *kernel)).astype("float32")
     if channels_last:
         x, w = np.moveaxis(x, 1, -1), np.moveaxis(w, (0, 1), (-1, -2))
     results = []
@@ -211,6 +216,39 @@ def test_weight_gradient_is_exact_on_whole_numbers(problem, channels_last):
     dw = np.full_like(w, np.nan)
     direct.conv_weight_grad(spec, x, dy, dw)
     np.testing.assert_array_equal(np.moveaxis(dw, (-1, -2), (0, 1)) if channels_last else dw, expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_known_filters_take_bfloat16_as_it_is(stride):
+    """Widened as it is read, summed in float32, rounded as it is stored: once, as whole arrays would be."""
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype(BFLOAT16) for shape in ((2, 19, 22, 40), (3, 3, 1, 40), (40,)))
+    options = {"groups": 40, "stride": stride, "padding": 1, "layout": "NHWC", "method": "direct"}
+    spec = conv_problem(
+        x.shape, w.shape, rank=2, dtype="bfloat16", **{k: v for k, v in options.items() if k != "method"}
+    )
+    assert direct.takes_halves(spec)
+    for activation in (None, "relu", "tanh"):
+        y = fc.conv2d(x, w, b, activation=activation, **options)
+        single = fc.conv2d(*(a.astype("float32") for a in (x, w, b)), activation=activation, **options)
+        np.testing.assert_array_equal(y, single.astype(BFLOAT16))
+    dx = fc.conv2d_input_grad(y, w, x.shape, **options)
+    single = fc.conv2d_input_grad(y.astype("float32"), w.astype("float32"), x.shape, **options)
+    np.testing.assert_array_equal(dx, single.astype(BFLOAT16))
+
+
+def test_weight_gradient_in_place_keeps_nan_in_its_taps():
+    """Tiles that overlap read zeros for what has been counted, which NaN would spread from: other sums serve."""
+    x, dy = np.ones((1, 13, 14, LANES), "float32"), np.ones((1, 13, 14, LANES), "float32")
+    spec = conv_problem(
+        x.shape, (3, 3, 1, LANES), rank=2, groups=LANES, padding=1, layout="NHWC", op="conv_weight_grad"
+    )
+    assert isinstance(planar_weights(lower_conv(spec), 4), DepthWeights)
+    x[0, 0, 0, 2] = np.nan  # the first pixel: no later tap of a row or column meets it
+    dw = fc.conv2d_weight_grad(x, dy, (3, 3, 1, LANES), method="direct", **options)
+    expected = np.zeros((3, 3, 1, LANES), bool)
+    expected[:2, :2, 0, 2] = True
+    np.testing.assert_array_equal(np.isnan(dw), expected)
 
 
 def test_nan_stays_in_its_windows():

@@ -28,7 +28,6 @@ import numpy as np
 
 from ..kept import kept
 from ..problem import ConvProblem
-from ..simd.host import factors
 from . import activation as activations
 from .counts import ENGINE, RATES, pairs_serve, panels_work
 from .folding import folding
@@ -37,7 +36,7 @@ from .magnitude import is_finite
 from .nonfinite import sum_apart
 from .panels import PanelEngine, panel_engine
 from .planar.counts import planar_work
-from .planar.engine import PlanarEngine, planar_engine
+from .planar.engine import SINGLE, PlanarEngine, planar_engine, sweeps_halves
 from .planar.weight_grad import planar_weights
 from .stretches import Stretch, stretches
 from .weight_grad import panel_weights
@@ -105,22 +104,37 @@ def conv_weight_grad(
 
 def describe(problem: ConvProblem) -> str:
     """Which engine serves, in words."""
-    if takes_halves(problem):
+    if takes_halves(problem) and not _sweeps(problem):
         return "panels of pairs: lanes are output channels, two input channels of bfloat16 at once"
-    if planar_work(problem):
+    if planar_work(_single(problem) if problem.dtype == "bfloat16" else problem):
         return "planar: lanes are pixels, or channels with a filter each"
     return "panels: lanes are output channels"
 
 
 def takes_halves(problem: ConvProblem) -> bool:
     """Whether arrays of bfloat16 are multiplied as they are: where float32's lanes would be output channels too."""
-    return pairs_serve(problem) and planar_work(replace(problem, dtype="float32")) is None
+    if problem.dtype != "bfloat16":
+        return False
+    return _sweeps(problem) or (pairs_serve(problem) and planar_work(_single(problem)) is None)
+
+
+def _sweeps(problem: ConvProblem) -> bool:
+    """Whether arrays of bfloat16 are read and written by depthwise sweeps."""
+    if problem.op == "conv":
+        return all(sweeps_halves(part.low) for part in stretches(lower_conv(problem)))
+    if problem.op != "conv_input_grad" or problem.bordered or max(problem.stride) > 1:
+        return False
+    return all(sweeps_halves(part.low) for low in lower_input_grad(problem) for part in stretches(low))
+
+
+def _single(problem: ConvProblem) -> ConvProblem:
+    return replace(problem, dtype="float32")
 
 
 def work(problem: ConvProblem) -> Work:
     """What a call has to do, for the cost model."""
     if takes_halves(problem):
-        return panels_work(problem, unfold=False)
+        return planar_work(_single(problem)) or panels_work(problem, unfold=False)
     return planar_work(problem) or panels_work(problem, unfold=False)
 
 
@@ -178,9 +192,12 @@ def _cut(whole: Lowered, itemsize: int, unfold: bool) -> Cut:
     """A problem in stretches, with an engine for each that differs."""
     found = stretches(whole)
     lows = {id(part.low): part.low for part in found}
-    panels = unfold or factors(itemsize) > 1  # which alone multiply pairs
-    engines = [
-        (None if panels else planar_engine(low, itemsize)) or panel_engine(low, itemsize, unfold)
-        for low in lows.values()
-    ]
+    engines = [_engine(low, itemsize, unfold) for low in lows.values()]
     return Cut(tuple(engines), tuple(Part(list(lows).index(id(low)), *starts) for low, *starts in found))
+
+
+def _engine(low: Lowered, itemsize: int, unfold: bool) -> PanelEngine | PlanarEngine:
+    """What serves a stretch; of arrays of 16 bits, `panels` multiplies pairs and a depthwise sweep widens."""
+    wide = max(SINGLE.itemsize, itemsize)
+    planar = None if unfold or not (itemsize == wide or sweeps_halves(low)) else planar_engine(low, wide)
+    return planar or panel_engine(low, itemsize, unfold)

@@ -18,16 +18,20 @@ from typing import Any
 from .depth_tile import HELD, SHAPES, DepthTile, Pixels, is_part, walk
 from .emit import I64, Emitter
 from .family import Family
-from .vector import settle
 
-SWEEPS = Family(
-    "depth",
-    "channels table x x_row x_pixel w y y_row y_pixel bias biased relu stream",
-    elements="x w y bias",
-    integers="table",
-    shape=range(len(SHAPES)),
-)
-depth_address = SWEEPS.address
+ARGUMENTS = "channels table x x_row x_pixel w y y_row y_pixel bias biased relu stream"
+KINDS: Any = {"elements": "x w y bias", "integers": "table", "shape": range(len(SHAPES))}
+SWEEPS = Family("depth", ARGUMENTS, **KINDS)
+#: x and y of bfloat16, or only x; neither is written past the caches.
+HALVES = Family("depth_halves", ARGUMENTS, sums="w bias", rounded=True, widened=True, **KINDS)
+WIDE = Family("depth_wide", ARGUMENTS, sums="w y bias", widened=True, **KINDS)
+
+
+def depth_address(itemsize: int, result: int) -> int:
+    """The function for elements of x, and of y, of so many bytes."""
+    if itemsize > 2:
+        return SWEEPS.address(itemsize)
+    return (HALVES if result == 2 else WIDE).address(itemsize)
 
 
 @SWEEPS.caller
@@ -44,6 +48,8 @@ def depth_sweep(
     """
 
 
+@HALVES.member
+@WIDE.member
 @SWEEPS.member
 def _sweep_tiles(emit: Emitter, arg: Any, shape: int) -> None:
     """Tile by tile, each one vector of channels after the other."""
@@ -55,6 +61,8 @@ def _sweep_tiles(emit: Emitter, arg: Any, shape: int) -> None:
         sweep.store(emit.choose(is_part(emit, missing), cases, [emit.zero] * (tile.rows * tile.cols)), y)
 
     walk(emit, arg, arg.w, vector, tile.taps**2 * emit.lanes)
+    with emit.builder.if_then(emit.is_set(arg.stream)):  # what was written past the caches is there before we are done
+        emit.builder.fence("seq_cst")
 
 
 class _Sweep(Pixels):
@@ -63,7 +71,8 @@ class _Sweep(Pixels):
     def __init__(self, emit: Emitter, tile: DepthTile, arg: Any) -> None:
         super().__init__(emit, tile, arg)
         b, biased = emit.builder, emit.is_set(arg.biased)
-        self.floor, self.pixel = emit.apart(emit.floor(arg.relu)), emit.steps(arg.y_pixel, tile.cols)
+        self.floor = emit.apart(emit.floor(arg.relu))
+        self.pixel = emit.steps(b.mul(arg.y_pixel, I64(emit.sum_units)), tile.cols)
         self.bias, self.each = b.select(biased, arg.bias, self.zeros), b.select(biased, I64(-1), I64(0))
 
     def sums(self, x: Any, w: Any, c: Any, missing: Any = None) -> list[Any]:
@@ -121,15 +130,3 @@ def _by_tap(emit: Emitter, tile: DepthTile, sums: Sums, m: int, places: list[Any
             factor = tap(u * tile.taps + v)
             for j in range(tile.cols):
                 sums[r, j] = emit.multiply_add(factor, pixels[j * tile.stride + v], sums[r, j])
-
-
-_sweep_member = SWEEPS.switch()
-
-
-@SWEEPS.entry
-def _sweep(shape, channels, table, x, x_row, x_pixel, w, y, y_row, y_pixel, bias, biased, relu, stream):
-    _sweep_member(
-        shape, channels, table, 0, x, 0, x_row, x_pixel, w, 0, y, 0, y_row, y_pixel, bias, 0, biased, relu, stream
-    )
-    if stream:
-        settle()

@@ -128,6 +128,12 @@ def channel_order(channels: int, lanes: int) -> np.ndarray:
     """Which channels the vectors of a sweep hold, a row each: the last one begins earlier if it would be short.
 
     The taps of a vector lie behind each other, then those of the next: ``w[vector, tap, lane]``.
+
+    Examples
+    --------
+    >>> channel_order(6, 4)
+    array([[0, 1, 2, 3],
+           [2, 3, 4, 5]])
     """
     first = np.minimum(np.arange(0, channels, lanes), channels - lanes)
     return first[:, None] + np.arange(lanes)
@@ -196,4 +202,5 @@ class Pixels:
         b = self.builder
         if missing is None or not bits:
             return place
-        return b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), self.zeros, place)
+        zeros = b.bitcast(self.zeros, place.type)
+        return b.select(b.icmp_signed("!=", b.and_(missing, I64(bits)), I64(0)), zeros, place)

@@ -29,7 +29,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .emit import I64, INTP, VOID, Emitter, element
-from .halves import PairEmitter
+from .halves import PairEmitter, WideningEmitter
 from .jit import c_function
 
 NUMBERS = {2: types.uint16, 4: types.float32, 8: types.float64}  # by bytes; those of 16 bits are bfloat16
@@ -39,7 +39,8 @@ class Family:
     """C functions with `arguments`: addresses of `elements`, addresses of `integers` (int64), and plain integers.
 
     The arguments before these choose the member: `choices` are their values, by name. Elements that are `sums` are of
-    float32 where the others are of 16 bits; what members store there is `rounded` to 16 bits, or in float32.
+    float32 where the others are of 16 bits; what members store there is `rounded` to 16 bits, or in float32. Numbers of
+    16 bits are multiplied in pairs, or `widened` one by one.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class Family:
         sums: str = "",
         integers: str = "",
         rounded: bool = False,
+        widened: bool = False,
         **choices: Sequence[int],
     ) -> None:
         self.name, self.choices = name, choices
         self.arguments: Any = namedtuple("arguments", arguments)  # type: ignore[misc]
         self._elements, self._sums, self._integers = elements.split(), sums.split(), integers.split()
-        self.rounded = rounded
+        self.rounded, self.widened = rounded, widened
         self._entry: Callable[..., None] | None = None
         self._called: list[str] | None = None
         self.address = lru_cache(maxsize=len(NUMBERS))(self._compile)
@@ -116,7 +118,9 @@ class Family:
         return namespace[self.name]
 
     def _emit_switch(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        emit = emitter(context, builder, kinds[self._with_offsets().index(self._elements[0])], self.rounded)
+        emit = emitter(
+            context, builder, kinds[self._with_offsets().index(self._elements[0])], self.rounded, self.widened
+        )
         chosen, values = values[: len(self.choices)], values[len(self.choices) :]
         number, members = I64(0), dict[int, tuple[int, ...]]({0: ()})
         for value, known in zip(chosen, self.choices.values(), strict=True):
@@ -178,9 +182,11 @@ class Family:
         return intrinsic(typed)
 
 
-def emitter(context: Any, builder: Any, kind: Any, rounded: bool = False) -> Emitter:
+def emitter(context: Any, builder: Any, kind: Any, rounded: bool = False, widened: bool = False) -> Emitter:
     """What emits members whose elements are of the dtype of `kind`, an array or an address."""
-    return PairEmitter(context, builder, rounded) if kind.dtype == NUMBERS[2] else Emitter(context, builder, kind)
+    if kind.dtype != NUMBERS[2]:
+        return Emitter(context, builder, kind)
+    return (WideningEmitter if widened else PairEmitter)(context, builder, rounded)
 
 
 def call(builder: Any, address: Any, *values: Any) -> None:

@@ -78,6 +78,41 @@ class PairEmitter(Emitter):
         return self.call(f"llvm.{name}", self.vector, c, a, b)
 
 
+class WideningEmitter(Emitter):
+    """Emits code for vectors of float32, some of whose arrays hold bfloat16, as uint16.
+
+    What is loaded from these is widened, what is stored to them rounded, as `PairEmitter` does, or on hosts that do not
+    multiply pairs with denormal numbers kept. Results lie in 16 bits where `rounded`, else in float32; `steps` counts
+    elements of 16 bits.
+    """
+
+    def __init__(self, context: Any, builder: Any, rounded: bool = False) -> None:
+        super().__init__(context, builder, Lanes(types.float32, host().lanes(4)))
+        self.sum_units = 1 if rounded else 2
+        self.itemsize = 2
+        self._bits = ir.VectorType(I16, self.lanes)
+
+    def load(self, pointer: Any, mask: Any = None) -> Any:
+        """One vector, widened if it has 16 bits each."""
+        if pointer.type.pointee != I16:
+            return super().load(pointer, mask)
+        bits = self.builder.load(self.builder.bitcast(pointer, self._bits.as_pointer()), align=2)
+        return widened(self.builder, bits, BFLOAT16)
+
+    def store(self, value: Any, pointer: Any, mask: Any = None) -> None:
+        """One vector, rounded if it is to have 16 bits each."""
+        if pointer.type.pointee != I16:
+            super().store(value, pointer, mask)
+            return
+        b, pairs = self.builder, host().pairs
+        bits = stored(b, value, types.uint16) if pairs else narrowed(b, value, BFLOAT16)
+        b.store(bits, b.bitcast(pointer, self._bits.as_pointer()), align=2)
+
+    def stream(self, value: Any, pointer: Any) -> None:
+        """To the caches: parts of a line that come one by one are better put together there."""
+        self.store(value, pointer)
+
+
 def widened(builder: Any, bits: Any, number: int) -> Any:
     """The float32 that 16 bits stand for, or a vector of them."""
     if number == FLOAT16:

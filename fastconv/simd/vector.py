@@ -66,17 +66,6 @@ def transpose(typingctx, dst, d, dst_stride, src, s, src_stride):
 
 
 @intrinsic
-def settle(typingctx):
-    """Wait until all that was written past the caches is there, before the thread says that it is done."""
-
-    def codegen(context, builder, signature, args):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
 def rolled(typingctx, i):
     """The counter i of a loop, which LLVM then does not unroll: where rounds are few that makes branches to mispredict.
 

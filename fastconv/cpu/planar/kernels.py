@@ -67,20 +67,33 @@ def filter_blocks(
 def _by_channels(
     n, x, x0, index, here, count, mine, w, w0, c, c0, c_strides, start, bias, bias0, relu, stream, tile, known
 ):
-    """A block whose lanes are channels: packed, or where a known filter can read x in place, in place."""
-    band, band0, band_h = address(mine), 0, n.band.h
-    if n.known.in_place:
-        band, band0, band_h = address(x), place_in_x(n, x0, index[0], here), n.low.x.h
-    else:
-        pack_pixels(n, x, x0, index, here, count, mine)
+    """A block whose lanes are channels."""
+    pack_pixels(n, x, x0, index, here, count, mine)
     if n.known.number < 0:
         _rows(n, 1, here, w, w0, address(mine), c, c0, c_strides, start, bias, bias0, relu, tile)
         return
     tables, block = behind(n), here.row0 // n.rows * n.col_blocks + here.col0 // n.cols
     depth_sweep(
-        known, n.known.number, n.lanes.pixel, tables, peek(tables, block), band, band0, band_h, n.lanes.pixel,
+        known, n.known.number, n.lanes.pixel, tables, peek(tables, block), address(mine), 0, n.band.h, n.lanes.pixel,
         w, w0, c, c0, c_strides.h, c_strides.w, bias, bias0, start == BIAS, relu, stream,
     )  # fmt: skip
+
+
+@parallel_kernel
+def sweep_blocks(thread, first, last, x, w, bias, y, planes_at, numbers, relu, stream, known):
+    """Each task: a block that a known filter reads in place."""
+    n = fields(Bands, numbers)
+    tables = behind(n)
+    for task in range(first, last):
+        _, here = locate_block(n, task)
+        block = here.row0 // n.rows * n.col_blocks + here.col0 // n.cols
+        y0 = n.low.y_start + here.image * n.low.y.n + here.plane * n.low.y.d
+        depth_sweep(
+            known, n.known.number, n.lanes.pixel, tables, peek(tables, block), address(x),
+            place_in_x(n, here.image * n.low.x.n, planes_at, here), n.low.x.h, n.low.x.w, address(w), 0, address(y),
+            y0 + here.row0 * n.low.y.h + here.col0 * n.low.y.w, n.low.y.h, n.low.y.w, address(bias), 0, bias.size > 0,
+            relu, stream,
+        )  # fmt: skip
 
 
 @kernel

@@ -101,7 +101,7 @@ def _filter_tile(dtype: str, kind: int, name: str, taps: int, vectors: int, tile
 def depth_sweeps(dtype: str) -> Iterator[Subject]:
     """Depthwise filters whose size is in the code."""
     numbers = Numbers(dtype)
-    lanes, address = numbers.lanes, depth_address(numbers.dtype.itemsize)
+    lanes, address = numbers.lanes, depth_address(numbers.dtype.itemsize, numbers.dtype.itemsize)
     for shape, tile in enumerate(SHAPES):
         rows, columns = 2 * tile.rows, 3 * tile.cols
         high, wide = ((n - 1) * tile.stride + tile.taps for n in (rows, columns))
