@@ -134,6 +134,80 @@ class TestEveryCase:
         assert_near(dx, naive.avg_pool_grad(y, shape, axes, divisor=-3), "float32", 16)
 
 
+#: What kernels for pairs, and for threes around every other element, make in straight lines, and borders of it.
+USUAL = [
+    ((2, 3, 8, 68), 2, {}),
+    ((1, 35, 7, 9), 2, {"ceil_mode": True}),
+    ((2, 3, 10, 70), 3, {"stride": 2, "padding": 1}),
+    ((1, 35, 9, 7), 3, {"stride": 2, "padding": 1}),
+    ((1, 70, 6, 6), 3, {"stride": 2, "padding": 1, "ceil_mode": True}),
+    ((2, 2, 6, 132), 3, {"stride": 2, "padding": 1}),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", USUAL, ids=identifier)
+class TestUsualWindows:
+    @pytest.mark.parametrize("dtype", EPS)
+    def test_both_pools_and_gradients(self, case, layout, dtype, rng):
+        shape, size, windows = case
+        x, pools, axes = few_values(rng, shape, dtype), Rank(shape, layout), axes_of(*case)
+        y, indices = naive.max_pool(x, axes)
+        np.testing.assert_array_equal(pools.max_pool(x, size, **windows), y, strict=True)
+        dy = rng.integers(-9, 9, y.shape).astype(dtype)
+        dx = pools.max_pool_grad(dy, indices, shape=shape)
+        np.testing.assert_array_equal(dx, naive.max_pool_grad(dy, indices, shape).astype(dtype), strict=True)
+        for include in (True, False):
+            y = pools.avg_pool(x, size, count_include_pad=include, **windows)
+            assert_near(y, naive.avg_pool(x, axes, include), dtype, 16, 3)
+            dx = pools.avg_pool_grad(dy, size, shape=shape, count_include_pad=include, **windows)
+            assert_near(dx, naive.avg_pool_grad(dy, shape, axes, include), dtype, 16, 9)
+
+    @pytest.mark.parametrize("name", ("float16", "bfloat16"))
+    def test_sixteen_bits(self, case, layout, name, rng):
+        """Maxima are exact, averages those of float32, rounded; NaN wins whatever its sign, Inf stays what it is."""
+        shape, size, windows = case
+        dtype = np.dtype(name) if name == "float16" else np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+        x, pools = rng.standard_normal(shape).astype("float32").astype(dtype), Rank(shape, layout)
+        for function in (pools.max_pool, pools.avg_pool):
+            y = function(x, size, **windows)
+            np.testing.assert_array_equal(y, function(x.astype("float32"), size, **windows).astype(dtype), strict=True)
+        for value, share in ((-np.inf, 0.7), (np.inf, 0.02), (np.nan, 0.02)):
+            x[rng.random(shape) < share] = value
+        x.view(np.uint16)[rng.random(shape) < 0.1] |= 0x8000
+        expected = pools.max_pool(x.astype("float32"), size, **windows)
+        np.testing.assert_array_equal(pools.max_pool(x, size, **windows).astype("float32"), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", ((2, 3, 6, 8), (1, 40, 4, 6), (2, 2, 4, 72)))
+class TestIndicesOfNoPool:
+    """Where dx is twice as large as dy windows are guessed: indices elsewhere count like any others."""
+
+    def test_anywhere(self, shape, layout, rng):
+        small, plane = (*shape[:2], shape[2] // 2, shape[3] // 2), shape[2] * shape[3]
+        dy = rng.integers(-9, 9, small).astype("float32")
+        home = np.arange(small[2])[:, None] * 2 * shape[3] + np.arange(small[3]) * 2 + np.zeros(small, np.int64)
+        strays = {
+            "random": rng.integers(-1, plane, small),
+            "none": np.where(rng.random(small) < 0.1, -1, home),
+            "before": np.where(np.arange(small[3]) == 0, np.maximum(home - 1, 0), home),  # the end of the row before
+            "one": np.where(np.arange(dy.size).reshape(small) == dy.size - 1, 0, home),
+        }
+        for name, indices in strays.items():
+            dx = Rank(shape, layout).max_pool_grad(dy, indices, shape=shape)
+            expected = naive.max_pool_grad(dy, indices, shape).astype("float32")
+            np.testing.assert_array_equal(dx, expected, strict=True, err_msg=name)
+
+    @pytest.mark.parametrize("wrong", (-2, "plane", 1 << 32))
+    def test_beyond(self, shape, layout, wrong):
+        small, plane = (*shape[:2], shape[2] // 2, shape[3] // 2), shape[2] * shape[3]
+        indices = np.arange(small[2])[:, None] * 2 * shape[3] + np.arange(small[3]) * 2 + np.zeros(small, np.int64)
+        indices[-1, -1, -1, -1] = plane if wrong == "plane" else wrong + (indices[-1, -1, -1, -1] if wrong > 0 else 0)
+        with pytest.raises(InvalidArgument, match="indices reach"):
+            Rank(shape, layout).max_pool_grad(np.ones(small, "float32"), indices, shape=shape)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape, size", ADAPTIVE)
 def test_adaptive(shape, size, layout, rng):

@@ -211,7 +211,7 @@ def _converter(given: Any, convert: Callable[[Any, Any], Any]) -> Callable[..., 
     return codegen
 
 
-# --- arrays of 16 bits whose elements kernels take as they are: int16 stands for bfloat16, uint16 for float16 ----------
+# --- arrays of 16 bits that kernels take as they are: int16 stands for bfloat16, uint16 for float16 -------------------
 
 BITS = {"bfloat16": "int16", "float16": "uint16"}
 

@@ -24,79 +24,7 @@ from ...simd.lanes import (
 )
 from ...simd.parallel import parallel_kernel
 from ...simd.vector import clear, copy, lanes_of
-from .gradient_winners import PAIRS, THREES, UNKNOWN, spread_channels, spread_plane
 from .kinds import Planes, next_row
-
-
-@parallel_kernel
-def max_grad(  # type: ignore[no-untyped-def]
-    thread, first, last, dy, indices, dx, wrong, anew, plane, outputs, C, block, H, W
-):
-    """Scatter dy to the elements that won: a task is an image, or `block` channels of it, begun `anew` or added to.
-
-    Where dx has H rows of W columns, twice as many as dy (H = 0: not so), it is tried without scattering first.
-    """
-    py, pi, px = address(dy), address(indices), address(dx)
-    parts, kind = (C + block - 1) // block, PAIRS if H > 0 else UNKNOWN
-    for task in range(first, last):
-        n, begin = task // parts, task % parts * block
-        o, at, end = n * outputs * C, n * plane * C, min(C, begin + block)
-        while kind != UNKNOWN and not _spread(kind, py, pi, o, px, at, H, W, begin, end, C):
-            kind = THREES if kind == PAIRS else UNKNOWN
-        if kind == UNKNOWN:
-            if anew:
-                _clear_block(px, at, plane, begin, end, C)
-            if C == 1:
-                fine = _scatter_plane(py, pi, o, px, at, plane, outputs)
-            else:
-                fine = _scatter(py, pi, o, px, at, plane, outputs, begin, end, C)
-            if not fine:
-                wrong[0] = 1
-
-
-@kernel
-def _spread(kind, dy, indices, o, dx, at, H, W, begin, end, C):  # type: ignore[no-untyped-def]
-    if C == 1:
-        return spread_plane(kind, dy, indices, o, dx, at, H, W)
-    return spread_channels(kind, dy, indices, o, dx, at, H, W, begin, end, C)
-
-
-@kernel
-def _clear_block(dx, at, plane, begin, end, C):  # type: ignore[no-untyped-def]
-    """Zero channels begin..end-1 of an image."""
-    rows, length = (1, plane * C) if end - begin == C else (plane, end - begin)
-    for _ in range(rows):
-        clear(dx, at + begin, length)
-        at += C
-
-
-@kernel
-def _scatter(dy, indices, o, dx, at, plane, outputs, begin, end, C):  # type: ignore[no-untyped-def]
-    """Add channels begin..end-1 of dy[o:] to dx[at:]; False if an index is not one of the plane."""
-    fine = True
-    for _ in range(outputs):
-        for c in range(begin, end):
-            index = peek(indices, o + c)
-            if np.uint64(index) < np.uint64(plane):
-                place = at + index * C + c
-                poke(dx, place, peek(dx, place) + peek(dy, o + c))
-            elif index != -1:
-                fine = False
-        o += C
-    return fine
-
-
-@kernel
-def _scatter_plane(dy, indices, o, dx, at, plane, outputs):  # type: ignore[no-untyped-def]
-    """`_scatter` for one channel."""
-    fine = True
-    for i in range(o, o + outputs):
-        index = peek(indices, i)
-        if np.uint64(index) < np.uint64(plane):
-            poke(dx, at + index, peek(dx, at + index) + peek(dy, i))
-        elif index != -1:
-            fine = False
-    return fine
 
 
 @parallel_kernel

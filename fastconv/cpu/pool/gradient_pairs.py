@@ -19,7 +19,7 @@ from .kinds import Planes, ask_lanes, claim_lanes, next_row
 def avg_grad_pairs(thread, first, last, dy, dx, covers, factors, planes, three, square):  # type: ignore[no-untyped-def]
     """A task is a row of dx; the arguments are as for `avg_grad_first`, the factors along a row all the same.
 
-    With `square` the rows lie in windows as the columns do: rows 2i and 2i + 1 are made together, of rows i, i + 1 of dy.
+    With `square` rows lie in windows as columns do: rows 2i and 2i + 1 are made together, of rows i and i + 1 of dy.
     """
     p, (deep, high), (factors_d, factors_h, factors_w) = fields(Planes, planes), covers, factors
     D, H, W, OD, OH, OW = p.D, p.H, p.W, p.OD, p.OH, p.OW
@@ -54,7 +54,7 @@ def avg_grad_pairs(thread, first, last, dy, dx, covers, factors, planes, three, 
 def _two_rows(spreading, dy, at, dx, to, OW, W, both):  # type: ignore[no-untyped-def]
     """Rows dx[to : to + 2*W] from two rows of dy, whose factors are `both`."""
     like, twice, lanes, none = zeros(dx, 1), zeros(dx, 2), lanes_of(dx), None
-    factors, whole = (spread(both[0], like), spread(both[1], like)), min(W // (2 * lanes), max(0, OW - 1) // lanes) * lanes
+    factors, whole = (spread(both[0], like), spread(both[1], like)), min(W // 2, max(0, OW - 1)) // lanes * lanes
     for c in range(0, whole, lanes):
         j = rolled(c)
         ask_lanes(like, dy, at + j)
@@ -84,7 +84,8 @@ def _pairs(dy, at, OW, mask, next_mask, factors):  # type: ignore[no-untyped-def
 @inlined
 def _threes(dy, at, OW, mask, next_mask, factors):  # type: ignore[no-untyped-def]
     """The first row lies in one row of windows, the second in that and the next; columns likewise."""
-    here, behind = multiply(load(dy, at, factors[0], mask), factors[0]), multiply(load(dy, at + 1, factors[0], next_mask), factors[0])
+    here = multiply(load(dy, at, factors[0], mask), factors[0])
+    behind = multiply(load(dy, at + 1, factors[0], next_mask), factors[0])
     below = add(here, multiply(load(dy, at + OW, factors[1], mask), factors[1]))
     beside = add(behind, multiply(load(dy, at + OW + 1, factors[1], next_mask), factors[1]))
     return pair(here, add(here, behind)), pair(below, add(below, beside))
@@ -93,7 +94,8 @@ def _threes(dy, at, OW, mask, next_mask, factors):  # type: ignore[no-untyped-de
 @inlined
 def _last_threes(dy, at, OW, mask, next_mask, factors):  # type: ignore[no-untyped-def]
     """Both rows lie in the last row of windows."""
-    here, behind = multiply(load(dy, at, factors[0], mask), factors[0]), multiply(load(dy, at + 1, factors[0], next_mask), factors[0])
+    here = multiply(load(dy, at, factors[0], mask), factors[0])
+    behind = multiply(load(dy, at + 1, factors[0], next_mask), factors[0])
     row = pair(here, add(here, behind))
     return row, row
 

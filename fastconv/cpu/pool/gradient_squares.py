@@ -1,7 +1,7 @@
 """The average gradient of channels-last pairs and threes (`pairs`) along both axes: everything in registers.
 
-With a factor on each row of dy, pixels 2j and 2j + 1 of rows 2i and 2i + 1 of dx are all dy[i,j], for windows of 2x2; and
-dy[i,j], dy[i,j] + dy[i,j+1], dy[i,j] + dy[i+1,j] and the sum of all four for windows of 3x3.
+With a factor on each row of dy, pixels 2j and 2j + 1 of rows 2i and 2i + 1 of dx are all dy[i,j], for windows of 2x2;
+and dy[i,j], dy[i,j] + dy[i,j+1], dy[i,j] + dy[i+1,j] and the sum of all four for windows of 3x3.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .kinds import Planes, ask_lanes, claim_lanes
 
 @parallel_kernel
 def avg_grad_squares(thread, first, last, dy, dx, factors, scale, planes, block, three):  # type: ignore[no-untyped-def]
-    """Tasks are two rows of dx, times blocks of `block` channels; `factors` are those of the rows of dy, times `scale`."""
+    """Tasks are two rows of dx, times blocks of `block` channels; rows of dy have `factors`, times `scale`."""
     p = fields(Planes, planes)
     H, W, C, OH, OW = p.H, p.W, p.C, p.OH, p.OW
     py, px, parts, pairs = address(dy), address(dx), (C + block - 1) // block, (H + 1) // 2
@@ -100,6 +100,11 @@ def _store_square(dx, to, C, step, mask, values):  # type: ignore[no-untyped-def
     store(dx, to + step + C, values[3], mask)
 
 
+@inlined
+def _held(like, count, held, dy, at, factor):  # type: ignore[no-untyped-def]
+    return multiply(load(dy, at, like, first_lanes(count if held else 0, like)), factor)
+
+
 @kernel
 def _any_pixels(dy, at, dx, to, C, width, hop, step, both, held, shape, three):  # type: ignore[no-untyped-def]
     """At most 2x2 pixels of dx at its border, of `shape`; dy has those of four pixels that are `held`."""
@@ -108,10 +113,10 @@ def _any_pixels(dy, at, dx, to, C, width, hop, step, both, held, shape, three): 
     for c in range(0, width, lanes):
         count = min(lanes, width - c)
         mask = first_lanes(count, one)
-        here = multiply(load(dy, at + c, one, first_lanes(count if held[0] else 0, one)), upper)
-        beside = multiply(load(dy, at + c + C, one, first_lanes(count if held[1] else 0, one)), upper)
-        low = add(here, multiply(load(dy, at + c + hop, one, first_lanes(count if held[2] else 0, one)), lower))
-        across = add(beside, multiply(load(dy, at + c + hop + C, one, first_lanes(count if held[3] else 0, one)), lower))
+        here = _held(one, count, held[0], dy, at + c, upper)
+        beside = _held(one, count, held[1], dy, at + c + C, upper)
+        low = add(here, _held(one, count, held[2], dy, at + c + hop, lower))
+        across = add(beside, _held(one, count, held[3], dy, at + c + hop + C, lower))
         store(dx, to + c, here, mask)
         if shape[1] == 2:
             store(dx, to + c + C, add(here, beside) if three else here, mask)

@@ -22,9 +22,10 @@ from ...simd.host import host
 from ...threads import team
 from ...windows import Rule, cover_of, table_of
 from . import strips
-from .gradient_kernels import Spread, avg_grad_first, avg_grad_last, lp_grad, max_grad
+from .gradient_kernels import Spread, avg_grad_first, avg_grad_last, lp_grad
 from .gradient_pairs import avg_grad_pairs
 from .gradient_squares import avg_grad_squares
+from .gradient_winners import max_grad
 from .kinds import Way, channel_block, planes_of, side_by_side
 from .pairs import PAIRS, THREES
 
@@ -59,8 +60,16 @@ def _prepare_scatter(problem: PoolProblem) -> tuple[int, ...]:
 
 
 def _scatter(
-    dy: np.ndarray, indices: np.ndarray, dx: np.ndarray, anew: bool, images: int, C: int, plane: int, outputs: int,
-    H: int, W: int,
+    dy: np.ndarray,
+    indices: np.ndarray,
+    dx: np.ndarray,
+    anew: bool,
+    images: int,
+    C: int,
+    plane: int,
+    outputs: int,
+    H: int,
+    W: int,
 ) -> None:
     dy, indices, dx = (a.reshape(-1) for a in (dy, indices, dx))
     block = channel_block(images, C)
@@ -128,7 +137,7 @@ def _by_channels(
 
 
 def _square(problem: PoolProblem) -> bool:
-    """Whether windows along the last two axes are pairs, or threes around every other element, and the first is none."""
+    """Whether windows are pairs, or threes around every other element, along two axes, and there is no third."""
     first, second, third = problem.axes
     alike = second.dilation == third.dilation == 1 and second.spacing() == third.spacing()
     return alike and third.spacing() in (PAIRS, THREES) and first.size == first.out == first.kernel == 1
@@ -141,11 +150,12 @@ def _prepare_squares(problem: PoolProblem, divisor: float | None) -> tuple[Any, 
 
 
 def _by_squares(
-    dy: np.ndarray, dx: np.ndarray, pairs: int, C: int, factors: np.ndarray, share: float, planes: np.ndarray, three: bool
-) -> None:
+    dy: np.ndarray, dx: np.ndarray, pairs: int, C: int, factors: np.ndarray, scale: float, planes: np.ndarray,
+    three: bool,
+) -> None:  # fmt: skip
     block = channel_block(pairs, C)
     tasks = pairs * -(-C // block)
-    avg_grad_squares(team(tasks, dx.size + dy.size), tasks, dy, dx, factors, share, planes, block, three)
+    avg_grad_squares(team(tasks, dx.size + dy.size), tasks, dy, dx, factors, scale, planes, block, three)
 
 
 def _prepare_pairs(three: bool, problem: PoolProblem, divisor: float | None) -> tuple[Any, ...]:
@@ -285,7 +295,7 @@ BY_CHANNELS = Way(
     lambda problem, dtype: problem.out[2] * problem.C * dtype.itemsize,
 )  # fmt: skip
 BY_SQUARES = Way(
-    avg_grad_squares, _prepare_squares, _by_squares, "lanes are channels, windows of 2x2, or 3x3 around every other pixel"
+    avg_grad_squares, _prepare_squares, _by_squares, "windows of 2x2, or 3x3 around every other pixel, in registers"
 )
 BY_PAIRS = Way(
     avg_grad_pairs, partial(_prepare_pairs, False), _by_pairs, "windows of 2 columns, everything in registers"

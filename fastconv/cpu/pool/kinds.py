@@ -27,9 +27,9 @@ SHORT_SUM = 16
 # A tap of a channels-last pool takes this much less time than the operations that the threshold for threads counts.
 CHEAPER = 3
 
-# What is read, or written, is asked for so many bytes ahead: time enough for memory to answer, and little of any L1 cache.
-# Rows are short, and several are read in turns, so that processors do not foresee by themselves what comes next; and a
-# store to a line that no cache holds waits until it is read.
+# What is read, or written, is asked for so many bytes ahead: time enough for memory to answer, and little of any L1
+# cache. Rows are short, and several are read in turns, so that processors do not foresee by themselves what comes next;
+# and a store to a line that no cache holds waits until it is read.
 AHEAD = 8192
 
 # Channels of a channels-last task are a multiple of this, unless it has them all.
