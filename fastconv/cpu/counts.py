@@ -46,7 +46,8 @@ def panels_work(problem: ConvProblem, *, unfold: bool) -> Work:
     idle *= -(-depth // step) * step / depth
     operations = 2 * y * inner * taps
     source = y if op == "conv_input_grad" else x
-    packed = taps > 1 or not channels_last
+    edges_apart = op != "conv_weight_grad" and problem.padding_mode == "zeros" and problem.dilation[2] == 1
+    packed = not channels_last or (taps > 1 and not edges_apart)
     moved = 2 * source * packed + 2 * math.prod(out) * N * C * taps * unfold
     if not channels_last:  # results go by way of sums
         moved += (1 + step) * (x if op == "conv_input_grad" else y)

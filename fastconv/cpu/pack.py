@@ -136,27 +136,34 @@ def unpack_rows(src, s, row, pixel, C, rows, cols, dst, d, dst_strides):
 
 
 ROWS, COLUMNS = 16, 64  # input channels of one task of packing, where output channels are neighbours, or are not
+BESIDE = 4  # panels of one task, where output channels are neighbours: memory gives long stretches sooner
 
 
 @parallel_kernel
-def _pack_panels(thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, channels, wp):
-    """Each task packs some input channels of one panel, all taps: who uses some panels only has packed most of them."""
-    blocks = -(-C // channels)
+def _pack_panels(
+    thread, first, last, w, group_at, tap_at, c_at, o_at, taps, C, O, panel_lanes, panels, channels, beside, wp
+):
+    """Each task packs some input channels of some panels, all taps: who uses a panel only has packed most of it."""
+    blocks, parts = -(-C // channels), -(-panels // beside)
     block = np.empty(lanes_of(w) * lanes_of(w), w.dtype)
     for task in range(first, last):
-        group, place = task // (blocks * panels), task % (blocks * panels)
-        panel, c0 = place // blocks, place % blocks * channels
-        c1 = min(C, c0 + channels)
-        count = min(panel_lanes, O - panel * panel_lanes)
-        source = group * group_at + panel * panel_lanes * o_at
-        d = (group * panels + panel) * taps.size * C * panel_lanes
+        group, place = task // (blocks * parts), task % (blocks * parts)
+        panel0, c0 = place // blocks * beside, place % blocks * channels
+        panel1, c1 = min(panels, panel0 + beside), min(C, c0 + channels)
         if tap_at == 1 and o_at != 1 and taps.size > 1:
-            for c in range(c0, c1):
-                at = source + c * c_at
-                _pack_taps(w, at, o_at, taps, count, wp, d + c * panel_lanes, C * panel_lanes, panel_lanes, block)
+            for panel in range(panel0, panel1):
+                source, d = group * group_at + panel * panel_lanes * o_at, (group * panels + panel) * taps.size * C
+                for c in range(c0, c1):
+                    at, to = source + c * c_at, (d + c) * panel_lanes
+                    count = min(panel_lanes, O - panel * panel_lanes)
+                    _pack_taps(w, at, o_at, taps, count, wp, to, C * panel_lanes, panel_lanes, block)
             continue
         for t in range(taps.size):
-            pack_tap(w, source + taps[t] * tap_at, c_at, o_at, c0, c1, count, wp, d + t * C * panel_lanes, panel_lanes)
+            for panel in range(panel0, panel1):
+                at = group * group_at + panel * panel_lanes * o_at + taps[t] * tap_at
+                to = ((group * panels + panel) * taps.size + t) * C * panel_lanes
+                count = min(panel_lanes, O - panel * panel_lanes)
+                pack_tap(w, at, c_at, o_at, c0, c1, count, wp, to, panel_lanes)
 
 
 @kernel
@@ -232,16 +239,18 @@ class Packing(NamedTuple):
 
     size: int  # elements of all panels
     numbers: tuple[Any, ...]
-    by_rows: tuple[int, int]  # input channels of a task, and tasks, where output channels are neighbours
-    by_columns: tuple[int, int]  # and where they are not
+    by_rows: tuple[
+        int, int, int
+    ]  # input channels and panels of a task, and tasks, where output channels are neighbours
+    by_columns: tuple[int, int, int]  # and where they are not
     paired: int  # taps of all panels, whose channels become pairs; none where they do not
 
     def panels(self, w: np.ndarray, at: WeightStrides) -> np.ndarray:
         """The panels of weights that lie in this way."""
         size, numbers, *cuts, paired = self
-        channels, tasks = cuts[at.o != 1]
+        channels, beside, tasks = cuts[at.o != 1]
         wp = scratch((size,), w.dtype)
-        _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, channels, wp)
+        _pack_panels(team(tasks, 8 * size), tasks, w.reshape(-1), *at, *numbers, channels, beside, wp)
         if not paired:
             return wp
         _, C, _, lanes, _ = numbers
@@ -253,7 +262,10 @@ class Packing(NamedTuple):
 def packing_of(taps: np.ndarray, groups: int, C: int, O: int, lanes: int, step: int = 1) -> Packing:
     """How weights are packed for `lanes` output channels a panel, `step` input channels (1 or 2) side by side."""
     panels = -(-O // lanes)
-    rows, columns = ((channels, groups * panels * -(-C // channels)) for channels in (ROWS, COLUMNS))
+    rows, columns = (
+        (channels, beside, groups * -(-panels // beside) * -(-C // channels))
+        for channels, beside in ((ROWS, BESIDE), (COLUMNS, 1))
+    )
     blocks = groups * panels * len(taps)
     return Packing(blocks * C * lanes, (taps, C, O, lanes, panels), rows, columns, blocks if step > 1 else 0)
 

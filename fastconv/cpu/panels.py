@@ -1,8 +1,9 @@
 """The engine of direct and im2col: a lowered problem, cut into tasks, summed by the micro-kernel.
 
 Each task packs the strips of its items (padding, layout) into its thread's scratch, which stays in that core's cache,
-then sums its panels of output channels over them. im2col puts one step between: it unfolds each strip into a matrix
-with a row per output pixel. Sums run tap by tap, channel by channel, in one order, whatever the number of threads.
+or reads x as it lies (`edges`), then sums its panels of output channels over them. im2col puts one step between: it
+unfolds each strip into a matrix with a row per output pixel. Sums run tap by tap, channel by channel, in one order,
+whatever the number of threads.
 
 To follow a call: `PanelEngine.run` starts `_sum_panels`, what each task does; it goes on to `_sum_item`, one panel over
 one item, to `_sum_rows`, which cuts the item's rows into tiles, and to `simd.microkernel`, where the inner loop is.
