@@ -240,9 +240,8 @@ def test_known_filters_take_bfloat16_as_it_is(stride):
 def test_weight_gradient_in_place_keeps_nan_in_its_taps():
     """Tiles that overlap read zeros for what has been counted, which NaN would spread from: other sums serve."""
     x, dy = np.ones((1, 13, 14, LANES), "float32"), np.ones((1, 13, 14, LANES), "float32")
-    spec = conv_problem(
-        x.shape, (3, 3, 1, LANES), rank=2, groups=LANES, padding=1, layout="NHWC", op="conv_weight_grad"
-    )
+    options = {"groups": LANES, "padding": 1, "layout": "NHWC"}
+    spec = conv_problem(x.shape, (3, 3, 1, LANES), rank=2, op="conv_weight_grad", **options)
     assert isinstance(planar_weights(lower_conv(spec), 4), DepthWeights)
     x[0, 0, 0, 2] = np.nan  # the first pixel: no later tap of a row or column meets it
     dw = fc.conv2d_weight_grad(x, dy, (3, 3, 1, LANES), method="direct", **options)

@@ -12,7 +12,8 @@ What depends on the problem alone is worked out once and kept; a call packs its 
 convolution is `panels.PanelEngine.run`.
 
 Arrays of bfloat16 come as their bits, uint16, where `takes_halves`: pairs of input channels are multiplied at once and
-summed in float32, results are rounded as they are stored (or left in float32 where y is).
+summed in float32, or widened one by one in depthwise sweeps; results are rounded as they are stored (or left in float32
+where y is).
 
 Cost: 2*N*O*OD*OH*OW*C/groups*taps operations. Extra memory: the packed weights, and per thread a strip of about
 ``FASTCONV_TILE_BYTES``; the weight gradient's partial sums take at most ``FASTCONV_SCRATCH_BYTES`` (or one copy of dw).

@@ -7,6 +7,8 @@ row, or channels with a filter each (`lanes.Lanes`), and a tile holds several ou
 vector of the input (`simd/filter_tile`). It works on lowered problems, so convolutions in one, two and three
 dimensions, any stride, dilation and padding mode, and the gradient to the input are the same code.
 
+Known depthwise filters (`sweeps`) read x in place, of bfloat16 too: widened as it is loaded, rounded as it is stored.
+
 Cost: 2*N*O*OD*OH*OW*C/groups*taps operations, rows or channels rounded up to whole vectors. Extra memory: the weights
 once more, and per thread a band of about ``FASTCONV_TILE_BYTES`` (and, where results are rearranged, a block of them).
 Error: below terms*eps*sum(|x|*|w|), in practice about its square root. Sums run in one order for any thread count.

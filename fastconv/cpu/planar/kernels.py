@@ -2,6 +2,7 @@
 
 Each task owns a block of output rows and columns of one plane: it packs the padded input of its block to a band in its
 thread's scratch, which stays in the core's cache, and lets tiles run over it. All modes of padding are in the packing.
+Known depthwise filters read x in place where they can.
 
 Helpers get addresses in place of arrays, which Numba would count in and out at every call; `n` is a view of `Bands`,
 `here` the block.
