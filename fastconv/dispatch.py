@@ -74,7 +74,7 @@ TABLE: tuple[Row, ...] = (
     Row("im2col", "cpu", "fastconv.cpu.im2col", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.direct", CONVOLUTIONS),
     Row("direct", "cpu", "fastconv.cpu.pool", POOLS + POOL_GRADIENTS),
-    Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap")),
+    Row("direct", "cpu", "fastconv.cpu.magnitude", ("largest", "levels", "channel_gap", "exponent_of")),
     Row("direct", "cpu", "fastconv.cpu.halves", ("widen", "narrow")),
     Row("direct", "cpu", "fastconv.cpu.comparison", ("same_bits",)),
     Row("direct", "cpu", "fastconv.cpu.matching", ("match_scores", "match_moments")),

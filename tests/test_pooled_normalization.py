@@ -7,6 +7,9 @@ import fastconv as fc
 from fastconv.autograd import Tensor
 from fastconv.autograd import functional as F
 from fastconv.autograd.functional import _tiles, normalization, pooling
+from fastconv.ops import _exactness
+from fastconv.ops.normalization import batch_norm, batch_norm_training
+from fastconv.spec import conv_problem
 
 CASES = [
     ((3, 8, 8, 32), (2, 2)),
@@ -88,3 +91,34 @@ def test_windows_that_do_not_tile_are_pooled_by_places():
     assert _tiles.tiles_of(x, {"size": (2, 4), "padding": "valid"}) == (2, 4)
     assert _tiles.tiles_of(np.zeros((1, 8, 8, 2)), {"size": 2, "padding": "same"}) == (2, 2)
     assert _tiles.tiles_of(np.zeros((1, 8, 8)), {"size": 2}) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_a_normalisation_notes_is_what_a_look_at_its_result_tells(rng, dtype):
+    """Where anything is noted, it is the judgement of a pass over the array; NaN, and groups, are looked at."""
+    x = rng.standard_normal((3, 9, 8, 64)).astype(dtype)
+    weights = np.ones(64, dtype), np.zeros(64, dtype)
+    for place, value in ((None, 0), ((1, 2, 3, 4), np.nan), ((0, 0, 0, 0), np.inf), ((2, 5, 5, 63), 1e30)):
+        given = x.copy()
+        if place is not None:
+            given[place] = value
+        mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        with _exactness.noting(True):
+            y = batch_norm(given, mean, var, *weights, 1e-3, -1, True)
+            noted = _exactness._noted(y)
+        for groups in (1, 4):
+            problem = conv_problem(x.shape, (3, 3, 64 // groups, 8), rank=2, layout="NHWC", groups=groups)
+            judged = _exactness._judge_images(problem, "winograd", y, False)
+            assert groups > 1 or noted is None or noted == judged
+            with _exactness.noting(True):
+                again = batch_norm(given, mean, var, *weights, 1e-3, -1, True)
+                assert _exactness._judge_images(problem, "winograd", again, False) == judged
+        assert (noted is None) == (place is not None)
+    assert _exactness._noted(y) is None  # outside of the block
+
+
+def test_nothing_is_noted_without_a_promise(rng):
+    x = rng.standard_normal((2, 4, 4, 64)).astype(np.float32)
+    with _exactness.noting(False):
+        y, *_ = batch_norm_training(x, np.ones(64, np.float32), np.zeros(64, np.float32), None, 0.9, 1e-3, -1)
+        assert _exactness._noted(y) is None

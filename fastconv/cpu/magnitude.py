@@ -65,6 +65,11 @@ def largest(x: np.ndarray) -> int:
     return max(found.tolist()) >> SHIFT[x.itemsize]
 
 
+def exponent_of(value: Any) -> int:
+    """The exponent of a number of NumPy's that is not negative."""
+    return int(value.view(EXPONENT[value.itemsize].dtype)) >> SHIFT[value.itemsize]
+
+
 def is_finite(x: np.ndarray) -> bool:
     """True where no element of a C-contiguous float array is NaN or Inf; a program that is noted down looks anew."""
     if recording.steps is not None:

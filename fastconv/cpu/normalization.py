@@ -14,14 +14,25 @@ from typing import Any
 import numpy as np
 
 from ..memory import scratch
+from ..simd.host import host
 from ..simd.parallel import regions
 from ..threads import team
-from .normalization_passes import grad_input, grad_sums, normalize, sum_moments
-from .normalization_steps import coefficients_of, grad_factors, moments, pull_back, sum_up, train, train_pooled
+from .normalization_passes import grad_input, grad_sums, normalize, normalize_pixels, sum_moments
+from .normalization_steps import (
+    coefficients_of,
+    extremes,
+    grad_factors,
+    moments,
+    pull_back,
+    sum_up,
+    train,
+    train_pooled,
+)
 from .pool.gradients import add_at
 from .pooled_normalization import cut_bands, moments_and_maxima, pooled_grad_input
 from .runs import DOUBLE, Runs, cut_runs, sums_of
 
+Extremes = tuple[float, float]  # the largest result, and what the largest of each pixel reaches at least
 _NONE, _NO_SUMS = np.empty(0), np.empty(0, np.float32)
 
 
@@ -45,20 +56,40 @@ def channel_statistics(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *, axis
 def batch_norm(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, axis: int,
     epsilon: float, relu: bool,
-) -> None:  # fmt: skip
-    """y = (x - mean)*gamma/sqrt(var + epsilon) + beta, with relu(x) for x if `relu`."""
+) -> Extremes | None:  # fmt: skip
+    """y = (x - mean)*gamma/sqrt(var + epsilon) + beta, with relu(x) for x if `relu`.
+
+    Returns how large results are, where channels are the last axis and whole vectors.
+    """
     cut = cut_runs(x.shape, axis)
     coefficients = np.empty((3, cut.order.size), x.dtype)
     coefficients_of(_double(mean), _double(var), _double(gamma), _double(beta), float(epsilon), cut.order, coefficients)
-    numbers = lowest(x, relu), cut.periods, cut.width, *cut.geometry
-    normalize(*tasks_of(cut, 3 * x.size), x.reshape(-1), y.reshape(-1), *coefficients, *numbers)
+    peaks, arrays, floor = _peaks_of(x, axis, cut), (x.reshape(-1), y.reshape(-1), *coefficients), lowest(x, relu)
+    if peaks.size:
+        tasks = len(peaks)
+        normalize_pixels(team(tasks, 3 * x.size), tasks, *arrays, floor, x.shape[axis], cut.pixels, peaks.reshape(-1))
+    else:
+        normalize(*tasks_of(cut, 3 * x.size), *arrays, floor, cut.periods, cut.width, *cut.geometry)
+    return _extremes(peaks)
+
+
+def _peaks_of(x: np.ndarray, axis: int, cut: Runs) -> np.ndarray:
+    """Room for what `normalize_pixels` finds, a row for each task; none where it does not serve."""
+    lanes = host().lanes(x.itemsize)
+    if axis != x.ndim - 1 or x.shape[axis] % lanes:
+        return np.empty((0, 0), x.dtype)
+    return np.empty((-(-x.size // (x.shape[axis] * cut.pixels)), 2 * lanes), x.dtype)
+
+
+def _extremes(peaks: np.ndarray) -> Extremes | None:
+    return extremes(peaks, peaks.shape[1] // 2) if peaks.size else None
 
 
 def batch_norm_training(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, var: np.ndarray, gamma: np.ndarray, beta: np.ndarray,
     moving_mean: np.ndarray | None, moving_var: np.ndarray | None, *, axis: int, epsilon: float, relu: bool,
     share: float, maxima: np.ndarray | None = None, window: tuple[int, int] | None = None,
-) -> None:  # fmt: skip
+) -> Extremes | None:  # fmt: skip
     """As `batch_norm`, by the statistics of x, which are written to mean and var.
 
     The moving ones, unless they are None, come nearer to them by `share`. What is normalised is x, or `maxima` of it;
@@ -71,7 +102,8 @@ def batch_norm_training(
     flat, step, order = x.reshape(-1), math.prod(x.shape[axis + 1 :]), cut.order
     weights = _double(gamma), _double(beta), *moving, float(epsilon), float(share), x.size // max(1, x.shape[axis])
     rest = flat, given.reshape(-1), y.reshape(-1), *weights, floor, mean, var, order, step
-    normalizing = tasks_of(own, 3 * given.size)[1], own.numbers
+    peaks = _peaks_of(given, axis, own)
+    normalizing = tasks_of(own, 3 * given.size)[1], own.numbers, peaks
     if window is None:
         sums = sums_of(cut, x.size, 2)
         train(*regions(members), *_forward(dtype), members, tasks, cut.numbers, *normalizing, sums, *rest)
@@ -80,16 +112,18 @@ def batch_norm_training(
         sums = scratch((2, bands.tasks * bands.C), DOUBLE)
         members = team(bands.tasks, 4 * x.size)
         train_pooled(*regions(members), *_forward(dtype), members, bands.tasks, numbers, *normalizing, sums, *rest)
+    return _extremes(peaks)
 
 
 @lru_cache(maxsize=8)
-def _forward(dtype: np.dtype) -> tuple[int, int, int]:
+def _forward(dtype: np.dtype) -> tuple[int, int, int, int]:
     """Where the kernels of a forward pass lie for arrays of a dtype."""
     a, sums, number = np.empty(0, dtype), np.empty(0), dtype.type(0)
     return (
         sum_moments.address((a, a, number, sums, sums, *(0,) * 6)),
         moments_and_maxima.address((a, a, a, number, np.empty(0, np.int64), sums, sums)),
         normalize.address((a, a, a, a, a, number, *(0,) * 5)),
+        normalize_pixels.address((a, a, a, a, a, number, 0, 0, a)),
     )
 
 

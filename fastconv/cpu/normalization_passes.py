@@ -8,7 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..simd.jit import kernel
+from ..simd.lane_math import add, at_most, largest, magnitude, multiply, pick, smallest, subtract
+from ..simd.lanes import address, load, spread, store, zero, zeros
 from ..simd.parallel import parallel_kernel
+from ..simd.vector import lanes_of
 from .runs import add_columns, bounds, clear, fold_columns
 
 
@@ -65,6 +68,31 @@ def normalize(thread, first, last, x, y, mean, scale, beta, floor, periods, widt
             a, b = x[i : min(i + width, stop)], y[i : min(i + width, stop)]
             for j in range(a.size):
                 b[j] = (clip(a[j], floor) - m[j]) * s[j] + c[j]
+
+
+@parallel_kernel
+def normalize_pixels(thread, first, last, x, y, mean, scale, beta, floor, C, pixels, peaks):
+    """`normalize` of `pixels` pixels a task, of C channels side by side, whole vectors; and how large results are.
+
+    A row of `peaks` for each task: lane by lane the largest result, and the smallest over the pixels of the largest
+    among those of a pixel's channels that come to this lane.
+    """
+    one, lanes = zeros(x, 1), lanes_of(x)
+    px, py, pm, ps, pb, pp = address(x), address(y), address(mean), address(scale), address(beta), address(peaks)
+    low = spread(floor, one)
+    for task in range(first, last):
+        top, least = zero(one), spread(np.inf, one)
+        for at in range(task * pixels * C, min(x.size, (task + 1) * pixels * C), C):
+            most = zero(one)
+            for c in range(0, C, lanes):
+                v = load(px, at + c, one, None)
+                v = subtract(pick(at_most(v, low), low, v), load(pm, c, one, None))
+                v = add(multiply(v, load(ps, c, one, None)), load(pb, c, one, None))
+                store(py, at + c, v, None)
+                most = largest(most, magnitude(v))
+            top, least = largest(top, most), smallest(least, most)
+        store(pp, 2 * task * lanes, top, None)
+        store(pp, (2 * task + 1) * lanes, least, None)
 
 
 @parallel_kernel

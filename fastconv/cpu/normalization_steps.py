@@ -95,23 +95,46 @@ def _by_channels(shift, order, channels):
 
 @kernel
 def _normalize_by(
-    lead, words, normalize_at, members, tasks, cut, given, y, gamma, beta, moving_mean, moving_var, epsilon, share,
-    floor, mean, var, order,
+    lead, words, normalize_at, pixels_at, members, tasks, cut, peaks, given, y, gamma, beta, moving_mean, moving_var,
+    epsilon, share, floor, mean, var, order,
 ):  # fmt: skip
     """What follows when mean and variance are known: moving ones, and the region that normalises."""
     _follow(moving_mean, mean, share)
     _follow(moving_var, var, share)
     factors = np.empty((3, order.size), given.dtype)
     coefficients_of(mean, var, gamma, beta, epsilon, order, factors)
-    if tasks:
+    if peaks.size:
+        C, pixels = mean.size, cut[6]
+        arrays = given, y, factors[0], factors[1], factors[2]
+        run_region(lead, words, pixels_at, members, peaks.shape[0], (*arrays, floor, C, pixels, peaks.reshape(-1)))
+    elif tasks:
         numbers = floor, cut[0], cut[1], cut[3], cut[4], cut[5]
         run_region(lead, words, normalize_at, members, tasks, (given, y, factors[0], factors[1], factors[2], *numbers))
 
 
 @callable_kernel
+def extremes(peaks, lanes):
+    """The largest of all results, and a bound that the largest of each pixel reaches; see `normalize_pixels`.
+
+    In each lane the smallest over the pixels is one that all pixels reach there, so the largest of these is reached by
+    all of them.
+    """
+    top, bound = peaks.dtype.type(0), peaks.dtype.type(0)
+    for j in range(lanes):
+        least = peaks[0, lanes + j]
+        for task in range(peaks.shape[0]):
+            most = peaks[task, j]
+            if top == top and not most <= top:  # the first NaN stays
+                top = most
+            least = min(least, peaks[task, lanes + j])
+        bound = max(bound, least)
+    return top, bound
+
+
+@callable_kernel
 def train(
-    lead, words, moments_at, maxima_at, normalize_at, members, tasks, cut, y_tasks, y_cut, sums, x, given, y, gamma,
-    beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
+    lead, words, moments_at, maxima_at, normalize_at, pixels_at, members, tasks, cut, y_tasks, y_cut, peaks, sums, x,
+    given, y, gamma, beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
 ):  # fmt: skip
     """A forward pass in training, two regions, without going back to Python between them."""
     shift = _shift(x, order, step, floor)
@@ -120,15 +143,15 @@ def train(
         run_region(lead, words, moments_at, members, tasks, (x, shift, floor, sums[0], sums[1], *numbers))
     moments(sums[0], sums[1], cut[0], cut[5], cut[2], _by_channels(shift, order, mean.size), count, mean, var)
     _normalize_by(
-        lead, words, normalize_at, members, y_tasks, y_cut, given, y, gamma, beta, moving_mean, moving_var, epsilon,
-        share, floor, mean, var, order,
+        lead, words, normalize_at, pixels_at, members, y_tasks, y_cut, peaks, given, y, gamma, beta, moving_mean,
+        moving_var, epsilon, share, floor, mean, var, order,
     )  # fmt: skip
 
 
 @callable_kernel
 def train_pooled(
-    lead, words, moments_at, maxima_at, normalize_at, members, tasks, bands, y_tasks, y_cut, sums, x, given, y, gamma,
-    beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
+    lead, words, moments_at, maxima_at, normalize_at, pixels_at, members, tasks, bands, y_tasks, y_cut, peaks, sums, x,
+    given, y, gamma, beta, moving_mean, moving_var, epsilon, share, count, floor, mean, var, order, step,
 ):  # fmt: skip
     """As `train`, where `given` are the maxima of windows, which are found meanwhile."""
     shift = _shift(x, order, step, floor)
@@ -136,8 +159,8 @@ def train_pooled(
         run_region(lead, words, maxima_at, members, tasks, (x, given, shift, floor, bands, sums[0], sums[1]))
     moments(sums[0], sums[1], 1, tasks, mean.size, _by_channels(shift, order, mean.size), count, mean, var)
     _normalize_by(
-        lead, words, normalize_at, members, y_tasks, y_cut, given, y, gamma, beta, moving_mean, moving_var, epsilon,
-        share, floor, mean, var, order,
+        lead, words, normalize_at, pixels_at, members, y_tasks, y_cut, peaks, given, y, gamma, beta, moving_mean,
+        moving_var, epsilon, share, floor, mean, var, order,
     )  # fmt: skip
 
 

@@ -46,8 +46,13 @@ class Runs:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """The integers of the cut as compiled functions read them: periods, width, fold, and the geometry."""
-        return np.array([self.periods, self.width, self.fold, *self.geometry])
+        """The integers of the cut as compiled functions read them: periods, width, fold, the geometry, and `pixels`."""
+        return np.array([self.periods, self.width, self.fold, *self.geometry, self.pixels])
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a task, where channels are the last axis and whole pixels are taken."""
+        return max(1, LENGTH // self.fold)
 
     @property
     def geometry(self) -> tuple[int, int, int]:

@@ -92,6 +92,8 @@ def class_numbers(y: np.ndarray, classes: int | None, name: str) -> np.ndarray:
         raise InvalidArgument(f"{name} has dtype {y.dtype}; expected class numbers")
     allowed = "whole numbers of at least 0" if classes is None else f"whole numbers from 0 to {classes - 1}"
     classes = arguments.LARGEST if classes is None else classes
+    if y.dtype.kind in "iu" and y.size and int(y.min()) >= 0 and int(y.max()) < classes:  # the usual case, quickly
+        return y.astype(np.int64, copy=False)
     bad = ~np.isfinite(y) | (y < 0) | (y != np.floor(y)) if y.dtype.kind == "f" else y < 0
     bad = bad | (y >= classes)
     refuse_bad(y, bad, name, allowed)

@@ -13,7 +13,7 @@ import numpy as np
 from ..dispatch import operator
 from ..errors import InvalidArgument, Unsupported, shown
 from ._floats import Floats, exact
-from .halves import SINGLE, is_half, widened
+from .halves import SINGLE, is_floating, is_half, widened
 
 FROM_INPUT = ("elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign")
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh", *FROM_INPUT)
@@ -134,6 +134,8 @@ def activation_grad(
     if activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
         raise InvalidArgument(f"the gradient of activation {activation!r} is not known; known are {known}")
+    if activation is None and axis is None and type(dy) is np.ndarray and is_floating(dy.dtype):
+        return dy, None  # nothing is to be done
     if activation is None and axis is None and is_half(getattr(dy, "dtype", SINGLE)):
         return dy, None  # not widened for nothing
     call = Floats("dy", dy) if activation is None else Floats("dy y", dy, y)

@@ -12,6 +12,7 @@ import numpy as np
 from .. import memory
 from ..dispatch import operator
 from ..errors import InvalidArgument
+from ._exactness import note_extremes
 from ._floats import Floats, exact, with_channels
 from .halves import is_half, widened
 
@@ -60,8 +61,8 @@ def batch_norm(
     call, axis, channels = with_channels("x mean var gamma beta", 1, axis, x, mean, var, gamma, beta)
     x = call.arrays[0]
     y = call.empty(x.shape)
-    operator("batch_norm", call.device)(x, y, *channels, axis=axis, epsilon=epsilon, relu=relu)
-    return call.finish(y)
+    found = operator("batch_norm", call.device)(x, y, *channels, axis=axis, epsilon=epsilon, relu=relu)
+    return note_extremes(call.finish(y), found)  # type: ignore[no-any-return]
 
 
 def batch_norm_training(
@@ -141,11 +142,11 @@ def _by_statistics(
     y = call.empty(x.shape if maxima is None else maxima.shape)
     mean, var = (call.empty((x.shape[axis],), exact(call)) for _ in range(2))
     run = operator("batch_norm_training", call.device)
-    run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
+    found = run(x, y, mean, var, gamma, beta, *(moving or (None, None)), **numbers)
     for given, moved in zip(running or (), moving, strict=True):
         if call.device == "cpu" and is_half(given.dtype):
             given[...] = moved
-    return call.finish(y), call.finish(mean), call.finish(var), maxima
+    return note_extremes(call.finish(y), found), call.finish(mean), call.finish(var), maxima
 
 
 def batch_norm_grad(

@@ -68,7 +68,7 @@ def batch_norm(
 
 
 def _check_pooled(x: Any, gamma: Any) -> None:
-    if x.ndim - 2 not in LAYOUTS or not (np.asarray(gamma) > 0).all():
+    if x.ndim - 2 not in LAYOUTS or not np.asarray(gamma).min(initial=np.inf) > 0:
         raise InvalidArgument(f"batch_norm pools images, for gamma above 0; x has shape {x.shape} and gamma is {gamma}")
 
 

@@ -175,6 +175,8 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
     def mean(self, y_pred: Tensor, y_true: Any) -> Tensor:
         y_pred = self._classes_last(y_pred)
+        if self.from_logits and isinstance(y_true, np.ndarray) and y_true.shape == y_pred.shape[:-1]:
+            return F.softmax_cross_entropy(y_pred, target=y_true.astype(np.int64, copy=False))
         return _mean_of_rows(y_pred, _one_hot(y_true, y_pred), self.from_logits)
 
     def _reduced(self, y_pred: Tensor, y_true: Any, weights: Any) -> Tensor:

@@ -28,6 +28,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...autograd.halves import weights_as
+from ...ops._exactness import noting
 from ...ops.halves import is_half
 from .. import activations
 from ..basics import seeding
@@ -101,7 +102,8 @@ class Passes:
         without = {slot for slot, n in self._numbers.items() if n in without_last}
         self.penalties = []
         collects = collecting(self.penalties) if self._penalizes and not is_collecting() else nullcontext()
-        with seeding.drawing(self._generator()), training_as(training), weights_as(None), collects:
+        noted = noting(self.ours)  # none of our layers writes to what another one made
+        with seeding.drawing(self._generator()), training_as(training), weights_as(None), collects, noted:
             for part in self.chains:
                 part.run(values, training, part.result in without if without else False)
         return mapped(values.__getitem__, self._outputs)
