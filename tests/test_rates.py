@@ -183,7 +183,7 @@ def test_explain_on_bad_input(change, message):
         ("max_pool", 3, {"stride": 2, "padding": 1}, "reduce_pairs"),
         ("max_pool", (1, 33), {}, "reduce_regions"),
         ("avg_pool", 5, {"stride": 3}, "reduce_rows"),
-        ("max_pool", 2, {"layout": "NHWC"}, "reduce_last"),
+        ("max_pool", 2, {"layout": "NHWC"}, "largest_last"),
         ("max_pool_grad", 2, {}, "max_grad"),
         ("avg_pool_grad", 2, {}, "avg_grad_pairs"),
         ("avg_pool_grad", 3, {"stride": 1, "dilation": 2}, "avg_grad_first"),

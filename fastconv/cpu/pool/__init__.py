@@ -136,7 +136,7 @@ def bind(
 def way_of(problem: PoolProblem, code: int, dtype: np.dtype) -> Way:
     """Which kernel reduces windows of x's dtype to one number each."""
     if side_by_side(problem) > 1:
-        return channels_last.REDUCE
+        return channels_last.MAXIMA if code == MAX else channels_last.SUMS
     along = problem.axes[2].spacing()
     if along is None or along.kernel > _WIDE:
         return channels_first.BY_REGIONS

@@ -6,6 +6,7 @@ are columns). Most windows of a row are alike: they form one run, and only those
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from ...simd.lanes import address, first_lanes, inlined, lane_count, load, lowes
 from ...simd.parallel import parallel_kernel
 from .kinds import (
     MAGNITUDES,
-    MAX,
     SHORT_SUM,
     SUM,
     Planes,
@@ -40,14 +40,29 @@ def prepare(problem: PoolProblem, code: int, dtype: np.dtype, divisor: float) ->
     return rows_of(problem), tables_of(problem), planes_of(problem), np.empty(0, computed(dtype)), code, divisor
 
 
-def run(x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, *rest: Any) -> None:
+def _run(
+    kernel: Any, x: np.ndarray, y: np.ndarray, rows: Rows, tables: Any, planes: np.ndarray, sums: np.ndarray,
+    code: int, divisor: float,
+) -> None:  # fmt: skip
     """Write one number per window and channel to y."""
     members, tasks, block = rows.shared_blocks()
-    reduce_last(members, tasks, x, y, tables, planes, block, *rest)
+    kernel(members, tasks, x, y, tables, planes, block, sums, code, divisor)
 
 
 @parallel_kernel
-def reduce_last(thread, first, last, x, y, tables, planes, block, sums, code, divisor):  # type: ignore[no-untyped-def]
+def largest_last(thread, first, last, x, y, tables, planes, block, sums, code, divisor):  # type: ignore[no-untyped-def]
+    """Maxima; see `_rows`."""
+    _rows(_largest_run, first, last, x, y, tables, planes, block, sums, code, divisor)
+
+
+@parallel_kernel
+def sum_last(thread, first, last, x, y, tables, planes, block, sums, code, divisor):  # type: ignore[no-untyped-def]
+    """Sums of any code, apart from the maxima: whoever needs one waits for the compiler half as long."""
+    _rows(_sum_run, first, last, x, y, tables, planes, block, sums, code, divisor)
+
+
+@inlined
+def _rows(reduce_run, first, last, x, y, tables, planes, block, sums, code, divisor):  # type: ignore[no-untyped-def]
     """Tasks are output rows times blocks of `block` channels; `sums` is any array of the sums' dtype."""
     p = fields(Planes, planes)
     C, OD, OH, OW = p.C, p.OD, p.OH, p.OW
@@ -66,23 +81,27 @@ def reduce_last(thread, first, last, x, y, tables, planes, block, sums, code, di
             count = td[od, 1], th[oh, 1], tw[ow, 1]
             share = share_of(float(td[od, 2] * th[oh, 2] * tw[ow, 2]) if divisor == 0.0 else divisor)
             at, o = (corner + tw[ow, 0]) * C, (row * OW + ow) * C
-            _reduce_run(px, py, ps, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
+            reduce_run(px, py, ps, at, o, pixels, p.run.stride * C, C, channels, count, hops, code, share)
             ow += pixels
 
 
 @kernel
-def _reduce_run(x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+def _largest_run(x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
     """A row of windows `stride` apart; what is done to a window is chosen here, outside the loops."""
-    two, three = count == (1, 2, 2), count == (1, 3, 3)
-    if code == MAX and two:
+    if count == (1, 2, 2):
         _each_pixel(_largest_of_two, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
-    elif code == MAX and three:
+    elif count == (1, 3, 3):
         _each_pixel(_largest_of_three, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
-    elif code == MAX:
+    else:
         _each_pixel(_largest, _ranks, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
-    elif code == SUM and two:
+
+
+@kernel
+def _sum_run(x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share):  # type: ignore[no-untyped-def]
+    """`_largest_run` for sums."""
+    if code == SUM and count == (1, 2, 2):
         _each_pixel(_mean_of_two, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
-    elif code == SUM and three:
+    elif code == SUM and count == (1, 3, 3):
         _each_pixel(_mean_of_three, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
     elif code == SUM and count[0] * count[1] * count[2] <= SHORT_SUM:
         _each_pixel(_mean, _reals, x, y, sums, at, o, pixels, stride, C, channels, count, hops, code, share)
@@ -222,4 +241,6 @@ def _quotient(total, share):  # type: ignore[no-untyped-def]
     return divide(total, spread(share.divisor, total))
 
 
-REDUCE = Way(reduce_last, prepare, run, "lanes are channels, windows one after the other")
+_TEXT = "lanes are channels, windows one after the other"
+MAXIMA = Way(largest_last, prepare, partial(_run, largest_last), _TEXT)
+SUMS = Way(sum_last, prepare, partial(_run, sum_last), _TEXT)
