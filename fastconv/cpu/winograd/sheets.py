@@ -52,14 +52,9 @@ class Sheet(NamedTuple):
         """Planes, rows and columns of outputs."""
         return self.low.out[0], len(self.rows.y), len(self.cols.y)
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self.low.N // self.images
-
     def size(self, problem: ConvProblem) -> TileProblem:
         """What its cut depends on."""
-        return TileProblem.of(problem, self.out)._replace(N=max(1, self.count))
+        return TileProblem.of(problem, self.out)._replace(N=max(1, self.low.N // self.images))
 
 
 @kept
