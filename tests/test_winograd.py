@@ -211,7 +211,8 @@ def test_small_images_lie_side_by_side():
     """Where that saves a tenth of the products; gradients and channels-first images never do."""
     assert together(64, 14, 14, padding=1) == [(16, (59, 59))]
     assert together(64, 28, 28, padding=1) == [(1, (28, 28))]
-    assert together(7, 14, 14, padding=1) == [(7, (14, 104))]
+    assert together(7, 14, 14, padding=1) == [(1, (14, 14))]  # in one row: a sixteenth
+    assert together(4, 13, 13, padding=1) == [(4, (27, 27))]
     assert together(64, 14, 14, "conv_input_grad", padding=1) == [(1, (14, 14))]
     assert together(64, 14, 14, channels_last=False, padding=1) == [(1, (14, 14))]
     assert together(64, 16, 16) == [(1, (14, 14))]  # two rows between images: there is no padding to share
