@@ -50,6 +50,7 @@ FAMILIES = {
     "winograd_gradient": "cpu.winograd.transforms:GRADIENT",
     "winograd_filter": "cpu.winograd.transforms:FILTER",
     "winograd_output": "cpu.winograd.transforms:OUTPUT",
+    "winograd_products": "cpu.winograd.products:PLANES",
     "winograd_weights": "cpu.winograd.transforms:WEIGHTS",
     "fft": "cpu.fft.transform:PASSES",
 }
@@ -57,8 +58,8 @@ FAMILIES = {
 
 # Accesses to the stack for an instruction of arithmetic, at most, by registers: a transform has more values than these.
 MOST_STACK = {
-    "winograd_input": {32: 0.5, 16: 0.5},
-    "winograd_gradient": {32: 0.3, 16: 0.35},
+    "winograd_input": {32: 0.3, 16: 0.7},
+    "winograd_gradient": {32: 0.25, 16: 0.5},
     "winograd_filter": {32: 0.15, 16: 0.25},
     "winograd_output": {32: 0.2, 16: 0.35},
     "winograd_weights": {32: 0.25, 16: 0.25},
@@ -68,6 +69,15 @@ MOST_STACK = {
     "depth_wide": {32: 0.05, 16: 0.25},
     "depth_sums": {32: 0.05, 16: 0.25},  # arguments that a tile reads again, before its products and behind them
 }
+
+
+# The same of loops for tiles at the border of an image, which choose addresses or leave stores out.
+MOST_BORDER = {
+    "winograd_input": {32: 1.1, 16: 1.4},
+    "winograd_gradient": {32: 1.1, 16: 1.6},
+    "winograd_output": {32: 0.5, 16: 0.7},
+}
+JUMPS = 4  # of a loop that leaves stores out, at least: others of the output have one
 
 
 DTYPES = {2: "bfloat16", 4: "float32", 8: "float64"}
@@ -291,9 +301,17 @@ def filter_faults(loop: Loop, unit: Host) -> Iterator[str]:
         yield f"{loop.products} products of {loop.reads} values read, expected {vectors} + {rows}"
 
 
+def at_border(loop: Loop) -> bool:
+    """Whether a loop of Winograd's transforms is for tiles that are not whole."""
+    if loop.family == "winograd_output":
+        return loop.count(r"^(j\w+|b\.\w+|[ct]bn?z)\s") >= JUMPS
+    return bool(loop.count(r"^cmov|^csel"))
+
+
 OWN = {
     "tile": tile_faults,
     "rounded_tile": tile_faults,
+    "winograd_products": tile_faults,
     "depth": depth_faults,
     "depth_halves": depth_faults,
     "depth_wide": depth_faults,
@@ -306,6 +324,8 @@ def faults(loop: Loop, unit: Host) -> list[str]:
     """What is wrong with a loop."""
     found = [*OWN[loop.family](loop, unit)] if loop.family in OWN else []
     most = MOST_STACK.get(loop.family, {unit.registers: 0.0})[unit.registers]
+    if loop.family in MOST_BORDER and at_border(loop):
+        most = MOST_BORDER[loop.family][unit.registers]
     if loop.family.startswith("depth"):  # at the border of an image addresses are chosen, more than there are registers
         loop = without_choice(loop)
     if loop.stack > most * loop.arithmetic:

@@ -213,9 +213,13 @@ def mixed(rng):
 @pytest.mark.parametrize("method", ["fft", "winograd"])
 def test_what_may_go_to_a_transform(method, rng):
     for name, x in ordinary(rng):
-        if method == "winograd" or name != "images of all sizes":
-            kernel = (3, 3) if method == "winograd" else (7, 7)
+        kernel = (3, 3) if method == "winograd" else (7, 7)
+        if name != "images of all sizes":
             assert judged(x, (8, x.shape[1], *kernel), method), name
+        elif method == "winograd":  # whose tiles may see several of them, but not several gradients
+            assert not judged(x, (8, x.shape[1], *kernel), method)
+            gradient = replace(conv_problem(x.shape, (4, 4, 3, 3), rank=2, padding=1), op="conv_input_grad")
+            assert exactness.judge_images(gradient, method, x, dy=True).even
     for x in mixed(rng):
         assert not judged(x, (1, 1, 3, 3), "winograd")
         if not (x[0, 0, ::11, ::7] > 1e9).all() or (x > 1e9).mean() > 0.1:  # a grid of fills is in every 15x15 window

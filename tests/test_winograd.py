@@ -13,7 +13,7 @@ from tolerances import assert_close
 import fastconv as fc
 from fastconv import dispatch
 from fastconv.cpu import direct, winograd
-from fastconv.cpu.winograd import forward, forward_cut, grad_cut, points, tiling, weight_grad
+from fastconv.cpu.winograd import forward, forward_cut, grad_cut, points, sheets, tiling, weight_grad
 from fastconv.errors import Unsupported
 from fastconv.spec import conv_problem
 
@@ -199,6 +199,38 @@ def test_errors_are_near_those_of_direct(op, tile, times, rng, force):
     force(tile)
     fast, plain = errors(op, rng)
     assert fast < times * plain
+
+
+def together(N, H, W, op="conv", channels_last=True, **options):
+    """Images and sizes of a problem's sheets."""
+    problem = replace(layer(channels_last, N, 8, 8, H, W, **options), op=op)
+    return [(sheet.images, sheet.out[1:]) for sheet in sheets.sheets(problem)]
+
+
+def test_small_images_lie_side_by_side():
+    """Where that saves a tenth of the products; gradients and channels-first images never do."""
+    assert together(64, 14, 14, padding=1) == [(16, (59, 59))]
+    assert together(64, 28, 28, padding=1) == [(1, (28, 28))]
+    assert together(7, 14, 14, padding=1) == [(1, (14, 14))]  # in one row: a sixteenth
+    assert together(4, 13, 13, padding=1) == [(4, (27, 27))]
+    assert together(64, 14, 14, "conv_input_grad", padding=1) == [(1, (14, 14))]
+    assert together(64, 14, 14, channels_last=False, padding=1) == [(1, (14, 14))]
+    assert together(64, 16, 16) == [(1, (14, 14))]  # two rows between images: there is no padding to share
+    assert together(1, 28, 28, padding=2, dilation=2) == [(1, (29, 29))]  # the phases, in one region
+    assert together(1, 28, 28, channels_last=False, padding=2, dilation=2) == [(1, (14, 14))] * 4
+
+
+@pytest.mark.parametrize("mode", ["zeros", "wrap"])
+@pytest.mark.parametrize("padding", [1, 2, ((2, 0), (0, 1))])
+def test_images_that_lie_side_by_side_do_not_mix(mode, padding, rng):
+    """Each image's result is that of the image alone."""
+    x = rng.standard_normal((6, 13, 14, 20)).astype("float32")
+    w = rng.standard_normal((3, 3, 20, 37)).astype("float32")
+    options = {"padding": padding, "padding_mode": mode, "layout": "NHWC"}
+    out = np.full(fc.conv2d(x, w, **options, method="direct").shape, np.nan, "float32")
+    fc.conv2d(x, w, **options, method="winograd", out=out)
+    alone = [fc.conv2d(image[None], w.astype(float), **options, method="direct")[0] for image in x.astype(float)]
+    assert_close(out, np.array(alone), "winograd", 180)
 
 
 def test_tile_size_follows_from_the_output():

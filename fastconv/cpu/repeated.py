@@ -51,14 +51,13 @@ def repeat_depth(times, address, shape, table, columns, x, x_row, w, lanes, y):
 
 
 @callable_kernel
-def repeat_to_planes(times, address, m, x, rows, cols, zeros, tiles, depth, v, step, plane, between):
+def repeat_to_planes(times, address, m, x, rows, cols, zeros, tiles, depth, v, step, plane):
     """A row of tiles to planes by Winograd's transform of the input, or of the gradient to the output."""
     for _ in range(times):
         invoke(
             address,
-            (m, place(x, 0), place(rows, 0), place(cols, 0), place(zeros, 0), tiles, depth, place(v, 0), step, plane,
-             place(between, 0)),
-        )  # fmt: skip
+            (m, place(x, 0), place(rows, 0), place(cols, 0), place(zeros, 0), tiles, depth, place(v, 0), step, plane),
+        )
 
 
 @callable_kernel

@@ -97,7 +97,8 @@ def _conv(
     Winograd's is up to about twice that for data of one magnitude, but relative to the largest |x| of a tile of 6x6
     pixels; the FFT's is below eps*log2(tile)*||x||*||w||, norms over a tile: small numbers beside large ones lose
     digits. "auto" takes them only where no half of a window has all |x| below 2^-16 (float64: 2^-26) of the image's
-    largest; halves of zeros do not count. So fill values (1e20, 1e12 among 80s) leave the windows beside them alone.
+    largest (Winograd's tiles may see several images: of the batch's); halves of zeros do not count. So fill values
+    (1e20, 1e12 among 80s) leave the windows beside them alone.
     NaN and Inf in x reach exactly the outputs whose window holds them, by "direct", "im2col" and "auto". Those in w
     reach all outputs of their channel, but perhaps not where they meet a border of zeros alone: such sums may be left
     out.

@@ -18,8 +18,9 @@ window: each output is off by less than
     growth * C/groups * (C/groups + 30) * eps/2 * max |x| * max |w|      growth: 64 for F(2x2), 752 for F(4x4)
 
 and each weight's gradient by less than growth * (tiles + 30) * eps/2 * sum over tiles of max |x| * max |dy|, growth 36
-and 1096; typically by the square root of that. So small numbers lose digits beside large ones in their tile, and an
-Inf, a NaN or a number within the growth of the dtype's largest reaches all outputs of the tiles that see it.
+and 1096; typically by the square root of that. So small numbers lose digits beside large ones in their tile, which
+may see several images of a batch (`sheets`), and an Inf, a NaN or a number within the growth of the dtype's largest
+reaches all outputs of the tiles that see it.
 Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, sections 4 and 4.2; the
 points are those of `points`.
 """

@@ -40,10 +40,11 @@ def work(problem: ConvProblem) -> Work:
         if not parts:
             return Work(0.0, 0.0, 0.0, 0.0, 0, 0)
         count, times = _forward(parts[0].size(problem), problem.prepared), len(parts)
-    outside = problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)
+    each = problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)
+    outside = float(problem.itemsize * max(1, problem.N) * each)
     return Work(
-        count.tile * times, count.vector * times, count.cached * times,
-        count.memory * times + float(problem.itemsize * max(1, problem.N) * outside), count.regions * times, count.extra,
+        count.tile * times, count.vector * times, count.cached * times, count.memory * times + outside,
+        count.regions * times, count.extra,
     )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def _targets(sheet: Sheet, cut: ForwardCut) -> tuple[np.ndarray, np.ndarray, int
 
 
 def sweep(plan: ForwardPlan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, *, relu: bool) -> None:
-    """Write one sheet, or all of its kind, to y; w is what `prepare_filters` made of the filters where the problem says so."""
+    """Write all sheets of one kind to y; w is what `prepare_filters` made of the filters if the problem says so."""
     low, cut, tasks, transformed, side, job = plan
     if low.N == 0:
         return

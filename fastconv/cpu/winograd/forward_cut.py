@@ -18,7 +18,6 @@ from ...simd.host import host, tile_rows
 from ..blocking import WANTED_TASKS
 from ..items import Grid
 from .tiling import TAPS, TileProblem, output_tile, parts, plane_pitch, tile_grid
-from .transforms import between_size
 
 OWN_FILTERS = 3 << 20  # bytes of transformed filters that each thread makes for itself
 PREPARED_FILTERS = 24 << 20  # bytes of them that may be kept, and are read again for each fused block
@@ -41,7 +40,6 @@ class ForwardScratch(NamedTuple):
     """Where things lie in a thread's scratch, and where it ends."""
 
     zeros: int  # a pixel of the border
-    between: int  # for tiles half transformed
     strip: int
     staging: int
     v: int
@@ -95,7 +93,7 @@ def cut_forward(size: TileProblem, prepared: bool) -> ForwardCut:
         u=plane_pitch((chunk if streamed else size.C) * lanes),
     )
     scratch = parts(
-        pixel, between_size(m, host().lanes(size.itemsize)), strip_size, grid.rows * grid.cols * m * m * lanes if size.staged else 0, frequencies * planes.v,
+        pixel, strip_size, grid.rows * grid.cols * m * m * lanes if size.staged else 0, frequencies * planes.v,
         frequencies * planes.p, own_filters * frequencies * planes.u, packed_size if own_filters else 0,
     )  # fmt: skip
     return ForwardCut(

@@ -11,11 +11,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ...config import settings
-from ...simd.host import host, tile_rows
+from ...simd.host import tile_rows
 from ..blocking import WANTED_TASKS
 from ..items import Grid
 from .tiling import TAPS, TileProblem, output_tile, parts, plane_pitch, tile_grid
-from .transforms import between_size
 
 FUSED_PRODUCTS = 1 << 20  # bytes of one group's products that a task may add to again and again
 FUSED_TILES = 4 * tile_rows()  # tiles of a fused block: long sums between loading and storing the products
@@ -34,7 +33,6 @@ class GradScratch(NamedTuple):
     """Where things lie in a thread's scratch, and where it ends; phased, strips and products are there in turns."""
 
     zeros: int  # a pixel of the border
-    between: int  # for tiles half transformed
     strip: int
     v: int
     d: int
@@ -105,12 +103,11 @@ def cut_weight_grad(size: TileProblem) -> GradCut:
 
 def _scratch(size: TileProblem, m: int, grid: Grid, phased: bool, planes: GradPlanes) -> GradScratch:
     zeros = max(size.pitch(size.C), size.pitch(size.O))
-    between = between_size(m, host().lanes(size.itemsize))
     v, d, p = ((m + 2) ** 2 * pitch for pitch in planes)
     strips = [] if size.in_place else [size.strip_size(grid.rows * m + 2, grid.cols * m + 2, size.C)]
     strips += [size.strip_size(grid.rows * m, grid.cols * m, size.O)] if size.staged else []
     strip = max(strips, default=0)
     if not phased:
-        return GradScratch(*parts(zeros, between, strip, v, d, size.panels * p))
-    middle, first, end = parts(zeros, between, max(strip, p))[1:]
-    return GradScratch(zeros=0, between=middle, strip=first, v=end, d=end, p=first, end=end)
+        return GradScratch(*parts(zeros, strip, v, d, size.panels * p))
+    first, end = parts(zeros, max(strip, p))[1:]
+    return GradScratch(zeros=0, strip=first, v=end, d=end, p=first, end=end)

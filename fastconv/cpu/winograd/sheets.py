@@ -1,11 +1,11 @@
 """What a sweep cuts into tiles: sheets, of one image each or of several side by side.
 
-An image of 14x14 takes 4x4 tiles of 4x4 outputs, a quarter of which is thrown away. Zero padding of one image serves its
-neighbour too: 16 images with a row or column of zeros between them are a sheet of 60x60, 15x15 tiles. So are the phases
-of a dilated convolution, each an ordinary one. A row of outputs between two images is nowhere, and not written.
+An image of 14x14 takes 4x4 tiles of 4x4 outputs, a quarter of which is thrown away. Zero padding of one image serves
+its neighbour too: 16 images with a row or column of zeros between them are a sheet of 60x60, 15x15 tiles. So are the
+phases of a dilated convolution, each an ordinary one. A row of outputs between two images is nowhere, and not written.
 
-Only images of channels-last inputs are joined, and none of gradients: a tile's error is relative to its largest element,
-and gradients of some images are much smaller than others'.
+Only images of channels-last inputs are joined, and none of gradients: a tile's error is relative to its largest
+element, and gradients of some images are much smaller than others'.
 """
 
 from __future__ import annotations
@@ -52,14 +52,9 @@ class Sheet(NamedTuple):
         """Planes, rows and columns of outputs."""
         return self.low.out[0], len(self.rows.y), len(self.cols.y)
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self.low.N // self.images
-
     def size(self, problem: ConvProblem) -> TileProblem:
         """What its cut depends on."""
-        return TileProblem.of(problem, self.out)._replace(N=max(1, self.count))
+        return TileProblem.of(problem, self.out)._replace(N=max(1, self.low.N // self.images))
 
 
 @kept

@@ -152,5 +152,5 @@ def transform_item(side, x, group, item, cut, mine, v, at, plane):
         invoke(
             side.transform,
             (m, source, place(tables, row), place(tables, side.col_at + col), place(mine, cut.scratch.zeros), here.cols,
-             side.C, target, side.pixel, plane, place(mine, cut.scratch.between)),
+             side.C, target, side.pixel, plane),
         )  # fmt: skip

@@ -4,8 +4,8 @@ A *plane* holds one of the t*t frequencies of all tiles: planes are `plane` elem
 planes (`input_address`, `filter_address`, `gradient_address`) and coming from them (`output_address`,
 `weights_address`) differ in their 1-D transforms only (points), as do F(2x2, 3x3) and F(4x4, 3x3).
 
-An input's tile of t*t vectors does not fit into the registers, but one of its columns does. So columns are transformed
-first, to scratch, where neighbouring tiles share those that both have, and then rows. All else goes part by part.
+A tile of t*t vectors does not fit into the registers, so all of them go part by part (`points.Part`): what a part of
+the rows makes of the columns does fit. Along a row of tiles, columns that two of them share stay there.
 """
 
 from __future__ import annotations
@@ -17,15 +17,10 @@ from numba.core import cgutils
 
 from ...simd.emit import I64, Emitter
 from ...simd.family import Family
-from .points import PAIRS, TAPS, Role, apply, sandwich, scheme
+from .points import PAIRS, TAPS, Part, Role, apply, sandwich, scheme
 
 NOWHERE = -(1 << 62)  # the offset of a row or column that is all zero
-TOGETHER = 4  # tiles whose columns are in scratch at once: they stay in the first cache, beside what rows write
-
-
-def between_size(m: int, lanes: int) -> int:
-    """Elements of scratch for the transformed columns of inputs or gradients, one vector of channels at a time."""
-    return (TOGETHER * m + TAPS - 1) * (m + 2) * lanes
+TOGETHER = 8  # tiles in a row that each part goes along: what it reads stays in the first cache for the next one
 
 
 def _family(role: Role, arguments: str, elements: str, integers: str = "") -> Family:
@@ -33,7 +28,7 @@ def _family(role: Role, arguments: str, elements: str, integers: str = "") -> Fa
 
 
 # The arguments of the functions; before them is m.
-_TO_PLANES = "x rows cols zeros tiles depth v v_step plane between", "x zeros v between", "rows cols"
+_TO_PLANES = "x rows cols zeros tiles depth v v_step plane", "x zeros v", "rows cols"
 INPUT, GRADIENT = (_family(role, *_TO_PLANES) for role in (Role.INPUT, Role.GRADIENT))
 FILTER = _family(Role.FILTER, "w step rows cols channels columns u u_step plane", "w u", "rows cols")
 OUTPUT = _family(Role.OUTPUT, "v v_step plane tiles y rows cols columns bias relu", "v y bias", "rows cols")
@@ -47,23 +42,27 @@ output_address, weights_address = OUTPUT.address, WEIGHTS.address
 def _input(emit: Emitter, arg: Any, m: int) -> None:
     """A row of tiles of the input, each m columns further: v[f*plane + c] = (B^T d B)[f] for c below `depth`.
 
-    d[i, j] = x[rows[i] + cols[j] + c], or zero where rows or cols say NOWHERE. Writes whole vectors: `depth` rounded up.
+    d[i, j] = x[rows[i] + cols[j] + c], or zero where rows or cols say NOWHERE. Whole vectors are written.
     """
-    _Columns(emit, arg, Role.INPUT, m).emit_tiles()
+    _ToPlanes(emit, arg, Role.INPUT, m).emit_tiles()
 
 
 @GRADIENT.member
 def _gradient(emit: Emitter, arg: Any, m: int) -> None:
     """The same with A: a row of tiles of the gradient to the output."""
-    _Columns(emit, arg, Role.GRADIENT, m).emit_tiles()
+    _ToPlanes(emit, arg, Role.GRADIENT, m).emit_tiles()
 
 
-class _Columns:
-    """Emits the transform of a row of tiles, some tiles at a time: of their columns, then of their rows."""
+class _ToPlanes:
+    """Emits the transform of a row of tiles, some at a time, part by part: columns of some frequencies, then rows.
+
+    Neighbouring tiles share columns, which stay in registers from one to the next.
+    """
 
     def __init__(self, emit: Emitter, arg: Any, role: Role, m: int) -> None:
         self.emit, self.builder, self.arg, self.m = emit, emit.builder, arg, m
         self.transform, self.t, self.size = scheme(role, m)
+        self.far, self.along = self.builder.mul(arg.plane, I64(self.t)), emit.steps(arg.plane, self.t)
 
     def emit_tiles(self) -> None:
         b, emit, arg, m = self.builder, self.emit, self.arg, self.m
@@ -72,7 +71,6 @@ class _Columns:
         rows = [b.select(no, arg.zeros, emit.at(arg.x, at)) for no, at in zip(missing, offsets, strict=True)]
         keep = [b.select(no, I64(0), I64(-1)) for no in missing]  # a row of zeros is the same for every column
         whole = b.icmp_signed("==", _all(b, keep), I64(-1))
-        line = _lines(emit, b.mul(arg.plane, I64(self.t)), arg.plane, self.t)
 
         def group(left: Any, cols: Any, v: Any) -> tuple[Any, list[Any]]:
             more = b.icmp_signed(">", left, I64(TOGETHER))
@@ -80,12 +78,15 @@ class _Columns:
 
             def block(k: Any, mask: Any) -> None:
                 here = [emit.opaque(emit.at(row, k)) for row in rows]
-                with b.if_else(whole) as (all_there, some):
-                    with all_there:
-                        self._columns(tiles, cols, lambda i, at: emit.load(emit.at(here[i], at), mask))
-                    with some:
-                        self._columns(tiles, cols, lambda i, at: emit.load(emit.at(here[i], b.and_(at, keep[i])), mask))
-                self._rows(tiles, emit.at(v, k), line)
+
+                def load(i: int, at: Any) -> Any:
+                    return emit.load(emit.at(here[i], at), mask)
+
+                with b.if_else(whole) as (everywhere, somewhere):
+                    with everywhere:
+                        self._parts(tiles, cols, emit.at(v, k), load)
+                    with somewhere:
+                        self._parts(tiles, cols, emit.at(v, k), lambda i, at: load(i, b.and_(at, keep[i])))
 
             _each_vector(emit, arg.depth, block)
             following = [emit.at(cols, TOGETHER * m), emit.at(v, (TOGETHER, arg.v_step))]
@@ -93,37 +94,33 @@ class _Columns:
 
         emit.loop([arg.tiles, arg.cols, arg.v], group, end_first=True)
 
-    def _columns(self, tiles: Any, cols: Any, load: Callable[[int, Any], Any]) -> None:
-        """Transform the columns of some tiles, each once, to [column][frequency] in scratch."""
-        b, emit, lanes = self.builder, self.emit, self.emit.lanes
+    def _parts(self, tiles: Any, cols: Any, v: Any, load: Callable[[int, Any], Any]) -> None:
+        """Each part over all tiles."""
+        for part in self.transform:
+            self._part(part, tiles, cols, self.emit.at(v, (part.outputs[0], self.far)), load)
 
-        def column(_: Any, at: Any, between: Any) -> None:
+    def _part(self, part: Part, tiles: Any, cols: Any, v: Any, load: Callable[[int, Any], Any]) -> None:
+        """Some frequencies of each tile: of columns that are new, then of as many rows."""
+        b, emit, shared, n = self.builder, self.emit, self.size - self.m, len(part.outputs)
+        nothing = [emit.zero] * n
+
+        def column(at: Any) -> list[Any]:
             offset = b.load(at)
-            with b.if_else(_is_nowhere(b, offset)) as (no, yes):
-                with no:
-                    for i in range(self.t):
-                        emit.store(emit.zero, emit.at(between, i * lanes))
-                with yes:
-                    values = {i: load(i, offset) for i in range(self.size)}
-                    for i, value in apply(emit, self.transform, values):
-                        emit.store(value, emit.at(between, i * lanes))
+            there = b.not_(_is_nowhere(b, offset))
+            return emit.when(there, lambda: part.compute(emit, {i: load(i, offset) for i in part.inputs}), nothing)
 
-        count = b.add(b.mul(tiles, I64(self.m)), I64(self.size - self.m))
-        emit.repeat(count, [], column, [(cols, 1), (self.arg.between, self.t * lanes)], end_first=True)
-
-    def _rows(self, tiles: Any, v: Any, line: Callable[[Any], Callable[[int, int], Any]]) -> None:
-        """Transform the rows of their tiles to the planes."""
-        emit, lanes = self.emit, self.emit.lanes
-
-        def tile(_: Any, v: Any, between: Any) -> None:
-            plane = line(v)
-            for i in range(self.t):
-                values = {j: emit.load(emit.at(between, (j * self.t + i) * lanes)) for j in range(self.size)}
+        def tile(_: Any, at: Any, v: Any, *before: Any) -> list[Any]:
+            columns = [list(before[j * n : (j + 1) * n]) for j in range(shared)]
+            columns += [column(emit.at(at, j)) for j in range(self.m)]
+            for number in range(n):
+                line = v if number == 0 else emit.opaque(emit.at(v, self.far))
+                values = {j: columns[j][number] for j in range(self.size)}
                 for j, value in apply(emit, self.transform, values):
-                    emit.store(value, plane(i, j))
+                    emit.store(value, self.along(line, j))
+            return [value for values in columns[self.m :] for value in values]
 
-        along = [(v, self.arg.v_step), (self.arg.between, self.m * self.t * lanes)]
-        emit.repeat(tiles, [], tile, along, end_first=True)
+        first = [value for j in range(shared) for value in column(emit.at(cols, j))]
+        emit.repeat(tiles, first, tile, [(emit.at(cols, shared), self.m), (v, self.arg.v_step)], end_first=True)
 
 
 @FILTER.member
@@ -139,9 +136,7 @@ def _filter(emit: Emitter, arg: Any, m: int) -> None:
             # Few enough for the registers; those of large filters share a cache set, so load them once.
             taps = [[emit.load(emit.at(place, offset), mask) for offset in column] for place in places]
             plane = line(emit.at(u, k))
-            sandwich(
-                emit, transform, size, lambda i, j: taps[i][j], lambda i, j, value: emit.store(value, plane(i, j))
-            )
+            sandwich(emit, transform, size, lambda i, j: taps[i][j], lambda i, j, value: emit.store(value, plane(i, j)))
 
         _each_vector(emit, arg.columns, block)
 

@@ -99,7 +99,7 @@ def _sum_blocks(thread, first, last, x, x_side, dy, dy_side, numbers, own, parti
     job, inputs, gradients, mine = fields(GradJob, numbers), fields(Side, x_side), fields(Side, dy_side), own[thread]
     cut, at = job.cut, job.cut.scratch
     blocks, p_size = cut.grid.item_blocks, cut.frequencies * cut.planes.p
-    clear(mine, at.zeros, at.between - at.zeros)
+    clear(mine, at.zeros, at.strip - at.zeros)
     for task in range(first, last):
         run, group = task % cut.parts, task // cut.parts
         block0, block1 = blocks * run // cut.parts, blocks * (run + 1) // cut.parts
@@ -152,7 +152,7 @@ def _spread(thread, first, last, x, x_side, dy, dy_side, numbers, item0, item1, 
     """Each task transforms one item of inputs or of output gradients: [group][frequency][tile][c], inputs first."""
     job, inputs, gradients, mine = fields(GradJob, numbers), fields(Side, x_side), fields(Side, dy_side), own[thread]
     cut, planes, frequencies = job.cut, job.cut.planes, job.cut.frequencies
-    clear(mine, cut.scratch.zeros, cut.scratch.between - cut.scratch.zeros)
+    clear(mine, cut.scratch.zeros, cut.scratch.strip - cut.scratch.zeros)
     for task in range(first, last):
         item, group = task // 2 % (item1 - item0) + item0, task // 2 // (item1 - item0)
         tiles = tiles_before(item, cut.grid) - tiles_before(item0, cut.grid)
@@ -170,7 +170,7 @@ def _sum_round(thread, first, last, vd, numbers, item0, item1, own, part, partia
     job, mine = fields(GradJob, numbers), own[thread]
     cut, planes, at, frequencies = job.cut, job.cut.planes, job.cut.scratch, job.cut.frequencies
     panels, channel_blocks = cut.grid.all_panels, -(-cut.size.C // cut.channels)
-    clear(mine, at.zeros, at.between - at.zeros)
+    clear(mine, at.zeros, at.strip - at.zeros)
     tiles = tiles_before(item1, cut.grid) - tiles_before(item0, cut.grid)
     for task in range(first, last):
         c, panel = task % channel_blocks * cut.channels, task // channel_blocks % panels

@@ -46,7 +46,6 @@ class _Winograd:
         self.dy = self.numbers.normal(m, self.tiles * m, self.depth)
         self.y, self.dw = self.numbers.empty(*self.dy.shape), self.numbers.empty(*self.w.shape)
         self.zeros = self.numbers.filled(0, self.depth)
-        self.between = self.numbers.empty(transforms.between_size(m, self.numbers.lanes))
         self.planes = {
             name: self.numbers.empty(self.t**2, self.tiles, self.depth) for name in ("input", "filter", "gradient")
         }
@@ -71,7 +70,7 @@ class _Winograd:
         rows, cols = np.arange(high) * wide * depth, np.arange(wide) * depth
         repeated.repeat_to_planes(
             times, address(x.itemsize), self.m, x.reshape(-1), rows, cols, self.zeros, self.tiles, depth, v.reshape(-1),
-            depth, self.plane, self.between,
+            depth, self.plane,
         )  # fmt: skip
 
     def filter(self, times: int) -> None:
