@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 
@@ -578,6 +579,27 @@ def test_environment_is_json():
 
 def test_problems_are_values():
     assert Problem("conv", parse_problem("n1c2w9_o3k3").spec) == parse_problem("n1c2w9_o3k3")
+
+
+def test_interleave_waits_for_threads_that_spin_after_their_call():
+    """As those of OpenMP and of ONNX Runtime do: whoever is timed next would share the processors with them."""
+    spinning, shared = [], []
+
+    def spin():
+        until = time.perf_counter() + 0.05
+        while time.perf_counter() < until:
+            pass
+        spinning.pop()
+
+    def leave_a_thread():
+        spinning.append(threading.Thread(target=spin))
+        spinning[-1].start()
+
+    calls = {"spins": leave_a_thread, "next": lambda: shared.append(bool(spinning))}
+    measure.interleave(calls, seconds=0.3, rounds=2, settle=0.0)
+    assert shared[0]  # the first call of all is not timed
+    assert len(shared) > 1 + 2 * timing.IN_A_ROW
+    assert not any(shared[1:])
 
 
 def test_interleave_times_a_long_call_once(monkeypatch):

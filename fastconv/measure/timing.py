@@ -1,8 +1,9 @@
 """The timing protocol: rivals take turns in one process, each is warmed just before it is timed, many repeats.
 
-Taking turns lets a slow spell of the machine hit everyone alike. Warming lasts until what came before is over: the
-threads of an OpenMP runtime (PyTorch's) spin for some 10 ms after their work, and whoever comes next shares its cores
-with them. The minimum of many repeats is what remains undisturbed; median and quartiles tell how typical it is.
+Taking turns lets a slow spell of the machine hit everyone alike. Before a turn all wait until what came before is over:
+the threads of an OpenMP runtime (PyTorch's) spin for some 10 ms after their work, those of ONNX Runtime for longer, and
+whoever came next would share its cores with them. The minimum of many repeats is what remains undisturbed; median and
+quartiles tell how typical it is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Name = TypeVar("Name", bound=Hashable)
 IN_A_ROW = 3
 LONG = 2.0  # seconds
 SETTLE = 0.02  # seconds that each of several is called for before it is timed
+REST = 0.002  # seconds in which threads of this process that still spin would be seen,
+PATIENCE = 0.5  # and most that they are waited for
 TRIES = 3
 QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
 
@@ -68,8 +71,9 @@ def interleave(
 ) -> dict[Name, Timing]:
     """Time each call in turn for about `seconds` in all, and for at least `rounds` turns.
 
-    Before it is timed each is called for `settle` seconds, once if there is no other that could still be at work. A
-    call that takes longer than `seconds`, and than `LONG`, is timed once: nothing before it weighs much.
+    Before it is timed each waits until no thread of the others works any more, and is called for `settle` seconds; once
+    if there is no other. A call that takes longer than `seconds`, and than `LONG`, is timed once: nothing before it
+    weighs much.
 
     Examples
     --------
@@ -92,6 +96,8 @@ def interleave(
     turn = 0
     while quick and (turn < rounds or time.perf_counter() - started < seconds):
         for name, call in quick.items():
+            if len(calls) > 1:
+                _rest()
             _warm(call, settle if len(calls) > 1 else 0.0)
             for _ in range(IN_A_ROW):
                 before = time.perf_counter()
@@ -101,6 +107,16 @@ def interleave(
         if turn >= 1 and time.perf_counter() - started > 4 * seconds:  # slow calls: fewer turns, never none
             break
     return {name: Timing(tuple(times)) for name, times in samples.items()}
+
+
+def _rest() -> None:
+    """Wait until no thread of this process works any more, or PATIENCE is at its end."""
+    until = time.perf_counter() + PATIENCE
+    while time.perf_counter() < until:
+        before = time.process_time()
+        time.sleep(REST)
+        if time.process_time() - before < REST / 10:
+            return
 
 
 def _warm(call: Call, seconds: float) -> None:
