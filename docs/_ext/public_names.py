@@ -41,11 +41,20 @@ def public(module: str) -> dict[str, Any]:
 
 
 def home_of(value: Any, module: str) -> str:
-    """The first module listed in which an object is public; deeper ones before those that only pass it on."""
-    for other in sorted(documented(), key=lambda name: -name.count(".")):
-        if other != module and other.startswith(module + ".") and any(value is each for each in public(other).values()):
+    """The one module listed where an object is documented, of those in which it is public.
+
+    Deeper ones and that where it is made come before those that pass it on, then comes fastconv itself, then the first.
+    """
+    made_in = f"{getattr(value, '__module__', None)}."
+    homes = [other for other in documented() if any(value is each for each in public(other).values())]
+    for other in sorted(homes, key=lambda name: -name.count(".")):
+        deeper = other.startswith(module + ".")
+        if deeper or made_in.startswith(other + ".") and not f"{module}.".startswith(other + "."):
             return other
-    return "fastconv" if any(value is each for each in public("fastconv").values()) else module
+    if "fastconv" in homes:
+        return "fastconv"
+    alike = [] if made_in.startswith(module + ".") else [h for h in homes if h.count(".") == module.count(".")]
+    return alike[0] if alike else module
 
 
 def groups(module: str) -> dict[str, list[str]]:
