@@ -134,8 +134,14 @@ def activation_grad(
     if activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
         raise InvalidArgument(f"the gradient of activation {activation!r} is not known; known are {known}")
-    if activation is None and axis is None and type(dy) is np.ndarray and is_floating(dy.dtype):
-        return dy, None  # nothing is to be done
+    if (
+        activation is None
+        and axis is None
+        and type(dy) is np.ndarray
+        and is_floating(dy.dtype)
+        and dy.flags.c_contiguous
+    ):
+        return dy, None  # nothing is to be done; others are copied once, here
     if activation is None and axis is None and is_half(getattr(dy, "dtype", SINGLE)):
         return dy, None  # not widened for nothing
     call = Floats("dy", dy) if activation is None else Floats("dy y", dy, y)

@@ -15,7 +15,7 @@ from ..work import Rate, Work
 from .forward_cut import cut_forward
 from .grad_cut import cut_weight_grad
 from .points import Role, apply, sandwich, scheme
-from .sheets import sheets
+from .sheets import sizes
 from .tiling import TAPS, TileProblem
 
 IN_FLIGHT = 8  # independent sums that keep the multiply-add units busy
@@ -36,10 +36,10 @@ def work(problem: ConvProblem) -> Work:
         down, across = min(problem.dilation[1], H), min(problem.dilation[2], W)
         count, times = _weight_grad(TileProblem.of(problem, (D, -(-H // down), -(-W // across)))), down * across
     else:
-        parts = sheets(problem)
+        parts = sizes(problem)
         if not parts:
             return Work(0.0, 0.0, 0.0, 0.0, 0, 0)
-        count, times = _forward(parts[0].size(problem), problem.prepared), len(parts)
+        count, times = _forward(parts[0], problem.prepared), len(parts)
     each = problem.C * math.prod(problem.size) + problem.O * math.prod(problem.out)
     outside = float(problem.itemsize * max(1, problem.N) * each)
     return Work(

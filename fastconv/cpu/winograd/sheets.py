@@ -19,12 +19,13 @@ import numpy as np
 from ...kept import kept
 from ...problem import ConvProblem, Triple
 from ..lowering import Lowered
-from .phases import lowered, phase
+from .phases import lowered, phase, phases
 from .points import TAPS
 from .tiling import TileProblem, output_tile
 from .transforms import NOWHERE
 
 MOST_IMAGES = 8  # side by side on an axis
+LONGEST = 4096  # outputs along an axis: what the last tiles of a longer one waste is not worth its tables
 SAVED = 0.9  # of the products that images take apart, at most: results depend on what lies in the same tile
 
 
@@ -63,6 +64,13 @@ def sheets(problem: ConvProblem) -> tuple[Sheet, ...]:
     return tuple(sheet for low in lowered(problem) for sheet in _sheets(problem, low))
 
 
+def sizes(problem: ConvProblem) -> list[TileProblem]:
+    """What the cuts of a problem's sheets depend on; of long signals without a table."""
+    if max(problem.size) > LONGEST:
+        return [TileProblem.of(problem, low.out)._replace(N=max(1, low.N)) for low in phases(problem)]
+    return [sheet.size(problem) for sheet in sheets(problem)]
+
+
 def _sheets(problem: ConvProblem, low: Lowered) -> list[Sheet]:
     """Those of one lowered problem: apart, or side by side where that saves much or there are many."""
     _, height, width = problem.dilation
@@ -71,7 +79,7 @@ def _sheets(problem: ConvProblem, low: Lowered) -> list[Sheet]:
     cols = [_line(phase(low, 0, j, height, width), 2, x.w, y.w * width) for j in range(across)]
     each = itertools.product(range(down), range(across))
     best = [Sheet(phase(low, i, j, height, width), 1, rows[i], cols[j]) for i, j in each]
-    if not problem.channels_last or low.N == 0:
+    if not problem.channels_last or low.N == 0 or max(problem.size) > LONGEST:
         return best
     most = 1 if problem.op == "conv_input_grad" else MOST_IMAGES
     rows = [row.moved(0, i * y.h) for i, row in enumerate(rows)]
