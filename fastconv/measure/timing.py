@@ -26,7 +26,7 @@ Name = TypeVar("Name", bound=Hashable)
 IN_A_ROW = 3
 LONG = 2.0  # seconds
 SETTLE = 0.02  # seconds that each of several is called for before it is timed
-REST = 0.002  # seconds in which threads of this process that still spin would be seen,
+REST = 0.012  # seconds, more than the tick at which systems count, in which threads that still spin would be seen,
 PATIENCE = 0.5  # and most that they are waited for
 TRIES = 3
 QUIET = 0.1  # fraction of the machine that others may use before a measurement is repeated
