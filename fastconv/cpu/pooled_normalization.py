@@ -23,6 +23,7 @@ from ..simd.lanes import address, first_lanes, inlined, load, lowest, spread, st
 from ..simd.parallel import parallel_kernel
 from ..simd.vector import lanes_of
 from ..threads import team
+from .runs import clear
 
 LENGTH = 1 << 14  # elements of a task, about
 DOUBLE = np.dtype(np.float64)
@@ -68,9 +69,11 @@ def pooled_grad_input(
 
 
 @kernel
-def _clear(sums):
-    for j in range(sums.size):
-        sums[j] = 0.0
+def _band(n, image, band):
+    """Rows of a band, and where it begins in images and in their maxima."""
+    top = band * n.rows
+    at, to = (image * n.H + top) * n.W * n.C, (image * (n.H // n.rows) + band) * (n.W // n.cols) * n.C
+    return min(n.rows, n.H - top), at, to
 
 
 @inlined
@@ -84,13 +87,11 @@ def moments_and_maxima(thread, first, last, x, best, shift, floor, numbers, sums
     n, one, lanes = fields(Bands, numbers), zeros(x, 1), lanes_of(x)
     px, pb, pk, ps, pq = address(x), address(best), address(shift), address(sums), address(squares)
     for task in range(first, last):
-        _clear(sums[task * n.C : (task + 1) * n.C])
-        _clear(squares[task * n.C : (task + 1) * n.C])
+        clear(sums[task * n.C : (task + 1) * n.C])
+        clear(squares[task * n.C : (task + 1) * n.C])
         image, band0 = task // n.parts, task % n.parts * n.bands
         for band in range(band0, min(band0 + n.bands, (n.H + n.rows - 1) // n.rows)):
-            top = band * n.rows
-            rows = min(n.rows, n.H - top)
-            at, to = (image * n.H + top) * n.W * n.C, (image * (n.H // n.rows) + band) * (n.W // n.cols) * n.C
+            rows, at, to = _band(n, image, band)
             c = 0
             while c + lanes <= n.C:
                 _scan(one, None, px, pb, pk, floor, n, at, to, rows, c, ps, pq, task * n.C)
@@ -139,12 +140,10 @@ def _pooled_grad_input(thread, first, last, dy, x, best, dx, mean, by_dy, by_x, 
     arrays = address(dy), address(x), address(best), address(dx)
     factors, ps = (address(mean), address(by_dy), address(by_x), address(constant)), address(sums)
     for task in range(first, last):
-        _clear(sums[task * n.C : (task + 1) * n.C])
+        clear(sums[task * n.C : (task + 1) * n.C])
         image, band0 = task // n.parts, task % n.parts * n.bands
         for band in range(band0, min(band0 + n.bands, (n.H + n.rows - 1) // n.rows)):
-            top = band * n.rows
-            rows = min(n.rows, n.H - top)
-            at, to = (image * n.H + top) * n.W * n.C, (image * (n.H // n.rows) + band) * (n.W // n.cols) * n.C
+            rows, at, to = _band(n, image, band)
             c = 0
             while c + lanes <= n.C:
                 _flow_back(one, None, arrays, factors, floor, n, at, to, rows, c, ps, task * n.C)
